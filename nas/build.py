@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from torch import nn
 
@@ -47,17 +48,24 @@ class Site:
 
     def build(self, node: Node) -> nn.Module:
         """Build a node here; an open choice is built by the relaxation. Raises SpaceError where there is none."""
-        return self._relaxed(node).relax(node, self) if isinstance(node, Choice) else node.build(self)
-
-    def every(self, options: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the members of a tuple, or all options of an open `some_of` that stands in its place in a supernet."""
-        return self._relaxed(options).candidates(options) if isinstance(options, Choice) else options
+        node = lifted(node)
+        return self.relaxed(node).relax(node, self) if isinstance(node, Choice) else node.build(self)
 
     def output(self, node: Node) -> Shape:
-        """Return the shape that comes out of a node put here; the options of a choice must agree in it."""
-        return self.output(node.options[0]) if isinstance(node, Choice) else node.shape(self)
+        """Return the shape that comes out of a node put here. Raises SpaceError where the options of a choice differ in it."""
+        node = lifted(node)
+        if not isinstance(node, Choice):
+            return node.shape(self)
+        shapes = {self.output(option) for option in node.options}
+        if len(shapes) > 1:
+            raise SpaceError(
+                f"choice {node.name!r} does not relax: its options give {_listed(shapes)} (C, H, W), and what is mixed must "
+                "have one shape; resolve it first, or search it by evolution"
+            )
+        return shapes.pop()
 
-    def _relaxed(self, choice: Choice) -> Relaxation:
+    def relaxed(self, choice: Choice) -> Relaxation:
+        """Return what stands in for the choice. Raises SpaceError where nothing does."""
         if self.relaxation is None:
             raise SpaceError(f"choice {choice.name!r} is still open: resolve the space, or give a relaxation")
         return self.relaxation
@@ -65,6 +73,9 @@ class Site:
 
 class Node(ABC):
     """A part of a network: a record that can build itself at a site."""
+
+    relaxes: ClassVar[frozenset[str]] = frozenset()
+    """The fields whose open choices the node builds itself, though they hold no nodes."""
 
     @property
     def inputs(self) -> int:
@@ -82,15 +93,47 @@ class Node(ABC):
 
 
 class Relaxation(ABC):
-    """Says how a supernet stands in for a decision that is not taken yet."""
+    """Says how a supernet stands in for decisions that are not taken yet: makes one module of what all options built."""
 
     @abstractmethod
     def relax(self, choice: Choice, site: Site) -> nn.Module:
         """Return the module that stands for all options of a `one_of` at once."""
 
-    def candidates(self, choice: Choice) -> tuple[Any, ...]:
-        """Return the options of a `some_of` that the supernet holds: all of them."""
-        return choice.options
+    def weigh(self, choice: Choice, index: int, module: nn.Module) -> nn.Module:
+        """Return option `index` of several that stand side by side and whose outputs are added: edges, states that are read."""
+        if choice.k is None:
+            raise SpaceError(f"choice {choice.name!r} does not relax here: resolve it first, or search it by evolution")
+        return module
+
+    def depths(self, choice: Choice, layers: Sequence[nn.Module]) -> nn.Module:
+        """Return the chain of layers, of which a `one_of` over numbers says how many are applied."""
+        raise SpaceError(f"choice {choice.name!r} does not relax: a depth; resolve it first, or search it by evolution")
+
+
+def lifted(node: Any) -> Any:
+    """Return a node with an open field, as `SepConv(one_of("kernel", [3, 5]))`, as the choice among the closed nodes.
+
+    Choices that hold nodes stay where they are: the node relaxes them itself, and shares what is around them.
+    """
+    if not isinstance(node, Node):
+        return node
+    for name in getattr(node, "__dataclass_fields__", ()):
+        choice = getattr(node, name)
+        if isinstance(choice, Choice) and name not in node.relaxes:
+            if choice.k is not None:
+                return choice  # several parts at once: no single node stands for them
+            if not any(isinstance(option, Node | Choice) for option in choice.options):
+                return Choice(choice.name, tuple(replace(cast(Any, node), **{name: each}) for each in choice.options))
+    return node
+
+
+def inputs_of(node: Any) -> int:
+    """Return how many outputs a node reads; the options of a choice must agree in it."""
+    return inputs_of(node.options[0]) if isinstance(node, Choice) else int(node.inputs)
+
+
+def _listed(shapes: set[Shape]) -> str:
+    return " and ".join(str(shape) for shape in sorted(shapes))
 
 
 def build(tree: Node, input: Shape = (3, 32, 32), relaxation: Relaxation | None = None) -> nn.Module:

@@ -54,7 +54,7 @@ class Skip(Node):
         return nn.Sequential(*relu_conv_norm(channels, stride=site.stride, affine=site.affine))
 
 
-class _Zeros(nn.Module):
+class Zeros(nn.Module):
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
         self.channels, self.stride = channels, stride
@@ -69,4 +69,4 @@ class Zero(Node):
     """Give zeros: no connection."""
 
     def build(self, site: Site) -> nn.Module:
-        return _Zeros(site.channels, site.stride)
+        return Zeros(site.channels, site.stride)

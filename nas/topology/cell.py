@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from nas.operations.conv import relu_conv_norm
 from nas.operations.drop_path import DropPath
 from nas.operations.skip import FactorizedReduce
 from nas.record import record
-from nas.space import Choice, SpaceError
+from nas.space import Choice
 
 
 @record
@@ -62,9 +62,9 @@ class Cell(Node):
     def build(self, site: Site) -> nn.Module:
         site = replace(site, affine=site.relaxation is None)
         shapes = self._state_shapes(site)
-        nodes = [self._build_node(site, shapes, site.every(edges)) for edges in self.nodes]
+        nodes = [self._build_node(site, shapes, edges) for edges in self.nodes]
         adapters = [_adapter(shapes[i], shapes[-1], site.affine) for i in self.concatenated()]
-        return _CellModule(self._preprocessors(site), nodes, self.concatenated(), adapters)
+        return CellModule(self._preprocessors(site), nodes, self.concatenated(), adapters)
 
     def shape(self, site: Site) -> Shape:
         _, height, width = Node.shape(self, site)
@@ -74,7 +74,7 @@ class Cell(Node):
         """Return the states that the output concatenates."""
         if self.concat is not None:
             return self.concat
-        read = {edge.source for edges in self.nodes for edge in _all(edges)}
+        read = {edge.source for edges in self.nodes for edge, _ in _edges(edges)}
         return tuple(i for i in range(self.reads + len(self.nodes)) if i not in read)
 
     def _state_shapes(self, site: Site) -> list[Shape]:
@@ -100,21 +100,39 @@ class Cell(Node):
             return FactorizedReduce((before[0], site.channels), affine=site.affine)
         return nn.Sequential(*relu_conv_norm((before[0], site.channels), affine=site.affine))
 
-    def _build_node(self, site: Site, shapes: Sequence[Shape], edges: Sequence[Edge]) -> list[tuple[int, nn.Module]]:
+    def _build_node(self, site: Site, shapes: Sequence[Shape], edges: Any) -> list[tuple[int, nn.Module]]:
         built = []
-        for edge in edges:
-            if isinstance(edge.source, Choice):
-                raise SpaceError(
-                    f"choice {edge.source.name!r} is still open: resolve the space; a state read does not relax"
-                )
-            stride = site.stride if edge.source < self.reads else 1
-            built.append((edge.source, site.put(shapes[edge.source], stride=stride).build(edge.operation)))
+        for edge, open_choices in _edges(edges):
+            for source, choices in _sources(edge, open_choices):
+                relaxations = [site.relaxed(choice) for choice, _ in choices]
+                stride = site.stride if source < self.reads else 1
+                module = site.put(shapes[source], stride=stride).build(edge.operation)
+                for relaxation, (choice, index) in zip(relaxations, choices, strict=True):
+                    module = relaxation.weigh(choice, index, module)
+                built.append((source, module))
         return built
 
 
-def _all(edges: Sequence[Edge]) -> Sequence[Edge]:
-    """Return the edges of a node, or in a supernet every one that it may have."""
-    return edges.options if isinstance(edges, Choice) else edges
+Path = tuple[tuple[Choice, int], ...]
+"""The open choices, and the option of each, that lead to a part of a cell; the innermost first."""
+
+
+def _edges(edges: Any, path: Path = ()) -> Iterator[tuple[Edge, Path]]:
+    """Yield the edges of a node, or in a supernet every one that it may have."""
+    if isinstance(edges, Edge):
+        yield edges, path
+        return
+    for i, each in enumerate(edges.options if isinstance(edges, Choice) else edges):
+        yield from _edges(each, ((edges, i), *path) if isinstance(edges, Choice) else path)
+
+
+def _sources(edge: Edge, path: Path) -> Iterator[tuple[int, Path]]:
+    """Yield the state that an edge reads, or in a supernet every one that it may read, each with weights of its own."""
+    if not isinstance(edge.source, Choice):
+        yield edge.source, path
+        return
+    for i, source in enumerate(edge.source.options):
+        yield source, ((edge.source, i), *path)
 
 
 @record
@@ -145,7 +163,8 @@ def _adapter(shape: Shape, output: Shape, affine: bool) -> nn.Module:
     return nn.Sequential(*relu_conv_norm((shape[0], output[0]), affine=affine)[1:])
 
 
-class _CellModule(nn.Module):
+@final
+class CellModule(nn.Module):
     """The graph at work; drop path takes whole edges away in training, save identities (NASNet, DARTS)."""
 
     def __init__(

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.build import BuildError, Node, Shape, Site, inputs_of, lifted
 from nas.operations.conv import relu_conv_norm
 from nas.record import Fraction, Natural, Positive, record
+from nas.space import Choice
 from nas.topology.chain import Stage
 
 
@@ -75,9 +76,9 @@ class Network(Node):
 
     def build(self, site: Site) -> nn.Module:
         shapes, layers = [site.output(self.stem)], []
-        for i, (node, stage, stride, before) in enumerate(self._layers()):
-            inner = site.put(shapes[i], stage.channels or shapes[i][0], stride, shapes[before] if i else None)
-            layers.append((inner.build(node), before if node.inputs == 2 else None))
+        for i, (node, channels, stride, before) in enumerate(self._layers()):
+            inner = site.put(shapes[i], channels or shapes[i][0], stride, shapes[before] if i else None)
+            layers.append((inner.build(node), before if inputs_of(node) == 2 else None))
             shapes.append(inner.output(node))
         head = site.put(shapes[-1]).build(self.head)
         return _NetworkModule(site.build(self.stem), layers, head, self._build_auxiliary(site, shapes[1:]))
@@ -85,13 +86,20 @@ class Network(Node):
     def shape(self, site: Site) -> Shape:
         return self.head.shape(site)
 
-    def _layers(self) -> Iterator[tuple[Node, Stage, int, int]]:
-        """Yield each layer's node, stage, stride and the output it reads beside the last: 0 the stem's, 1 the first layer's."""
+    def _layers(self) -> Iterator[tuple[Node, int | None, int, int]]:
+        """Yield each layer's node, width, stride and the output it reads beside the last: 0 the stem's, 1 the first layer's.
+
+        In a supernet a stage whose depth or width is open is one layer.
+        """
         i = 0
         for stage in self.stages:
+            if isinstance(stage, Choice) or isinstance(stage.repeat, Choice) or isinstance(lifted(stage), Choice):
+                yield stage, None, 1, max(i - 1, 0)
+                i += 1
+                continue
             for repetition, (node, stride) in enumerate(stage.members()):
                 skips = 2 if stage.skip_reduction and repetition == 0 else 1
-                yield node, stage, stride, max(i - skips, 0)
+                yield node, stage.channels, stride, max(i - skips, 0)
                 i += 1
 
     def _build_auxiliary(self, site: Site, outputs: list[Shape]) -> tuple[int, nn.Module] | None:

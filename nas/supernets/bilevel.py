@@ -1,0 +1,156 @@
+"""The bilevel step: what is learnt of the architecture follows the loss on its own images, at the weights as they are, or
+as one step of training will make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from nas.supernets.supernet import Supernet
+
+Batch = tuple[Tensor, Tensor]
+"""Images (B, C, H, W), normalised, and labels (B,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """Holds what a step of the policy may use: the supernet, a batch for the weights and one for the alphas.
+
+    `loss` gives the loss of the supernet on a batch, also with other parameters by their names in the supernet; `top1` the
+    part of a batch that it has right, as a tensor without gradient. `penalty` is added to the loss on the alphas' images.
+    The weights will move by `lr`, `momentum` and `weight_decay`, with `velocities` as their momentum so far. `average`
+    makes tensors the mean over all workers, in place.
+    """
+
+    supernet: Supernet
+    weights_batch: Batch
+    alphas_batch: Batch
+    loss: Callable[..., Tensor]
+    top1: Callable[[Batch], Tensor]
+    penalty: Callable[[], Tensor | None]
+    lr: float
+    momentum: float
+    weight_decay: float
+    velocities: Sequence[Tensor | None]
+    average: Callable[[Sequence[Tensor]], None]
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """The weights of the supernet, without the policy's parameters."""
+        return list(self.supernet.model.parameters())
+
+    @property
+    def alphas(self) -> list[nn.Parameter]:
+        """The parameters of the policy."""
+        return list(self.supernet.policy.parameters())
+
+
+def first_order(step: Step) -> Tensor:
+    """Set the alphas' gradients to those of the loss at the weights as they are; weights get none, which saves their part."""
+    loss = step.loss(step.alphas_batch)
+    set_gradients(step.alphas, torch.autograd.grad(_penalised(step, loss), step.alphas, allow_unused=True))
+    return loss.detach()
+
+
+def second_order(step: Step) -> Tensor:
+    """Set the alphas' gradients to those of the loss after one step of the weights, by finite differences.
+
+    Liu et al. 2019, equations 6 to 8: the Hessian-vector product is the difference of two gradients at weights moved by
+    0.01 / norm along the vector.
+    """
+    moved = _moved(step, step.weights, _weight_gradients(step))
+    with _replaced(step.weights, moved):
+        loss = step.loss(step.alphas_batch)
+        both = torch.autograd.grad(_penalised(step, loss), [*step.alphas, *step.weights], allow_unused=True)
+    direct, vector = _filled(step.alphas, both), _filled(step.weights, both[len(step.alphas) :])
+    step.average(vector)
+    distance = 0.01 / float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(vector))))
+    implicit = _finite_difference(step, vector, distance)
+    set_gradients(step.alphas, [d - step.lr * i for d, i in zip(direct, implicit, strict=True)])
+    return loss.detach()
+
+
+def exact_second_order(step: Step) -> Tensor:
+    """Set the alphas' gradients to those of the loss after one step of the weights, by differentiating through the step.
+
+    It keeps two graphs at once: more memory than finite differences, and no error but rounding.
+    """
+    weights = {f"model.{name}": each.detach() for name, each in step.supernet.model.named_parameters()}
+    alphas = {f"policy.{name}": each.detach() for name, each in step.supernet.policy.named_parameters()}
+
+    def unrolled(alphas: dict[str, Tensor]) -> Tensor:
+        gradients = torch.func.grad(lambda weights: step.loss(step.weights_batch, {**weights, **alphas}))(weights)
+        moved = _moved(step, list(weights.values()), list(gradients.values()))
+        return step.loss(step.alphas_batch, {**dict(zip(weights, moved, strict=True)), **alphas})
+
+    gradients, loss = torch.func.grad_and_value(unrolled)(alphas)
+    penalty = step.penalty()
+    extra = torch.autograd.grad(penalty, step.alphas, allow_unused=True) if penalty is not None else ()
+    summed = _filled(step.alphas, extra or [None] * len(alphas))
+    set_gradients(step.alphas, [g + e for g, e in zip(gradients.values(), summed, strict=True)])
+    return torch.as_tensor(loss).detach()
+
+
+def _weight_gradients(step: Step) -> list[Tensor]:
+    found = torch.autograd.grad(step.loss(step.weights_batch), step.weights, allow_unused=True)
+    gradients = _filled(step.weights, found)
+    step.average(gradients)
+    return gradients
+
+
+def _moved(step: Step, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+    """Return the weights after one step of SGD. As in the released code the gradient is not clipped here."""
+    moved = []
+    for weight, gradient, velocity in zip(weights, gradients, step.velocities, strict=True):
+        direction = gradient + step.weight_decay * weight.detach()
+        if velocity is not None:
+            direction = direction + step.momentum * velocity
+        moved.append(weight.detach() - step.lr * direction)
+    return moved
+
+
+def _finite_difference(step: Step, vector: list[Tensor], distance: float) -> list[Tensor]:
+    """Return the derivative along `vector` of the weights' loss gradient by the alphas."""
+    found = []
+    for side in (distance, -distance):
+        there = torch._foreach_add([each.detach() for each in step.weights], vector, alpha=side)
+        with _replaced(step.weights, there):
+            loss = step.loss(step.weights_batch)
+            found.append(_filled(step.alphas, torch.autograd.grad(loss, step.alphas, allow_unused=True)))
+    return [(ahead - behind) / (2 * distance) for ahead, behind in zip(*found, strict=True)]
+
+
+@contextmanager
+def _replaced(weights: Sequence[nn.Parameter], others: Sequence[Tensor]) -> Iterator[None]:
+    """Give the weights other values in the block."""
+    kept = [weight.data for weight in weights]
+    for weight, other in zip(weights, others, strict=True):
+        weight.data = other
+    try:
+        yield
+    finally:
+        for weight, own in zip(weights, kept, strict=True):
+            weight.data = own
+
+
+def _penalised(step: Step, loss: Tensor) -> Tensor:
+    penalty = step.penalty()
+    return loss if penalty is None else loss + penalty
+
+
+def _filled(parameters: Sequence[Tensor], gradients: Sequence[Any]) -> list[Tensor]:
+    """Return a gradient for each parameter: zeros where the loss does not depend on it."""
+    pairs = zip(parameters, gradients, strict=False)
+    return [torch.zeros_like(parameter) if gradient is None else gradient for parameter, gradient in pairs]
+
+
+def set_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
+    """Put gradients where an optimizer finds them; what the loss does not depend on gets zeros."""
+    for parameter, gradient in zip(parameters, _filled(parameters, gradients), strict=True):
+        parameter.grad = gradient

@@ -1,0 +1,31 @@
+"""DARTS: options mixed by a softmax, learnt by gradient. Liu et al. 2019, arXiv:1806.09055."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from nas.record import record
+from nas.supernets.bilevel import Step, exact_second_order, first_order, second_order
+from nas.supernets.gates import Moment
+from nas.supernets.method import Differentiable, Mixture
+
+_ORDERS = {"first": first_order, "second": second_order, "exact": exact_second_order}
+
+
+@record
+class Darts(Differentiable):
+    """Mix all options by the softmax of their alphas (section 2.2).
+
+    The alphas follow the loss at the weights as they are (`order` "first"), or after one step of the weights, with the
+    Hessian-vector product by finite differences ("second", section 2.3) or by automatic differentiation ("exact").
+    """
+
+    order: Literal["first", "second", "exact"] = "first"
+
+    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+        return Mixture(alphas.softmax(1))
+
+    def learn(self, step: Step) -> Tensor:
+        return _ORDERS[self.order](step)

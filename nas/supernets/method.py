@@ -1,0 +1,142 @@
+"""Method: how one published search relaxes decisions and learns them. A new one is a new file beside this one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.build import Node, Site
+from nas.choice import Choice
+from nas.supernets.bilevel import Step, first_order
+from nas.supernets.derivation import Strengths, derive
+from nas.supernets.gates import Gate, Gates, Moment
+from nas.supernets.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a search: `epochs` with a `method` of its own, on a network whose `network` options differ.
+
+    Of each `one_of` the `options` strongest so far are kept, those of the supernet alone among them. With `keep_weights`
+    the weights that fit go on, else all are new. The alphas learn from epoch `alphas_from` on, counted from 0.
+    """
+
+    method: Method
+    epochs: int
+    options: int | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
+    keep_weights: bool = False
+    alphas_from: int = 0
+
+
+class Method(ABC):
+    """Searches with a supernet; a record, whose fields are its settings."""
+
+    edge_weights: ClassVar[bool] = False
+    """Whether the options of every `some_of` have weights of their own; else only where no choice inside tells them apart."""
+    joint: ClassVar[bool] = False
+    """Whether what is learnt of the architecture learns from the weights' own step, on the same images."""
+    mixes_all: ClassVar[bool] = False
+    """Whether every forward pass computes every option, so that cells may be executed in groups."""
+
+    @abstractmethod
+    def policy(self, choices: Mapping[str, Choice]) -> Policy:
+        """Return what is learnt beside the weights, for the choices of a supernet by name."""
+
+    def relax(self, site: Site, mixed: Callable[[Site], nn.Module]) -> nn.Module:
+        """Return what stands for a `one_of` at a site; `mixed` builds its mixture at whatever site it is given."""
+        return mixed(site)
+
+    def option(self, node: Node, module: nn.Module, gates: Gates) -> nn.Module:
+        """Return what stands for one option of a `one_of`: its module, or something around it that may read the `gates`."""
+        return module
+
+    def phases(self, epochs: int, alphas_from: int) -> tuple[Phase, ...]:
+        """Return the parts of a search of so many epochs."""
+        return (Phase(self, epochs, alphas_from=alphas_from),)
+
+    def learn(self, step: Step) -> Tensor:
+        """Set the gradients of the policy's parameters; return the loss, a number without gradient."""
+        return first_order(step)
+
+    def penalty(self, policy: Policy) -> Tensor | None:
+        """Return what is added to the policy's loss."""
+        return None
+
+    def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
+        """Return the architecture that was found; `score` measures one by its path, in percent of the alphas' images."""
+        return self.derive_from(space, policy.strengths())
+
+    def derive_from(self, space: Any, strengths: Strengths) -> Any:
+        """Return the architecture that strengths, also earlier ones, stand for."""
+        return derive(space, strengths)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixture:
+    """Holds the `weights`, (choices, options), with which options are mixed; `active` lists those computed, if not all."""
+
+    weights: Tensor
+    active: Sequence[tuple[int, ...]] | None = None
+
+
+class Differentiable(Method):
+    """Learns one number, an alpha, for each option of each choice, by its gradient."""
+
+    mixes_all = True
+
+    @abstractmethod
+    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+        """Return the weights of the options of several choices alike, from their `alphas` (choices, options).
+
+        `k` options are to be chosen of each in the end.
+        """
+
+    def strength(self, alphas: Tensor) -> Tensor:
+        """Return how much each option counts, (choices, options), when the architecture is derived."""
+        return alphas.softmax(1)
+
+    def policy(self, choices: Mapping[str, Choice]) -> Policy:
+        return Alphas(self, choices)
+
+
+@final
+class Alphas(Policy):
+    """Holds the alphas: one matrix (choices, options) for all choices with as many options, so that few kernels do them all.
+
+    They begin as 0.001 times normal numbers, as in the released DARTS code; the paper begins with zeros.
+    """
+
+    def __init__(self, method: Differentiable, choices: Mapping[str, Choice]) -> None:
+        super().__init__()
+        self.method = method
+        self.groups: dict[tuple[int, int], list[str]] = {}
+        for name, choice in choices.items():
+            size = len(choice.options) + len(choice.supernet_only)
+            self.groups.setdefault((size, choice.k or 1), []).append(name)
+        self.matrices = nn.ParameterList(
+            nn.Parameter(1e-3 * torch.randn(len(names), size)) for (size, _), names in self.groups.items()
+        )
+
+    def gates(self, moment: Moment) -> dict[str, Gate]:
+        gates = {}
+        for ((size, k), names), alphas in zip(self.groups.items(), self.matrices, strict=True):
+            mixture = self.method.mix(alphas, k, moment)
+            rows, scalars = mixture.weights.unbind(0), mixture.weights.flatten().unbind(0)
+            for i, name in enumerate(names):
+                active = mixture.active[i] if mixture.active is not None else tuple(range(size))
+                gates[name] = Gate(active, rows[i], scalars[i * size : (i + 1) * size])
+        return gates
+
+    @torch.no_grad()
+    def strengths(self) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for names, alphas in zip(self.groups.values(), self.matrices, strict=True):
+            found.update(zip(names, self.method.strength(alphas).tolist(), strict=True))
+        return found

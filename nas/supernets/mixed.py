@@ -1,0 +1,75 @@
+"""The parts of a supernet that stand for open choices: mixed options, weighed branches, depths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import final
+
+from torch import Tensor, nn
+
+from nas.operations.skip import Zeros
+from nas.supernets.gates import Gate, Gates
+
+
+@final
+class Mixed(nn.Module):
+    """Adds up the active options of a `one_of`, each scaled by its weight; zeros are never computed.
+
+    Takes what the options take, one or two maps (B, C, H, W), and returns one map of their common shape.
+    """
+
+    def __init__(self, name: str, options: Sequence[nn.Module], gates: Gates) -> None:
+        super().__init__()
+        self.name, self.gates = name, gates
+        self.options = nn.ModuleList(options)
+        self.computed = frozenset(i for i, option in enumerate(options) if not isinstance(option, Zeros))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        gate = self.gates[self.name]
+        parts = [scaled(gate, i, self.options[i](*inputs)) for i in gate.active if i in self.computed]
+        if not parts:  # all that is active is zero
+            zeros: Tensor = self.options[gate.active[0]](*inputs)
+            return zeros
+        return reduce(add, parts)
+
+
+@final
+class Weighed(nn.Module):
+    """Stands for one of several branches whose outputs are added; where it is not active it gives one zero, (1, 1, 1, 1)."""
+
+    def __init__(self, name: str, index: int, branch: nn.Module, gates: Gates) -> None:
+        super().__init__()
+        self.name, self.index, self.branch, self.gates = name, index, branch, gates
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.gates[self.name]
+        if self.index not in gate.active:
+            return x.new_zeros(1, 1, 1, 1)
+        return scaled(gate, self.index, self.branch(x))
+
+
+@final
+class Depths(nn.Module):
+    """Applies layers one after another and mixes what comes out after each depth that may be chosen."""
+
+    def __init__(self, name: str, depths: Sequence[int], layers: Sequence[nn.Module], gates: Gates) -> None:
+        super().__init__()
+        self.name, self.depths, self.gates = name, tuple(depths), gates
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.gates[self.name]
+        wanted = {self.depths[i]: i for i in gate.active}
+        parts = []
+        for depth, layer in enumerate(self.layers[: max(wanted)], 1):
+            x = layer(x)
+            if depth in wanted:
+                parts.append(scaled(gate, wanted[depth], x))
+        return reduce(add, parts)
+
+
+def scaled(gate: Gate, index: int, x: Tensor) -> Tensor:
+    """Return an option's output times its weight, if it has one."""
+    return x * gate.scalars[index] if gate.scalars else x

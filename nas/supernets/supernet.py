@@ -1,0 +1,88 @@
+"""Supernet: a space built as one network, in which every architecture of the space is a part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.build import Node, Relaxation, Shape, Site, build
+from nas.choice import Choice, SpaceError, is_open
+from nas.space import decisions
+from nas.supernets.gates import Gate, Gates, Moment
+from nas.supernets.method import Method
+from nas.supernets.mixed import Depths, Mixed, Weighed
+from nas.supernets.policy import path_gates
+
+
+@final
+class Supernet(nn.Module):
+    """The network of a space with choices still open, and the policy that says how much each option counts.
+
+    Takes images (B, C, H, W), returns logits (B, classes). `model` has the weights, `policy` what is learnt of the
+    architecture. All its batch norms use the statistics of the batch, as running ones would mix those of many paths.
+    Raises SpaceError where a choice does not relax.
+    """
+
+    def __init__(self, tree: Node, method: Method, input: Shape = (3, 32, 32)) -> None:
+        super().__init__()
+        builder = _Builder(method)
+        self.model = build(tree, input, builder)
+        self.gates, self.choices = builder.gates, builder.used
+        self.policy = method.policy(self.choices)
+        self.moment = Moment(0.0, torch.Generator())
+        self._path: dict[str, Gate] | None = None
+        _use_batch_statistics(self.model)
+
+    def forward(self, x: Tensor) -> Any:
+        self.gates.set(self._path or self.policy.gates(self.moment), self.moment)
+        return self.model(x)
+
+    def take(self, space: Any, architecture: Any | None) -> None:
+        """Compute only the path of one architecture of the space from now on; with None, what the policy says."""
+        self._path = None if architecture is None else path_gates(self.choices, decisions(space, architecture))
+
+
+@final
+class _Builder(Relaxation):
+    """Stands in for the choices while one supernet is built, and notes which there are."""
+
+    def __init__(self, method: Method) -> None:
+        self.method, self.gates = method, Gates()
+        self.used: dict[str, Choice] = {}
+
+    def relax(self, choice: Choice, site: Site) -> nn.Module:
+        if choice.k is not None:
+            raise SpaceError(
+                f"choice {choice.name!r} does not relax: {choice.k} of {len(choice.options)} parts stand in one place; "
+                "resolve it first, or search it by evolution"
+            )
+        site.output(cast(Node, choice))
+        self.used.setdefault(choice.name, choice)
+        return self.method.relax(site, lambda inner: self._mixed(choice, inner))
+
+    def _mixed(self, choice: Choice, site: Site) -> nn.Module:
+        nodes = (*choice.options, *choice.supernet_only)
+        return Mixed(
+            choice.name, [self.method.option(node, site.build(node), self.gates) for node in nodes], self.gates
+        )
+
+    def weigh(self, choice: Choice, index: int, module: nn.Module) -> nn.Module:
+        told_apart_inside = choice.k is not None and all(map(is_open, choice.options))
+        if told_apart_inside and not self.method.edge_weights:
+            return module
+        self.used.setdefault(choice.name, choice)
+        return Weighed(choice.name, index, module, self.gates)
+
+    def depths(self, choice: Choice, layers: Sequence[nn.Module]) -> nn.Module:
+        self.used.setdefault(choice.name, choice)
+        return Depths(choice.name, choice.options, layers, self.gates)
+
+
+def _use_batch_statistics(model: nn.Module) -> None:
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.track_running_stats = False
+            norm.running_mean = norm.running_var = norm.num_batches_tracked = None
