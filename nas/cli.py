@@ -121,9 +121,12 @@ def show(what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help="A run fol
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str | None, typer.Argument(help="spaces, networks, strategies, ...; all of them, if none.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="spaces, networks, strategies, methods, ...; all of them, if none.")
+    ] = None,
 ) -> None:
-    """List what there is: spaces, published networks, strategies, evaluators, data, operations, executors, experiments."""
+    """List what there is: spaces, published networks, strategies, supernet methods, evaluators, data, operations, executors,
+    experiments."""
     from nas.runtime.show import show_list
 
     show_list(what, _console())
@@ -171,7 +174,7 @@ def _run(planned: Plan, folder: Path) -> None:
     console = _console()
     console.print(f"Run folder: {folder}", highlight=False, soft_wrap=True)
     try:
-        with Phases(console, planned.experiment.family().describe) as phases:
+        with Phases(console, planned.experiment.describe) as phases:
             result: Result = run(planned, folder.resolve(), phases.view)
     except SearchFailed as error:
         see = f"\nSee {folder / 'failures'}" if (folder / "failures").is_dir() else ""

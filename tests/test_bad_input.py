@@ -103,7 +103,8 @@ def test_a_missing_part_is_named(key: str, toy: Toy, call: Call, run_folder: Pat
     parts = yaml.safe_load(path.read_text(encoding="utf-8"))
     del parts[key]
     path.write_text(yaml.safe_dump(parts), encoding="utf-8")
-    assert_says(call("search", path, "--run-dir", run_folder), f"{path}: {key} is missing: give it a value")
+    missing = "rules.budget" if key == "rules" else key
+    assert_says(call("search", path, "--run-dir", run_folder), f"{path}: {missing} is missing: give it a value")
     assert not run_folder.exists()
 
 

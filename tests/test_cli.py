@@ -34,6 +34,7 @@ SECTIONS = (
     "spaces",
     "networks",
     "strategies",
+    "methods",
     "evaluators",
     "data",
     "operations",

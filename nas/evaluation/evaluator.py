@@ -11,8 +11,8 @@ from typing import Any
 from nas.build import Node, Shape
 from nas.history import Scores
 
-Progress = Mapping[str, float]
-"""What an evaluation reports on its way: `epoch`, `epochs`, and scores so far."""
+Progress = Mapping[str, float | str]
+"""What an evaluation reports on its way: `epoch`, `epochs`, scores so far, and a `warning` in words where there is one."""
 
 Evaluation = Generator[Progress, None, Scores]
 """An evaluation under way: yields its progress, returns the scores."""

@@ -14,13 +14,14 @@ import yaml
 from nas.evaluation.evaluator import Evaluator, Task
 from nas.family import Family, families, family
 from nas.plain import from_plain, read_call
-from nas.record import NonNegative, RecordError, import_all, record, to_plain
+from nas.record import Natural, NonNegative, RecordError, import_all, record, to_plain
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.search import Rules
 from nas.runtime.yaml_file import YamlFile
 from nas.space import choices
 from nas.strategies.strategy import Strategy
+from nas.supernets.recipe import Seed, SupernetSearch
 
 Options = Mapping[str, Any]
 
@@ -38,19 +39,23 @@ class Expectation:
 class Final:
     """What becomes of the best: stacked by `network`, scored by `evaluator` (the search's, if none) on the test data.
 
-    What `network` does not say is as while searching. With `beside_random` a random architecture of the space is trained
-    and tested alike, to compare with.
+    What `network` does not say is as while searching. With `beside_random` a random architecture of the space, or so many,
+    are trained and tested alike, to compare with.
     """
 
     network: Mapping[str, Any] = field(default_factory=dict)
     evaluator: Evaluator | None = None
     objective: str = "test_top1_percent"
-    beside_random: bool = False
+    beside_random: bool | Natural = False
 
 
 @record
 class Experiment:
-    """A search: a space by name, a strategy, an evaluator, rules, and what becomes of the best.
+    """A search: a space by name, how it is searched, an evaluator, rules, and what becomes of the best.
+
+    A `strategy` proposes architectures and the evaluator scores them. With a `supernet` the candidates are what is derived
+    from it, one for each of its seeds or, where there is a strategy too, what that proposes; without an evaluator they are
+    scored by their paths in the supernet.
 
     `space` may be a mapping of the name to the space's own options. `network` holds the options by which the space's
     family stacks a member while searching. `expect` holds published numbers by name of the score. `imports` names
@@ -58,14 +63,25 @@ class Experiment:
     """
 
     space: str | Mapping[str, Mapping[str, Any]]
-    strategy: Strategy
-    evaluator: Evaluator
-    rules: Rules
+    strategy: Strategy | None = None
+    evaluator: Evaluator | None = None
+    rules: Rules = Rules()
+    supernet: SupernetSearch | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     executor: Executor = Inline()
     final: Final | None = None
     expect: Mapping[str, Expectation] = field(default_factory=dict)
     imports: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        missing = {
+            "strategy": self.strategy is None and self.supernet is None,
+            "evaluator": self.evaluator is None and self.supernet is None,
+            "rules.budget": self.rules.budget is None and self.strategy is not None,
+        }
+        for key, is_missing in missing.items():
+            if is_missing:
+                raise RecordError(f"{key} is missing: give it a value", key)
 
     @property
     def space_name(self) -> str:
@@ -95,18 +111,36 @@ class Experiment:
 
     def task(self, space: Any) -> Task:
         """Return what evaluations need to know; loads the data, so that it fails here if it must."""
-        return self._task(space, self.evaluator, self.network, "network")
+        return self._task(space, self.evaluator or self._supernet(), self.network, "network")
+
+    def supernet_task(self, space: Any) -> Task | None:
+        """Return what the search with a supernet needs to know, if there is one; loads its data."""
+        if self.supernet is None:
+            return None
+        return self._task(space, self.supernet, {**self.network, **self.supernet.network}, "supernet.network")
+
+    def _supernet(self) -> SupernetSearch:
+        assert self.supernet is not None, "checked when the experiment was made"
+        return self.supernet
 
     def final_task(self, space: Any) -> tuple[Evaluator, Task] | None:
         """Return evaluator and task of the final training, if there is one; loads its data."""
         if self.final is None:
             return None
         evaluator = self.final.evaluator or self.evaluator
+        if evaluator is None:
+            raise RecordError("final.evaluator is missing: a supernet cannot test; give one, as Training", "final")
         return evaluator, self._task(space, evaluator, {**self.network, **self.final.network}, "final.network")
+
+    def describe(self, architecture: Any) -> str:
+        """Write an architecture, or what else a run works on, as short text."""
+        return architecture.describe() if isinstance(architecture, Seed) else self.family().describe(architecture)
 
     def check_options(self) -> None:
         """Raise RecordError where the options of a network are not those of the family."""
         self.network_options(self.network, "network")
+        if self.supernet is not None:
+            self.network_options(self.supernet.network, "supernet.network")
         if self.final is not None:
             self.network_options(self.final.network, "final.network")
 
@@ -120,7 +154,7 @@ class Experiment:
         final = self.final and replace(self.final, network=tasks[-1].options)
         return replace(self, space=space, network=tasks[0].options, final=final)
 
-    def _task(self, space: Any, evaluator: Evaluator, network: Options, where: str) -> Task:
+    def _task(self, space: Any, evaluator: Evaluator | SupernetSearch, network: Options, where: str) -> Task:
         fixed = evaluator.prepare(space)
         stack = self.family().network
         of_data = {key: value for key, value in fixed.items() if key in signature(stack).parameters}
@@ -144,7 +178,7 @@ def load(path: Path, assignments: Sequence[str] = ()) -> Experiment:
     """
     file = YamlFile(path)
     file.override(assignments)
-    for package in ("nas.strategies", "nas.evaluation", "nas.data", "nas.runtime"):
+    for package in ("nas.strategies", "nas.evaluation", "nas.data", "nas.supernets", "nas.runtime"):
         import_all(package)
     try:
         for module in from_plain(file.plain.get("imports") or (), tuple[str, ...], "imports"):

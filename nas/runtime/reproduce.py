@@ -46,8 +46,9 @@ def reproduce(
 ) -> list[Comparison]:
     """Run the search with the seeds 0, 1, ...; `done` is told after each.
 
-    An experiment that runs inline leaves nothing behind; any other has a run folder a seed under `folder`, and goes on
-    there where it was cut off. Raises RecordError where the experiment expects nothing, or a score that the runs lack.
+    An experiment that runs inline and without a supernet leaves nothing behind; any other has a run folder a seed under
+    `folder`, and goes on there where it was cut off. Raises RecordError where the experiment expects nothing, or a score
+    that the runs lack.
     """
     if not experiment.expect:
         raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
@@ -66,7 +67,7 @@ def reproduce(
 
 def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
     """Return the best one's test scores, and the highest of each score while searching as `highest_<score>`."""
-    if isinstance(planned.experiment.executor, Inline):
+    if isinstance(planned.experiment.executor, Inline) and planned.supernet is None:
         return run_in_memory(planned)
     if not folder.exists():
         create_folder(folder, planned)
@@ -77,6 +78,8 @@ def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
 def run_in_memory(planned: Plan) -> dict[str, float]:
     """Search and test in this process, without a file."""
     experiment = planned.experiment
+    assert experiment.strategy is not None, "a search with a supernet has a folder"
+    assert experiment.evaluator is not None, "a search with a supernet has a folder"
     search = Search(planned.space, experiment.strategy, experiment.rules, Silent())
     Inline().run(search, partial(experiment.evaluator.evaluate, planned.task), None)
     best = search.history.best

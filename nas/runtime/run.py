@@ -15,22 +15,22 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 from random import Random
-from typing import Any, final
+from typing import Any
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.export.drawing import draw
-from nas.history import Evaluated, History, Proposal, forget_failures, read_journal
+from nas.history import Evaluated, History, forget_failures, read_journal
 from nas.plain import write
 from nas.record import RecordError, digest, record
+from nas.runtime.executor import Work
 from nas.runtime.experiment import Experiment, dump, load
-from nas.runtime.search import Budget, Rules, Search, SearchFailed, commonest_reason
+from nas.runtime.inline import Inline
+from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
+from nas.runtime.supernets import SUPERNETS, scores_of_search, search_supernets
 from nas.runtime.view import View
 from nas.space import sample
-from nas.strategies.strategy import Strategy
-
-ROLES = ("best", "random")
-"""Who is trained at the end, in this order: what the search found and, if asked for, an architecture drawn at random."""
-
+from nas.supernets.paths import PathScores
+from nas.supernets.search import Searched
 
 MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
 """What may be set anew when a run is resumed."""
@@ -49,21 +49,26 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An experiment whose space is open and whose data are loaded; `final` is evaluator and task of the end, if any."""
+    """An experiment whose space is open and whose data are loaded.
+
+    `supernet` is the task of the search with a supernet, `final` evaluator and task of the end, if there are such.
+    """
 
     experiment: Experiment
     space: Any
     task: Task
     final: tuple[Evaluator, Task] | None
+    supernet: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run found, and the scores of its final trainings by role."""
+    """What a run found, the scores of its final trainings by role, and what each seed of a supernet search found."""
 
     best: Evaluated
     history: History
     finals: Mapping[str, Evaluated]
+    searched: Sequence[Searched] = ()
 
 
 def create_folder(folder: Path, planned: Plan) -> None:
@@ -120,7 +125,8 @@ def discard_if_empty(folder: Path) -> None:
 def plan(experiment: Experiment) -> Plan:
     """Open the space and load all data, that of the end too: what is missing is found before anything is done."""
     space = experiment.open_space()
-    return Plan(experiment, space, experiment.task(space), experiment.final_task(space))
+    supernet = experiment.supernet_task(space)
+    return Plan(experiment, space, experiment.task(space), experiment.final_task(space), supernet)
 
 
 def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -> Result:
@@ -130,14 +136,35 @@ def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -
     but failures came.
     """
     experiment = planned.experiment
-    view = views("search", experiment.rules.budget.evaluations)
-    with closing(Search(planned.space, experiment.strategy, experiment.rules, view, folder)) as search:
-        experiment.executor.run(search, partial(experiment.evaluator.evaluate, planned.task), folder)
+    searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
+    strategy = experiment.strategy or Given(tuple((each.architecture, f"seed {each.seed}") for each in searched))
+    budget = experiment.rules.budget
+    view = views("search", budget.evaluations if budget else len(searched))
+    with closing(Search(planned.space, strategy, experiment.rules, view, folder)) as search:
+        executor = Inline() if _is_scored(experiment) else experiment.executor
+        executor.run(search, _work(planned, folder), folder)
     best = search.history.best
     if best is None:
         raise SearchFailed(commonest_reason(search.history.failures))
     _hand_over(planned, best, folder)
-    return Result(best, search.history, _finals(planned, best, folder, views))
+    return Result(best, search.history, _finals(planned, best, folder, views), searched)
+
+
+def _is_scored(experiment: Experiment) -> bool:
+    """Whether the candidates have their scores when the search for them is over."""
+    return experiment.strategy is None and experiment.evaluator is None
+
+
+def _work(planned: Plan, folder: Path) -> Work:
+    """Return how candidates are scored: by the evaluator or, without one, by the supernets."""
+    experiment = planned.experiment
+    if experiment.evaluator is not None:
+        return partial(experiment.evaluator.evaluate, planned.task)
+    assert experiment.supernet is not None, "checked when the experiment was made"
+    assert planned.supernet is not None, "planned with the experiment"
+    if _is_scored(experiment):
+        return partial(scores_of_search, folder)
+    return PathScores(experiment.supernet, planned.supernet, folder / SUPERNETS / "0.safetensors")
 
 
 def _hand_over(planned: Plan, best: Evaluated, folder: Path) -> None:
@@ -156,15 +183,15 @@ def _finals(
     declared, seed = planned.experiment.final, planned.experiment.rules.seed
     if planned.final is None or declared is None:
         return {}
-    finalists = [best.architecture]
-    if declared.beside_random:
-        finalists.append(_other(planned.space, best.architecture, seed))
+    others = _others(planned.space, best.architecture, seed, int(declared.beside_random))
+    finalists = [(best.architecture, "best"), *zip(others, _random_roles(len(others)), strict=True)]
     rules = Rules(Budget(evaluations=len(finalists)), declared.objective, "evaluate", seed=seed)
     view = views("final training", len(finalists))
     _take_up_finals(folder, digest(best.architecture))
-    with closing(Search(planned.space, _Finalists(tuple(finalists)), rules, view, folder, "final")) as session:
-        planned.experiment.executor.run(session, partial(_test, *planned.final, folder), folder)
-    return {ROLES[number]: done for number, done in sorted(session.history.finished.items())}
+    with closing(Search(planned.space, Given(tuple(finalists)), rules, view, folder, "final")) as session:
+        roles = [role for _, role in finalists]
+        planned.experiment.executor.run(session, partial(_test, *planned.final, folder, roles), folder)
+    return by_role(session.history)
 
 
 def _take_up_finals(folder: Path, best: str) -> None:
@@ -186,29 +213,26 @@ def _set_aside(journal: Path) -> None:
         journal.rename(journal.with_name(f"{journal.stem}-before-{number}.jsonl"))
 
 
-def _test(evaluator: Evaluator, task: Task, folder: Path, job: Job) -> Evaluation:
-    return evaluator.test(task, job, folder / f"{ROLES[job.number]}.safetensors")
+def _test(evaluator: Evaluator, task: Task, folder: Path, roles: Sequence[str], job: Job) -> Evaluation:
+    return evaluator.test(task, job, folder / f"{roles[job.number].replace(' ', '-')}.safetensors")
 
 
-def _other(space: Any, architecture: Any, seed: int) -> Any:
-    """Draw a random architecture that is not this one, if the space has another."""
-    rng = Random(f"{seed}/beside")
-    for _ in range(100):
-        if (drawn := sample(space, rng)) != architecture:
-            break
-    return drawn
+def by_role(history: History) -> dict[str, Evaluated]:
+    """Return the final trainings by whose they are: `best`, `random` or `random 1`, `random 2`, ..."""
+    return {done.proposal.origin: done for _, done in sorted(history.finished.items())}
 
 
-@final
-class _Finalists(Strategy):
-    """Proposes given architectures, in their order."""
+def _random_roles(number: int) -> list[str]:
+    return ["random"] if number == 1 else [f"random {i + 1}" for i in range(number)]
 
-    def __init__(self, architectures: tuple[Any, ...]) -> None:
-        self.architectures = architectures
 
-    def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        number = len(history.proposals)
-        return Proposal(self.architectures[number], ROLES[number]) if number < len(self.architectures) else None
+def _others(space: Any, architecture: Any, seed: int, number: int) -> list[Any]:
+    """Draw random architectures that are neither this one nor each other, as far as the space has so many."""
+    rng, drawn = Random(f"{seed}/beside"), dict[str, Any]()
+    for _ in range(100 * number):
+        if len(drawn) < number and (other := sample(space, rng)) != architecture:
+            drawn[digest(other)] = other
+    return list(drawn.values())
 
 
 def _provenance() -> str:

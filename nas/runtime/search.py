@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import Evaluated, History, Journal, finished_event, replay, started_event
+from nas.history import Evaluated, History, Journal, Proposal, finished_event, replay, started_event
 from nas.record import Natural, NonNegative, Positive, RecordError, record
 from nas.runtime.executor import Outcome
 from nas.runtime.view import View
@@ -35,14 +35,14 @@ class Budget:
 
 @record
 class Rules:
-    """How a search is conducted.
+    """How a search is conducted. Without a budget it ends when the strategy has nothing more to propose.
 
     `objective` is the score to maximise, with a minus before it to minimise. A proposal whose architecture was
     evaluated before reuses those scores or, with `duplicates` "evaluate", is evaluated again. If `give_up_after`
     evaluations in a row fail, the search ends.
     """
 
-    budget: Budget
+    budget: Budget | None = None
     objective: str = "validation_top1_percent"
     duplicates: Literal["reuse", "evaluate"] = "reuse"
     give_up_after: Positive = 20
@@ -138,12 +138,14 @@ class Search:
                 raise SearchFailed(commonest_reason(self._failed_in_a_row))
             return
         self._failed_in_a_row.clear()
-        if self.rules.budget.seconds is not None and "seconds" not in done.scores:
+        if self.rules.budget and self.rules.budget.seconds is not None and "seconds" not in done.scores:
             scores = ", ".join(done.scores)
             raise RecordError(f"rules.budget.seconds: the evaluations have no seconds, only {scores}: give evaluations")
 
     def _is_spent(self) -> bool:
         budget, history = self.rules.budget, self.history
+        if budget is None:
+            return False
         if budget.evaluations is not None and len(history.proposals) >= budget.evaluations:
             return True
         if budget.evaluations is None and self._reused_in_a_row >= REUSED_IN_A_ROW:
@@ -179,6 +181,18 @@ class Search:
     def _write(self, event: dict[str, Any]) -> None:
         if self._journal is not None:
             self._journal.append(event)
+
+
+@final
+class Given(Strategy):
+    """Proposes given architectures, in their order, each with its origin."""
+
+    def __init__(self, architectures: tuple[tuple[Any, str], ...]) -> None:
+        self.architectures = architectures
+
+    def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
+        number = len(history.proposals)
+        return Proposal(*self.architectures[number]) if number < len(self.architectures) else None
 
 
 def commonest_reason(failures: Iterable[Evaluated]) -> str:

@@ -25,13 +25,16 @@ from nas.runtime.architecture import find_architecture
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
 from nas.runtime.reproduce import reproduce
-from nas.runtime.run import ROLES, Found, Result, load_run
+from nas.runtime.run import Found, Result, by_role, load_run
+from nas.runtime.supernets import SUPERNETS, searched_in
 from nas.runtime.terminal import best_so_far, number, print_failure, sparkline
 from nas.runtime.yaml_file import override
+from nas.supernets.search import Searched
 
 
 def show_result(experiment: Experiment, result: Result, folder: Path, console: Console) -> None:
     """Print what a run found, tested beside a random architecture if that was asked for, and where it is."""
+    _show_searched(result.searched, folder, console)
     _show_best(experiment, result.best, console)
     if result.finals:
         console.print(_finals_table(result.finals))
@@ -41,6 +44,27 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
     if (folder / "best.svg").is_file():
         console.print(f"Picture: {folder / 'best.svg'}", highlight=False, soft_wrap=True)
     console.print(f"Run folder: {folder}  (nas show {folder})", highlight=False, soft_wrap=True)
+
+
+def _show_searched(searched: Sequence[Searched], folder: Path, console: Console) -> None:
+    """Print how each search with a supernet ended, with the monitor's last warning, and where its plot is."""
+    if not searched:
+        return
+    shown = ("validation_top1_percent", "supernet_top1_percent", "entropy", "skips", "epochs", "seconds")
+    table = Table(title="Searched with a supernet", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("seed", *shown):
+        table.add_column(column, justify="right")
+    for i, each in enumerate(searched):
+        cells = [number(each.scores[name]) if name in each.scores else "" for name in shown]
+        if each.epochs and each.epochs[-1].skippable:
+            cells[shown.index("skips")] += f" of {each.epochs[-1].skippable}"
+        table.add_row(str(i), *cells)
+    console.print(table)
+    for i, each in enumerate(searched):
+        if each.epochs and (warning := each.epochs[-1].warning):
+            console.print(f"seed {i}: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        if (plot := folder / SUPERNETS / f"{i}.svg").is_file():
+            console.print(f"Alphas over time: {plot}", highlight=False, soft_wrap=True)
 
 
 def _show_best(experiment: Experiment, best: Evaluated, console: Console) -> None:
@@ -66,9 +90,13 @@ def show_run(folder: Path, console: Console) -> None:
     experiment = load_run(folder)
     journal = folder / "history.jsonl"
     history = replay(journal, experiment.rules.objective) if journal.is_file() else None
+    if (searched := searched_in(folder)) and (history is None or not history.finished):
+        _show_searched(searched, folder, console)
+        return
     if history is None or not history.finished:
         console.print(f"{folder}: nothing was evaluated yet", highlight=False)
         return
+    _show_searched(searched, folder, console)
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
     console.print(f"[bold]{folder}[/bold]: {counts}", highlight=False)
     if history.best is not None:
@@ -78,7 +106,7 @@ def show_run(folder: Path, console: Console) -> None:
         print_failure(f"#{done.number}", done, console)
     if experiment.final is not None and (folder / "final.jsonl").is_file():
         finals = replay(folder / "final.jsonl", experiment.final.objective)
-        console.print(_finals_table({ROLES[i]: done for i, done in sorted(finals.finished.items())}))
+        console.print(_finals_table(by_role(finals)))
 
 
 def show_architecture(name: str, console: Console) -> None:
@@ -150,8 +178,16 @@ def _sections() -> dict[str, list[tuple[str, str]]]:
     from nas.build import Node
     from nas.data import Data
     from nas.strategies.strategy import Strategy
+    from nas.supernets.method import Method
 
-    for package in ("nas.operations", "nas.topology", "nas.strategies", "nas.evaluation", "nas.runtime"):
+    for package in (
+        "nas.operations",
+        "nas.topology",
+        "nas.strategies",
+        "nas.supernets",
+        "nas.evaluation",
+        "nas.runtime",
+    ):
         import_all(package)
     known = families()
     published = (
@@ -161,6 +197,7 @@ def _sections() -> dict[str, list[tuple[str, str]]]:
         "spaces": [(name, _first_line(each.space)) for name, each in known.items()],
         "networks": list(published),
         "strategies": list(_described(record_classes(Strategy).values())),
+        "methods": list(_described(record_classes(Method).values())),
         "evaluators": list(_described(record_classes(Evaluator).values())),
         "data": list(_described(record_classes(Data).values())),
         "operations": list(_described(_of(Node, "nas.operations"))),

@@ -18,6 +18,9 @@ from nas.runtime.view import View
 
 BARS = " ▁▂▃▄▅▆▇█"
 
+SECONDS_BETWEEN_LINES = 30.0
+"""In a log, where nothing can be redrawn, how often work that takes long says how far it is."""
+
 
 @final
 class Terminal(View):
@@ -26,10 +29,12 @@ class Terminal(View):
     def __init__(self, console: Console, phase: str, total: int | None, describe: Callable[[Any], str]) -> None:
         self.console, self.phase, self.total, self.describe = console, phase, total, describe
         self.begun = time.monotonic()
-        self.done_before: int | None = None
         self.history: History | None = None
         self.waiting: dict[int, Proposal] = {}
         self.working: dict[int, tuple[str, Progress]] = {}
+        self.at_first: dict[int, float] = {}
+        self.done, self.said = 0.0, time.monotonic()
+        self.warned: set[int] = set()
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Terminal:
@@ -48,24 +53,33 @@ class Terminal(View):
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
         self.working[number] = worker, progress
+        if "epochs" in progress:
+            self.at_first.setdefault(number, _part(progress, before=1.0))
+        warning = progress.get("warning")
+        if warning and number not in self.warned:
+            self.warned.add(number)
+            self._line(f"#{number}, epoch {progress['epoch']:.0f}: {warning}", "yellow")
+        if not self.console.is_terminal and time.monotonic() - self.said > SECONDS_BETWEEN_LINES:
+            self._line(f"{self.phase} #{number} epoch {'  '.join(_epoch_and_scores(progress))}")
+
+    def _line(self, text: str, style: str = "") -> None:
+        self.said = time.monotonic()
+        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def finished(self, done: Evaluated, history: History) -> None:
-        if self.done_before is None:
-            self.done_before = len(history.finished) - 1
         self.history = history
+        self.done += 1 - self.at_first.get(done.number, 0.0)
         self.waiting.pop(done.number, None)
         self.working.pop(done.number, None)
         if done.failure is not None:
             print_failure(f"#{done.number}", done, self.console)
         elif not self.console.is_terminal:
-            self.console.print(
-                f"{self._counted(history)} #{done.number} {_scores(done)}", highlight=False, soft_wrap=True
-            )
+            self._line(f"{self._counted(history)} #{done.number} {_scores(done)}")
 
     def render(self) -> RenderableType:
         """Return what is on the screen now."""
         rows: list[RenderableType] = [
-            self._summary(self.history) if self.history else Text(f"{self.phase}: starting workers")
+            self._summary(self.history) if self.history else Text(f"{self.phase}: {self._before_the_first()}")
         ]
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for column in ("worker", "candidate", "came by", "epoch", "so far"):
@@ -75,8 +89,11 @@ class Terminal(View):
             table.add_row(worker or "waits for a worker", f"#{number}", _origin(proposal), *_epoch_and_scores(progress))
         return Group(*rows, table) if self.waiting else Group(*rows)
 
+    def _before_the_first(self) -> str:
+        return self._time_left(0) if self.working else "starting workers"
+
     def _summary(self, history: History) -> Text:
-        text = Text(f"{self._counted(history)}  {self._time_left(history)}", "bold")
+        text = Text(f"{self._counted(history)}  {self._time_left(len(history.finished))}", "bold")
         if history.failures:
             text.append(f"  {len(history.failures)} failed", "red")
         if (best := history.best) is not None:
@@ -88,12 +105,14 @@ class Terminal(View):
         total = f" / {self.total}" if self.total else ""
         return f"{self.phase} {len(history.finished)}{total}"
 
-    def _time_left(self, history: History) -> str:
-        done = len(history.finished) - (self.done_before or 0)
+    def _time_left(self, finished: int) -> str:
+        """Return the time spent and, by what was done in it, that which is left; half an evaluation counts as half."""
         spent = time.monotonic() - self.begun
-        if not self.total or not done or len(history.finished) >= self.total:
+        parts = {n: _part(progress) for n, (_, progress) in self.working.items() if "epochs" in progress}
+        done = self.done + sum(part - self.at_first[n] for n, part in parts.items())
+        if not self.total or not done or finished >= self.total:
             return f"{duration(spent)}"
-        left = (self.total - len(history.finished)) * spent / done
+        left = (self.total - finished - sum(parts.values())) * spent / done
         return f"{duration(spent)}, about {duration(left)} left"
 
 
@@ -127,10 +146,15 @@ def _origin(proposal: Proposal) -> str:
     return f"{proposal.origin} of {parents}" if parents else proposal.origin
 
 
+def _part(progress: Progress, before: float = 0.0) -> float:
+    """Return the part of an evaluation that is done, or was done so many epochs before."""
+    return (float(progress["epoch"]) - before) / float(progress["epochs"])
+
+
 def _epoch_and_scores(progress: Progress) -> tuple[str, str]:
-    shown = {name: value for name, value in progress.items() if name not in ("epoch", "epochs")}
+    shown = {name: value for name, value in progress.items() if name not in ("epoch", "epochs", "warning")}
     epoch = f"{progress['epoch']:.0f} / {progress['epochs']:.0f}" if "epochs" in progress else ""
-    return epoch, "  ".join(f"{name} {number(value)}" for name, value in shown.items())
+    return epoch, "  ".join(f"{name} {number(float(value))}" for name, value in shown.items())
 
 
 def _scores(done: Evaluated) -> str:

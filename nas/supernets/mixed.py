@@ -17,12 +17,13 @@ from nas.supernets.gates import Gate, Gates
 class Mixed(nn.Module):
     """Adds up the active options of a `one_of`, each scaled by its weight; zeros are never computed.
 
-    Takes what the options take, one or two maps (B, C, H, W), and returns one map of their common shape.
+    Takes what the options take, one or two maps (B, C, H, W), and returns one map of their common shape. `keys` names the
+    options, so that weights find theirs in a supernet that has fewer.
     """
 
-    def __init__(self, name: str, options: Sequence[nn.Module], gates: Gates) -> None:
+    def __init__(self, name: str, options: Sequence[nn.Module], gates: Gates, keys: Sequence[str] = ()) -> None:
         super().__init__()
-        self.name, self.gates = name, gates
+        self.name, self.gates, self.keys = name, gates, tuple(keys)
         self.options = nn.ModuleList(options)
         self.computed = frozenset(i for i, option in enumerate(options) if not isinstance(option, Zeros))
 

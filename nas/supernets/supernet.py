@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, final
 
 import torch
@@ -33,16 +33,21 @@ class Supernet(nn.Module):
         self.gates, self.choices = builder.gates, builder.used
         self.policy = method.policy(self.choices)
         self.moment = Moment(0.0, torch.Generator())
-        self._path: dict[str, Gate] | None = None
+        self._source: Callable[[], Mapping[str, Gate]] | None = None
         _use_batch_statistics(self.model)
 
     def forward(self, x: Tensor) -> Any:
-        self.gates.set(self._path or self.policy.gates(self.moment), self.moment)
+        self.gates.set(self._source() if self._source else self.policy.gates(self.moment), self.moment)
         return self.model(x)
 
-    def take(self, space: Any, architecture: Any | None) -> None:
-        """Compute only the path of one architecture of the space from now on; with None, what the policy says."""
-        self._path = None if architecture is None else path_gates(self.choices, decisions(space, architecture))
+    def use(self, source: Callable[[], Mapping[str, Gate]] | None) -> None:
+        """Take the gates of each forward pass from elsewhere from now on; with None, from the policy."""
+        self._source = source
+
+    def take(self, space: Any, architecture: Any) -> None:
+        """Compute only the path of one architecture of the space from now on, until `use(None)`."""
+        path = path_gates(self.choices, decisions(space, architecture))
+        self.use(lambda: path)
 
 
 @final
@@ -61,7 +66,7 @@ class _Builder(Relaxation):
             )
         site.output(cast(Node, choice))
         self.used.setdefault(choice.name, choice)
-        return self.method.relax(site, lambda inner: self._mixed(choice, inner))
+        return self.method.relax(choice, site, lambda inner: self._mixed(choice, inner))
 
     def _mixed(self, choice: Choice, site: Site) -> nn.Module:
         nodes = (*choice.options, *choice.supernet_only)
@@ -86,3 +91,29 @@ def _use_batch_statistics(model: nn.Module) -> None:
         if isinstance(norm, nn.BatchNorm2d):
             norm.track_running_stats = False
             norm.running_mean = norm.running_var = norm.num_batches_tracked = None
+
+
+def transplant(old: nn.Module, new: nn.Module) -> None:
+    """Copy the weights that two supernets have in common; where one is wider, its first channels (DrNAS)."""
+    weights = _by_option(old)
+    with torch.no_grad():
+        for name, own in _by_option(new).items():
+            if name in weights and weights[name].dim() == own.dim():
+                part = tuple(slice(0, min(sizes)) for sizes in zip(own.shape, weights[name].shape, strict=True))
+                own[part] = weights[name][part]
+
+
+def _by_option(model: nn.Module) -> dict[str, Tensor]:
+    """Return a model's weights by names in which an option of a mixture is named by what it is, not by its place."""
+    renamed = {
+        f"{place}.options.{i}.": f"{place}.options.{key}."
+        for place, module in model.named_modules()
+        if isinstance(module, Mixed)
+        for i, key in enumerate(module.keys)
+    }
+    found = {}
+    for name, weight in model.state_dict().items():
+        for old in sorted((each for each in renamed if name.startswith(each)), key=len, reverse=True):
+            name = name.replace(old, renamed[old], 1)
+        found[name] = weight
+    return found

@@ -1,0 +1,65 @@
+"""The supernet part of a run: one search a seed, through the run's executor, with a journal of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
+from nas.history import forget_failures
+from nas.plain import read
+from nas.record import RecordError, digest
+from nas.runtime.experiment import Experiment
+from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
+from nas.runtime.view import View
+from nas.supernets.recipe import Seed
+from nas.supernets.search import Searched, search
+
+SUPERNETS = "supernets"
+"""The folder, in that of the run, of what supernet searches leave, and the name of their journal."""
+
+
+def search_supernets(
+    experiment: Experiment, task: Task, folder: Path, views: Callable[[str, int | None], View]
+) -> list[Searched]:
+    """Search with each seed, or go on where that was cut off; failed ones are tried again.
+
+    Raises SearchFailed where none succeeds.
+    """
+    declared = experiment.supernet
+    assert declared is not None, "the task is that of a supernet"
+    seeds = tuple((Seed(i), f"seed {i}") for i in range(declared.seeds))
+    rules = Rules(Budget(evaluations=len(seeds)), duplicates="evaluate", give_up_after=len(seeds) + 1)
+    rules = replace(rules, seed=experiment.rules.seed)
+    journal = folder / f"{SUPERNETS}.jsonl"
+    if journal.exists():
+        forget_failures(journal)
+    with closing(Search(seeds, Given(seeds), rules, views(SUPERNETS, len(seeds)), folder, SUPERNETS)) as session:
+        experiment.executor.run(session, partial(search, declared, folder / SUPERNETS, task), folder)
+    if not session.history.scored:
+        raise SearchFailed(commonest_reason(session.history.failures))
+    return searched_in(folder)
+
+
+def searched_in(folder: Path) -> list[Searched]:
+    """Return what the supernet searches of a run have found so far, by seed. Raises RecordError where a file is damaged."""
+    paths = sorted((folder / SUPERNETS).glob("*.json"), key=lambda path: int(path.stem))
+    return [_read(path) for path in paths]
+
+
+def _read(path: Path) -> Searched:
+    try:
+        searched: Searched = read(json.loads(path.read_text(encoding="utf-8")), str(path), Searched)
+    except ValueError as error:
+        raise RecordError(f"{path} cannot be read ({error}): delete it, and resume the run") from None
+    return searched
+
+
+def scores_of_search(folder: Path, job: Job) -> Evaluation:
+    """Return the scores that an architecture was given by the supernet from which it is derived."""
+    name = digest(job.architecture)
+    return at_once(next(each.scores for each in searched_in(folder) if digest(each.architecture) == name))

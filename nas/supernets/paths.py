@@ -1,0 +1,53 @@
+"""Scoring of architectures by their paths in a trained supernet."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import Any, final
+
+from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
+from nas.profile import profile
+from nas.record import RecordError
+from nas.supernets.recipe import SupernetSearch
+from nas.supernets.supernet import Supernet
+from nas.training import best_device, evaluate, load_weights, place
+
+
+@final
+class PathScores:
+    """Scores jobs by their path's accuracy on the alphas' images; the supernet is loaded once by each worker.
+
+    Raises RecordError where the method ends with a supernet of a part of the space only.
+    """
+
+    def __init__(self, declared: SupernetSearch, task: Task, weights: Path) -> None:
+        if len(declared.method.phases(declared.epochs, declared.alphas.from_epoch)) > 1:
+            raise RecordError(
+                f"supernet.method {type(declared.method).__name__} ends with a part of the space: leave the strategy out, "
+                "or take a method of one phase, as Spos",
+                "supernet.method",
+            )
+        self.declared, self.task, self.weights = declared, task, weights
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"declared": self.declared, "task": self.task, "weights": self.weights}
+
+    @cached_property
+    def _supernet(self) -> Supernet:
+        supernet = Supernet(self.task.network(self.task.space), self.declared.method, self.task.input)
+        load_weights(supernet.model, self.weights)
+        place(supernet.model, self.declared.weights.over(1), best_device())
+        return supernet
+
+    def __call__(self, job: Job) -> Evaluation:
+        """Score one architecture."""
+        started, split = perf_counter(), self.declared.split()
+        self._supernet.take(self.task.space, job.architecture)
+        recipe = self.declared.weights.over(1)
+        measured = evaluate(self._supernet, split.validation, split, recipe, best_device())
+        cost = profile(self.task.network(job.architecture), self.task.input)
+        seconds = perf_counter() - started
+        scores = {"params": cost.params, "macs": cost.macs, "seconds": seconds}
+        return at_once({"validation_top1_percent": measured.top1_percent, **scores})

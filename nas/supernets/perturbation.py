@@ -1,0 +1,87 @@
+"""Derivation by perturbation: how much an option matters is how far the accuracy falls without it.
+
+Wang et al. 2021, arXiv:2108.04392 (DARTS-PT), section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any, final
+
+from nas.choice import Choice, choices, rank
+from nas.space import resolve
+from nas.supernets.gates import Gate
+from nas.supernets.supernet import Supernet
+
+
+def derive_by_perturbation(
+    space: Any, supernet: Supernet, top1_percent: Callable[[], float], tune: Callable[[], None], rng: Random
+) -> Any:
+    """Decide choice by choice, in random order: what lowers the supernet's accuracy most when it is taken out, stays.
+
+    First each `one_of` is decided, then which k options of each `some_of` stay; after each decision the supernet is tuned.
+    """
+    masks, decided = _Masks(supernet), dict[str, int]()
+    supernet.use(masks.gates)
+    known = sorted(choices(space).values(), key=lambda choice: (choice.k is not None, rng.random()))
+    for choice in known:
+        falls = [(masks.trial(masks.without(choice, i), top1_percent), i) for i in range(len(choice.options))]
+        kept = tuple(sorted(i for _, i in sorted(falls)[: choice.k or 1]))
+        decided[choice.name] = kept[0] if choice.k is None else rank(len(choice.options), kept)
+        masks.lasting |= masks.only(choice, kept)
+        tune()
+    supernet.use(None)
+    return resolve(space, lambda choice: decided[choice.name])
+
+
+Mask = frozenset[tuple[str, int]]
+"""Options, by the names of their choices, that count nothing."""
+
+
+@final
+class _Masks:
+    """Takes options out of a supernet: those in `lasting` for good, others for a trial."""
+
+    def __init__(self, supernet: Supernet) -> None:
+        self.supernet = supernet
+        self.lasting: Mask = frozenset()
+        self.tried: Mask = frozenset()
+
+    def trial(self, mask: Mask, top1_percent: Callable[[], float]) -> float:
+        """Return the accuracy without some options."""
+        self.tried = mask
+        accuracy = top1_percent()
+        self.tried = frozenset()
+        return accuracy
+
+    def without(self, choice: Choice, index: int) -> Mask:
+        """Return the mask that takes one option out; one without a weight of its own, with all that is chosen inside it."""
+        if choice.name in self.supernet.choices:
+            return frozenset(((choice.name, index),))
+        inner = choices(choice.options[index]).values()
+        return frozenset((each.name, i) for each in inner for i in range(_size(each)))
+
+    def only(self, choice: Choice, kept: Iterable[int]) -> Mask:
+        """Return the mask that leaves only some options of a choice."""
+        out = (i for i in range(len(choice.options)) if i not in set(kept))
+        extra = ((choice.name, i) for i in range(len(choice.options), _size(choice)))
+        return frozenset().union(extra, *(self.without(choice, i) for i in out))
+
+    def gates(self) -> dict[str, Gate]:
+        """Return the policy's gates, with what is masked weighing nothing."""
+        gates = self.supernet.policy.gates(self.supernet.moment)
+        masked = self.lasting | self.tried
+        return {name: _masked(gate, [i for other, i in masked if other == name]) for name, gate in gates.items()}
+
+
+def _masked(gate: Gate, out: list[int]) -> Gate:
+    if not out or gate.weights is None:
+        return gate
+    weights = gate.weights.clone()
+    weights[out] = 0.0
+    return Gate(gate.active, weights, weights.unbind(0))
+
+
+def _size(choice: Choice) -> int:
+    return len(choice.options) + len(choice.supernet_only)

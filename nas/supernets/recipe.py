@@ -1,0 +1,121 @@
+"""How a supernet is searched with, as records; the defaults are those of DARTS on CIFAR-10."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from nas.data import Data, split
+from nas.data.split import Split
+from nas.record import Fraction, Natural, NonNegative, Positive, Range, record
+from nas.supernets.method import Method
+from nas.supernets.monitor import Monitor
+from nas.training import Recipe
+
+
+@record
+class WeightsRecipe:
+    """Says how a supernet's weights are trained: by SGD, with a cosine from `lr` to `final_lr` that is set once an epoch.
+
+    The paper ends at 0, the released code at 0.001; we follow the code. `precision` and `channels_last` are as in Recipe.
+    """
+
+    batch: Positive = 64
+    lr: NonNegative = 0.025
+    final_lr: NonNegative = 0.001
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+    weight_decay: NonNegative = 3e-4
+    clip: Annotated[float, Range(0)] | None = 5.0
+    crop_pad: Natural = 4
+    flip: bool = True
+    cutout: Natural = 0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    channels_last: Literal["auto"] | bool = "auto"
+
+    def over(self, epochs: int) -> Recipe:
+        """Return the recipe of a training of so many epochs."""
+        return Recipe(
+            epochs=epochs,
+            batch=self.batch,
+            lr=self.lr,
+            final_lr=self.final_lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            crop_pad=self.crop_pad,
+            flip=self.flip,
+            cutout=self.cutout,
+            drop_path=0.0,
+            precision=self.precision,
+            channels_last=self.channels_last,
+        )
+
+
+@record
+class AlphasRecipe:
+    """Says how what is learnt of the architecture is trained: by Adam, on `images` of its own, from epoch `from_epoch` on.
+
+    `images` is a fraction of the training images, or a number of them. They are varied as those of the weights.
+    """
+
+    images: int | float = 0.5
+    lr: NonNegative = 3e-4
+    beta1: Fraction = 0.5
+    beta2: Fraction = 0.999
+    weight_decay: NonNegative = 1e-3
+    from_epoch: Natural = 0
+
+
+@record
+class Seed:
+    """Stands for the search with one seed, where a run proposes and evaluates."""
+
+    number: Natural
+
+    def describe(self) -> str:
+        """Write it as short text."""
+        return f"seed {self.number}"
+
+
+@record
+class SupernetSearch:
+    """Trains a supernet of the space by `method`, with `seeds` different seeds, and derives an architecture from each.
+
+    `network` holds the options by which the supernet is stacked, where they differ from the experiment's. `images` limits
+    the images for the weights. `execution` "grouped" computes what edges have in common once; "auto" does where the method
+    allows it. `checkpoint_cells` computes cells again in the backward pass instead of keeping their maps: less memory, a
+    third more time. `compile_cells` compiles each with torch.compile.
+
+    With `derivation` "perturbation" the options are compared by how much the accuracy falls without them, choice by
+    choice, not by their alphas (Wang et al. 2021, arXiv:2108.04392); between two choices the supernet is tuned for
+    `tune_epochs`.
+    """
+
+    method: Method
+    data: Data
+    epochs: Positive = 50
+    seeds: Positive = 1
+    network: Mapping[str, Any] = field(default_factory=dict)
+    weights: WeightsRecipe = WeightsRecipe()
+    alphas: AlphasRecipe = AlphasRecipe()
+    images: Positive | None = None
+    split_seed: Natural = 0
+    monitor: Monitor = Monitor()
+    derivation: Literal["alphas", "perturbation"] = "alphas"
+    tune_epochs: Natural = 0
+    execution: Literal["auto", "plain", "grouped"] = "auto"
+    checkpoint_cells: bool = False
+    compile_cells: bool = False
+    checkpoint_seconds: NonNegative = 0.0
+
+    def split(self) -> Split:
+        """Return the images: those to train the weights, and as validation those from which the alphas learn."""
+        return split(self.data, self.alphas.images, self.split_seed, self.images)
+
+    def prepare(self, space: Any) -> dict[str, Any]:
+        """Load the data, and return what they fix of a network: its number of `classes` and `input` shape."""
+        images = self.split()
+        return {"classes": len(images.classes), "input": images.shape}

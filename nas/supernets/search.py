@@ -1,0 +1,269 @@
+"""The search with a supernet: phase by phase and epoch by epoch, with a checkpoint after each, to an architecture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import field, is_dataclass
+from pathlib import Path
+from random import Random
+from time import perf_counter
+from typing import Any, final
+
+from nas.evaluation.evaluator import Evaluation, Job, Task
+from nas.plain import from_plain, write
+from nas.record import digest, record, to_plain
+from nas.supernets.derivation import prune
+from nas.supernets.monitor import WINDOW, count_skips, entropy, largest_eigenvalue
+from nas.supernets.perturbation import derive_by_perturbation
+from nas.supernets.recipe import SupernetSearch
+from nas.supernets.supernet import Supernet, transplant
+from nas.supernets.turns import Measured, Turns
+from nas.training import best_device, evaluate, mixed_seed, place, save_weights, seeded, stream
+from nas.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from nas.training.peers import peers
+
+
+@record
+class SupernetEpoch:
+    """Reports one epoch of a search, the first being 1; losses are means, accuracies of the varied images, in percent.
+
+    `strengths` says how much each option of each choice counts now, `entropy` how undecided they are, from 1 to 0; of the
+    `skippable` operations of the architecture that would be derived now, `skips` are skips.
+    """
+
+    epoch: int
+    epochs: int
+    phase: int
+    loss: float
+    top1_percent: float
+    alphas_loss: float | None
+    alphas_top1_percent: float | None
+    seconds: float
+    entropy: float = 0.0
+    skips: int = 0
+    skippable: int = 0
+    eigenvalue: float | None = None
+    warning: str = ""
+    strengths: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@record
+class Searched:
+    """Holds what a search with one seed has found: the architecture, how its epochs went, and its scores at the end.
+
+    `options` names, for each phase, the options of each choice in the order of the strengths.
+    """
+
+    seed: int
+    architecture: Any
+    options: tuple[Mapping[str, tuple[str, ...]], ...]
+    epochs: tuple[SupernetEpoch, ...]
+    scores: Mapping[str, float]
+
+
+def search(declared: SupernetSearch, folder: Path, task: Task, job: Job) -> Evaluation:
+    """Search with one supernet: yields its progress after each epoch, returns the scores of what it found.
+
+    What was found so far is in `<folder>/<job.number>.json`, the supernet's weights in the end in the `.safetensors` beside
+    it. With a checkpoint it goes on where it was cut off; on a processor to the same end, bit by bit.
+    """
+    run = _Run(declared, task, job)
+    run.restore()
+    while not run.is_over():
+        yield _shown(run.epoch())
+        run.write(folder, {})
+    scores = run.finish()
+    run.write(folder, scores)
+    if run.peers.rank == 0:
+        save_weights(run.supernet.model, folder / f"{job.number}.safetensors")
+    return scores
+
+
+@final
+class _Run:
+    """A search under way: its phase, the space that is left in it, the supernet, and the epochs so far."""
+
+    def __init__(self, declared: SupernetSearch, task: Task, job: Job) -> None:
+        self.declared, self.task, self.job = declared, task, job
+        self.device, self.peers, self.split = best_device(), peers(), declared.split()
+        self.phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
+        self.name = digest((declared, job.seed, self.split.name, task.options, task.space, self.peers.size))
+        self.epochs: list[SupernetEpoch] = []
+        self.eigenvalues: list[float] = []
+        self.saved = perf_counter()
+        self.stopped, self.tuned = False, 0
+        self.found: Any = None
+        self.options: list[Mapping[str, tuple[str, ...]]] = []
+        self.begin(0, task.space)
+
+    def begin(self, index: int, space: Any) -> None:
+        """Build the supernet of a phase."""
+        self.index, self.space, self.done = index, space, 0
+        self.phase = self.phases[index]
+        network = self.task.stack(space, **{**self.task.options, **self.phase.network})
+        with seeded(mixed_seed(self.job.seed, "weights", index)):
+            supernet = Supernet(network, self.phase.method, self.split.shape)
+        self.supernet = supernet
+        self.supernet.policy.to(self.device)
+        place(self.supernet.model, self.declared.weights.over(1), self.device)
+        names = {name: (*each.options, *each.supernet_only) for name, each in supernet.choices.items()}
+        self.options[index:] = [{name: tuple(map(label, each)) for name, each in names.items()}]
+        self.turns = Turns(self.supernet, self.declared, self.phase, self.split, self.job.seed, self.peers)
+
+    def is_over(self) -> bool:
+        """Whether all phases are done, or the monitor has stopped the search."""
+        return self.stopped or (self.index == len(self.phases) - 1 and self.done == self.phase.epochs)
+
+    def epoch(self) -> SupernetEpoch:
+        """Train one epoch, in the next phase where this one is over, and save a checkpoint."""
+        if self.done == self.phase.epochs:
+            self._advance()
+        started = perf_counter()
+        measured = self.turns.epoch(self.done, len(self.epochs))
+        self.done += 1
+        report = self._report(measured, started)
+        self.epochs.append(report)
+        if report.eigenvalue is not None:
+            self.eigenvalues.append(report.eigenvalue)
+            self.stopped = self.declared.monitor.stops(self.eigenvalues)
+        self._save()
+        return report
+
+    def _advance(self) -> None:
+        """Begin the next phase, on what is left of the space; weights that fit go on where the phase says so."""
+        before, following = self.supernet.model, self.phases[self.index + 1]
+        strengths = self.supernet.policy.strengths()
+        space = self.space if following.options is None else prune(self.space, strengths, following.options)
+        self.eigenvalues.clear()
+        self.begin(self.index + 1, space)
+        if following.keep_weights:
+            transplant(before, self.supernet.model)
+
+    def _report(self, measured: Measured, started: float) -> SupernetEpoch:
+        monitor, number = self.declared.monitor, len(self.epochs) + 1
+        eigenvalue = self._eigenvalue(number) if monitor.measures(number) else None
+        strengths = self.supernet.policy.strengths()
+        skips, skippable = 0, 0
+        if strengths:
+            skips, skippable = count_skips(self.space, self.phase.method.derive_from(self.space, strengths))
+        return SupernetEpoch(
+            epoch=number,
+            epochs=sum(phase.epochs for phase in self.phases),
+            phase=self.index,
+            loss=measured.loss,
+            top1_percent=measured.top1_percent,
+            alphas_loss=measured.alphas_loss,
+            alphas_top1_percent=measured.alphas_top1_percent,
+            seconds=perf_counter() - started,
+            entropy=entropy(strengths),
+            skips=skips,
+            skippable=skippable,
+            eigenvalue=eigenvalue,
+            warning=monitor.warning(skips, skippable),
+            strengths={name: tuple(each) for name, each in strengths.items()},
+        )
+
+    def _eigenvalue(self, number: int) -> float | None:
+        if not self.turns.alphas:
+            return None
+        batch = self.turns.fixed_batch(number)
+        generator = stream(self.job.seed, "hessian", number)
+        return largest_eigenvalue(lambda: self.turns.loss(batch), self.turns.alphas, generator)
+
+    def finish(self) -> dict[str, float]:
+        """Derive the architecture, and return its scores and those of the search."""
+        self.found = self._derive()
+        last, (skips, skippable) = self.epochs[-1], count_skips(self.space, self.found)
+        supernet = last.top1_percent if last.alphas_top1_percent is None else last.alphas_top1_percent
+        return {
+            "validation_top1_percent": self._score(self.found),
+            "supernet_top1_percent": supernet,
+            "entropy": last.entropy,
+            "skips": skips,
+            "skippable": skippable,
+            "epochs": len(self.epochs),
+            "seconds": sum(epoch.seconds for epoch in self.epochs),
+        }
+
+    def _derive(self) -> Any:
+        method, rng = self.phase.method, Random(mixed_seed(self.job.seed, "derivation"))
+        if self.stopped:
+            return method.derive_from(self.space, self.epochs[-1 - WINDOW].strengths)
+        if self.declared.derivation == "perturbation":
+            return derive_by_perturbation(self.space, self.supernet, self._top1_percent, self._tune, rng)
+        return method.derive(self.space, self.supernet.policy, self._score, rng)
+
+    def _score(self, architecture: Any) -> float:
+        """Return the accuracy of an architecture by its path in the supernet, in percent of the alphas' images."""
+        self.supernet.take(self.space, architecture)
+        top1_percent = self._top1_percent()
+        self.supernet.use(None)
+        return top1_percent
+
+    def _top1_percent(self) -> float:
+        recipe = self.declared.weights.over(self.phase.epochs)
+        return evaluate(self.supernet, self.split.validation, self.split, recipe, self.device).top1_percent
+
+    def _tune(self) -> None:
+        for _ in range(self.declared.tune_epochs):
+            self.turns.epoch(self.phase.epochs - 1, len(self.epochs) + self.tuned, frozen=True)
+            self.tuned += 1
+
+    def write(self, folder: Path, scores: Mapping[str, float]) -> None:
+        """Write what is found, with the epochs so far; before the end, without an architecture."""
+        searched = Searched(self.job.seed, self.found, tuple(self.options), tuple(self.epochs), scores)
+        if self.peers.rank == 0:
+            path = folder / f"{self.job.number}.json"
+            write_atomically(path, lambda beside: beside.write_text(write(searched), encoding="utf-8"))
+
+    def _save(self) -> None:
+        path, now = self.job.checkpoint, perf_counter()
+        if (
+            path is None
+            or self.peers.rank
+            or (now - self.saved < self.declared.checkpoint_seconds and not self.is_over())
+        ):
+            return
+        report = {
+            "epochs": to_plain(tuple(self.epochs)),
+            "options": to_plain(self.options),
+            "space": to_plain(self.space),
+            "stopped": self.stopped,
+        }
+        state = {"phase": self.index, "done": self.done, "eigenvalues": self.eigenvalues, "report": json.dumps(report)}
+        nets = {"model": self.supernet.model.state_dict(), "policy": self.supernet.policy.state_dict()}
+        save_checkpoint(path, self.name, {**state, **nets, **self.turns.state()})
+        self.saved = now
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        state = load_checkpoint(self.job.checkpoint, self.name) if self.job.checkpoint else None
+        if state is None:
+            return
+        report = json.loads(state["report"])
+        self.options = from_plain(report["options"], list[Mapping[str, tuple[str, ...]]])
+        self.begin(state["phase"], from_plain(report["space"]))
+        self.done, self.stopped, self.eigenvalues = state["done"], report["stopped"], state["eigenvalues"]
+        self.epochs = list(from_plain(report["epochs"], tuple[SupernetEpoch, ...]))
+        self.supernet.model.load_state_dict(state["model"])
+        self.supernet.policy.load_state_dict(state["policy"])
+        self.turns.restore(state)
+
+
+def label(option: Any) -> str:
+    """Return a short name of an option: its class and size, as `SepConv 3`, or the value itself."""
+    size = getattr(option, "kernel", getattr(option, "source", None))
+    name = type(option).__name__ if is_dataclass(option) else str(option)
+    return name if size is None else f"{name} {size}"
+
+
+def _shown(epoch: SupernetEpoch) -> dict[str, float | str]:
+    """Return what is shown while the search goes on."""
+    shown: dict[str, float | str] = {"epoch": epoch.epoch, "epochs": epoch.epochs}
+    shown |= {"loss": epoch.loss, "top1_percent": epoch.top1_percent}
+    if epoch.alphas_top1_percent is not None:
+        shown["alphas_top1_percent"] = epoch.alphas_top1_percent
+    if epoch.strengths:
+        shown |= {"entropy": epoch.entropy, "skips": epoch.skips, "skippable": epoch.skippable}
+    return shown | ({"warning": epoch.warning} if epoch.warning else {})

@@ -1,0 +1,237 @@
+"""One epoch of a search: batch by batch the architecture learns from its images, and the weights from theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam
+
+from nas.data import Images, Split, augment
+from nas.record import RecordError
+from nas.supernets.bilevel import Batch, Step
+from nas.supernets.gates import Moment
+from nas.supernets.method import Phase
+from nas.supernets.recipe import SupernetSearch
+from nas.supernets.supernet import Supernet
+from nas.training import (
+    Diverged,
+    autocast,
+    batches,
+    learning_rate,
+    make_optimizer,
+    memory_format,
+    mixed_seed,
+    seeded,
+    stream,
+)
+from nas.training.peers import Peers
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Holds means over an epoch, accuracies in percent; those on the alphas' images are None where nothing learnt there."""
+
+    loss: float
+    top1_percent: float
+    alphas_loss: float | None
+    alphas_top1_percent: float | None
+
+
+@final
+class Turns:
+    """A supernet in training, for one phase of a search: its optimizers, and the images on the device."""
+
+    def __init__(
+        self, supernet: Supernet, declared: SupernetSearch, phase: Phase, split: Split, seed: int, peers: Peers
+    ) -> None:
+        self.supernet, self.phase, self.split, self.seed, self.peers = supernet, phase, split, seed, peers
+        self.recipe = declared.weights.over(phase.epochs)
+        self.device = next(supernet.model.parameters()).device
+        self.weights, self.alphas = list(supernet.model.parameters()), list(supernet.policy.parameters())
+        self.optimizer = make_optimizer(self.weights, self.recipe)
+        how = declared.alphas
+        betas = how.beta1, how.beta2
+        self.alphas_optimizer = Adam(self.alphas, how.lr, betas, weight_decay=how.weight_decay) if self.alphas else None
+        self.images, self.alphas_images = split.train.to(self.device), split.validation.to(self.device)
+        peers.align(list(supernet.state_dict().values()))  # equal by their seed; on unlike processors, but for rounding
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of the optimizers."""
+        alphas = self.alphas_optimizer.state_dict() if self.alphas_optimizer else None
+        return {"optimizer": self.optimizer.state_dict(), "alphas_optimizer": alphas}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what a checkpoint holds of the optimizers."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.alphas_optimizer:
+            self.alphas_optimizer.load_state_dict(state["alphas_optimizer"])
+
+    def epoch(self, done: int, number: int, frozen: bool = False) -> Measured:
+        """Train one epoch: `done` of the phase are over; all draws come from `number`, that of the epoch in the search.
+
+        With `frozen` only the weights learn.
+        """
+        self.supernet.train()
+        self._set_lr(done)
+        draws = _Draws(self, number)
+        learns = self.alphas_optimizer is not None and done >= self.phase.alphas_from and not frozen
+        parts = draws.order("order", len(self.images))
+        other = draws.order("alphas order", len(self.alphas_images)) if learns and not self.phase.method.joint else ()
+        tally, alphas_tally = _Tally(self.device, len(parts)), _Tally(self.device, len(parts))
+        progress = done / self.phase.epochs
+        with seeded(mixed_seed(self.seed, "layers", number, self.peers.rank), self.device):
+            for i, indices in enumerate(parts):
+                batch = draws.batch(self.images, indices, "augmentation")
+                if other:
+                    alphas_batch = draws.batch(self.alphas_images, other[i % len(other)], "alphas augmentation")
+                    self.supernet.moment = Moment(progress, draws.gates, for_alphas=True)
+                    self._learn(batch, alphas_batch, alphas_tally)
+                self.supernet.moment = Moment(progress, draws.gates)
+                self._train(batch, tally, joint=learns and self.phase.method.joint)
+        loss, top1 = tally.means(self.peers, number)
+        return Measured(loss, top1, *(alphas_tally.means(self.peers, number) if other else (None, None)))
+
+    def _learn(self, batch: Batch, alphas_batch: Batch, tally: _Tally) -> None:
+        """Let the policy learn from its images."""
+        group = self.optimizer.param_groups[0]
+        step = Step(
+            supernet=self.supernet,
+            weights_batch=batch,
+            alphas_batch=alphas_batch,
+            loss=partial(self.loss, tally={id(alphas_batch): tally}),
+            top1=self.top1,
+            penalty=partial(self.phase.method.penalty, self.supernet.policy),
+            lr=group["lr"],
+            momentum=self.recipe.momentum,
+            weight_decay=self.recipe.weight_decay,
+            velocities=[self.optimizer.state[each].get("momentum_buffer") for each in self.weights],
+            average=self.peers.average,
+        )
+        self.phase.method.learn(step)
+        self._step_alphas()
+
+    def _train(self, batch: Batch, tally: _Tally, joint: bool) -> None:
+        """Let the weights learn from their images; the policy too, where it learns from the same."""
+        loss = self.loss(batch, tally={id(batch): tally})
+        penalty = self.phase.method.penalty(self.supernet.policy) if joint else None
+        learning = [*self.weights, *self.alphas] if joint else self.weights
+        self.optimizer.zero_grad()
+        for alpha in self.alphas:
+            alpha.grad = None
+        torch.autograd.backward(loss if penalty is None else loss + penalty, inputs=learning)
+        self.peers.average([each.grad for each in self.weights if each.grad is not None])
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
+        self.optimizer.step()
+        if joint:
+            self._step_alphas()
+
+    def _step_alphas(self) -> None:
+        self.peers.average([each.grad for each in self.alphas if each.grad is not None])
+        assert self.alphas_optimizer is not None
+        self.alphas_optimizer.step()
+
+    def loss(
+        self, batch: Batch, parameters: Mapping[str, Tensor] | None = None, tally: Mapping[int, _Tally] | None = None
+    ) -> Tensor:
+        """Return the supernet's loss on a batch, also with other parameters by their names; those on a tally are counted."""
+        logits = self._logits(batch[0], parameters)
+        loss = functional.cross_entropy(logits, batch[1])
+        if parameters is None and tally and id(batch) in tally:
+            tally[id(batch)].add(loss, logits, batch[1])
+        return loss
+
+    def fixed_batch(self, number: int) -> Batch:
+        """Return the first batch of the alphas' images in an epoch of that number."""
+        draws = _Draws(self, number)
+        return draws.batch(
+            self.alphas_images, draws.order("alphas order", len(self.alphas_images))[0], "alphas augmentation"
+        )
+
+    @torch.no_grad()
+    def top1(self, batch: Batch) -> Tensor:
+        """Return the part of a batch that the supernet has right, (), averaged over all workers."""
+        right = (self._logits(batch[0], None).argmax(1) == batch[1]).float().mean()
+        self.peers.average([right])
+        return right
+
+    def _logits(self, x: Tensor, parameters: Mapping[str, Tensor] | None) -> Tensor:
+        with autocast(self.recipe, self.device):
+            if parameters is None:
+                logits: Tensor = self.supernet(x)
+            else:
+                logits = torch.func.functional_call(self.supernet, dict(parameters), (x,))
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
+
+    def _set_lr(self, done: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, done)
+
+
+@final
+class _Draws:
+    """The random streams of one epoch. Batches and gates are drawn alike by all workers, augmentation by each its own."""
+
+    def __init__(self, turns: Turns, number: int) -> None:
+        self.turns, self.number = turns, number
+        self.gates = stream(turns.seed, "gates", number)
+        device = turns.device
+        self.streams = {
+            purpose: stream(turns.seed, purpose, number, turns.peers.rank, device=device)
+            for purpose in ("augmentation", "alphas augmentation")
+        }
+
+    def order(self, purpose: str, images: int) -> tuple[Tensor, ...]:
+        """Return the indices of each batch, this worker's share of them. Raises RecordError where no share has two."""
+        turns, batch = self.turns, self.turns.recipe.batch
+        parts = batches(images, batch, stream(turns.seed, purpose, self.number))
+        shares = (turns.peers.share(part) for part in parts)
+        kept = tuple(share for share in shares if len(share) > 1 or len(share) == images)
+        if not kept:
+            raise RecordError(
+                f"{images} images in batches of {batch} are less than two for each of {turns.peers.size} workers: give more "
+                "images, larger batches or fewer workers"
+            )
+        return kept
+
+    def batch(self, images: Images, indices: Tensor, purpose: str) -> Batch:
+        """Return the images at `indices`, varied and normalised, with their labels."""
+        turns, drawn = self.turns, images.at(indices.to(self.turns.device, non_blocking=True))
+        mean, std = turns.split.mean, turns.split.std
+        x = augment(drawn.x, turns.recipe.augmentation, mean, std, self.streams[purpose])
+        return x.contiguous(memory_format=memory_format(turns.recipe)), drawn.y
+
+
+@final
+class _Tally:
+    """Adds up losses and hits on the device, so that nothing waits for them."""
+
+    def __init__(self, device: torch.device, batches: int) -> None:
+        self.sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self.losses = torch.zeros(batches, device=device)
+        self.steps = 0
+
+    def add(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
+        """Count one batch."""
+        hits = (logits.detach().argmax(1) == y).sum()
+        self.losses[self.steps] = loss.detach()
+        self.sums += torch.stack([loss.detach().double() * len(y), hits.double(), hits.new_tensor(len(y)).double()])
+        self.steps += 1
+
+    def means(self, peers: Peers, epoch: int) -> tuple[float, float]:
+        """Return the mean loss and the accuracy in percent, over all workers.
+
+        Raises Diverged, on all workers alike, where a loss of one of them is not finite.
+        """
+        peers.average([self.losses, self.sums])
+        finite = self.losses.isfinite()
+        if not finite.all():
+            raise Diverged(epoch, 1 + int(finite.logical_not().nonzero()[0]))
+        loss, hits, images = self.sums.tolist()
+        return (loss / images, 100 * hits / images) if images else (float("nan"), float("nan"))
