@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -44,6 +45,10 @@ class Session(Protocol):
 
 class Executor(ABC):
     """Runs a session's jobs to the end; a record, whose fields are its settings."""
+
+    def opened(self) -> AbstractContextManager[None]:
+        """Keep open what all sessions of a run may share, as the connection to a cluster."""
+        return nullcontext()
 
     @abstractmethod
     def run(self, session: Session, work: Work, folder: Path | None) -> None:

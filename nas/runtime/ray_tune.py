@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from nas.record import Natural, NonNegative, Positive, RecordError, record
 from nas.runtime.executor import Executor, Session, Work
@@ -23,18 +27,27 @@ class RayTune(Executor):
     retries: Natural = 3
     address: str | None = None
 
-    def run(self, session: Session, work: Work, folder: Path | None) -> None:
-        try:
-            from nas.runtime.tune import cluster, trials
-        except ModuleNotFoundError as error:
-            if error.name != "ray":
-                raise
-            raise RecordError(
-                "ray is not installed: pip install 'cellstack[ray]', or run with --executor inline"
-            ) from None
+    @contextmanager
+    def opened(self) -> Iterator[None]:
         if not self.cpus_per_worker and not self.gpus_per_worker:
             raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
-        need = {kind: each for kind, each in (("CPU", self.cpus_per_worker), ("GPU", self.gpus_per_worker)) if each}
+        cluster = _tune("cluster")
         with cluster.environment(self.workers), cluster.connected(self.address, self.workers, self.cpus_per_worker):
-            cluster.check_room(self.workers, need)
-            trials.run(session, work, folder, need=need, workers=self.workers, batch=self.batch, retries=self.retries)
+            yield
+
+    def run(self, session: Session, work: Work, folder: Path | None) -> None:
+        need = {kind: each for kind, each in (("CPU", self.cpus_per_worker), ("GPU", self.gpus_per_worker)) if each}
+        limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries}
+        with self.opened():
+            _tune("cluster").check_room(self.workers, need)
+            _tune("trials").run(session, work, folder, need=need, **limits)
+
+
+def _tune(module: str) -> Any:
+    """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
+    try:
+        return import_module(f"nas.runtime.tune.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise RecordError("ray is not installed: pip install 'cellstack[ray]', or run with --executor inline") from None

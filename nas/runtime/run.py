@@ -27,7 +27,7 @@ from nas.runtime.experiment import Experiment, dump, load
 from nas.runtime.inline import Inline
 from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
 from nas.runtime.supernets import SUPERNETS, scores_of_search, search_supernets
-from nas.runtime.view import View
+from nas.runtime.view import Silent, View
 from nas.space import sample
 from nas.supernets.paths import PathScores
 from nas.supernets.search import Searched
@@ -136,18 +136,28 @@ def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -
     but failures came.
     """
     experiment = planned.experiment
-    searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
-    strategy = experiment.strategy or Given(tuple((each.architecture, f"seed {each.seed}") for each in searched))
-    budget = experiment.rules.budget
-    view = views("search", budget.evaluations if budget else len(searched))
+    with experiment.executor.opened():
+        searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
+        history = _search(planned, searched, folder, views)
+        if history.best is None:
+            raise SearchFailed(commonest_reason(history.failures))
+        _hand_over(planned, history.best, folder)
+        return Result(history.best, history, _finals(planned, history.best, folder, views), searched)
+
+
+def _search(
+    planned: Plan, searched: Sequence[Searched], folder: Path, views: Callable[[str, int | None], View]
+) -> History:
+    """Score what the strategy proposes or, without one, what was derived from the supernets."""
+    experiment, budget = planned.experiment, planned.experiment.rules.budget
+    derived = tuple((each.architecture, f"seed {each.number}") for each in searched)
+    is_scored = _is_scored(experiment)
+    view = Silent() if is_scored else views("search", budget.evaluations if budget else len(derived))
+    strategy = experiment.strategy or Given(derived)
     with closing(Search(planned.space, strategy, experiment.rules, view, folder)) as search:
-        executor = Inline() if _is_scored(experiment) else experiment.executor
+        executor = Inline() if is_scored else experiment.executor
         executor.run(search, _work(planned, folder), folder)
-    best = search.history.best
-    if best is None:
-        raise SearchFailed(commonest_reason(search.history.failures))
-    _hand_over(planned, best, folder)
-    return Result(best, search.history, _finals(planned, best, folder, views), searched)
+    return search.history
 
 
 def _is_scored(experiment: Experiment) -> bool:

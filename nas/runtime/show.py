@@ -54,16 +54,18 @@ def _show_searched(searched: Sequence[Searched], folder: Path, console: Console)
     table = Table(title="Searched with a supernet", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in ("seed", *shown):
         table.add_column(column, justify="right")
-    for i, each in enumerate(searched):
+    for each in searched:
         cells = [number(each.scores[name]) if name in each.scores else "" for name in shown]
         if each.epochs and each.epochs[-1].skippable:
             cells[shown.index("skips")] += f" of {each.epochs[-1].skippable}"
-        table.add_row(str(i), *cells)
+        table.add_row(str(each.number), *cells)
     console.print(table)
-    for i, each in enumerate(searched):
+    for each in searched:
         if each.epochs and (warning := each.epochs[-1].warning):
-            console.print(f"seed {i}: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-        if (plot := folder / SUPERNETS / f"{i}.svg").is_file():
+            console.print(
+                f"seed {each.number}: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
+        if (plot := folder / SUPERNETS / f"{each.number}.svg").is_file():
             console.print(f"Alphas over time: {plot}", highlight=False, soft_wrap=True)
 
 

@@ -42,11 +42,11 @@ def search_supernets(
         experiment.executor.run(session, partial(search, declared, folder / SUPERNETS, task), folder)
     if not session.history.scored:
         raise SearchFailed(commonest_reason(session.history.failures))
-    return searched_in(folder)
+    return [each for each in searched_in(folder) if each.scores]
 
 
 def searched_in(folder: Path) -> list[Searched]:
-    """Return what the supernet searches of a run have found so far, by seed. Raises RecordError where a file is damaged."""
+    """Return what the supernet searches of a run have found so far, seed by seed. Raises RecordError where a file is damaged."""
     paths = sorted((folder / SUPERNETS).glob("*.json"), key=lambda path: int(path.stem))
     return [_read(path) for path in paths]
 
@@ -62,4 +62,6 @@ def _read(path: Path) -> Searched:
 def scores_of_search(folder: Path, job: Job) -> Evaluation:
     """Return the scores that an architecture was given by the supernet from which it is derived."""
     name = digest(job.architecture)
-    return at_once(next(each.scores for each in searched_in(folder) if digest(each.architecture) == name))
+    return at_once(
+        next(each.scores for each in searched_in(folder) if each.scores and digest(each.architecture) == name)
+    )

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from nas.evaluation.evaluator import Evaluation, Job, Task
 from nas.plain import from_plain, write
-from nas.record import digest, record, to_plain
+from nas.record import Natural, digest, record, to_plain
 from nas.supernets.derivation import prune
 from nas.supernets.monitor import WINDOW, count_skips, entropy, largest_eigenvalue
 from nas.supernets.perturbation import derive_by_perturbation
@@ -52,7 +52,8 @@ class SupernetEpoch:
 class Searched:
     """Holds what a search with one seed has found: the architecture, how its epochs went, and its scores at the end.
 
-    `options` names, for each phase, the options of each choice in the order of the strengths.
+    Until then the architecture is None. `number` is that of the seed in its run. `options` names, for each phase, the
+    options of each choice in the order of the strengths.
     """
 
     seed: int
@@ -60,6 +61,7 @@ class Searched:
     options: tuple[Mapping[str, tuple[str, ...]], ...]
     epochs: tuple[SupernetEpoch, ...]
     scores: Mapping[str, float]
+    number: Natural = 0
 
 
 def search(declared: SupernetSearch, folder: Path, task: Task, job: Job) -> Evaluation:
@@ -212,7 +214,7 @@ class _Run:
 
     def write(self, folder: Path, scores: Mapping[str, float]) -> None:
         """Write what is found, with the epochs so far; before the end, without an architecture."""
-        searched = Searched(self.job.seed, self.found, tuple(self.options), tuple(self.epochs), scores)
+        searched = Searched(self.job.seed, self.found, tuple(self.options), tuple(self.epochs), scores, self.job.number)
         if self.peers.rank == 0:
             path = folder / f"{self.job.number}.json"
             write_atomically(path, lambda beside: beside.write_text(write(searched), encoding="utf-8"))
@@ -242,7 +244,7 @@ class _Run:
         if state is None:
             return
         report = json.loads(state["report"])
-        self.options = from_plain(report["options"], list[Mapping[str, tuple[str, ...]]])
+        self.options = list(from_plain(report["options"], tuple[Mapping[str, tuple[str, ...]], ...]))
         self.begin(state["phase"], from_plain(report["space"]))
         self.done, self.stopped, self.eigenvalues = state["done"], report["stopped"], state["eigenvalues"]
         self.epochs = list(from_plain(report["epochs"], tuple[SupernetEpoch, ...]))

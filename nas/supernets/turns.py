@@ -94,8 +94,8 @@ class Turns:
                     self._learn(batch, alphas_batch, alphas_tally)
                 self.supernet.moment = Moment(progress, draws.gates)
                 self._train(batch, tally, joint=learns and self.phase.method.joint)
-        loss, top1 = tally.means(self.peers, number)
-        return Measured(loss, top1, *(alphas_tally.means(self.peers, number) if other else (None, None)))
+        loss, top1 = tally.means(self.peers, number + 1)
+        return Measured(loss, top1, *(alphas_tally.means(self.peers, number + 1) if other else (None, None)))
 
     def _learn(self, batch: Batch, alphas_batch: Batch, tally: _Tally) -> None:
         """Let the policy learn from its images."""

@@ -32,7 +32,8 @@ def environment(workers: int) -> Iterator[None]:
     owned = not ray.is_initialized()
     settings = SETTINGS | {
         "TUNE_MAX_PENDING_TRIALS_PG": str(workers),  # for a searcher of one's own Tune starts workers one by one
-        "TUNE_DISABLE_SIGINT_HANDLER": str(int(owned)),  # a cluster that ends with us needs no slow farewell
+        # a cluster that ends with us needs no slow farewell
+        "TUNE_DISABLE_SIGINT_HANDLER": os.environ.get("TUNE_DISABLE_SIGINT_HANDLER", str(int(owned))),
     }
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
