@@ -26,7 +26,7 @@ from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
 from nas.runtime.reproduce import reproduce
 from nas.runtime.run import Found, Result, by_role, load_run
-from nas.runtime.supernets import SUPERNETS, searched_in
+from nas.runtime.supernets import SUPERNETS, draw_searched, searched_in
 from nas.runtime.terminal import best_so_far, number, print_failure, sparkline
 from nas.runtime.yaml_file import override
 from nas.supernets.search import Searched
@@ -92,7 +92,8 @@ def show_run(folder: Path, console: Console) -> None:
     experiment = load_run(folder)
     journal = folder / "history.jsonl"
     history = replay(journal, experiment.rules.objective) if journal.is_file() else None
-    if (searched := searched_in(folder)) and (history is None or not history.finished):
+    draw_searched(searched := searched_in(folder), folder, experiment)
+    if searched and (history is None or not history.finished):
         _show_searched(searched, folder, console)
         return
     if history is None or not history.finished:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -13,6 +13,7 @@ from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
 from nas.history import forget_failures
 from nas.plain import read
 from nas.record import RecordError, digest
+from nas.report.alphas import plot_alphas
 from nas.runtime.experiment import Experiment
 from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
 from nas.runtime.view import View
@@ -42,7 +43,17 @@ def search_supernets(
         experiment.executor.run(session, partial(search, declared, folder / SUPERNETS, task), folder)
     if not session.history.scored:
         raise SearchFailed(commonest_reason(session.history.failures))
-    return [each for each in searched_in(folder) if each.scores]
+    found = [each for each in searched_in(folder) if each.scores]
+    draw_searched(found, folder, experiment)
+    return found
+
+
+def draw_searched(searched: Sequence[Searched], folder: Path, experiment: Experiment) -> None:
+    """Draw how the alphas of each seed went, beside what was found; nothing where matplotlib is not installed."""
+    method = type(experiment.supernet.method).__name__ if experiment.supernet else ""
+    for each in searched:
+        path = folder / SUPERNETS / f"{each.number}.svg"
+        plot_alphas(each, path, f"{method} on {experiment.space_name}, seed {each.number}")
 
 
 def searched_in(folder: Path) -> list[Searched]:

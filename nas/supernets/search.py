@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import field, is_dataclass
+from dataclasses import Field, field, fields, is_dataclass
 from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import Any, final
 
+from nas.choice import Choice
 from nas.evaluation.evaluator import Evaluation, Job, Task
 from nas.plain import from_plain, write
 from nas.record import Natural, digest, record, to_plain
@@ -254,10 +255,23 @@ class _Run:
 
 
 def label(option: Any) -> str:
-    """Return a short name of an option: its class and size, as `SepConv 3`, or the value itself."""
-    size = getattr(option, "kernel", getattr(option, "source", None))
-    name = type(option).__name__ if is_dataclass(option) else str(option)
-    return name if size is None else f"{name} {size}"
+    """Return a short name of an option, as `SepConv 3` or `Conv 3 bottleneck=4`: no two options have the same."""
+    if not is_dataclass(option):
+        return str(option)
+    values = {each.name: getattr(option, each.name) for each in fields(option)}
+    sizes = [str(values[name]) for name in ("kernel", "source") if name in values]
+    others = [
+        f"{each.name}={_short(values[each.name])}" for each in fields(option) if _is_said(each, values[each.name])
+    ]
+    return " ".join([type(option).__name__, *sizes, *others])
+
+
+def _is_said(field: Field[Any], value: Any) -> bool:
+    return field.name not in ("kernel", "source") and value != field.default and type(value) is not Choice
+
+
+def _short(value: Any) -> str:
+    return label(value) if is_dataclass(value) else digest(value)[:4] if isinstance(value, tuple) else str(value)
 
 
 def _shown(epoch: SupernetEpoch) -> dict[str, float | str]:

@@ -1,0 +1,70 @@
+"""Colours: how a line is drawn for what it stands for, the same in all panels, for eyes that tell few colours apart too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+INK, PALE = "#1c2430", "#9aa5b5"
+"""The colour of text, and of what should stand back."""
+
+HUES = (
+    ("#009e73", "#00604a", "#6fcfb2"),
+    ("#b0398a", "#dd94c4", "#6e1a54"),
+    ("#0072b2", "#56b4e9", "#0b3c6b"),
+    ("#d55e00", "#f0a030", "#8a3300"),
+    ("#8c7a00", "#c9b800", "#574c00"),
+    ("#6a51a3", "#a99bd0", "#3f2a78"),
+)
+"""Hues after Okabe and Ito 2008, with shades: a hue for each class of operation, a shade for each of its sizes."""
+
+SCALE = ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b81f")
+"""From little to much, after viridis: for edges and values."""
+
+STYLES = ("solid", (0, (5, 1, 1, 1)), (0, (1, 1)))
+"""What tells lines apart where the colours have run out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How one option is drawn."""
+
+    colour: str
+    style: str | tuple[int, tuple[float, ...]] = "solid"
+
+
+def lines(labels: Iterable[str]) -> dict[str, Line]:
+    """Return the line of each label, as `SepConv 3`; operations first, then skips and zeros, edges, and values.
+
+    A class of operations has a hue, and each of its sizes a shade; where there are one or two classes, each size has a hue.
+    """
+    families: dict[str, list[str]] = {}
+    for label in dict.fromkeys(labels):
+        families.setdefault(family(label), []).append(label)
+    special = {name: families.pop(name, []) for name in ("Skip", "Zero", "Edge", "")}
+    hues = list(families.values())
+    if len(hues) <= 2:
+        hues = [[*chain(*hues)][hue :: len(HUES)] for hue in range(len(HUES))]
+    return {
+        **{label: _shaded(hue, shade) for hue, members in enumerate(hues) for shade, label in enumerate(members)},
+        **{label: Line(INK, (0, (4, 2))) for label in special["Skip"]},
+        **{label: Line(PALE, (0, (2, 1.5))) for label in special["Zero"]},
+        **{label: _scaled(size) for size, label in enumerate(special["Edge"])},
+        **{label: _scaled(size) for size, label in enumerate(special[""])},
+    }
+
+
+def family(label: str) -> str:
+    """Return a label without its size: the class of an operation, `Edge`, or nothing for a number."""
+    return label.rstrip("0123456789() ")
+
+
+def _scaled(member: int) -> Line:
+    return Line(SCALE[member % len(SCALE)], STYLES[member // len(SCALE) % len(STYLES)])
+
+
+def _shaded(hue: int, member: int) -> Line:
+    again, hue = divmod(hue, len(HUES))
+    more, shade = divmod(member, len(HUES[hue]))
+    return Line(HUES[hue][shade], STYLES[(again + more) % len(STYLES)])
