@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from nas.record import Natural, NonNegative, Positive, Range, RecordError, record
 from nas.runtime.executor import Executor, Session, Work
+from nas.runtime.ray_tune import tune_module
 
 
 @record
@@ -31,18 +34,16 @@ class RayTrain(Executor):
                 f"RayTrain.gpus_per_worker is {self.gpus_per_worker}: give 0 or 1; NCCL takes no two workers on one GPU"
             )
 
-    def run(self, session: Session, work: Work, folder: Path | None) -> None:
-        try:
-            from nas.runtime.tune import cluster, train
-        except ModuleNotFoundError as error:
-            if error.name != "ray":
-                raise
-            raise RecordError(
-                "ray is not installed: pip install 'cellstack[ray]', or run with --executor inline"
-            ) from None
+    @contextmanager
+    def opened(self) -> Iterator[None]:
         if not self.cpus_per_worker and not self.gpus_per_worker:
             raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
-        need = {kind: each for kind, each in (("CPU", self.cpus_per_worker), ("GPU", self.gpus_per_worker)) if each}
+        cluster = tune_module("cluster")
         with cluster.environment(self.workers), cluster.connected(self.address, self.workers, self.cpus_per_worker):
-            cluster.check_room(self.workers, need)
-            train.run(session, work, folder, need=need, workers=self.workers, retries=self.retries)
+            yield
+
+    def run(self, session: Session, work: Work, folder: Path | None) -> None:
+        need = {kind: each for kind, each in (("CPU", self.cpus_per_worker), ("GPU", self.gpus_per_worker)) if each}
+        with self.opened():
+            tune_module("cluster").check_room(self.workers, need)
+            tune_module("train").run(session, work, folder, need=need, workers=self.workers, retries=self.retries)

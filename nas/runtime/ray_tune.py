@@ -31,7 +31,7 @@ class RayTune(Executor):
     def opened(self) -> Iterator[None]:
         if not self.cpus_per_worker and not self.gpus_per_worker:
             raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
-        cluster = _tune("cluster")
+        cluster = tune_module("cluster")
         with cluster.environment(self.workers), cluster.connected(self.address, self.workers, self.cpus_per_worker):
             yield
 
@@ -39,14 +39,14 @@ class RayTune(Executor):
         need = {kind: each for kind, each in (("CPU", self.cpus_per_worker), ("GPU", self.gpus_per_worker)) if each}
         limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries}
         with self.opened():
-            _tune("cluster").check_room(self.workers, need)
-            _tune("trials").run(session, work, folder, need=need, **limits)
+            tune_module("cluster").check_room(self.workers, need)
+            tune_module("trials").run(session, work, folder, need=need, **limits)
 
 
-def _tune(module: str) -> Any:
+def tune_module(name: str) -> Any:
     """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
     try:
-        return import_module(f"nas.runtime.tune.{module}")
+        return import_module(f"nas.runtime.tune.{name}")
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise

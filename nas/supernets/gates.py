@@ -48,3 +48,7 @@ class Gates:
 
     def __getitem__(self, name: str) -> Gate:
         return self._gates[name]
+
+    def get(self, name: str) -> Gate | None:
+        """Return the gate of a choice, if it has one."""
+        return self._gates.get(name)

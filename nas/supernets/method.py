@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.build import Node, Site
-from nas.choice import Choice
+from nas.choice import Choice, rebuild
+from nas.record import RecordError
 from nas.supernets.bilevel import Step, first_order
 from nas.supernets.derivation import Strengths, derive
 from nas.supernets.gates import Gate, Gates, Moment
@@ -35,6 +36,13 @@ class Phase:
     alphas_from: int = 0
 
 
+def divided(epochs: int, parts: int) -> list[int]:
+    """Divide epochs among the parts of a search, evenly; what is left goes to the first. Raises RecordError if too few."""
+    if epochs < parts:
+        raise RecordError(f"{epochs} epochs are fewer than the {parts} phases of the search: give more epochs")
+    return [epochs // parts + (i < epochs % parts) for i in range(parts)]
+
+
 class Method(ABC):
     """Searches with a supernet; a record, whose fields are its settings."""
 
@@ -49,7 +57,7 @@ class Method(ABC):
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
         """Return what is learnt beside the weights, for the choices of a supernet by name."""
 
-    def relax(self, site: Site, mixed: Callable[[Site], nn.Module]) -> nn.Module:
+    def relax(self, choice: Choice, site: Site, mixed: Callable[[Site], nn.Module]) -> nn.Module:
         """Return what stands for a `one_of` at a site; `mixed` builds its mixture at whatever site it is given."""
         return mixed(site)
 
@@ -115,7 +123,7 @@ class Alphas(Policy):
 
     def __init__(self, method: Differentiable, choices: Mapping[str, Choice]) -> None:
         super().__init__()
-        self.method = method
+        self.method, self.choices = method, dict(choices)
         self.groups: dict[tuple[int, int], list[str]] = {}
         for name, choice in choices.items():
             size = len(choice.options) + len(choice.supernet_only)
@@ -135,8 +143,30 @@ class Alphas(Policy):
         return gates
 
     @torch.no_grad()
+    def take_over(self, before: Policy) -> None:
+        """Go on from the alphas of the choices and options that were there before."""
+        assert isinstance(before, Alphas)
+        for name in self.choices.keys() & before.choices.keys():
+            own, old = self._row(name), before._row(name)
+            known = _spelt(before.choices[name])
+            for i, option in enumerate(_spelt(self.choices[name])):
+                if option in known:
+                    own[i] = old[known.index(option)]
+
+    def _row(self, name: str) -> Tensor:
+        """Return the alphas of a choice, (options,), as a part of their matrix."""
+        pairs = zip(self.groups.values(), self.matrices, strict=True)
+        row: Tensor = next(alphas[names.index(name)] for names, alphas in pairs if name in names)
+        return row
+
+    @torch.no_grad()
     def strengths(self) -> dict[str, list[float]]:
         found: dict[str, list[float]] = {}
         for names, alphas in zip(self.groups.values(), self.matrices, strict=True):
             found.update(zip(names, self.method.strength(alphas).tolist(), strict=True))
         return found
+
+
+def _spelt(choice: Choice) -> list[Any]:
+    """Return all options, with the choices inside them by their names alone: pruning changes what those offer."""
+    return [rebuild(each, lambda inner: Choice(inner.name, (0,))) for each in (*choice.options, *choice.supernet_only)]

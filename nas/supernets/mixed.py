@@ -17,6 +17,7 @@ from nas.supernets.gates import Gate, Gates
 class Mixed(nn.Module):
     """Adds up the active options of a `one_of`, each scaled by its weight; zeros are never computed.
 
+    Where nothing is active, as on an edge that a path has not, it gives one zero, (1, 1, 1, 1).
     Takes what the options take, one or two maps (B, C, H, W), and returns one map of their common shape. `keys` names the
     options, so that weights find theirs in a supernet that has fewer.
     """
@@ -29,6 +30,8 @@ class Mixed(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         gate = self.gates[self.name]
+        if not gate.active:
+            return inputs[0].new_zeros(1, 1, 1, 1)
         parts = [scaled(gate, i, self.options[i](*inputs)) for i in gate.active if i in self.computed]
         if not parts:  # all that is active is zero
             zeros: Tensor = self.options[gate.active[0]](*inputs)
@@ -38,17 +41,21 @@ class Mixed(nn.Module):
 
 @final
 class Weighed(nn.Module):
-    """Stands for one of several branches whose outputs are added; where it is not active it gives one zero, (1, 1, 1, 1)."""
+    """Stands for one of several branches whose outputs are added; where it is not active it gives one zero, (1, 1, 1, 1).
+
+    Without a gate, it is active.
+    """
 
     def __init__(self, name: str, index: int, branch: nn.Module, gates: Gates) -> None:
         super().__init__()
         self.name, self.index, self.branch, self.gates = name, index, branch, gates
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self.gates[self.name]
-        if self.index not in gate.active:
+        gate = self.gates.get(self.name)
+        if gate is not None and self.index not in gate.active:
             return x.new_zeros(1, 1, 1, 1)
-        return scaled(gate, self.index, self.branch(x))
+        output: Tensor = self.branch(x)
+        return output if gate is None else scaled(gate, self.index, output)
 
 
 @final

@@ -22,7 +22,10 @@ class Policy(nn.Module, ABC):
     def strengths(self) -> dict[str, list[float]]:
         """Return how much each option of each choice counts, those of the supernet alone last; empty where nothing is learnt."""
 
+    def take_over(self, before: Policy) -> None:
+        """Go on from what a policy of the same kind has learnt on a space with more options; by default, begin anew."""
+
 
 def path_gates(choices: Mapping[str, Choice], decisions: Mapping[str, int]) -> dict[str, Gate]:
-    """Return the gates by which a supernet computes one architecture: what no decision opens is never read."""
-    return {name: Gate(choice.picked(decisions.get(name, 0))) for name, choice in choices.items()}
+    """Return the gates by which a supernet computes one architecture: of what no decision opens, nothing is active."""
+    return {name: Gate(choice.picked(decisions[name]) if name in decisions else ()) for name, choice in choices.items()}

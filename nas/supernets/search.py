@@ -134,14 +134,15 @@ class _Run:
         return report
 
     def _advance(self) -> None:
-        """Begin the next phase, on what is left of the space; weights that fit go on where the phase says so."""
-        before, following = self.supernet.model, self.phases[self.index + 1]
+        """Begin the next phase, on what is left of the space; what fits of weights and alphas goes on where the phase says so."""
+        before, following = self.supernet, self.phases[self.index + 1]
         strengths = self.supernet.policy.strengths()
         space = self.space if following.options is None else prune(self.space, strengths, following.options)
         self.eigenvalues.clear()
         self.begin(self.index + 1, space)
         if following.keep_weights:
-            transplant(before, self.supernet.model)
+            transplant(before.model, self.supernet.model)
+            self.supernet.policy.take_over(before.policy)
 
     def _report(self, measured: Measured, started: float) -> SupernetEpoch:
         monitor, number = self.declared.monitor, len(self.epochs) + 1

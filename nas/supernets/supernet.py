@@ -31,6 +31,7 @@ class Supernet(nn.Module):
         builder = _Builder(method)
         self.model = build(tree, input, builder)
         self.gates, self.choices = builder.gates, builder.used
+        self._all_choices = {**builder.used, **builder.without_weights}
         self.policy = method.policy(self.choices)
         self.moment = Moment(0.0, torch.Generator())
         self._source: Callable[[], Mapping[str, Gate]] | None = None
@@ -46,7 +47,7 @@ class Supernet(nn.Module):
 
     def take(self, space: Any, architecture: Any) -> None:
         """Compute only the path of one architecture of the space from now on, until `use(None)`."""
-        path = path_gates(self.choices, decisions(space, architecture))
+        path = path_gates(self._all_choices, decisions(space, architecture))
         self.use(lambda: path)
 
 
@@ -57,6 +58,7 @@ class _Builder(Relaxation):
     def __init__(self, method: Method) -> None:
         self.method, self.gates = method, Gates()
         self.used: dict[str, Choice] = {}
+        self.without_weights: dict[str, Choice] = {}
 
     def relax(self, choice: Choice, site: Site) -> nn.Module:
         if choice.k is not None:
@@ -77,7 +79,10 @@ class _Builder(Relaxation):
     def weigh(self, choice: Choice, index: int, module: nn.Module) -> nn.Module:
         told_apart_inside = choice.k is not None and all(map(is_open, choice.options))
         if told_apart_inside and not self.method.edge_weights:
-            return module
+            self.without_weights.setdefault(choice.name, choice)
+            if isinstance(module, Mixed):
+                return module  # it gives zero where nothing of it is active
+            return Weighed(choice.name, index, module, self.gates)
         self.used.setdefault(choice.name, choice)
         return Weighed(choice.name, index, module, self.gates)
 

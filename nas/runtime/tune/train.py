@@ -7,14 +7,17 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, final
 
 import ray
+from ray.exceptions import RayError
 from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, WorkerGroupError, get_context
 from ray.train.torch import TorchTrainer
+from ray.util import get_current_placement_group, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.evaluation.evaluator import Job, Progress
@@ -26,66 +29,78 @@ SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process more, for a warning that no job listens to
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # where a worker is lost the others do not come to say farewell
 }
 
-FAREWELL_SECONDS = 60.0
-"""How long the other workers may take to end when the first has."""
-
-Event = tuple[str, Progress | Outcome]
-"""Who says it, as `host:pid`, and what."""
+Ended = tuple[str, Outcome]
+"""The worker, as `host:pid`, that said how a job ended, and how."""
 
 
 def work_together(conductor: Any, work: Work, job: Job) -> None:
-    """Do the job as one worker of several: the first one reports, and of a failure each that meets it.
+    """Do a job as one of several workers; the first one reports, and of a failure every one that meets it.
 
-    What is no fault of the candidate, as a lost peer, goes through to Ray Train, which starts all workers anew.
+    An exception tells Ray Train to stop the others, who may be waiting: the failure's, and what is no fault of the
+    candidate and goes through `perform`, as a lost peer.
     """
-    if ray.get(conductor.knows_the_end.remote()):
-        return  # a worker died after all was done
+    ray.get(conductor.begin.remote(get_current_placement_group()))
     first, name = get_context().get_world_rank() == 0, f"{socket.gethostname()}:{os.getpid()}"
     for event in perform(work, job):
-        if first or (isinstance(event, Outcome) and event.failure is not None):
-            ray.get(conductor.put.remote((name, event)))
+        failed = isinstance(event, Outcome) and event.failure is not None
+        if first or failed:
+            ray.get(conductor.hear.remote(name, event))
+        if failed:
+            raise RuntimeError("the candidate failed")
 
 
 @final
 class Conductor:
-    """Runs Ray Train in a process beside the session's, and keeps what the workers say; when it is killed all of them go.
+    """Runs Ray Train in a process beside the session's, and keeps what the workers say until the session asks.
 
-    In the session's own process Ray Train would take the place of Ctrl-C, and could not be stopped from another thread.
+    In the session's own process Ray Train would take Ctrl-C for itself.
     """
 
     def __init__(self) -> None:
-        self.events: SimpleQueue[Event | None] = SimpleQueue()
-        self.ended = False
+        self.progress: SimpleQueue[tuple[str, Progress] | None] = SimpleQueue()
+        self.outcomes: list[Ended] = []
+        self.place: Any = None
 
-    def put(self, event: Event) -> None:
-        """Take what a worker says."""
-        self.ended = self.ended or isinstance(event[1], Outcome)
-        self.events.put(event)
+    def begin(self, place: Any) -> None:
+        """Note the placement group that holds the workers."""
+        self.place = place
 
-    def knows_the_end(self) -> bool:
-        """Whether the job has an outcome."""
-        return self.ended
+    def hear(self, name: str, event: Progress | Outcome) -> None:
+        """Take what a worker says; of outcomes the first will count."""
+        if isinstance(event, Outcome):
+            self.outcomes.append((name, event))
+        else:
+            self.progress.put((name, event))
 
-    def next(self) -> Event | None:
-        """Wait for what comes next; None where Ray Train has ended."""
-        return self.events.get()
+    def next(self) -> tuple[str, Progress] | None:
+        """Wait for the next progress of a worker; None where the job is over."""
+        return self.progress.get()
 
-    def fit(self, each: Callable[[], None], scaling: ScalingConfig, storage: str, retries: int) -> str:
-        """Run Ray Train to its end; returns why it could not, which is no fault of the candidate, or nothing."""
-        os.environ.update(SETTINGS)
-        failure = FailureConfig(max_failures=retries, controller_failure_limit=retries)  # type: ignore[call-arg]
-        config = RunConfig(name="run", storage_path=storage, failure_config=failure)
+    def where(self) -> Any:
+        """Return the placement group that held the workers last, if any."""
+        return self.place
+
+    def run(self, each: Callable[[], None], scaling: ScalingConfig, storage: str, retries: int) -> Ended | str:
+        """Do a job to its end, with new workers where some died; returns why not, where Ray Train could not start them."""
+        self.outcomes, lost = [], ""
+        failure = FailureConfig(max_failures=0, controller_failure_limit=retries)  # type: ignore[call-arg]
         try:
-            TorchTrainer(each, scaling_config=scaling, run_config=config).fit()
-        except WorkerGroupError as error:
-            self.put(("", Outcome(failure=f"its workers died {retries + 1} times", trace=str(error))))
+            for attempt in range(retries + 1):
+                config = RunConfig(name=str(attempt), storage_path=storage, failure_config=failure)
+                try:
+                    TorchTrainer(each, scaling_config=scaling, run_config=config).fit()
+                except WorkerGroupError as error:
+                    lost = str(error)
+                if self.outcomes:
+                    return self.outcomes[0]
         except TrainingFailedError as error:
             return " ".join(str(error).split())
         finally:
-            self.events.put(None)
-        return ""
+            self.progress.put(None)
+        return "", Outcome(failure=f"its workers died {retries + 1} times", trace=lost)
 
 
 def run(
@@ -97,39 +112,43 @@ def run(
     """
     scaling = ScalingConfig(num_workers=workers, use_gpu="GPU" in need, resources_per_worker=dict(need))
     storage = Path(tempfile.mkdtemp(prefix="train-", dir=folder)).resolve()
+    conductor = _conductor()
     try:
         while (job := session.ask()) is not None:
-            conductor = _beside().remote()
-            try:
-                each = partial(work_together, conductor, work, job)
-                done = conductor.fit.remote(each, scaling, str(storage / str(job.number)), retries)
-                name, outcome = _listen(session, job.number, conductor, done)
-            finally:
-                ray.kill(conductor)
-            session.tell(job.number, name, outcome)
+            each = partial(work_together, conductor, work, job)
+            done = conductor.run.remote(each, scaling, str(storage / str(job.number)), retries)
+            while (said := ray.get(conductor.next.remote())) is not None:
+                session.progress(job.number, *said)
+            session.tell(job.number, *_ended(ray.get(done)))
     finally:
+        _dismiss(conductor)
         shutil.rmtree(storage, ignore_errors=True)  # Ray Train's own record; the journal is the truth
     if not session.finished:
         raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
 
 
-def _beside() -> Any:
-    """Return the conductor as an actor of this node, where the run folder is; with a thread for each method."""
+def _conductor() -> Any:
+    """Start the conductor on this node, where the run folder is, with a thread for each of its methods that wait."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(Conductor).options(num_cpus=0, max_concurrency=4, scheduling_strategy=here)
-
-
-def _listen(session: Session, number: int, conductor: Any, done: Any) -> tuple[str, Outcome]:
-    """Pass on progress until the outcome comes; of a success all workers see the end, a failure may have left them waiting."""
-    while (event := ray.get(conductor.next.remote())) is not None:
-        name, said = event
-        if not isinstance(said, Outcome):
-            session.progress(number, name, said)
-            continue
-        if said.failure is None:
-            ray.wait([done], timeout=FAREWELL_SECONDS)
-        return name, said
-    raise RecordError(
-        f"Ray Train could not run the workers ({ray.get(done)}): see that the cluster has room for them, and that all its "
-        "nodes see the run folder"
+    actor = ray.remote(Conductor).options(
+        num_cpus=0, max_concurrency=4, scheduling_strategy=here, runtime_env={"env_vars": SETTINGS}
     )
+    return actor.remote()
+
+
+def _ended(answer: Ended | str) -> Ended:
+    if isinstance(answer, str):
+        raise RecordError(
+            f"Ray Train could not start the workers ({answer}): see that the cluster has room for them, and that all its "
+            "nodes see the run folder"
+        )
+    return answer
+
+
+def _dismiss(conductor: Any) -> None:
+    """End the conductor, and with it all that it has started; the workers' place would outlive it until Ray ends."""
+    with suppress(RayError):
+        place = ray.get(conductor.where.remote())
+        ray.kill(conductor)
+        if place is not None:
+            remove_placement_group(place)

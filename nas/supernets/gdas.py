@@ -1,0 +1,33 @@
+"""GDAS: one sampled option at a time, learnt through its softmax. Dong and Yang 2019, arXiv:1910.04465."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from torch import Tensor
+
+from nas.record import Range, record
+from nas.supernets.gates import Moment
+from nas.supernets.method import Differentiable, Mixture
+from nas.supernets.sampling import active, gumbel, straight_through
+
+
+@record
+class Gdas(Differentiable):
+    """Draw an option by the Gumbel-max trick and compute it alone; the gradient is that of the softmax (section 3.2).
+
+    The temperature falls linearly from `tau_from` to `tau_to`. The released code also adds the gates of the options that
+    are not computed, zeros, to the map, so that they too get a gradient, which no equation of the paper has; we follow the
+    paper. Of a `some_of` the k options with the largest perturbed alphas are taken, which the paper has not.
+    """
+
+    mixes_all = False
+
+    tau_from: Annotated[float, Range(1e-3)] = 10.0
+    tau_to: Annotated[float, Range(1e-3)] = 0.1
+
+    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+        tau = self.tau_from + (self.tau_to - self.tau_from) * moment.progress
+        perturbed = alphas + gumbel(alphas, moment)
+        chosen = perturbed.topk(k, 1).indices
+        return Mixture(straight_through((perturbed / tau).softmax(1), chosen), active(chosen))

@@ -1,0 +1,48 @@
+"""Partial channels: a mixture of some of the channels, which the others bypass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.build import BuildError, Site, inputs_of
+from nas.choice import Choice
+
+
+def partial_channels(choice: Choice, site: Site, mixed: Callable[[Site], nn.Module], k: int) -> nn.Module:
+    """Build a mixture of 1/k of the channels, or of all where none can bypass it: where their number changes.
+
+    Xu et al. 2020, arXiv:1907.05737, section 3.2. Raises BuildError where k does not divide the channels.
+    """
+    node: Any = choice
+    channels, height, width = site.shape
+    if k == 1 or inputs_of(choice) != 1 or site.output(node)[0] != channels or site.channels != channels:
+        return mixed(site)
+    if channels % k:
+        raise BuildError(
+            f"choice {choice.name!r} would mix 1/{k} of {channels} channels: give a width that {k} divides, or another k"
+        )
+    part = channels // k
+    return PartialChannels(mixed(site.put((part, height, width), part, site.stride)), k, site.stride)
+
+
+@final
+class PartialChannels(nn.Module):
+    """Mixes the first 1/k of the channels, joins the others, and shuffles them all, so that each has its turn.
+
+    Takes (B, C, H, W), returns (B, C, H / stride, W / stride), rounded up. As in the released code the others are
+    max-pooled where the mixture is strided; the paper does not say.
+    """
+
+    def __init__(self, mixed: nn.Module, k: int, stride: int) -> None:
+        super().__init__()
+        self.mixed, self.k = mixed, k
+        self.pool = nn.MaxPool2d(stride, stride, ceil_mode=True) if stride > 1 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        part = x.shape[1] // self.k
+        joined = torch.cat([self.mixed(x[:, :part]), self.pool(x[:, part:])], 1)
+        return torch.channel_shuffle(joined, self.k)

@@ -1,0 +1,33 @@
+"""PC-DARTS: a quarter of the channels is mixed, and edges are normalised. Xu et al. 2020, arXiv:1907.05737."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from nas.build import Site
+from nas.choice import Choice
+from nas.record import Positive, record
+from nas.supernets.gates import Moment
+from nas.supernets.method import Differentiable, Mixture
+from nas.supernets.partial import partial_channels
+
+
+@record
+class PcDarts(Differentiable):
+    """Mix the options on 1/k of the channels (section 3.2), and the edges of a node by weights of their own (section 3.3).
+
+    Both are softmaxes. An edge counts, when the architecture is derived, by the product of the two. Where options change
+    the number of channels, as outside of cells, all channels are mixed.
+    """
+
+    edge_weights = True
+
+    k: Positive = 4
+
+    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+        return Mixture(alphas.softmax(1))
+
+    def relax(self, choice: Choice, site: Site, mixed: Callable[[Site], nn.Module]) -> nn.Module:
+        return partial_channels(choice, site, mixed, self.k)

@@ -1,0 +1,32 @@
+"""ProxylessNAS: binary gates, so that a search needs the memory of one path. Cai et al. 2019, arXiv:1812.00332."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from nas.record import record
+from nas.supernets.gates import Moment
+from nas.supernets.method import Differentiable, Mixture
+from nas.supernets.sampling import active, gumbel, straight_through
+
+
+@record
+class Proxyless(Differentiable):
+    """Draw one option for the weights; for the alphas draw two, of which one is open and both are learnt (section 3.2).
+
+    The gradient passes through the softmax over the two. The released script by default computes all options to learn the
+    alphas, and two as its `grad_binary_mode`; we follow the paper. The paper also rescales the two alphas after each step,
+    so that the others keep their probabilities; that is left out. Of a `some_of` k are open, drawn from k + 1.
+    """
+
+    mixes_all = False
+
+    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+        drawn = (alphas + gumbel(alphas, moment)).topk(min(k + moment.for_alphas, alphas.shape[1]), 1).indices
+        if not moment.for_alphas:
+            return Mixture(straight_through(alphas.detach(), drawn), active(drawn))
+        pair = alphas.gather(1, drawn)
+        # drawn anew: which of two was drawn first does not have the probabilities of the softmax over them
+        opened = (pair + gumbel(pair, moment)).topk(k, 1).indices
+        gates = alphas.new_zeros(alphas.shape).scatter(1, drawn, straight_through(pair.softmax(1), opened))
+        return Mixture(gates, active(drawn))

@@ -1,0 +1,33 @@
+"""What methods that draw have in common: Gumbel noise, gates that are hard forwards and soft backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.supernets.gates import Moment
+
+
+def gumbel(like: Tensor, moment: Moment) -> Tensor:
+    """Draw standard Gumbel numbers of a tensor's shape and kind; the same on every device."""
+    noise = torch.empty(like.shape, dtype=torch.float64).exponential_(generator=moment.generator)
+    return -noise.log().to(like)
+
+
+def straight_through(soft: Tensor, chosen: Tensor) -> Tensor:
+    """Return ones at the `chosen` indices (rows, k) and zeros elsewhere, with the gradient of `soft` (rows, options)."""
+    hot = torch.zeros_like(soft).scatter(1, chosen, 1.0)
+    return hot + (soft - soft.detach())
+
+
+def active(chosen: Tensor) -> list[tuple[int, ...]]:
+    """Return each row of indices (rows, k) in ascending order; the one place where a device is waited for."""
+    return [tuple(sorted(row)) for row in chosen.tolist()]
+
+
+def best_of(architectures: Iterable[Any], score: Callable[[Any], float]) -> Any:
+    """Return the architecture with the highest score, of equals the first; one that is there twice is scored once."""
+    return max(dict.fromkeys(architectures), key=score)

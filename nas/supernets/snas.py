@@ -1,0 +1,31 @@
+"""SNAS: options mixed by samples of a concrete distribution. Xie et al. 2019, arXiv:1812.09926."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from torch import Tensor
+
+from nas.record import Range, record
+from nas.supernets.gates import Moment
+from nas.supernets.method import Differentiable, Mixture
+from nas.supernets.sampling import gumbel
+
+
+@record
+class Snas(Differentiable):
+    """Mix all options by a sample of the concrete distribution (section 2.2), learnt with the weights from the same images.
+
+    The temperature falls linearly from `tau_from` to `tau_to`, as in the released code; the paper gives no numbers. The
+    resource constraint (section 2.4) is left out. The paper keeps every edge whose strongest operation is not `none`; a
+    space's members have as many edges as it says, so the strongest are kept, as in DARTS.
+    """
+
+    joint = True
+
+    tau_from: Annotated[float, Range(1e-3)] = 1.0
+    tau_to: Annotated[float, Range(1e-3)] = 0.03
+
+    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+        tau = self.tau_from + (self.tau_to - self.tau_from) * moment.progress
+        return Mixture(((alphas + gumbel(alphas, moment)) / tau).softmax(1))

@@ -1,0 +1,62 @@
+"""Single path one-shot: paths drawn uniformly, nothing learnt of the architecture. Guo et al. 2020, arXiv:1904.00420."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from nas.choice import Choice
+from nas.record import Positive, record
+from nas.space import sample
+from nas.supernets.bilevel import Step
+from nas.supernets.gates import Gate, Moment
+from nas.supernets.method import Method
+from nas.supernets.policy import Policy, path_gates
+from nas.supernets.sampling import best_of
+
+
+@record
+class Spos(Method):
+    """Train a path drawn uniformly in each step (section 3), and take the best of `candidates` random paths.
+
+    The paper searches the trained supernet by evolution, 50 paths in each of 20 generations; the random search is that of
+    Li and Talwalkar 2019, arXiv:1902.07638. What a supernet mixes beside the space is never drawn.
+    """
+
+    edge_weights = True
+
+    candidates: Positive = 100
+
+    def policy(self, choices: Mapping[str, Choice]) -> Policy:
+        return UniformPaths(choices)
+
+    def learn(self, step: Step) -> Tensor:
+        """Return the loss: there is nothing to learn."""
+        with torch.no_grad():
+            return step.loss(step.alphas_batch)
+
+    def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
+        return best_of((sample(space, rng) for _ in range(self.candidates)), score)
+
+
+@final
+class UniformPaths(Policy):
+    """Draws each decision uniformly; has no parameters."""
+
+    def __init__(self, choices: Mapping[str, Choice]) -> None:
+        super().__init__()
+        self.choices = dict(choices)
+
+    def gates(self, moment: Moment) -> dict[str, Gate]:
+        drawn = torch.rand(len(self.choices), generator=moment.generator, dtype=torch.float64).tolist()
+        decisions = {
+            name: int(part * each.arity) for (name, each), part in zip(self.choices.items(), drawn, strict=True)
+        }
+        return path_gates(self.choices, decisions)
+
+    def strengths(self) -> dict[str, list[float]]:
+        return {}
