@@ -33,9 +33,11 @@ Assignments = Annotated[
 ArchitectureName = Annotated[
     str, typer.Argument(metavar="ARCH", help="A run folder, a JSON or YAML file, or space:name as darts:DARTS_V2.")
 ]
-ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, or ray_tune.")]
-Workers = Annotated[int | None, typer.Option(help="How many evaluations at once; with ray_tune.")]
-GpusPerWorker = Annotated[float | None, typer.Option(help="GPUs of each worker, also a fraction; with ray_tune.")]
+ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]
+Workers = Annotated[
+    int | None, typer.Option(help="How many evaluations at once (ray_tune), or processes for one (ray_train).")
+]
+GpusPerWorker = Annotated[float | None, typer.Option(help="GPUs of each worker; with ray_tune also a fraction.")]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster: auto, or host:port; else one is started here.")]
 
 
@@ -193,13 +195,15 @@ def _run(planned: Plan, folder: Path) -> None:
 def _with_executor(
     experiment: Experiment, name: str | None, workers: int | None, gpus: float | None, address: str | None
 ) -> Experiment:
-    """Return the experiment with the executor that the options ask for; `--workers` and the like mean ray_tune."""
+    """Return the experiment with the executor that the options ask for; `--workers` and the like mean ray_tune at least."""
     from dataclasses import replace
 
     from nas.record import RecordError, nearest, record_classes
     from nas.runtime.executor import Executor
+    from nas.runtime.ray_train import RayTrain
     from nas.runtime.ray_tune import RayTune
 
+    gpus = int(gpus) if gpus is not None and gpus.is_integer() else gpus
     given: dict[str, Any] = {"workers": workers, "gpus_per_worker": gpus, "address": address}
     given = {key: value for key, value in given.items() if value is not None}
     known = {cls.__name__.lower(): cls for cls in record_classes(Executor).values()}
@@ -209,12 +213,12 @@ def _with_executor(
         if plain not in known:
             raise RecordError(f"--executor {name!r}: there is none of that name; {nearest(plain, known)}")
         chosen = chosen if isinstance(chosen, known[plain]) else known[plain]()
-    if given and name is not None and not isinstance(chosen, RayTune):
+    if given and name is not None and not isinstance(chosen, RayTune | RayTrain):
         raise RecordError(
             f"--executor {name} takes no --{next(iter(given)).replace('_', '-')}: leave it out, or give --executor ray_tune"
         )
     if given:
-        chosen = replace(chosen if isinstance(chosen, RayTune) else RayTune(), **given)
+        chosen = replace(chosen if isinstance(chosen, RayTune | RayTrain) else RayTune(), **given)
     return replace(experiment, executor=chosen)
 
 

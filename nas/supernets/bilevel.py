@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from nas.record import RecordError
+
 if TYPE_CHECKING:
     from nas.supernets.supernet import Supernet
 
@@ -39,6 +41,7 @@ class Step:
     weight_decay: float
     velocities: Sequence[Tensor | None]
     average: Callable[[Sequence[Tensor]], None]
+    workers: int = 1
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -79,8 +82,11 @@ def second_order(step: Step) -> Tensor:
 def exact_second_order(step: Step) -> Tensor:
     """Set the alphas' gradients to those of the loss after one step of the weights, by differentiating through the step.
 
-    It keeps two graphs at once: more memory than finite differences, and no error but rounding.
+    It keeps two graphs at once: more memory than finite differences, and no error but rounding. Raises RecordError with
+    several workers, through whose common step it cannot differentiate.
     """
+    if step.workers > 1:
+        raise RecordError("supernet.method.Darts.order 'exact' is for one worker: give 'second', or --workers 1")
     weights = {f"model.{name}": each.detach() for name, each in step.supernet.model.named_parameters()}
     alphas = {f"policy.{name}": each.detach() for name, each in step.supernet.policy.named_parameters()}
 

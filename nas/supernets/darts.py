@@ -22,6 +22,8 @@ class Darts(Differentiable):
     Hessian-vector product by finite differences ("second", section 2.3) or by automatic differentiation ("exact").
     """
 
+    is_smooth = True
+
     order: Literal["first", "second", "exact"] = "first"
 
     def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:

@@ -19,6 +19,8 @@ class FairDarts(Differentiable):
     it says, so no threshold is applied. The released alphas begin at 0, where the penalty has no gradient; ours beside it.
     """
 
+    is_smooth = True
+
     w01: NonNegative = 10.0
 
     def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:

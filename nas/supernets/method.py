@@ -25,7 +25,8 @@ class Phase:
     """A part of a search: `epochs` with a `method` of its own, on a network whose `network` options differ.
 
     Of each `one_of` the `options` strongest so far are kept, those of the supernet alone among them. With `keep_weights`
-    the weights that fit go on, else all are new. The alphas learn from epoch `alphas_from` on, counted from 0.
+    the weights and alphas that fit go on, and so does the cosine of the learning rate; else all begin anew. The alphas
+    learn from epoch `alphas_from` on, counted from 0.
     """
 
     method: Method
@@ -52,6 +53,8 @@ class Method(ABC):
     """Whether what is learnt of the architecture learns from the weights' own step, on the same images."""
     mixes_all: ClassVar[bool] = False
     """Whether every forward pass computes every option, so that cells may be executed in groups."""
+    is_smooth: ClassVar[bool] = False
+    """Whether the loss has a Hessian by the alphas, which the monitor may measure."""
 
     @abstractmethod
     def policy(self, choices: Mapping[str, Choice]) -> Policy:

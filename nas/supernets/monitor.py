@@ -79,15 +79,23 @@ def count_skips(space: Any, architecture: Any) -> tuple[int, int]:
 
 
 def largest_eigenvalue(
-    loss: Callable[[], Tensor], alphas: Sequence[nn.Parameter], generator: torch.Generator, iterations: int = 20
+    loss: Callable[[], Tensor],
+    alphas: Sequence[nn.Parameter],
+    generator: torch.Generator,
+    average: Callable[[Sequence[Tensor]], None] = lambda _: None,
+    iterations: int = 20,
 ) -> float:
-    """Return the eigenvalue of the Hessian of the loss by the alphas that is largest in size, by power iteration."""
+    """Return the eigenvalue of the Hessian of the loss by the alphas that is largest in size, by power iteration.
+
+    `average` makes tensors the mean over all workers, in place.
+    """
     gradients = torch.autograd.grad(loss(), alphas, create_graph=True)
     vector = [torch.randn(each.shape, generator=generator).to(each) for each in alphas]
     eigenvalue = 0.0
     for _ in range(iterations):
         vector = _scaled(vector, 1 / _norm(vector))
         product = torch.autograd.grad(gradients, alphas, vector, retain_graph=True)
+        average(product)
         eigenvalue = float(sum((p * v).sum() for p, v in zip(product, vector, strict=True)))
         if _norm(product) == 0:
             return 0.0

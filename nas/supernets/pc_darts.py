@@ -22,6 +22,8 @@ class PcDarts(Differentiable):
     the number of channels, as outside of cells, all channels are mixed.
     """
 
+    is_smooth = True
+
     edge_weights = True
 
     k: Positive = 4

@@ -33,6 +33,8 @@ class PDarts(Differentiable):
     all (section 3.3). The defaults are the published ones for CIFAR-10, three phases of 25 epochs.
     """
 
+    is_smooth = True
+
     layers: tuple[Positive, ...] = (5, 11, 17)
     options: tuple[Positive, ...] = (8, 5, 3)
     skip_dropout: tuple[Fraction, ...] = (0.0, 0.4, 0.7)

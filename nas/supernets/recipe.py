@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from nas.data import Data, split
 from nas.data.split import Split
-from nas.record import Fraction, Natural, NonNegative, Positive, Range, record
+from nas.record import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
 from nas.supernets.method import Method
 from nas.supernets.monitor import Monitor
 from nas.training import Recipe
@@ -110,6 +110,14 @@ class SupernetSearch:
     checkpoint_cells: bool = False
     compile_cells: bool = False
     checkpoint_seconds: NonNegative = 0.0
+
+    def __post_init__(self) -> None:
+        monitor, method = self.monitor, self.method
+        if (monitor.hessian_every or monitor.early_stop) and not method.is_smooth:
+            raise RecordError(
+                f"supernet.monitor measures the Hessian of the alphas, and {type(method).__name__} has none: leave "
+                "hessian_every and early_stop out, or take another method, as Darts"
+            )
 
     def split(self) -> Split:
         """Return the images: those to train the weights, and as validation those from which the alphas learn."""

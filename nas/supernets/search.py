@@ -13,7 +13,7 @@ from typing import Any, final
 from nas.choice import Choice
 from nas.evaluation.evaluator import Evaluation, Job, Task
 from nas.plain import from_plain, write
-from nas.record import Natural, digest, record, to_plain
+from nas.record import Natural, RecordError, digest, record, to_plain
 from nas.supernets.derivation import prune
 from nas.supernets.monitor import WINDOW, count_skips, entropy, largest_eigenvalue
 from nas.supernets.perturbation import derive_by_perturbation
@@ -91,7 +91,7 @@ class _Run:
         self.declared, self.task, self.job = declared, task, job
         self.device, self.peers, self.split = best_device(), peers(), declared.split()
         self.phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
-        self.name = digest((declared, job.seed, self.split.name, task.options, task.space, self.peers.size))
+        self.name = digest((declared, job.seed, self.split.name, task.options, task.space))
         self.epochs: list[SupernetEpoch] = []
         self.eigenvalues: list[float] = []
         self.saved = perf_counter()
@@ -112,7 +112,15 @@ class _Run:
         place(self.supernet.model, self.declared.weights.over(1), self.device)
         names = {name: (*each.options, *each.supernet_only) for name, each in supernet.choices.items()}
         self.options[index:] = [{name: tuple(map(label, each)) for name, each in names.items()}]
-        self.turns = Turns(self.supernet, self.declared, self.phase, self.split, self.job.seed, self.peers)
+        self.turns = Turns(supernet, self.declared, self.phase, self.split, self.job.seed, self.peers, self._cosine())
+
+    def _cosine(self) -> tuple[int, int]:
+        """Return how many epochs of the learning rate's cosine are over when the phase begins, and how many it has."""
+        begins = [i for i, phase in enumerate(self.phases) if i == 0 or not phase.keep_weights]
+        first = max(i for i in begins if i <= self.index)
+        last = min((i for i in begins if i > self.index), default=len(self.phases))
+        epochs = [phase.epochs for phase in self.phases]
+        return sum(epochs[first : self.index]), sum(epochs[first:last])
 
     def is_over(self) -> bool:
         """Whether all phases are done, or the monitor has stopped the search."""
@@ -168,12 +176,10 @@ class _Run:
             strengths={name: tuple(each) for name, each in strengths.items()},
         )
 
-    def _eigenvalue(self, number: int) -> float | None:
-        if not self.turns.alphas:
-            return None
+    def _eigenvalue(self, number: int) -> float:
         batch = self.turns.fixed_batch(number)
         generator = stream(self.job.seed, "hessian", number)
-        return largest_eigenvalue(lambda: self.turns.loss(batch), self.turns.alphas, generator)
+        return largest_eigenvalue(lambda: self.turns.loss(batch), self.turns.alphas, generator, self.peers.average)
 
     def finish(self) -> dict[str, float]:
         """Derive the architecture, and return its scores and those of the search."""
@@ -207,7 +213,8 @@ class _Run:
 
     def _top1_percent(self) -> float:
         recipe = self.declared.weights.over(self.phase.epochs)
-        return evaluate(self.supernet, self.split.validation, self.split, recipe, self.device).top1_percent
+        measured = evaluate(self.supernet, self.split.validation, self.split, recipe, self.device)
+        return self.peers.mean(measured.top1_percent, self.device)
 
     def _tune(self) -> None:
         for _ in range(self.declared.tune_epochs):
@@ -243,6 +250,10 @@ class _Run:
     def restore(self) -> None:
         """Go on from the checkpoint, if there is one."""
         state = load_checkpoint(self.job.checkpoint, self.name) if self.job.checkpoint else None
+        if self.peers.mean(float(state is None), self.device) not in (0.0, 1.0):
+            raise RecordError(
+                "not every worker sees the checkpoint: put the run folder on storage that all nodes share"
+            )
         if state is None:
             return
         report = json.loads(state["report"])

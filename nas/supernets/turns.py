@@ -45,13 +45,24 @@ class Measured:
 
 @final
 class Turns:
-    """A supernet in training, for one phase of a search: its optimizers, and the images on the device."""
+    """A supernet in training, for one phase of a search: its optimizers, and the images on the device.
+
+    `cosine` says how many epochs of the learning rate's cosine are over before the phase, and how many it has.
+    """
 
     def __init__(
-        self, supernet: Supernet, declared: SupernetSearch, phase: Phase, split: Split, seed: int, peers: Peers
+        self,
+        supernet: Supernet,
+        declared: SupernetSearch,
+        phase: Phase,
+        split: Split,
+        seed: int,
+        peers: Peers,
+        cosine: tuple[int, int] | None = None,
     ) -> None:
         self.supernet, self.phase, self.split, self.seed, self.peers = supernet, phase, split, seed, peers
-        self.recipe = declared.weights.over(phase.epochs)
+        self.before, epochs = cosine or (0, phase.epochs)
+        self.recipe = declared.weights.over(epochs)
         self.device = next(supernet.model.parameters()).device
         self.weights, self.alphas = list(supernet.model.parameters()), list(supernet.policy.parameters())
         self.optimizer = make_optimizer(self.weights, self.recipe)
@@ -105,13 +116,14 @@ class Turns:
             weights_batch=batch,
             alphas_batch=alphas_batch,
             loss=partial(self.loss, tally={id(alphas_batch): tally}),
-            top1=self.top1,
+            top1=partial(self.top1, tally=tally),
             penalty=partial(self.phase.method.penalty, self.supernet.policy),
             lr=group["lr"],
             momentum=self.recipe.momentum,
             weight_decay=self.recipe.weight_decay,
             velocities=[self.optimizer.state[each].get("momentum_buffer") for each in self.weights],
             average=self.peers.average,
+            workers=self.peers.size,
         )
         self.phase.method.learn(step)
         self._step_alphas()
@@ -155,9 +167,12 @@ class Turns:
         )
 
     @torch.no_grad()
-    def top1(self, batch: Batch) -> Tensor:
-        """Return the part of a batch that the supernet has right, (), averaged over all workers."""
-        right = (self._logits(batch[0], None).argmax(1) == batch[1]).float().mean()
+    def top1(self, batch: Batch, tally: _Tally | None = None) -> Tensor:
+        """Return the part of a batch that the supernet has right, (), averaged over all workers; counted on a tally."""
+        logits = self._logits(batch[0], None)
+        if tally is not None:
+            tally.add(functional.cross_entropy(logits, batch[1]), logits, batch[1])
+        right = (logits.argmax(1) == batch[1]).float().mean()
         self.peers.average([right])
         return right
 
@@ -171,7 +186,7 @@ class Turns:
 
     def _set_lr(self, done: int) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, done)
+            group["lr"] = learning_rate(self.recipe, self.before + done)
 
 
 @final

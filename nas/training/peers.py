@@ -50,10 +50,11 @@ class Peers:
             for tensor, part in zip(alike, torch.split(flat, [tensor.numel() for tensor in alike]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
-    def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.size > 1:
-            _guarded(distributed.barrier)
+    def mean(self, value: float, device: torch.device) -> float:
+        """Return the mean of a number over all processes; `device` is the one that they exchange on."""
+        mean = torch.tensor(value, dtype=torch.float64, device=device)
+        self.average([mean])
+        return float(mean)
 
 
 def _guarded(exchange: Callable[..., object], *tensors: Tensor) -> None:
