@@ -15,6 +15,7 @@ from nas.evaluation.evaluator import Evaluation, Job, Task
 from nas.plain import from_plain, write
 from nas.record import Natural, RecordError, digest, record, to_plain
 from nas.supernets.derivation import prune
+from nas.supernets.execution import arrange
 from nas.supernets.monitor import WINDOW, count_skips, entropy, largest_eigenvalue
 from nas.supernets.perturbation import derive_by_perturbation
 from nas.supernets.recipe import SupernetSearch
@@ -107,6 +108,7 @@ class _Run:
         network = self.task.stack(space, **{**self.task.options, **self.phase.network})
         with seeded(mixed_seed(self.job.seed, "weights", index)):
             supernet = Supernet(network, self.phase.method, self.split.shape)
+        arrange(supernet, self.declared, self.phases)
         self.supernet = supernet
         self.supernet.policy.to(self.device)
         place(self.supernet.model, self.declared.weights.over(1), self.device)

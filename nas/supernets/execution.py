@@ -1,0 +1,52 @@
+"""Execution: how a supernet is computed, whatever it computes: in groups, compiled, or with less memory."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from nas.record import RecordError
+from nas.supernets.grouped import group_cells
+from nas.supernets.method import Phase
+from nas.supernets.recipe import SupernetSearch
+from nas.supernets.supernet import Supernet
+
+
+def arrange(supernet: Supernet, declared: SupernetSearch, phases: tuple[Phase, ...]) -> None:
+    """Let a supernet be executed as declared, in place. Raises RecordError where its method does not allow it."""
+    if _is_grouped(declared, phases):
+        group_cells(supernet.model)
+    layers = getattr(supernet.model, "layers", nn.ModuleList())
+    for i, layer in enumerate(layers):
+        if declared.compile_cells:
+            layer.compile()
+        if declared.checkpoint_cells:
+            layers[i] = Recomputed(layer)
+
+
+def _is_grouped(declared: SupernetSearch, phases: tuple[Phase, ...]) -> bool:
+    goes_on = any(phase.keep_weights for phase in phases)  # stacked weights do not find theirs in a smaller supernet
+    allowed = declared.method.mixes_all and not goes_on
+    if declared.execution == "grouped" and not allowed:
+        why = "keeps weights from phase to phase" if goes_on else "computes only some of the options"
+        raise RecordError(
+            f"supernet.execution is 'grouped', and {type(declared.method).__name__} {why}: leave it out, or give 'plain'"
+        )
+    return allowed and declared.execution != "plain"
+
+
+@final
+class Recomputed(nn.Module):
+    """Keeps only what goes into a layer, and computes the layer again in the backward pass."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *inputs: Tensor) -> Any:
+        if not torch.is_grad_enabled():
+            return self.layer(*inputs)
+        return checkpoint(self.layer, *inputs, use_reentrant=False)

@@ -1,0 +1,253 @@
+"""Grouped cells: a supernet's cells computed by few large kernels in place of many small ones; the same function.
+
+What the edges that leave one state have in common is done once: the ReLU that opens an option, and poolings with their
+norm. Options alike, as the 3x3 separable convolutions on all edges that leave a state, run as one, with their channels
+side by side, and the weight of an option is the scale of the norm that ends it. The plain cell, `CellModule`, says what
+the function is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add, mul
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from nas.record import RecordError
+from nas.supernets.gates import Gates
+from nas.supernets.grouped_ops import Group, Shared, mixtures, preparation, signature, steps, weighted
+from nas.supernets.mixed import Mixed, Weighed
+from nas.topology.cell import CellModule
+
+Places = tuple[tuple[str, int], ...]
+"""The options, each by its choice and number, whose weights multiply to the scale of one branch."""
+
+
+def group_cells(model: nn.Module) -> None:
+    """Replace the cells inside a model by their grouped forms; one without open choices on its edges stays."""
+    made: dict[nn.Module, nn.Module] = {}
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, CellModule):
+                if child not in made:
+                    made[child] = grouped(child)
+                setattr(parent, name, made[child])
+
+
+def grouped(cell: CellModule) -> nn.Module:
+    """Return the grouped form of a built cell, which takes its weights over: as many, of the same values, stacked.
+
+    Takes and returns what the cell does. Its norms must be those of a supernet, not affine and by the statistics of the
+    batch; an option that it does not know, or that has another norm, is computed as it is. It computes all options, so it
+    raises RecordError where gradients are wanted and an option is not active; else such an option counts as zero.
+    """
+    return GroupedCell(cell) if any(map(_branches, _operations(cell))) else cell
+
+
+def _operations(cell: CellModule) -> list[nn.Module]:
+    return [operation for node in cell.nodes for operation in node.children()]
+
+
+def _branches(operation: nn.Module) -> list[tuple[Places, nn.Module]]:
+    """Return the modules that an edge adds up, each with what scales it; nothing where the edge is not open."""
+    places: Places = ()
+    while isinstance(operation, Weighed):
+        places, operation = (*places, (operation.name, operation.index)), operation.branch
+    if isinstance(operation, Mixed):
+        return [((*places, (operation.name, i)), operation.options[i]) for i in sorted(operation.computed)]
+    return [(places, operation)] if places else []
+
+
+@final
+class GroupedCell(nn.Module):
+    """The graph of a cell at work, state by state: each state is first all that the edges which leave it make of it."""
+
+    def __init__(self, cell: CellModule) -> None:
+        super().__init__()
+        self.preprocess, self.adapt, self.concat = cell.preprocess, cell.adapt, cell.concat
+        self.drop_path, self.sources = cell.drop_path, cell.sources
+        self.alone = nn.ModuleDict()
+        open_edges: dict[str, dict[str, list[tuple[Places, nn.Module]]]] = {}
+        for i, (sources, operations) in enumerate(zip(cell.sources, cell.nodes, strict=True)):
+            for j, (source, operation) in enumerate(zip(sources, operations.children(), strict=True)):
+                branches = _branches(operation)
+                if branches:
+                    open_edges.setdefault(str(source), {})[f"{i}-{j}"] = branches
+                else:
+                    self.alone[f"{i}-{j}"] = operation
+        leaving = {source: Leaving(edges) for source, edges in open_edges.items()}
+        self.leaving = nn.ModuleDict(leaving)
+        self.scales = Scales(cell, {source: each.places for source, each in leaving.items()})
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        states: list[Tensor] = []
+        edges: dict[str, Tensor] = {}
+        scales = self.scales()
+        for number in range(len(inputs) + len(self.sources)):
+            first = number < len(inputs)
+            state = (
+                self.preprocess[number](inputs[number]) if first else self._node(number - len(inputs), states, edges)
+            )
+            states.append(state)
+            if str(number) in scales:
+                edges.update(self.leaving[str(number)](state, scales[str(number)]))
+        outputs = [adapt(states[i]) for adapt, i in zip(self.adapt, self.concat, strict=True)]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+
+    def _node(self, node: int, states: Sequence[Tensor], edges: dict[str, Tensor]) -> Tensor:
+        parts = []
+        for i, source in enumerate(self.sources[node]):
+            name = f"{node}-{i}"
+            operation = dict(self.alone.items()).get(name)
+            edge = edges.pop(name) if operation is None else operation(states[source])
+            parts.append(edge if isinstance(operation, nn.Identity) else self.drop_path(edge))
+        return reduce(add, parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Branch:
+    """A module on an edge, given by its number among those that leave the state; `steps` are None where it is not known."""
+
+    edge: int
+    places: Places
+    module: nn.Module
+    steps: list[nn.Module] | None
+
+
+@final
+class Leaving(nn.Module):
+    """All open edges that leave one state; returns what each makes of it, by the edge's name.
+
+    `places` says what it is given scales for, in this order: the options in groups; the maps that have no weights, edge by
+    edge, None where an edge has no such option; the modules that are computed as they are.
+    """
+
+    def __init__(self, edges: Mapping[str, Sequence[tuple[Places, nn.Module]]]) -> None:
+        super().__init__()
+        self.edges, self.shared = list(edges), Shared()
+        self.groups, self.reads, self.owners = nn.ModuleList(), list[int](), list[tuple[int, ...]]()
+        self.places: list[Places | None] = []
+        branches = [_Branch(i, *each, steps(each[1])) for i, edge in enumerate(edges.values()) for each in edge]
+        for alike in _alike(branches):
+            self._add_group(alike)
+        self.maps = self._add_maps([each for each in branches if each.steps is not None and not _has_weights(each)])
+        unknown = [each for each in branches if each.steps is None]
+        self.others, self.others_edges = nn.ModuleList(each.module for each in unknown), [each.edge for each in unknown]
+        self.places += [each.places for each in unknown]
+        options = sum(map(len, self.owners))
+        self.channels: int = next((each.channels for each in self.groups if isinstance(each, Group)), 0)
+        self.widths: list[int] = [len(owners) * self.channels for owners in self.owners]
+        self.sizes = [options, len(self.edges) * len(self.maps), len(unknown)]
+
+    def _add_group(self, alike: Sequence[_Branch]) -> None:
+        options = [each.steps or [] for each in alike]
+        first = next(i for i, step in enumerate(options[0]) if weighted(step))
+        prepared = preparation(options[0][first], len(alike))
+        self.reads.append(self.shared.add([*options[0][:first], *prepared]))
+        self.groups.append(Group([option[first:] for option in options]))
+        self.owners.append(tuple(each.edge for each in alike))
+        self.places += [each.places for each in alike]
+
+    def _add_maps(self, bare: Sequence[_Branch]) -> list[int]:
+        """Return which shared maps are mixed; a map twice where an edge has two options that give it."""
+        columns: list[tuple[int, dict[int, Places]]] = []
+        for each in bare:
+            made = self.shared.add(each.steps or [])
+            free = (column for at, column in columns if at == made and each.edge not in column)
+            column = next(free, None)
+            if column is None:
+                column = {}
+                columns.append((made, column))
+            column[each.edge] = each.places
+        self.places += [column.get(edge) for edge in range(len(self.edges)) for _, column in columns]
+        return [at for at, _ in columns]
+
+    def forward(self, state: Tensor, scales: Tensor) -> dict[str, Tensor]:
+        made = self.shared(state)
+        options, maps, others = torch.split(scales, self.sizes)
+        parts: list[list[Tensor]] = [[] for _ in self.edges]
+        for owners, total in self._totals(made, options).items():
+            for edge, part in zip(owners, total.chunk(len(owners), 1), strict=True):
+                parts[edge].append(part)
+        if self.maps:
+            mixed = mixtures([made[i] for i in self.maps], maps.view(len(self.edges), -1))
+            for edge, part in enumerate(mixed):
+                parts[edge].append(part)
+        for edge, other, scale in zip(self.others_edges, self.others, others.unbind(), strict=True):
+            parts[edge].append(other(state) * scale)
+        return {name: reduce(add, each) for name, each in zip(self.edges, parts, strict=True)}
+
+    def _totals(self, made: Sequence[Tensor], scales: Tensor) -> dict[tuple[int, ...], Tensor]:
+        """Add up the groups that belong to the same edges."""
+        totals: dict[tuple[int, ...], Tensor] = {}
+        parts = torch.split(scales.unsqueeze(1).expand(-1, self.channels).flatten(), self.widths)
+        for group, at, owners, part in zip(self.groups, self.reads, self.owners, parts, strict=True):
+            new = group(made[at], part)
+            totals[owners] = totals[owners].add_(new) if owners in totals else new
+        return totals
+
+
+def _has_weights(branch: _Branch) -> bool:
+    return any(map(weighted, branch.steps or []))
+
+
+def _alike(branches: Sequence[_Branch]) -> list[list[_Branch]]:
+    """Return the branches with weights, those together that do the same steps."""
+    found: dict[tuple[str, ...], list[_Branch]] = {}
+    for each in filter(_has_weights, branches):
+        found.setdefault(tuple(map(signature, each.steps or [])), []).append(each)
+    return list(found.values())
+
+
+@final
+class Scales(nn.Module):
+    """Reads the gates; returns the scales of each part of a cell, as many as it has places, by the part's name."""
+
+    constants: Tensor
+    index: Tensor
+
+    def __init__(self, cell: CellModule, places: Mapping[str, Sequence[Places | None]]) -> None:
+        super().__init__()
+        parts = [each for each in cell.modules() if isinstance(each, Mixed | Weighed)]
+        self.gates: Gates = parts[0].gates
+        self.mixed = {each.name: len(each.options) for each in parts if isinstance(each, Mixed)}
+        self.sizes = {name: len(each) for name, each in places.items()}
+        every = [each for part in places.values() for each in part]
+        self.options: dict[str, int] = {}
+        for name, i in (place for each in every for place in each or ()):
+            self.options[name] = max(self.options.get(name, 0), i + 1, self.mixed.get(name, 0))
+        self.register_buffer("constants", torch.tensor([1.0, 0.0]), persistent=False)
+        self.register_buffer("index", self._index(every), persistent=False)
+
+    def _index(self, every: Sequence[Places | None]) -> Tensor:
+        """Return where the factors of each scale are, (factors, scales), among two constants and the rows of all gates."""
+        starts, start = {}, len(self.constants)
+        for name, size in self.options.items():
+            starts[name], start = start, start + size
+        found = [[1] if each is None else [starts[name] + i for name, i in each] for each in every]
+        factors = max(map(len, found))
+        return torch.tensor([each + [0] * (factors - len(each)) for each in found]).T.contiguous()
+
+    def forward(self) -> dict[str, Tensor]:
+        rows = torch.cat([self.constants, *(self._row(name, size) for name, size in self.options.items())])
+        scales = reduce(mul, rows[self.index].unbind())
+        return dict(zip(self.sizes, torch.split(scales, list(self.sizes.values())), strict=True))
+
+    def _row(self, name: str, size: int) -> Tensor:
+        gate = self.gates[name] if name in self.mixed else self.gates.get(name)
+        if gate is None:
+            return self.constants[:1].expand(size)
+        row = self.constants[:1].expand(size) if gate.weights is None else gate.weights
+        row = row if len(row) == size else row[:size]
+        if set(gate.active).issuperset(range(size)):
+            return row
+        if torch.is_grad_enabled():
+            raise RecordError(
+                f"choice {name!r} computes the options {list(gate.active)} of {size}, and grouped cells train all at once: "
+                "leave the cells of this supernet plain"
+            )
+        return row * row.new_tensor([float(i in gate.active) for i in range(size)])

@@ -1,0 +1,230 @@
+"""The operations of grouped cells: what an option does step by step, and the same step of several options as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.operations.skip import FactorizedReduce
+from nas.supernets.depthwise import depthwise
+
+
+def steps(module: nn.Module) -> list[nn.Module] | None:
+    """Return what a module does step by step; None where it does anything but what grouped cells can do."""
+    if isinstance(module, nn.Identity):
+        return []
+    if isinstance(module, nn.ReLU):
+        return [nn.ReLU()]  # never in place, as others read the same state
+    if isinstance(module, nn.Sequential):
+        return _joined([steps(part) for part in module])
+    if isinstance(module, FactorizedReduce):
+        return _joined([steps(module.relu), [module], steps(module.norm)])
+    if isinstance(module, nn.BatchNorm2d):
+        of_batch = not module.affine and module.running_mean is None
+        return [BatchNorm(module.eps)] if of_batch else None
+    if isinstance(module, nn.Conv2d):
+        plain = module.bias is None and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+        return [module] if plain else None
+    return [module] if isinstance(module, nn.MaxPool2d | nn.AvgPool2d) else None
+
+
+def _joined(parts: Sequence[list[nn.Module] | None]) -> list[nn.Module] | None:
+    known = [part for part in parts if part is not None]
+    return [step for part in known for step in part] if len(known) == len(parts) else None
+
+
+def signature(step: nn.Module) -> str:
+    """Return all that two steps must have in common to be done as one; their weights are not part of it."""
+    if isinstance(step, FactorizedReduce):
+        return f"FactorizedReduce {signature(step.even)} {signature(step.odd)}"
+    settings = {name: value for name, value in vars(step).items() if not name.startswith("_") and name != "training"}
+    return f"{type(step).__name__} {sorted(settings.items())}"
+
+
+def weighted(step: nn.Module) -> bool:
+    """Say whether a step has weights, so that options do not share it."""
+    return isinstance(step, nn.Conv2d | FactorizedReduce)
+
+
+@final
+class BatchNorm(nn.Module):
+    """Normalises by the statistics of the batch, then scales each channel, if scales (C,) are given."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x: Tensor, scales: Tensor | None = None) -> Tensor:
+        return functional.batch_norm(x, None, None, scales, None, True, 0.0, self.eps)
+
+
+@final
+class Repeated(nn.Module):
+    """Repeats all channels: (B, C, H, W) becomes (B, times * C, H, W)."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x] * self.times, 1)
+
+
+@final
+class Subsampled(nn.Module):
+    """Keeps every step-th pixel, from the first."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, :: self.step, :: self.step]
+
+
+def preparation(step: nn.Module, options: int) -> list[nn.Module]:
+    """Return what comes before the first step with weights of so many options that read one map, and is done once.
+
+    A kernel as dilated as it is strided sees every step-th pixel alone, where it is an undilated one.
+    """
+    prepared: list[nn.Module] = []
+    if isinstance(step, nn.Conv2d) and _skips_pixels(step):
+        prepared.append(Subsampled(step.stride[0]))
+    if isinstance(step, nn.Conv2d) and step.groups > 1 and options > 1:
+        prepared.append(Repeated(options))
+    return prepared
+
+
+def _skips_pixels(conv: nn.Conv2d) -> bool:
+    equal = conv.stride[0] == conv.stride[1] and conv.dilation == conv.stride and conv.stride[0] > 1
+    return equal and all(int(padding) % conv.stride[0] == 0 for padding in conv.padding)
+
+
+def stacked(alike: Sequence[nn.Module], first: bool) -> nn.Module:
+    """Return the same step of several options as one, on their channels side by side; the `first` ones read one map."""
+    if isinstance(alike[0], FactorizedReduce):
+        return StackedReduce([each for each in alike if isinstance(each, FactorizedReduce)])
+    if isinstance(alike[0], nn.Conv2d):
+        return StackedConv([each for each in alike if isinstance(each, nn.Conv2d)], first)
+    return alike[0]
+
+
+@final
+class StackedConv(nn.Module):
+    """The convolutions of several options as one. The first ones are given what `preparation` makes of the one map."""
+
+    def __init__(self, convs: Sequence[nn.Conv2d], first: bool) -> None:
+        super().__init__()
+        conv = convs[0]
+        self.weight = _stacked_weights(convs)
+        self.groups = conv.groups if first and conv.groups == 1 else conv.groups * len(convs)
+        step = conv.stride[0] if first and _skips_pixels(conv) else 1
+        self.stride, self.dilation = (tuple(each // step for each in sizes) for sizes in (conv.stride, conv.dilation))
+        self.padding = tuple(int(padding) // step for padding in conv.padding)
+        self.same = self._is_depthwise_and_same()
+
+    def _is_depthwise_and_same(self) -> bool:
+        whole = (self.stride[0], self.dilation[0])
+        square = self.stride == whole[:1] * 2 and self.dilation == whole[1:] * 2
+        sizes = zip(self.padding, self.dilation, self.weight.shape[2:], strict=True)
+        same = all(2 * padding == dilation * (kernel - 1) for padding, dilation, kernel in sizes)
+        return square and same and self.weight.shape[:2] == (self.groups, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.same:
+            return depthwise(x, self.weight, self.stride[0], self.dilation[0])
+        return functional.conv2d(x, self.weight, None, self.stride, self.padding, self.dilation, self.groups)
+
+
+@final
+class StackedReduce(nn.Module):
+    """The two convolutions of several factorised reductions of one map as one, without their ReLU and norm."""
+
+    def __init__(self, reductions: Sequence[FactorizedReduce]) -> None:
+        super().__init__()
+        self.options = len(reductions)
+        self.even = _stacked_weights([each.even for each in reductions])
+        self.odd = _stacked_weights([each.odd for each in reductions])
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifted = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1::2, 1::2]
+        even, odd = (weight.unflatten(0, (self.options, -1)) for weight in (self.even, self.odd))  # type: ignore[no-untyped-call]
+        padding = (0, 0, 0, 0, 0, x.shape[1]), (0, 0, 0, 0, x.shape[1], 0)
+        weight = torch.cat([functional.pad(even, padding[0]), functional.pad(odd, padding[1])], 1)
+        return functional.conv2d(torch.cat([x[:, :, ::2, ::2], shifted], 1), weight.flatten(0, 1))
+
+
+def _stacked_weights(convs: Sequence[nn.Conv2d]) -> nn.Parameter:
+    return nn.Parameter(torch.cat([conv.weight.detach() for conv in convs]), convs[0].weight.requires_grad)
+
+
+@final
+class Group(nn.Module):
+    """Several options alike of the edges that leave one state, as one: from their first weights on to their scales.
+
+    Takes the prepared map and a scale for each channel that comes out, (options * `channels`,).
+    """
+
+    def __init__(self, options: Sequence[Sequence[nn.Module]]) -> None:
+        super().__init__()
+        alike = list(zip(*options, strict=True))
+        self.parts = nn.ModuleList(stacked(steps, i == 0) for i, steps in enumerate(alike))
+        self.channels = next(_channels(step) for step in reversed(options[0]) if weighted(step))
+
+    def forward(self, x: Tensor, scales: Tensor) -> Tensor:
+        *parts, last = self.parts
+        for part in parts:
+            x = part(x)
+        if isinstance(last, BatchNorm):
+            return last(x, scales)  # type: ignore[no-any-return]
+        return last(x) * scales.view(1, -1, 1, 1)  # type: ignore[no-any-return]
+
+
+def _channels(step: nn.Module) -> int:
+    convs = [step.even, step.odd] if isinstance(step, FactorizedReduce) else [step]
+    return sum(conv.out_channels for conv in convs if isinstance(conv, nn.Conv2d))
+
+
+@final
+class Shared(nn.Module):
+    """Steps without weights that several options of one state begin with, each done once: a tree, with the state as root."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parents: list[int] = []
+        self.steps = nn.ModuleList()
+
+    def add(self, steps: Sequence[nn.Module]) -> int:
+        """Return the number of what steps make of the state; 0 is the state itself."""
+        at = 0
+        for step in steps:
+            at = self._child(at, step)
+        return at
+
+    def _child(self, parent: int, step: nn.Module) -> int:
+        for i, (at, known) in enumerate(zip(self.parents, self.steps, strict=True), 1):
+            if at == parent and signature(known) == signature(step):
+                return i
+        self.parents.append(parent)
+        self.steps.append(step)
+        return len(self.steps)
+
+    def forward(self, state: Tensor) -> list[Tensor]:
+        made = [state]
+        for parent, step in zip(self.parents, self.steps, strict=True):
+            made.append(step(made[parent]))
+        return made
+
+
+def mixtures(maps: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
+    """Return the sums of `maps`, each (B, C, H, W), by each row of `weights`, (sums, maps), with each map read once."""
+    last = not maps[0].is_contiguous()
+    arranged = [each.permute(0, 2, 3, 1) for each in maps] if last else maps
+    side_by_side = torch.stack(list(arranged), 1)
+    mixed = torch.bmm(weights.expand(len(side_by_side), -1, -1), side_by_side.flatten(2))
+    sums = mixed.view(-1, len(weights), *side_by_side.shape[2:]).unbind(1)
+    return [each.permute(0, 3, 1, 2) for each in sums] if last else list(sums)
