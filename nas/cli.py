@@ -160,10 +160,16 @@ def reproduce(
 ) -> None:
     """Run an experiment with many seeds and compare with the numbers it expects: exit code 0 inside, 1 outside."""
     from nas.runtime.experiment import load
+    from nas.runtime.search import SearchFailed
     from nas.runtime.show import show_reproduction
 
     folder = run_dir or Path("runs", f"reproduce-{experiment.stem}")
-    if not show_reproduction(load(experiment, assignments or []), seeds, folder, as_json, _console()):
+    try:
+        holds = show_reproduction(load(experiment, assignments or []), seeds, folder, as_json, _console())
+    except SearchFailed as error:
+        print(f"nas: the search was given up: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    if not holds:
         raise typer.Exit(1)
 
 

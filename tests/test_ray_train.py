@@ -83,7 +83,7 @@ def search(folder: Path, killed: bool, job: Job) -> Evaluation:
     rank, seen, turns = peers().rank, list[Any](), searching.Turns
     torch.save(exchanged(), folder / f"exchanged-{rank}.pt")
     searching.Turns = lambda *settings: seen.append(turns(*settings)) or seen[-1]
-    under_way = searching.search(DECLARED, folder, TASK, job)
+    under_way = searching.search(DECLARED, folder, True, TASK, job)
     while True:
         try:
             progress = next(under_way)

@@ -265,7 +265,7 @@ def test_a_real_search_is_drawn_as_it_was_written(tmp_path: Path, one_thread: No
     weights, alphas = WeightsRecipe(batch=32, crop_pad=0, flip=False), AlphasRecipe(images=64, lr=0.1)
     search = SupernetSearch(Darts(), Digits(), 2, weights=weights, alphas=alphas, images=64)
     task = Task(nasbench201(), network, {"channels": 4, "cells_per_stage": 1, "classes": 10}, (1, 8, 8))
-    list(search_supernet(search, tmp_path, task, Job(0, None, 3, None)))
+    list(search_supernet(search, tmp_path, True, task, Job(0, None, 3, None)))
     searched = read(json.loads((tmp_path / "0.json").read_text("utf-8")), "0.json", Searched)
     picture = drawn(searched, tmp_path)
     assert panels(picture, searched.options[0]) == list(options_of(nasbench201()))

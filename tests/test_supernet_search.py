@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,16 +19,22 @@ import torch
 
 from nas.data import Digits
 from nas.evaluation.evaluator import Job, Task
+from nas.history import History, Proposal
 from nas.plain import from_plain, read
 from nas.record import RecordError
+from nas.runtime.run import discard_if_empty
+from nas.runtime.search import Given
 from nas.space import decisions
 from nas.supernets.darts import Darts
+from nas.supernets.derivation import prune
+from nas.supernets.mixed import Mixed
 from nas.supernets.monitor import Monitor, count_skips, entropy, largest_eigenvalue
 from nas.supernets.pdarts import PDarts
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
 from nas.supernets.search import Searched, search
 from nas.supernets.snas import Snas
 from nas.supernets.spos import Spos
+from nas.supernets.supernet import Supernet, transplant
 from nas.training import Diverged
 from search_spaces import darts, nasbench201
 
@@ -50,7 +57,7 @@ def run_to_end(
     declared: SupernetSearch, folder: Path, *, task: Task = TASK, checkpoint: Path | None = None, stop_after: int = 99
 ) -> tuple[list[Any], dict[str, float], Searched | None]:
     """Return the progress, the scores and what was found; or leave off after some epochs, as a worker that dies."""
-    going = search(declared, folder, task, Job(0, None, 7, checkpoint))
+    going = search(declared, folder, True, task, Job(0, None, 7, checkpoint))
     shown: list[Any] = []
     while len(shown) < stop_after:
         try:
@@ -162,8 +169,9 @@ def test_early_stopping_takes_the_architecture_of_five_epochs_before(
 
 
 def test_the_monitor_warns_where_skips_prevail() -> None:
-    assert Monitor().warning(3, 6) == ""
-    assert "4 of 6 operations are skips" in Monitor().warning(4, 6)
+    assert Monitor().warning([(4, 6)] * 2) == "", "not yet"
+    assert Monitor().warning([(4, 6), (3, 6), (4, 6)]) == ""
+    assert "4 of 6 operations are skips, the third epoch in a row" in Monitor().warning([(0, 6), *[(4, 6)] * 3])
     assert not Monitor(early_stop=True).stops([1.0] * 10)
     assert not Monitor(early_stop=True).stops([1.0] * 5 + [2.0] * 4)
     assert Monitor(early_stop=True).stops([1.0] * 5 + [1.4] * 5)
@@ -313,3 +321,72 @@ def test_bad_input_is_one_line(
     assert answer.returncode == 2
     assert said in answer.stderr
     assert answer.stderr.count("\n") == 1
+
+
+def test_weights_go_on_with_the_options_that_are_left() -> None:
+    wide = nasbench201.nasbench201()
+    strengths = {name: [0.0, 0.1, 0.2, 0.9, 0.8] for name in wide_names(wide)}
+    narrow = prune(wide, strengths, 2)
+    old, new = (Supernet(nasbench201.network(each, 4, 1), Darts(), (1, 8, 8)) for each in (wide, narrow))
+    transplant(old.model, new.model)
+    before, after = (first_mixture(each) for each in (old, new))
+    assert [key in before.keys for key in after.keys] == [True, True]
+    for key, option in zip(after.keys, after.options, strict=True):
+        same = before.options[before.keys.index(key)]
+        pairs = zip(option.parameters(), same.parameters(), strict=True)
+        assert all(torch.equal(own, old_one) for own, old_one in pairs), "by what an option is, not by its place"
+
+
+def wide_names(space: Any) -> list[str]:
+    return list(Supernet(nasbench201.network(space, 4, 1), Darts(), (1, 8, 8)).choices)
+
+
+def first_mixture(supernet: Supernet) -> Mixed:
+    return next(module for module in supernet.modules() if isinstance(module, Mixed))
+
+
+def test_perturbation_of_a_method_that_draws_ends_alike_after_the_last_checkpoint(tmp_path: Path) -> None:
+    declared = replace(SMALL, method=Snas(), derivation="perturbation", epochs=1)
+    _, _, whole = run_to_end(declared, tmp_path / "whole")
+    checkpoint = tmp_path / "cut.pt"
+    run_to_end(declared, tmp_path / "cut", checkpoint=checkpoint, stop_after=1)
+    _, _, resumed = run_to_end(declared, tmp_path / "cut", checkpoint=checkpoint)
+    assert whole is not None
+    assert resumed is not None
+    assert without_seconds(resumed) == without_seconds(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("method: Darts", "method: PDarts"), "give more epochs, or a smaller weights_only"),
+        (("method: Darts", "method: Gdas\n  derivation: perturbation"), "give 'alphas', or take another method"),
+        (("method: Darts", "method: Gdas\n  execution: grouped"), "leave it out, or give 'plain'"),
+        (("method: Darts", "method: {PDarts: {weights_only: 0}}"), "PDarts.layers is no option of the space's network"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_before_anything_is_done(
+    change: tuple[str, str], said: str, experiment: Path, call: Callable[..., Any], tmp_path: Path
+) -> None:
+    experiment.write_text(EXPERIMENT.replace(*change), encoding="utf-8")
+    answer = call("search", experiment, "--run-dir", tmp_path / "run")
+    assert answer.returncode == 2
+    assert said in answer.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_seed_that_failed_at_first_joins_on_resume(tmp_path: Path) -> None:
+    history = History("score")
+    given = Given((("c", "seed 0"), ("b", "seed 1")))
+    history.start(Proposal("b", "seed 1"))
+    assert given.propose(None, history, Random()) == Proposal("c", "seed 0")
+    history.start(Proposal("c", "seed 0"))
+    assert given.propose(None, history, Random()) is None
+
+
+def test_a_folder_with_a_finished_supernet_is_never_discarded(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text('{"cellstack": 1}\n')
+    supernets = tmp_path / "supernets.jsonl"
+    supernets.write_text('{"cellstack": 1}\n{"event": "start"}\n')
+    discard_if_empty(tmp_path)
+    assert supernets.exists()

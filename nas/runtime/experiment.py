@@ -82,6 +82,27 @@ class Experiment:
         for key, is_missing in missing.items():
             if is_missing:
                 raise RecordError(f"{key} is missing: give it a value", key)
+        if self.supernet is not None and self.strategy is not None:
+            self._check_paths(self.supernet)
+
+    def _check_paths(self, supernet: SupernetSearch) -> None:
+        """Raise RecordError where what the strategy proposes cannot be scored by its paths in one supernet of the space."""
+        name = type(supernet.method).__name__
+        if self.evaluator is not None:
+            raise RecordError(
+                "the evaluator scores what the strategy proposes, and the supernet is for nothing: leave one of the three out",
+                "supernet",
+            )
+        if supernet.seeds > 1:
+            raise RecordError(
+                f"supernet.seeds is {supernet.seeds}, and paths are scored by one supernet: give 1", "supernet"
+            )
+        if len(supernet.method.phases(supernet.epochs, supernet.alphas.from_epoch)) > 1:
+            raise RecordError(
+                f"supernet.method {name} ends with a part of the space: leave the strategy out, or take a method of one "
+                "phase, as Spos",
+                "supernet.method",
+            )
 
     @property
     def space_name(self) -> str:
@@ -148,11 +169,15 @@ class Experiment:
         """Return arguments of the family's network function, checked; its first is the architecture."""
         return self.family().network_arguments(options, where)
 
-    def resolved(self, tasks: Sequence[Task]) -> Experiment:
-        """Return the experiment with every option of the space and of its networks written out."""
+    def resolved(self, tasks: Sequence[Task], supernet: Task | None = None) -> Experiment:
+        """Return the experiment with every option of the space and of its networks written out.
+
+        `tasks` are those of the search and of the end, `supernet` is that of the search with one.
+        """
         space = {self.space_name: {**_defaults(self.family().space), **self._space_options()}}
         final = self.final and replace(self.final, network=tasks[-1].options)
-        return replace(self, space=space, network=tasks[0].options, final=final)
+        searched = replace(self.supernet, network=supernet.options) if self.supernet and supernet else self.supernet
+        return replace(self, space=space, network=tasks[0].options, final=final, supernet=searched)
 
     def _task(self, space: Any, evaluator: Evaluator | SupernetSearch, network: Options, where: str) -> Task:
         fixed = evaluator.prepare(space)

@@ -15,7 +15,7 @@ from nas.record import RecordError
 from nas.runtime.executor import Outcome, perform
 from nas.runtime.experiment import Expectation, Experiment, Final
 from nas.runtime.inline import Inline
-from nas.runtime.run import Plan, create_folder, plan, run
+from nas.runtime.run import Plan, create_folder, load_run, plan, resolved, run
 from nas.runtime.search import Search, SearchFailed, commonest_reason
 from nas.runtime.view import Silent
 
@@ -71,8 +71,13 @@ def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
         return run_in_memory(planned)
     if not folder.exists():
         create_folder(folder, planned)
+    elif replace(load_run(folder), executor=planned.experiment.executor) != resolved(planned):
+        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
     result = run(planned, folder, lambda phase, total: Silent())
-    return {**result.finals["best"].scores, **_highest(result.history)}
+    best = result.finals["best"]
+    if best.failure is not None:
+        raise SearchFailed(f"seed {planned.experiment.rules.seed}: the test failed: {best.failure}")
+    return {**best.scores, **_highest(result.history)}
 
 
 def run_in_memory(planned: Plan) -> dict[str, float]:

@@ -30,7 +30,7 @@ from nas.runtime.supernets import SUPERNETS, scores_of_search, search_supernets
 from nas.runtime.view import Silent, View
 from nas.space import sample
 from nas.supernets.paths import PathScores
-from nas.supernets.search import Searched
+from nas.supernets.search import Searched, check
 
 MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
 """What may be set anew when a run is resumed."""
@@ -82,8 +82,13 @@ def create_folder(folder: Path, planned: Plan) -> None:
     except OSError as error:
         raise RecordError(f"run folder {folder} cannot be made ({error.strerror}): give another --run-dir") from None
     (folder / "checkpoints").mkdir()
+    write_experiment(folder, resolved(planned), _provenance())
+
+
+def resolved(planned: Plan) -> Experiment:
+    """Return the experiment with every option written out, as a run folder keeps it."""
     tasks = [planned.task] + ([planned.final[1]] if planned.final else [])
-    write_experiment(folder, planned.experiment.resolved(tasks), _provenance())
+    return planned.experiment.resolved(tasks, planned.supernet)
 
 
 def write_experiment(folder: Path, experiment: Experiment, provenance: str) -> None:
@@ -117,8 +122,7 @@ def _changes(assignments: Sequence[str]) -> list[str]:
 
 def discard_if_empty(folder: Path) -> None:
     """Remove a run folder in which nothing was proposed yet, so that the same command can be given again."""
-    journal = folder / "history.jsonl"
-    if not journal.exists() or sum(1 for _ in read_journal(journal)) == 0:
+    if not any(True for journal in folder.glob("*.jsonl") for _ in read_journal(journal)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -126,6 +130,8 @@ def plan(experiment: Experiment) -> Plan:
     """Open the space and load all data, that of the end too: what is missing is found before anything is done."""
     space = experiment.open_space()
     supernet = experiment.supernet_task(space)
+    if experiment.supernet is not None and supernet is not None:
+        check(experiment.supernet, supernet)
     return Plan(experiment, space, experiment.task(space), experiment.final_task(space), supernet)
 
 

@@ -185,14 +185,17 @@ class Search:
 
 @final
 class Given(Strategy):
-    """Proposes given architectures, in their order, each with its origin."""
+    """Proposes given architectures, in their order, each with its origin, of which no two have the same.
+
+    What a resumed run has proposed already, it knows by the origin: a seed that had failed may have joined since.
+    """
 
     def __init__(self, architectures: tuple[tuple[Any, str], ...]) -> None:
         self.architectures = architectures
 
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        number = len(history.proposals)
-        return Proposal(*self.architectures[number]) if number < len(self.architectures) else None
+        known = {each.origin for each in history.proposals}
+        return next((Proposal(*each) for each in self.architectures if each[1] not in known), None)
 
 
 def commonest_reason(failures: Iterable[Evaluated]) -> str:

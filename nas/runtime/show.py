@@ -26,7 +26,7 @@ from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
 from nas.runtime.reproduce import reproduce
 from nas.runtime.run import Found, Result, by_role, load_run
-from nas.runtime.supernets import SUPERNETS, draw_searched, searched_in
+from nas.runtime.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
 from nas.runtime.terminal import best_so_far, number, print_failure, sparkline
 from nas.runtime.yaml_file import override
 from nas.supernets.search import Searched
@@ -55,7 +55,8 @@ def _show_searched(searched: Sequence[Searched], folder: Path, console: Console)
     for column in ("seed", *shown):
         table.add_column(column, justify="right")
     for each in searched:
-        cells = [number(each.scores[name]) if name in each.scores else "" for name in shown]
+        scores = each.scores or _so_far(each)
+        cells = [number(scores[name]) if name in scores else "" for name in shown]
         if each.epochs and each.epochs[-1].skippable:
             cells[shown.index("skips")] += f" of {each.epochs[-1].skippable}"
         table.add_row(str(each.number), *cells)
@@ -67,6 +68,16 @@ def _show_searched(searched: Sequence[Searched], folder: Path, console: Console)
             )
         if (plot := folder / SUPERNETS / f"{each.number}.svg").is_file():
             console.print(f"Alphas over time: {plot}", highlight=False, soft_wrap=True)
+
+
+def _so_far(searched: Searched) -> dict[str, float]:
+    """Return what is known of a search that has not ended."""
+    if not searched.epochs:
+        return {}
+    last, seconds = searched.epochs[-1], sum(epoch.seconds for epoch in searched.epochs)
+    supernet = last.top1_percent if last.alphas_top1_percent is None else last.alphas_top1_percent
+    scores = {"supernet_top1_percent": supernet, "entropy": last.entropy, "skips": last.skips}
+    return {**scores, "epochs": len(searched.epochs), "seconds": seconds}
 
 
 def _show_best(experiment: Experiment, best: Evaluated, console: Console) -> None:
@@ -93,6 +104,7 @@ def show_run(folder: Path, console: Console) -> None:
     journal = folder / "history.jsonl"
     history = replay(journal, experiment.rules.objective) if journal.is_file() else None
     draw_searched(searched := searched_in(folder), folder, experiment)
+    _print_failed_seeds(folder, console)
     if searched and (history is None or not history.finished):
         _show_searched(searched, folder, console)
         return
@@ -110,6 +122,12 @@ def show_run(folder: Path, console: Console) -> None:
     if experiment.final is not None and (folder / "final.jsonl").is_file():
         finals = replay(folder / "final.jsonl", experiment.final.objective)
         console.print(_finals_table(by_role(finals)))
+
+
+def _print_failed_seeds(folder: Path, console: Console) -> None:
+    journal = folder / f"{SUPERNETS}.jsonl"
+    for done in replay(journal, SUPERNET_OBJECTIVE).failures if journal.is_file() else ():
+        print_failure(f"supernet, seed {done.number}", done, console)
 
 
 def show_architecture(name: str, console: Console) -> None:

@@ -23,6 +23,8 @@ from nas.supernets.search import Searched, search
 SUPERNETS = "supernets"
 """The folder, in that of the run, of what supernet searches leave, and the name of their journal."""
 
+SUPERNET_OBJECTIVE = "supernet_top1_percent"
+
 
 def search_supernets(
     experiment: Experiment, task: Task, folder: Path, views: Callable[[str, int | None], View]
@@ -34,13 +36,14 @@ def search_supernets(
     declared = experiment.supernet
     assert declared is not None, "the task is that of a supernet"
     seeds = tuple((Seed(i), f"seed {i}") for i in range(declared.seeds))
-    rules = Rules(Budget(evaluations=len(seeds)), duplicates="evaluate", give_up_after=len(seeds) + 1)
+    rules = Rules(Budget(len(seeds)), SUPERNET_OBJECTIVE, "evaluate", give_up_after=len(seeds) + 1)
     rules = replace(rules, seed=experiment.rules.seed)
     journal = folder / f"{SUPERNETS}.jsonl"
     if journal.exists():
         forget_failures(journal)
+    work = partial(search, declared, folder / SUPERNETS, experiment.strategy is None, task)
     with closing(Search(seeds, Given(seeds), rules, views(SUPERNETS, len(seeds)), folder, SUPERNETS)) as session:
-        experiment.executor.run(session, partial(search, declared, folder / SUPERNETS, task), folder)
+        experiment.executor.run(session, work, folder)
     if not session.history.scored:
         raise SearchFailed(commonest_reason(session.history.failures))
     found = [each for each in searched_in(folder) if each.scores]

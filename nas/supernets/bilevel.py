@@ -42,6 +42,7 @@ class Step:
     velocities: Sequence[Tensor | None]
     average: Callable[[Sequence[Tensor]], None]
     workers: int = 1
+    nesterov: bool = False
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -114,9 +115,10 @@ def _moved(step: Step, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -
     """Return the weights after one step of SGD. As in the released code the gradient is not clipped here."""
     moved = []
     for weight, gradient, velocity in zip(weights, gradients, step.velocities, strict=True):
-        direction = gradient + step.weight_decay * weight.detach()
-        if velocity is not None:
-            direction = direction + step.momentum * velocity
+        decayed = gradient + step.weight_decay * weight.detach()
+        direction = decayed if velocity is None else decayed + step.momentum * velocity
+        if step.nesterov:
+            direction = decayed + step.momentum * direction
         moved.append(weight.detach() - step.lr * direction)
     return moved
 

@@ -26,6 +26,10 @@ class Darts(Differentiable):
 
     order: Literal["first", "second", "exact"] = "first"
 
+    @property
+    def differentiates_steps(self) -> bool:
+        return self.order == "exact"
+
     def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
         return Mixture(alphas.softmax(1))
 

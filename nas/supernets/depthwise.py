@@ -9,11 +9,14 @@ the order of sums.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Pair = tuple[int, int]
+"""Height and width."""
 
 WIDEST = 3
 """The widest kernel for whose weights there is a fast gradient."""
@@ -26,8 +29,9 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> 
     """
     if not _is_slow(x, weight, stride, dilation):
         return functional.conv2d(x, weight, None, stride, _padding(weight, dilation), dilation, len(weight))
-    path: Tensor = _WeightPath.apply(weight, x, stride, dilation)  # type: ignore[no-untyped-call]
-    convolved: Tensor = _InputPath.apply(x, weight, path, stride, dilation)  # type: ignore[no-untyped-call]
+    handed = _Handed()
+    path: Tensor = _WeightPath.apply(weight, x.detach(), handed, stride, dilation)  # type: ignore[no-untyped-call]
+    convolved: Tensor = _InputPath.apply(x, weight, path, handed, stride, dilation)  # type: ignore[no-untyped-call]
     return convolved
 
 
@@ -37,60 +41,66 @@ def _is_slow(x: Tensor, weight: Tensor, stride: int, dilation: int) -> bool:
     return here and 1 in (stride, dilation) and (dilation > 1 or weight.shape[3] > WIDEST)
 
 
-def _padding(weight: Tensor, dilation: int) -> tuple[int, int]:
+def _padding(weight: Tensor, dilation: int) -> Pair:
     height, width = weight.shape[2:]
     return dilation * (height // 2), dilation * (width // 2)
+
+
+@final
+class _Handed:
+    """Holds the map that the backward pass of the one path hands to the other."""
+
+    x: Tensor | None = None
 
 
 class _InputPath(torch.autograd.Function):
     """The convolution; its gradient goes to the input, and on to the path of the weights."""
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, path: Tensor, stride: int, dilation: int) -> Tensor:
+    def forward(x: Tensor, weight: Tensor, path: Tensor, handed: _Handed, stride: int, dilation: int) -> Tensor:
         return functional.conv2d(x, weight, None, stride, _padding(weight, dilation), dilation, len(weight))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, weight, _, ctx.stride, ctx.dilation = inputs
+        x, weight, _, ctx.handed, ctx.stride, ctx.dilation = inputs
         ctx.save_for_backward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        ctx.handed.x = x
         by_input = _input_gradient(gradient, x, weight, ctx.stride, ctx.dilation) if ctx.needs_input_grad[0] else None
-        return by_input, None, gradient, None, None
+        return by_input, None, gradient, None, None, None
 
 
 class _WeightPath(torch.autograd.Function):
     """Zeros, of the convolution's shape and without memory of their own; their gradient becomes that of the weights.
 
-    As a node of its own it is left out of a backward pass that asks for the alphas' gradients alone.
+    As a node of its own, of which the weights alone are the input, it is left out of a backward pass that asks for the
+    alphas' gradients alone.
     """
 
     @staticmethod
-    def forward(weight: Tensor, x: Tensor, stride: int, dilation: int) -> Tensor:
+    def forward(weight: Tensor, x: Tensor, handed: _Handed, stride: int, dilation: int) -> Tensor:
         batch, channels, height, width = x.shape
         return x.new_zeros(()).expand(batch, channels, -(-height // stride), -(-width // stride))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        weight, x, ctx.stride, ctx.dilation = inputs
+        weight, _, ctx.handed, ctx.stride, ctx.dilation = inputs
         ctx.kernel = weight.shape[2:]
-        ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        return _weight_gradient(gradient, x, ctx.kernel, ctx.stride, ctx.dilation), None, None, None
+        x, ctx.handed.x = ctx.handed.x, None
+        return _weight_gradient(gradient, x, ctx.kernel, ctx.stride, ctx.dilation), None, None, None, None
 
 
 def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
-    padding, channels = _padding(weight, dilation), len(weight)
     if dilation > 1:  # the mirrored convolution, as a forward pass is fast with dilation too
-        return functional.conv2d(gradient, weight.flip(2, 3), None, 1, padding, dilation, channels)
-    sizes = ([stride] * 2, padding, [1, 1], False, [0, 0], channels)
-    found: Tensor = torch.ops.aten.convolution_backward(gradient, x, weight, None, *sizes, [True, False, False])[0]
-    return found
+        padding = _padding(weight, dilation)
+        return functional.conv2d(gradient, weight.flip(2, 3), None, 1, padding, dilation, len(weight))
+    return _native_gradients(gradient, x, weight, stride, _padding(weight, 1), (True, False, False))[0]
 
 
 def _weight_gradient(gradient: Tensor, x: Tensor, kernel: Sequence[int], stride: int, dilation: int) -> Tensor:
@@ -102,7 +112,7 @@ def _weight_gradient(gradient: Tensor, x: Tensor, kernel: Sequence[int], stride:
         x = functional.pad(x, (0, 0, 0, height - x.shape[2]))
         gradient = functional.pad(gradient, (0, 0, 0, (x.shape[2] - 1) // stride + 1 - gradient.shape[2]))
     if width <= WIDEST:
-        return _native_weight_gradient(gradient, x, kernel, stride, (height // 2, width // 2))
+        return _native_weight_gradient(gradient, x, (height, width), stride, (height // 2, width // 2))
     x = functional.pad(x, (width // 2, width // 2))
     parts = []
     for first in range(0, width, WIDEST):
@@ -112,12 +122,19 @@ def _weight_gradient(gradient: Tensor, x: Tensor, kernel: Sequence[int], stride:
     return torch.cat(parts, 3)
 
 
-def _native_weight_gradient(
-    gradient: Tensor, x: Tensor, kernel: Sequence[int], stride: int, padding: tuple[int, int]
-) -> Tensor:
-    channels = x.shape[1]
-    weight, sizes = x.new_empty(channels, 1, *kernel), ([stride] * 2, padding, [1, 1], False, [0, 0], channels)
-    found: Tensor = torch.ops.aten.convolution_backward(gradient, x, weight, None, *sizes, [False, True, False])[1]
+def _native_weight_gradient(gradient: Tensor, x: Tensor, kernel: Pair, stride: int, padding: Pair) -> Tensor:
+    weight = x.new_empty(x.shape[1], 1, *kernel)
+    return _native_gradients(gradient, x, weight, stride, padding, (False, True, False))[1]
+
+
+def _native_gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: Pair, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return torch's gradients of an undilated convolution by input, weights and bias; those not wanted are None."""
+    sizes = ([stride, stride], padding, [1, 1], False, [0, 0], len(weight))
+    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, *sizes, wanted
+    )
     return found
 
 

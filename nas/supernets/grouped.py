@@ -88,10 +88,8 @@ class GroupedCell(nn.Module):
         edges: dict[str, Tensor] = {}
         scales = self.scales()
         for number in range(len(inputs) + len(self.sources)):
-            first = number < len(inputs)
-            state = (
-                self.preprocess[number](inputs[number]) if first else self._node(number - len(inputs), states, edges)
-            )
+            node = number - len(inputs)
+            state = self.preprocess[number](inputs[number]) if node < 0 else self._node(node, states, edges)
             states.append(state)
             if str(number) in scales:
                 edges.update(self.leaving[str(number)](state, scales[str(number)]))
@@ -102,20 +100,24 @@ class GroupedCell(nn.Module):
         parts = []
         for i, source in enumerate(self.sources[node]):
             name = f"{node}-{i}"
-            operation = dict(self.alone.items()).get(name)
-            edge = edges.pop(name) if operation is None else operation(states[source])
-            parts.append(edge if isinstance(operation, nn.Identity) else self.drop_path(edge))
+            edge = edges.pop(name) if name in edges else self.alone[name](states[source])
+            identity = name in self.alone and isinstance(self.alone[name], nn.Identity)
+            parts.append(edge if identity else self.drop_path(edge))
         return reduce(add, parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Branch:
-    """A module on an edge, given by its number among those that leave the state; `steps` are None where it is not known."""
+    """A module on an edge, which is given by its number among those that leave the state."""
 
     edge: int
     places: Places
     module: nn.Module
     steps: list[nn.Module] | None
+
+    @property
+    def has_weights(self) -> bool:
+        return any(map(weighted, self.steps or []))
 
 
 @final
@@ -134,7 +136,7 @@ class Leaving(nn.Module):
         branches = [_Branch(i, *each, steps(each[1])) for i, edge in enumerate(edges.values()) for each in edge]
         for alike in _alike(branches):
             self._add_group(alike)
-        self.maps = self._add_maps([each for each in branches if each.steps is not None and not _has_weights(each)])
+        self.maps = self._add_maps([each for each in branches if each.steps is not None and not each.has_weights])
         unknown = [each for each in branches if each.steps is None]
         self.others, self.others_edges = nn.ModuleList(each.module for each in unknown), [each.edge for each in unknown]
         self.places += [each.places for each in unknown]
@@ -184,22 +186,19 @@ class Leaving(nn.Module):
     def _totals(self, made: Sequence[Tensor], scales: Tensor) -> dict[tuple[int, ...], Tensor]:
         """Add up the groups that belong to the same edges."""
         totals: dict[tuple[int, ...], Tensor] = {}
-        parts = torch.split(scales.unsqueeze(1).expand(-1, self.channels).flatten(), self.widths)
+        parts = torch.split(scales.repeat_interleave(self.channels), self.widths)
         for group, at, owners, part in zip(self.groups, self.reads, self.owners, parts, strict=True):
             new = group(made[at], part)
             totals[owners] = totals[owners].add_(new) if owners in totals else new
         return totals
 
 
-def _has_weights(branch: _Branch) -> bool:
-    return any(map(weighted, branch.steps or []))
-
-
 def _alike(branches: Sequence[_Branch]) -> list[list[_Branch]]:
     """Return the branches with weights, those together that do the same steps."""
     found: dict[tuple[str, ...], list[_Branch]] = {}
-    for each in filter(_has_weights, branches):
-        found.setdefault(tuple(map(signature, each.steps or [])), []).append(each)
+    for each in branches:
+        if each.has_weights:
+            found.setdefault(tuple(map(signature, each.steps or [])), []).append(each)
     return list(found.values())
 
 
@@ -220,8 +219,9 @@ class Scales(nn.Module):
         self.options: dict[str, int] = {}
         for name, i in (place for each in every for place in each or ()):
             self.options[name] = max(self.options.get(name, 0), i + 1, self.mixed.get(name, 0))
-        self.register_buffer("constants", torch.tensor([1.0, 0.0]), persistent=False)
-        self.register_buffer("index", self._index(every), persistent=False)
+        like = next(cell.parameters(), torch.empty(()))
+        self.register_buffer("constants", like.new_tensor([1.0, 0.0]), persistent=False)
+        self.register_buffer("index", self._index(every).to(like.device), persistent=False)
 
     def _index(self, every: Sequence[Places | None]) -> Tensor:
         """Return where the factors of each scale are, (factors, scales), among two constants and the rows of all gates."""

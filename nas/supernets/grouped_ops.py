@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import final
 
 import torch
@@ -14,27 +15,30 @@ from nas.supernets.depthwise import depthwise
 
 
 def steps(module: nn.Module) -> list[nn.Module] | None:
-    """Return what a module does step by step; None where it does anything but what grouped cells can do."""
-    if isinstance(module, nn.Identity):
+    """Return what a module does step by step; None where it does anything but what grouped cells can do.
+
+    A class derived from one of torch's may do anything.
+    """
+    if type(module) is nn.Identity:
         return []
-    if isinstance(module, nn.ReLU):
+    if type(module) is nn.ReLU:
         return [nn.ReLU()]  # never in place, as others read the same state
-    if isinstance(module, nn.Sequential):
+    if type(module) is nn.Sequential:
         return _joined([steps(part) for part in module])
-    if isinstance(module, FactorizedReduce):
+    if type(module) is FactorizedReduce:
         return _joined([steps(module.relu), [module], steps(module.norm)])
-    if isinstance(module, nn.BatchNorm2d):
+    if type(module) is nn.BatchNorm2d:
         of_batch = not module.affine and module.running_mean is None
         return [BatchNorm(module.eps)] if of_batch else None
-    if isinstance(module, nn.Conv2d):
+    if type(module) is nn.Conv2d:
         plain = module.bias is None and module.padding_mode == "zeros" and not isinstance(module.padding, str)
         return [module] if plain else None
-    return [module] if isinstance(module, nn.MaxPool2d | nn.AvgPool2d) else None
+    return [module] if type(module) in (nn.MaxPool2d, nn.AvgPool2d) else None
 
 
 def _joined(parts: Sequence[list[nn.Module] | None]) -> list[nn.Module] | None:
     known = [part for part in parts if part is not None]
-    return [step for part in known for step in part] if len(known) == len(parts) else None
+    return list(chain.from_iterable(known)) if len(known) == len(parts) else None
 
 
 def signature(step: nn.Module) -> str:
@@ -152,10 +156,11 @@ class StackedReduce(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shifted = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1::2, 1::2]
-        even, odd = (weight.unflatten(0, (self.options, -1)) for weight in (self.even, self.odd))  # type: ignore[no-untyped-call]
-        padding = (0, 0, 0, 0, 0, x.shape[1]), (0, 0, 0, 0, x.shape[1], 0)
-        weight = torch.cat([functional.pad(even, padding[0]), functional.pad(odd, padding[1])], 1)
-        return functional.conv2d(torch.cat([x[:, :, ::2, ::2], shifted], 1), weight.flatten(0, 1))
+        none, channels = (0, 0, 0, 0), x.shape[1]
+        even = functional.pad(self.even.view(self.options, -1, channels, 1, 1), (*none, 0, channels))
+        odd = functional.pad(self.odd.view(self.options, -1, channels, 1, 1), (*none, channels, 0))
+        weight = torch.cat([even, odd], 1).flatten(0, 1)
+        return functional.conv2d(torch.cat([x[:, :, ::2, ::2], shifted], 1), weight)
 
 
 def _stacked_weights(convs: Sequence[nn.Conv2d]) -> nn.Parameter:
@@ -221,10 +226,10 @@ class Shared(nn.Module):
 
 
 def mixtures(maps: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
-    """Return the sums of `maps`, each (B, C, H, W), by each row of `weights`, (sums, maps), with each map read once."""
-    last = not maps[0].is_contiguous()
-    arranged = [each.permute(0, 2, 3, 1) for each in maps] if last else maps
-    side_by_side = torch.stack(list(arranged), 1)
+    """Return the sums of `maps`, each (B, C, H, W), by each row of `weights`, (sums, maps); it reads each map once."""
+    channels_last = maps[0].stride(1) == 1
+    arranged = [each.permute(0, 2, 3, 1) if channels_last else each for each in maps]
+    side_by_side = torch.stack(arranged, 1)
     mixed = torch.bmm(weights.expand(len(side_by_side), -1, -1), side_by_side.flatten(2))
     sums = mixed.view(-1, len(weights), *side_by_side.shape[2:]).unbind(1)
-    return [each.permute(0, 3, 1, 2) for each in sums] if last else list(sums)
+    return [each.permute(0, 3, 1, 2) if channels_last else each for each in sums]

@@ -60,6 +60,11 @@ class Method(ABC):
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
         """Return what is learnt beside the weights, for the choices of a supernet by name."""
 
+    @property
+    def differentiates_steps(self) -> bool:
+        """Whether it differentiates through a step of the weights, which cells computed twice do not allow."""
+        return False
+
     def relax(self, choice: Choice, site: Site, mixed: Callable[[Site], nn.Module]) -> nn.Module:
         """Return what stands for a `one_of` at a site; `mixed` builds its mixture at whatever site it is given."""
         return mixed(site)
@@ -151,8 +156,8 @@ class Alphas(Policy):
         assert isinstance(before, Alphas)
         for name in self.choices.keys() & before.choices.keys():
             own, old = self._row(name), before._row(name)
-            known = _spelt(before.choices[name])
-            for i, option in enumerate(_spelt(self.choices[name])):
+            known = spelt(before.choices[name])
+            for i, option in enumerate(spelt(self.choices[name])):
                 if option in known:
                     own[i] = old[known.index(option)]
 
@@ -170,6 +175,6 @@ class Alphas(Policy):
         return found
 
 
-def _spelt(choice: Choice) -> list[Any]:
+def spelt(choice: Choice) -> list[Any]:
     """Return all options, with the choices inside them by their names alone: pruning changes what those offer."""
     return [rebuild(each, lambda inner: Choice(inner.name, (0,))) for each in (*choice.options, *choice.supernet_only)]

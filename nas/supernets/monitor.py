@@ -15,13 +15,15 @@ from nas.space import choices, decisions
 from nas.supernets.derivation import Strengths
 
 WINDOW = 5
+PATIENCE = 3
 LEAST_EPOCHS = 10
 STOP_RATIO = 0.75
 
 
 @record
 class Monitor:
-    """Says what is watched. A warning is given where more than `warn_skips` of the operations that may skip do.
+    """Says what is watched. A warning is given where more than `warn_skips` of the operations that may skip do,
+    three epochs in a row.
 
     Every `hessian_every` epochs, if not 0, the largest eigenvalue of the Hessian of the loss by the alphas is measured on a
     batch of the alphas' images. With `early_stop` it is measured every epoch and the search ends, at the architecture of five
@@ -37,14 +39,16 @@ class Monitor:
         """Whether the eigenvalue is measured after this epoch, the first being 1."""
         return self.early_stop or (self.hessian_every > 0 and epoch % self.hessian_every == 0)
 
-    def warning(self, skips: int, skippable: int) -> str:
-        """Return a warning, or nothing where all is well."""
-        if skips <= self.warn_skips * skippable:
+    def warning(self, skips: Sequence[tuple[int, int]]) -> str:
+        """Return a warning, or nothing where all is well; `skips` of how many operations were skips after each epoch."""
+        lately = skips[-PATIENCE:]
+        if len(lately) < PATIENCE or any(each <= self.warn_skips * skippable for each, skippable in lately):
             return ""
+        found, skippable = lately[-1]
         hint = "" if self.early_stop else ", or set monitor.early_stop"
         return (
-            f"{skips} of {skippable} operations are skips: the search is collapsing, as first-order DARTS does; stop earlier"
-            f"{hint}, or take another method"
+            f"{found} of {skippable} operations are skips, the third epoch in a row: the search is collapsing, as first-order "
+            f"DARTS does; stop earlier{hint}, or take another method"
         )
 
     def stops(self, eigenvalues: Sequence[float]) -> bool:

@@ -9,7 +9,6 @@ from typing import Any, final
 
 from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
 from nas.profile import profile
-from nas.record import RecordError
 from nas.supernets.execution import arrange
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
@@ -18,18 +17,9 @@ from nas.training import best_device, evaluate, load_weights, place
 
 @final
 class PathScores:
-    """Scores jobs by their path's accuracy on the alphas' images; the supernet is loaded once by each worker.
-
-    Raises RecordError where the method ends with a supernet of a part of the space only.
-    """
+    """Scores jobs by their path's accuracy on the alphas' images; the supernet is loaded once by each worker."""
 
     def __init__(self, declared: SupernetSearch, task: Task, weights: Path) -> None:
-        if len(declared.method.phases(declared.epochs, declared.alphas.from_epoch)) > 1:
-            raise RecordError(
-                f"supernet.method {type(declared.method).__name__} ends with a part of the space: leave the strategy out, "
-                "or take a method of one phase, as Spos",
-                "supernet.method",
-            )
         self.declared, self.task, self.weights = declared, task, weights
 
     def __getstate__(self) -> dict[str, Any]:

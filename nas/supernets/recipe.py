@@ -118,12 +118,33 @@ class SupernetSearch:
                 f"supernet.monitor measures the Hessian of the alphas, and {type(method).__name__} has none: leave "
                 "hessian_every and early_stop out, or take another method, as Darts"
             )
+        if (monitor.hessian_every or monitor.early_stop) and self.compile_cells:
+            raise RecordError(
+                "supernet.monitor differentiates twice, and torch.compile cannot: leave compile_cells out, or hessian_every "
+                "and early_stop"
+            )
+        if method.differentiates_steps and (self.checkpoint_cells or self.compile_cells):
+            raise RecordError(
+                "supernet.method differentiates through a step, which checkpoint_cells and compile_cells do not allow: leave "
+                "them out, or take order 'second'"
+            )
+        if self.derivation == "perturbation" and not method.mixes_all:
+            raise RecordError(
+                f"supernet.derivation 'perturbation' takes options out of a mixture, and {type(method).__name__} computes "
+                "only some of them: give 'alphas', or take another method, as Darts"
+            )
+        method.phases(self.epochs, self.alphas.from_epoch)
 
     def split(self) -> Split:
         """Return the images: those to train the weights, and as validation those from which the alphas learn."""
         return split(self.data, self.alphas.images, self.split_seed, self.images)
 
     def prepare(self, space: Any) -> dict[str, Any]:
-        """Load the data, and return what they fix of a network: its number of `classes` and `input` shape."""
+        """Load the data, and return what they fix of a network: its number of `classes` and `input` shape.
+
+        Raises RecordError where there are no images for the alphas.
+        """
         images = self.split()
+        if not len(images.validation):
+            raise RecordError("supernet.alphas.images gives none: the alphas, or what is scored, need some")
         return {"classes": len(images.classes), "input": images.shape}

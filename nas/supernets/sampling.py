@@ -14,7 +14,7 @@ from nas.supernets.gates import Moment
 def gumbel(like: Tensor, moment: Moment) -> Tensor:
     """Draw standard Gumbel numbers of a tensor's shape and kind; the same on every device."""
     noise = torch.empty(like.shape, dtype=torch.float64).exponential_(generator=moment.generator)
-    return -noise.log().to(like)
+    return -noise.log().to(like, non_blocking=True)
 
 
 def straight_through(soft: Tensor, chosen: Tensor) -> Tensor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import Field, field, fields, is_dataclass
+from dataclasses import Field, field, fields, is_dataclass, replace
 from pathlib import Path
 from random import Random
 from time import perf_counter
 from typing import Any, final
+
+import torch
 
 from nas.choice import Choice
 from nas.evaluation.evaluator import Evaluation, Job, Task
@@ -16,6 +18,7 @@ from nas.plain import from_plain, write
 from nas.record import Natural, RecordError, digest, record, to_plain
 from nas.supernets.derivation import prune
 from nas.supernets.execution import arrange
+from nas.supernets.gates import Moment
 from nas.supernets.monitor import WINDOW, count_skips, entropy, largest_eigenvalue
 from nas.supernets.perturbation import derive_by_perturbation
 from nas.supernets.recipe import SupernetSearch
@@ -66,9 +69,10 @@ class Searched:
     number: Natural = 0
 
 
-def search(declared: SupernetSearch, folder: Path, task: Task, job: Job) -> Evaluation:
+def search(declared: SupernetSearch, folder: Path, derives: bool, task: Task, job: Job) -> Evaluation:
     """Search with one supernet: yields its progress after each epoch, returns the scores of what it found.
 
+    Where it does not derive an architecture, because a strategy will search the supernet, there is none of those.
     What was found so far is in `<folder>/<job.number>.json`, the supernet's weights in the end in the `.safetensors` beside
     it. With a checkpoint it goes on where it was cut off; on a processor to the same end, bit by bit.
     """
@@ -77,11 +81,26 @@ def search(declared: SupernetSearch, folder: Path, task: Task, job: Job) -> Eval
     while not run.is_over():
         yield _shown(run.epoch())
         run.write(folder, {})
-    scores = run.finish()
-    run.write(folder, scores)
+    scores = run.finish() if derives else run.scores()
     if run.peers.rank == 0:
         save_weights(run.supernet.model, folder / f"{job.number}.safetensors")
+    run.write(folder, scores)
     return scores
+
+
+def check(declared: SupernetSearch, task: Task) -> None:
+    """Build the supernets of all phases without their memory, of the whole space. Raises RecordError where one cannot be."""
+    phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
+    for phase in phases:
+        if unknown := phase.network.keys() - task.options.keys():
+            raise RecordError(
+                f"{type(phase.method).__name__}.{min(unknown)} is no option of the space's network: give [], or another space"
+            )
+        with torch.device("meta"):
+            supernet = Supernet(task.stack(task.space, **{**task.options, **phase.network}), phase.method, task.input)
+            if getattr(supernet.model, "auxiliary", None) is not None:
+                raise RecordError("supernet.network.auxiliary is true, and a supernet trains without: set it to false")
+            arrange(supernet, declared, phases)
 
 
 @final
@@ -92,7 +111,7 @@ class _Run:
         self.declared, self.task, self.job = declared, task, job
         self.device, self.peers, self.split = best_device(), peers(), declared.split()
         self.phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
-        self.name = digest((declared, job.seed, self.split.name, task.options, task.space))
+        self.name = digest((replace(declared, network={}), job.seed, self.split.name, task.options, task.space))
         self.epochs: list[SupernetEpoch] = []
         self.eigenvalues: list[float] = []
         self.saved = perf_counter()
@@ -174,35 +193,41 @@ class _Run:
             skips=skips,
             skippable=skippable,
             eigenvalue=eigenvalue,
-            warning=monitor.warning(skips, skippable),
+            warning=monitor.warning([*((each.skips, each.skippable) for each in self.epochs), (skips, skippable)]),
             strengths={name: tuple(each) for name, each in strengths.items()},
         )
 
     def _eigenvalue(self, number: int) -> float:
         batch = self.turns.fixed_batch(number)
         generator = stream(self.job.seed, "hessian", number)
-        return largest_eigenvalue(lambda: self.turns.loss(batch), self.turns.alphas, generator, self.peers.average)
+        with seeded(mixed_seed(self.job.seed, "hessian layers", number, self.peers.rank), self.device):
+            return largest_eigenvalue(lambda: self.turns.loss(batch), self.turns.alphas, generator, self.peers.average)
+
+    def scores(self) -> dict[str, float]:
+        """Return the scores of the search itself."""
+        last = self.epochs[-1]
+        return {
+            "supernet_top1_percent": last.top1_percent
+            if last.alphas_top1_percent is None
+            else last.alphas_top1_percent,
+            "entropy": last.entropy,
+            "epochs": len(self.epochs),
+            "seconds": sum(epoch.seconds for epoch in self.epochs),
+        }
 
     def finish(self) -> dict[str, float]:
         """Derive the architecture, and return its scores and those of the search."""
         self.found = self._derive()
-        last, (skips, skippable) = self.epochs[-1], count_skips(self.space, self.found)
-        supernet = last.top1_percent if last.alphas_top1_percent is None else last.alphas_top1_percent
-        return {
-            "validation_top1_percent": self._score(self.found),
-            "supernet_top1_percent": supernet,
-            "entropy": last.entropy,
-            "skips": skips,
-            "skippable": skippable,
-            "epochs": len(self.epochs),
-            "seconds": sum(epoch.seconds for epoch in self.epochs),
-        }
+        skips, skippable = count_skips(self.space, self.found)
+        of_found = {"validation_top1_percent": self._score(self.found), "skips": skips, "skippable": skippable}
+        return {**of_found, **self.scores()}
 
     def _derive(self) -> Any:
         method, rng = self.phase.method, Random(mixed_seed(self.job.seed, "derivation"))
         if self.stopped:
             return method.derive_from(self.space, self.epochs[-1 - WINDOW].strengths)
         if self.declared.derivation == "perturbation":
+            self.supernet.moment = Moment(1.0, stream(self.job.seed, "derivation gates"))
             return derive_by_perturbation(self.space, self.supernet, self._top1_percent, self._tune, rng)
         return method.derive(self.space, self.supernet.policy, self._score, rng)
 

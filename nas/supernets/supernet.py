@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from nas.build import Node, Relaxation, Shape, Site, build
 from nas.choice import Choice, SpaceError, is_open
+from nas.record import digest
 from nas.space import decisions
 from nas.supernets.gates import Gate, Gates, Moment
-from nas.supernets.method import Method
+from nas.supernets.method import Method, spelt
 from nas.supernets.mixed import Depths, Mixed, Weighed
 from nas.supernets.policy import path_gates
 
@@ -72,9 +73,8 @@ class _Builder(Relaxation):
 
     def _mixed(self, choice: Choice, site: Site) -> nn.Module:
         nodes = (*choice.options, *choice.supernet_only)
-        return Mixed(
-            choice.name, [self.method.option(node, site.build(node), self.gates) for node in nodes], self.gates
-        )
+        options = [self.method.option(node, site.build(node), self.gates) for node in nodes]
+        return Mixed(choice.name, options, self.gates, [digest(each) for each in spelt(choice)])
 
     def weigh(self, choice: Choice, index: int, module: nn.Module) -> nn.Module:
         told_apart_inside = choice.k is not None and all(map(is_open, choice.options))

@@ -124,6 +124,7 @@ class Turns:
             velocities=[self.optimizer.state[each].get("momentum_buffer") for each in self.weights],
             average=self.peers.average,
             workers=self.peers.size,
+            nesterov=self.recipe.nesterov,
         )
         self.phase.method.learn(step)
         self._step_alphas()
@@ -236,7 +237,8 @@ class _Tally:
         """Count one batch."""
         hits = (logits.detach().argmax(1) == y).sum()
         self.losses[self.steps] = loss.detach()
-        self.sums += torch.stack([loss.detach().double() * len(y), hits.double(), hits.new_tensor(len(y)).double()])
+        images = torch.full_like(self.sums[0], len(y))  # filled on the device: a copy would wait
+        self.sums += torch.stack([loss.detach().double() * len(y), hits.double(), images])
         self.steps += 1
 
     def means(self, peers: Peers, epoch: int) -> tuple[float, float]:

@@ -1,0 +1,156 @@
+"""Compare a DARTS supernet with plain and with grouped cells: a pass forward and backward, of weights and alphas.
+
+The kinds take turns in one process, and medians are compared: of CPU seconds on a processor, of seconds in bfloat16 on a
+GPU. Random images of CIFAR's size; 16 channels and 8 layers, as published.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any
+
+import torch
+from _timing import report
+from torch import Tensor
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from nas.supernets.darts import Darts
+from nas.supernets.grouped import group_cells
+from nas.supernets.supernet import Supernet
+from search_spaces import darts
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+ON_GPU = DEVICE.type == "cuda"
+FORMATS = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
+LAYOUTS = list(FORMATS)[:1] if ON_GPU else list(FORMATS)
+BATCHES = (16, 64)
+ROUNDS = 20 if ON_GPU else 3
+COUNTED = {"convolutions": "convolution", "batch norms": "batch_norm", "poolings": "pool2d"}
+"""What is counted of a forward pass, and a part of its name in torch."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A form of the cells and a layout of the maps."""
+
+    form: str
+    layout: str
+
+    def __str__(self) -> str:
+        return f"{self.form}, {self.layout}"
+
+
+@cache
+def supernet(kind: Kind) -> Supernet:
+    torch.manual_seed(0)
+    made = Supernet(darts.network(darts.darts(), channels=16, layers=8), Darts())
+    if kind.form == "grouped":
+        group_cells(made.model)
+    return made.to(DEVICE, memory_format=FORMATS[kind.layout])  # type: ignore[call-overload]
+
+
+@cache
+def data(batch: int, layout: str) -> tuple[Tensor, Tensor]:
+    images = torch.randn(batch, 3, 32, 32, device=DEVICE).to(memory_format=FORMATS[layout])
+    return images, torch.randint(10, (batch,), device=DEVICE)
+
+
+def loss(kind: Kind, batch: int) -> Tensor:
+    images, labels = data(batch, kind.layout)
+    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=ON_GPU):
+        return functional.cross_entropy(supernet(kind)(images), labels)
+
+
+def run(kind: Kind, batch: int) -> float:
+    """Run a pass forward and backward; return its seconds."""
+    supernet(kind).zero_grad()
+    started = _now()
+    loss(kind, batch).backward()
+    return _now() - started
+
+
+def _now() -> float:
+    if ON_GPU:
+        torch.cuda.synchronize()
+        return perf_counter()
+    return process_time()
+
+
+def memory(kind: Kind, batch: int) -> float:
+    """Return the MiB of the peak on a GPU; on a processor, what is kept for the backward pass."""
+    if ON_GPU:
+        torch.cuda.reset_peak_memory_stats()
+        run(kind, batch)
+        return torch.cuda.max_memory_allocated() / 2**20
+    kept: dict[int, int] = {}
+
+    def note(saved: Tensor) -> Tensor:
+        kept[saved.untyped_storage().data_ptr()] = saved.untyped_storage().nbytes()
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):
+        held = loss(kind, batch)
+    del held
+    return sum(kept.values()) / 2**20
+
+
+class Calls(TorchDispatchMode):
+    """Counts the calls of torch's own operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.counts[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def counting() -> Iterator[Counter[str]]:
+    with Calls() as calls:
+        yield calls.counts
+
+
+def report_calls(kind: Kind) -> None:
+    with counting() as forward:
+        held = loss(kind, 16)
+    with counting() as backward:
+        held.backward()
+    for what, part in COUNTED.items():
+        calls = sum(number for name, number in forward.items() if part in name)
+        report(f"{kind.form}: {what} of a forward pass", calls, "calls", "-")
+    total = forward.total() + backward.total()
+    report(f"{kind.form}: all calls, forward and backward", total, "calls", "-")
+
+
+def report_times(batch: int) -> None:
+    kinds = [Kind(form, layout) for layout in LAYOUTS for form in ("plain", "grouped")]
+    rounds = [{kind: run(kind, batch) for kind in kinds} for _ in range(ROUNDS + 1)][1:]
+    unit = "ms" if ON_GPU else "CPU ms"
+    best = {}
+    for kind in kinds:
+        report(f"batch {batch}, {kind}", 1000 * median(each[kind] for each in rounds), unit, "-")
+        report(f"batch {batch}, {kind}: {'peak' if ON_GPU else 'kept for backward'}", memory(kind, batch), "MiB", "-")
+    for form in ("plain", "grouped"):
+        best[form] = min((k for k in kinds if k.form == form), key=lambda k: median(each[k] for each in rounds))
+    ratio = median(each[best["grouped"]] / each[best["plain"]] for each in rounds)
+    report(f"batch {batch}, grouped over plain, each in its better layout", 100 * ratio, "%", "<= 85 %")
+
+
+def main() -> None:
+    for form in ("plain", "grouped"):
+        report_calls(Kind(form, LAYOUTS[0]))
+    for batch in BATCHES:
+        report_times(batch)
+
+
+if __name__ == "__main__":
+    main()
