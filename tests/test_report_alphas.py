@@ -251,7 +251,7 @@ def test_each_operation_has_a_line_of_its_own(space: Any) -> None:
     found = lines(sorted(labels))
     assert len({(line.colour, line.style) for line in found.values()}) == len(labels)
     dashed = {each for each, line in found.items() if line.style != "solid"}
-    assert dashed == {"Skip", "Zero"} & labels
+    assert dashed == {each for each in labels if each.startswith(("Skip", "Zero"))}
 
 
 def test_many_options_still_have_lines_of_their_own() -> None:

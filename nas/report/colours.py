@@ -57,7 +57,7 @@ def lines(labels: Iterable[str]) -> dict[str, Line]:
 
 def family(label: str) -> str:
     """Return a label without its size: the class of an operation, `Edge`, or nothing for a number."""
-    return label.rstrip("0123456789() ")
+    return "" if label[:1].isdigit() else label.split(" ")[0]
 
 
 def _scaled(member: int) -> Line:
