@@ -37,8 +37,8 @@ ROUNDS = 20 if ON_GPU else 3
 COUNTED = {"convolutions": "convolution", "batch norms": "batch_norm", "poolings": "pool2d"}
 """What is counted of a forward pass, and a part of its name in torch."""
 
-FREE = """alias as_strided detach empty empty_like expand lift_fresh new_empty permute select slice split split_with_sizes squeeze t
-    transpose unbind unsqueeze view _unsafe_view""".split()
+FREE = """alias as_strided detach empty empty_like expand lift_fresh new_empty permute select slice split split_with_sizes squeeze
+    t transpose unbind unsqueeze view _unsafe_view""".split()
 """The calls that only look at what is there, or ask for memory."""
 
 
