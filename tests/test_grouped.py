@@ -185,14 +185,17 @@ def test_grouped_cells_are_the_plain_ones_in_single_precision(name: str, layout:
 
 
 def normal_cell(*operations: Node) -> Cell:
-    """Return an open cell of two nodes, with a number of each operation's own."""
+    """Return an open cell of two nodes, whose edges offer the operations."""
     mixed = [[one_of(f"{source}-{node}", operations) for source in range(node)] for node in (2, 3)]
     return Cell(tuple(tuple(Edge(i, each) for i, each in enumerate(edges)) for edges in mixed), concat=(2, 3))
 
 
-def small(*operations: Node, **arguments: Any) -> Supernet:
-    cell = normal_cell(*operations)
-    return supernet(darts.network(Cells(cell, cell), channels=4, layers=3), **arguments)
+def small(*operations: Node) -> Supernet:
+    return of_cell(normal_cell(*operations))
+
+
+def of_cell(cell: Cell) -> Supernet:
+    return supernet(darts.network(Cells(cell, cell), channels=4, layers=3))
 
 
 IMAGES = torch.randn(3, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -210,8 +213,10 @@ def assert_alike(plain: Supernet) -> Supernet:
     return twins.grouped
 
 
-def test_drop_path_drops_the_same_edges() -> None:
-    plain = small(SepConv(3), MaxPool(3), Skip())
+def test_drop_path_drops_the_same_edges_and_no_identities() -> None:
+    mixed = one_of("mixed", [SepConv(3), MaxPool(3), Skip()]), one_of("other", [SepConv(5), Skip()])
+    nodes = (Edge(0, mixed[0]), Edge(1, Skip()), Edge(1, SepConv(3))), (Edge(2, Skip()), Edge(1, mixed[1]))
+    plain = of_cell(Cell(nodes, concat=(2, 3)))
     for part in plain.modules():
         if isinstance(part, DropPath):
             part.probability = 0.4
