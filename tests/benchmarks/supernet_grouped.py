@@ -126,7 +126,7 @@ def counting() -> Iterator[Counter[str]]:
 
 
 def report_calls(kind: Kind) -> None:
-    supernet(kind)
+    supernet(kind).zero_grad()
     with counting() as forward:
         held = loss(kind, 16)
     with counting() as backward:
