@@ -213,6 +213,15 @@ def assert_alike(plain: Supernet) -> Supernet:
     return twins.grouped
 
 
+def test_a_group_of_one_option_is_the_plain_one_in_channels_last() -> None:
+    only = Edge(1, one_of("only", [SepConv(3), Skip()]))
+    plain = of_cell(Cell(((only,),), concat=(2,))).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    twins = Twins.of(plain, in_groups)
+    images = IMAGES.contiguous(memory_format=torch.channels_last)
+    assert distance(backward(twins.grouped, images), backward(twins.plain, images)) < 1e-10
+    assert distance(*twins.weights(_gradient)) < 1e-10
+
+
 def test_drop_path_drops_the_same_edges_and_no_identities() -> None:
     mixed = one_of("mixed", [SepConv(3), MaxPool(3), Skip()]), one_of("other", [SepConv(5), Skip()])
     nodes = (Edge(0, mixed[0]), Edge(1, Skip()), Edge(1, SepConv(3))), (Edge(2, Skip()), Edge(1, mixed[1]))
