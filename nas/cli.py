@@ -112,7 +112,8 @@ def resume(
 @app.command()
 def show(what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help="A run folder, or an architecture.")]) -> None:
     """Show a run so far, or an architecture: what it is and what it costs."""
-    from nas.runtime.show import show_architecture, show_run
+    from nas.runtime.costs import show_architecture
+    from nas.runtime.show import show_run
 
     console = _console()
     if (Path(what) / "experiment.yaml").is_file():
@@ -142,12 +143,16 @@ def profile(
         typer.Argument(metavar="[KEY=VALUE]...", help="How to stack it, as channels=48 layers=14 stem=imagenet."),
     ] = None,
     input: Annotated[str | None, typer.Option(help="Channels, height and width of an image, as 3,224,224.")] = None,
+    against: Annotated[str | None, typer.Option(help="Another architecture, to stand beside this one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count parameters, multiply-adds and activation memory, layer by layer, without allocating the network."""
-    from nas.runtime.show import show_profile
+    """Count parameters, multiply-adds and memory, and find the receptive field, layer by layer, without allocating the network.
 
-    show_profile(architecture, assignments or [], input, as_json, _console())
+    The architecture may be typed too: nas profile "[conv3-64 x2 pool3 residual[conv3 conv3] x3-128]"
+    """
+    from nas.runtime.costs import Asked, show_profile
+
+    show_profile(Asked(architecture, assignments or [], input), against, as_json, _console())
 
 
 @app.command()

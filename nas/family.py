@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
-from nas.build import Node
+from nas.build import Node, Shape
 from nas.plain import read_arguments
 from nas.record import RecordError, nearest
 
@@ -20,7 +20,8 @@ class Family:
 
     `space` makes the space and `network` stacks a member, or the space itself, to a network; both have typed parameters
     with defaults, which experiments set by name. `describe` writes a member as short text for people. `source` is the
-    space's; `sources` those of published members that are from elsewhere.
+    space's; `sources` those of published members that are from elsewhere. `input` is the shape of the images (C, H, W)
+    that published members are for, and `inputs` those of members that differ in it.
     """
 
     source: str
@@ -29,6 +30,8 @@ class Family:
     describe: Callable[[Any], str]
     published: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    input: Shape = (3, 32, 32)
+    inputs: Mapping[str, Shape] = field(default_factory=dict)
 
     def network_arguments(self, options: Mapping[str, Any], where: str) -> dict[str, Any]:
         """Return options of `network` from plain data, checked; its first parameter is the architecture."""
@@ -37,6 +40,10 @@ class Family:
     def source_of(self, member: str) -> str:
         """Return where a published member is from."""
         return self.sources.get(member, self.source)
+
+    def input_of(self, member: str) -> Shape:
+        """Return the shape (C, H, W) of the images that a published member is for."""
+        return self.inputs.get(member, self.input)
 
 
 def families(package: str = "search_spaces") -> dict[str, Family]:

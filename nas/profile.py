@@ -1,4 +1,4 @@
-"""Profiling: parameters, multiply-adds and activation memory of a network, layer by layer, without allocating it."""
+"""Profiling: what a network costs and sees, layer by layer, without allocating it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from nas.build import Node, Shape, build
+from nas.tracing import Pair, Reach, Tracer, begin, reach_of
+
+BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One module without parts: its name in the network, what it is, and what it costs for one image."""
+    """One module without parts: its name in the network, what it is, and what it costs for one image.
+
+    `receptive_field` and `stride` (height, width) are in pixels of the input.
+    """
 
     name: str
     kind: str
@@ -23,6 +29,8 @@ class Layer:
     params: int
     macs: int
     activation_bytes: int
+    receptive_field: Pair
+    stride: Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +40,22 @@ class Profile:
     `params` counts everything that is trained, an auxiliary head too. `macs` are the multiply-adds of convolutions and
     linear layers for one image; biases, batch norm and activations are not counted, nor an auxiliary head, which runs
     in training only. `activation_bytes` adds up what the layers put out for one image in float32: about what training
-    keeps for the backward pass.
+    keeps for the backward pass; `peak_activation_bytes` is the most that lives at a time without one. `depth` counts the
+    convolutions and linear layers on the longest way through, `receptive_field` is that of the map before the head.
     """
 
     params: int
     macs: int
     activation_bytes: int
+    peak_activation_bytes: int
+    depth: int
+    receptive_field: Pair
     layers: tuple[Layer, ...]
+
+    @property
+    def weight_bytes(self) -> dict[str, int]:
+        """The memory of the parameters, by the type in which they are kept."""
+        return {name: size * self.params for name, size in BYTES.items()}
 
 
 def profile(tree: Node, input: Shape = (3, 32, 32)) -> Profile:
@@ -54,10 +71,15 @@ def profile_module(module: nn.Module, input: Shape) -> Profile:
     """Count as `profile` does, for a module that is built already, on the device where it is."""
     layers: list[Layer] = []
     hooks = list(_watch(module, layers))
+    before_head: list[Reach] = []
+    if isinstance(head := getattr(module, "head", None), nn.Module):
+        hooks.append(head.register_forward_pre_hook(lambda _, inputs: before_head.append(reach_of(inputs[0]))))
     was_training = module.training
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    with torch.no_grad():
-        module.eval()(torch.zeros(1, *input, device=device))
+    with torch.no_grad(), Tracer() as tracer:
+        image = begin((1, *input), device)
+        tracer.count(image)
+        reach = reach_of(module.eval()(image))
     module.train(was_training)
     for hook in hooks:
         hook.remove()
@@ -65,6 +87,9 @@ def profile_module(module: nn.Module, input: Shape) -> Profile:
         params=sum(parameter.numel() for parameter in module.parameters()),
         macs=sum(layer.macs for layer in layers),
         activation_bytes=sum(layer.activation_bytes for layer in layers),
+        peak_activation_bytes=tracer.peak_bytes,
+        depth=reach.depth,
+        receptive_field=(before_head or [reach])[0].field,
         layers=tuple(layers),
     )
 
@@ -83,7 +108,9 @@ def _layer(name: str, part: nn.Module, output: Tensor) -> Layer:
     params = sum(parameter.numel() for parameter in part.parameters())
     in_place = isinstance(part, nn.Identity | nn.Flatten)
     activation_bytes = 0 if in_place else output.numel() * output.element_size()
-    return Layer(name, type(part).__name__, tuple(output.shape[1:]), params, _macs(part, output), activation_bytes)
+    reach = reach_of(output)
+    kind, shape = type(part).__name__, tuple(output.shape[1:])
+    return Layer(name, kind, shape, params, _macs(part, output), activation_bytes, reach.field, reach.stride)
 
 
 def _macs(part: nn.Module, output: Tensor) -> int:

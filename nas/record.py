@@ -145,10 +145,11 @@ def to_plain(tree: object, defaults: bool = False) -> Any:
         return {str(key): to_plain(value, defaults) for key, value in tree.items()}
     if kind.__name__ not in classes:
         raise TypeError(f"{tree!r} is a {kind.__name__}, not a record: declare the class with @record")
-    return {kind.__name__: {name: to_plain(value, defaults) for name, value in _written(tree, defaults)}}
+    return {kind.__name__: {name: to_plain(value, defaults) for name, value in written(tree, defaults)}}
 
 
-def _written(tree: object, defaults: bool = False) -> Iterator[tuple[str, object]]:
+def written(tree: object, defaults: bool = False) -> Iterator[tuple[str, object]]:
+    """Yield the fields that are written, with their values: those that differ from the defaults, or all."""
     for name, default in _fields(cast(Any, type(tree))):
         value = getattr(tree, name)
         if defaults or (value is not default and (type(value) is not type(default) or value != default)):

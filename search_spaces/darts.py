@@ -19,7 +19,8 @@ from nas.record import RecordError, nearest
 from nas.space import one_of, some_of
 from nas.topology.cell import Cell, Cells, Edge, describe_cells
 from nas.topology.chain import Chain, Stage
-from nas.topology.network import Auxiliary, Classifier, Network
+from nas.topology.heads import Classifier
+from nas.topology.network import Auxiliary, Network
 
 OPERATIONS: tuple[Node, ...] = (MaxPool(3), AvgPool(3), Skip(), SepConv(3), SepConv(5), DilConv(3), DilConv(5))
 

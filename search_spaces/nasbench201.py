@@ -16,7 +16,8 @@ from nas.record import RecordError, nearest
 from nas.space import one_of
 from nas.topology.cell import Cell, Edge
 from nas.topology.chain import Chain, Stage
-from nas.topology.network import Classifier, Network
+from nas.topology.heads import Classifier
+from nas.topology.network import Network
 from nas.topology.residual import Residual
 
 OPERATIONS: dict[str, Node] = {

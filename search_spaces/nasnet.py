@@ -1,8 +1,9 @@
-"""NASNet and AmoebaNet: two cells of five pairwise combinations; which states, and which operations, is open.
+"""NASNet, AmoebaNet and PNASNet: two cells of five pairwise combinations; which states, and which operations, is open.
 
-Source: Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A; Real et al. 2019, arXiv:1802.01548, section 3.1.
-Networks as in the released TensorFlow code (tensorflow/models slim nasnet, tensorflow/tpu amoeba_net), whose cells count
-the current input as state 0 and the previous as 1; here, as everywhere in this project, the previous is 0.
+Source: Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A; Real et al. 2019, arXiv:1802.01548, section 3.1;
+PNASNet: Liu et al. 2018, arXiv:1712.00559. Networks as in the released TensorFlow code (tensorflow/models slim
+nasnet and pnasnet, tensorflow/tpu amoeba_net), whose cells count the current input as state 0 and the previous as 1; here, as
+everywhere in this project, the previous is 0.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from nas.record import RecordError, nearest
 from nas.space import one_of
 from nas.topology.cell import Cell, Cells, Edge, describe_cells
 from nas.topology.chain import Stage
-from nas.topology.network import Auxiliary, Classifier, Network
+from nas.topology.heads import Classifier
+from nas.topology.network import Auxiliary, Network
 
 NAMES: dict[str, Node] = {
     "none": Skip(strided="conv"),
@@ -72,8 +74,9 @@ def amoebanet(combinations: int = 5) -> Cells:
 def from_official(cells: Mapping[str, Mapping[str, Sequence[Any]]]) -> Cells:
     """Read `normal` and `reduce`, each with `ops`, `idx` and `used`, as the released code has them.
 
-    A state whose `used` is 0 is concatenated, whether an edge reads it or not. NASNet-A and AmoebaNet-A concatenate inputs
-    that are read too, so they are no members of the space, which as in the papers concatenates the unread states alone.
+    A state whose `used` is 0 is concatenated, whether an edge reads it or not. NASNet-A, AmoebaNet-A and PNASNet-5
+    concatenate states that are read too, so they are no members of the space, which concatenates the unread states alone, as in
+    the papers on NASNet and AmoebaNet.
     """
     return Cells(*(_read_cell(cells[name]) for name in ("normal", "reduce")))
 
@@ -123,12 +126,14 @@ def network(
     stem_channels: int | None = None,
     skip_reduction: bool = False,
     auxiliary: bool = False,
+    count_reductions: bool = False,
 ) -> Network:
     """Stack two cells as NASNet does: three stages of N normal cells, a reduction cell before the second and the third.
 
     The ImageNet stem is a strided convolution (32 channels; 96 in NASNet-A large) and two reduction cells of a quarter and
     half the width. The auxiliary head stands on the normal cell before the second reduction. `skip_reduction` is
-    NASNet-A large's: the cell after a reduction reads past it.
+    NASNet-A large's: the cell after a reduction reads past it. `count_reductions` is PNASNet's, whose one cell reduces too:
+    the first of a stage's N cells is the reduction.
     """
     imagenet = stem == "imagenet"
     stages = [Stage(cells.reduction, 1, channels // part, 2) for part in ((4, 2) if imagenet else ())]
@@ -136,15 +141,23 @@ def network(
         width = channels * 2**doubled
         if doubled:
             stages.append(Stage(cells.reduction, 1, width, 2))
-        stages.append(Stage(cells.normal, cells_per_stage, width, skip_reduction=skip_reduction and doubled > 0))
+        normal = cells_per_stage - (count_reductions and doubled > 0)
+        if normal:
+            stages.append(Stage(cells.normal, normal, width, skip_reduction=skip_reduction and doubled > 0))
     if imagenet:
         opening = Stage(Conv(3, activation="none", padding="valid"), 1, stem_channels or 32, 2)
     else:
         opening = Stage(Conv(3, activation="none"), 1, stem_channels or 3 * channels)
-    after = 2 * cells_per_stage + (2 if imagenet else 0)
+    after = 2 * cells_per_stage - count_reductions + (2 if imagenet else 0)
     extra = Auxiliary(after, classes) if auxiliary else None
     return Network(opening, tuple(stages), Classifier(classes, relu=True), extra)
 
+
+_PNASNET_5: dict[str, Sequence[Any]] = {
+    "ops": "sep5 max3 sep7 max3 sep5 sep3 sep3 max3 sep3 none".split(),
+    "idx": (1, 1, 0, 0, 0, 0, 4, 0, 1, 0),
+    "used": (1, 1, 0, 0, 0, 0, 0),
+}
 
 PUBLISHED: dict[str, Cells] = {
     "NASNet_A": from_official(
@@ -175,8 +188,12 @@ PUBLISHED: dict[str, Cells] = {
             },
         }
     ),
+    "PNASNet_5": from_official({"normal": _PNASNET_5, "reduce": _PNASNET_5}),
 }
 
-SOURCES = {"AmoebaNet_A": "Real et al. 2019, arXiv:1802.01548, figure 5"}
+SOURCES = {
+    "AmoebaNet_A": "Real et al. 2019, arXiv:1802.01548, figure 5",
+    "PNASNet_5": "Liu et al. 2018, arXiv:1712.00559, figure 1",
+}
 
 family = Family("Zoph et al. 2018, arXiv:1707.07012", nasnet, network, describe, PUBLISHED, SOURCES)

@@ -20,7 +20,8 @@ from nas.record import record
 from nas.space import Choice, SpaceError, one_of, some_of
 from nas.topology.cell import Cell, Cells, Edge
 from nas.topology.chain import Chain, Stage
-from nas.topology.network import Auxiliary, Classifier, Network
+from nas.topology.heads import Classifier
+from nas.topology.network import Auxiliary, Network
 from nas.topology.residual import Residual
 from search_spaces import darts, nasbench201, nasnet
 

@@ -157,12 +157,14 @@ def test_an_input_may_be_written_with_crosses(profiled: Call) -> None:
 
 def test_the_printed_profile_has_a_row_for_each_layer_and_the_convention(call: Call, profiled: Call) -> None:
     answer, costs = call("profile", "nasbench201:resnet"), profiled("nasbench201:resnet")
-    rows = [line.split() for line in answer.stdout.splitlines()[1:]]
+    lines = answer.stdout.splitlines()
+    rows = [line.split() for line in lines[1 : lines.index(f"{costs['params']:,} params  {costs['macs']:,} MACs")]]
     layers = [layer for layer in costs["layers"] if layer["kind"] != "Identity"]
     for row, layer in zip(rows, layers, strict=False):
         assert row[:2] == [layer["name"], layer["kind"]]
         assert row[3:5] == [f"{layer['params']:,}", f"{layer['macs']:,}"]
-    assert len(rows) == len(layers) + 2
+        assert row[6:] == [str(layer["receptive_field"][0]), str(layer["stride"][0])]
+    assert len(rows) == len(layers)
     assert f"{costs['params']:,} params  {costs['macs']:,} MACs" in answer.stdout
     assert "multiply-adds of convolutions and linear layers" in answer.stdout
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = {
     **dict.fromkeys(("record", "plain", "choice", "membership", "counting", "space", "history"), 0),
-    **dict.fromkeys(("build", "profile", "family", "operations", "topology", "strategies", "data"), 1),
+    **dict.fromkeys(
+        ("build", "profile", "tracing", "family", "notation", "layers", "operations", "topology", "strategies", "data"),
+        1,
+    ),
     **dict.fromkeys(("training", "evaluation"), 2),
     "supernets": 3,
     **dict.fromkeys(("runtime", "export", "report"), 4),
@@ -29,7 +32,10 @@ LAYERS = {
 LOWEST_ONLY = ("strategies",)
 """Parts that stand higher and import layer 0 alone."""
 
-NEVER = {("training", "evaluation"), ("build", "operations"), ("build", "topology"), ("operations", "topology")}
+NEVER = {
+    ("training", "evaluation"),
+    *combinations(("build", "layers", "operations", "topology"), 2),
+}
 """Imports that the order within a layer forbids."""
 
 HEAVY = frozenset("datasets kornia matplotlib onnx onnxruntime onnxscript optuna PIL ray sklearn".split())

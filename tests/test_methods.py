@@ -31,7 +31,8 @@ from nas.supernets.mixed import Depths, Mixed, Weighed
 from nas.supernets.supernet import Supernet
 from nas.topology.cell import CellModule
 from nas.topology.chain import Chain, Stage
-from nas.topology.network import Classifier, Network
+from nas.topology.heads import Classifier
+from nas.topology.network import Network
 from nas.topology.residual import Residual
 from search_spaces import darts, nasbench201, nasnet
 

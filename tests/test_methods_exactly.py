@@ -41,7 +41,8 @@ from nas.supernets.spos import Spos
 from nas.supernets.supernet import Supernet
 from nas.topology.cell import Cell, CellModule, Edge
 from nas.topology.chain import Stage
-from nas.topology.network import Classifier, Network
+from nas.topology.heads import Classifier
+from nas.topology.network import Network
 from search_spaces import darts, nasbench201
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -33,7 +33,8 @@ from nas.space import SpaceError, count, decisions, one_of, sample, some_of
 from nas.strategies.evolution import RegularizedEvolution
 from nas.topology.cell import Cell, Cells, Edge
 from nas.topology.chain import Chain, Stage
-from nas.topology.network import Classifier, Network
+from nas.topology.heads import Classifier
+from nas.topology.network import Network
 from nas.topology.residual import Residual
 from search_spaces import darts, nasbench201, nasnet
 from search_spaces.bits import bits
@@ -249,11 +250,18 @@ def test_an_even_pooling_that_is_not_strided_is_refused(pool: Any) -> None:
         nas.build(network_of(pool))
 
 
-@pytest.mark.parametrize("body", [Stage(Conv(3), channels=24), Stage(Conv(3), stride=2)], ids=["width", "size"])
-def test_a_residual_whose_sides_differ_is_refused(body: Any) -> None:
-    for residual in (Residual(body, Skip()), Residual(Skip(), body)):
-        with pytest.raises(BuildError, match=r"the body of a residual gives \(.*\) and the shortcut \(.*\): make them"):
-            nas.build(network_of(residual))
+BODIES = [Stage(Conv(3), channels=24), Stage(Conv(3), stride=2)]
+
+
+@pytest.mark.parametrize("residual", [*(Residual(Skip(), body) for body in BODIES), Residual(Conv(3, padding="valid"))])
+def test_a_residual_whose_sides_differ_is_refused(residual: Any) -> None:
+    with pytest.raises(BuildError, match=r"the body of a residual gives \(.*\) and the shortcut \(.*\): make them"):
+        nas.build(network_of(residual))
+
+
+@pytest.mark.parametrize("body", BODIES, ids=["width", "size"])
+def test_a_shortcut_takes_the_shape_of_the_body(body: Any) -> None:
+    nas.build(network_of(Residual(body)))(torch.randn(2, 3, 16, 16))
 
 
 @pytest.mark.parametrize("concat", [(3,), (2, -1), (0, 7)])

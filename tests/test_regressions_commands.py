@@ -40,7 +40,8 @@ from nas.operations.conv import Conv
 from nas.record import record
 from nas.space import one_of
 from nas.topology.chain import Stage
-from nas.topology.network import Classifier, Network
+from nas.topology.heads import Classifier
+from nas.topology.network import Network
 
 
 @record

@@ -18,6 +18,7 @@ from nas.build import BuildError, Node, Relaxation, Site, build
 from nas.family import Family, families, family, published
 from nas.operations.skip import Skip, Zero
 from nas.plain import from_plain
+from nas.profile import profile
 from nas.record import RecordError, digest, import_all, record_classes, to_plain
 from nas.space import (
     Choice,
@@ -38,8 +39,11 @@ import_all("nas.operations")
 
 FAMILIES = families()
 PUBLISHED = [f"{name}:{member}" for name, found in FAMILIES.items() for member in found.published]
-SMALL = {"channels": 8, "layers": 3, "cells_per_stage": 1, "stem_channels": 8}
+SMALL = {"channels": 8, "layers": 3, "cells_per_stage": 1, "stem_channels": 8, "classes": 10}
 """Arguments that make a network small, for the families whose network has them."""
+
+SIZES = (16, 32, 64, 80, 96, 128, 224)
+"""The sizes of images in pixels to try a network on."""
 
 every_family = pytest.mark.parametrize("name", FAMILIES)
 every_published = pytest.mark.parametrize("name", PUBLISHED)
@@ -73,12 +77,26 @@ def records_in(plain: Any) -> set[str]:
     return set().union(*map(records_in, plain)) if isinstance(plain, list) else set()
 
 
-def assert_trains(network: Node, may_vanish: bool) -> None:
+def smallest_model(network: Node, channels: int) -> tuple[nn.Module, int]:
+    """Build a network for the smallest images that it takes; return it with their size in pixels."""
+    for pixels in SIZES:
+        try:
+            profile(network, (channels, pixels, pixels))
+        except (BuildError, RuntimeError):
+            continue
+        return build(network, (channels, pixels, pixels)), pixels
+    pytest.fail(f"takes no images of {SIZES} pixels")
+
+
+def assert_trains(network: Node, may_vanish: bool, channels: int = 3) -> None:
     """Run a network forward and backward on a real loss; where nothing is cut off, all of it has a gradient."""
     torch.manual_seed(0)
-    model = build(network, (3, 16, 16))
-    logits = model(torch.randn(4, 3, 16, 16))
+    model, pixels = smallest_model(network, channels)
+    output = model(torch.randn(4, channels, pixels, pixels))
+    logits, *auxiliary = output if isinstance(output, tuple) else (output,)
     assert logits.shape == (4, 10)
+    for other in auxiliary:
+        logits = logits + other
     functional.cross_entropy(logits, torch.tensor([0, 3, 9, 3])).backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     assert gradients
@@ -173,8 +191,9 @@ def test_an_unknown_family_is_named_with_the_nearest() -> None:
 @every_published
 def test_a_published_architecture_trains(name: str) -> None:
     found, architecture = published(name)
+    member = name.partition(":")[2]
     cut_off = "Zero" in records_in(to_plain(architecture))
-    assert_trains(small_network(found, architecture), may_vanish=cut_off)
+    assert_trains(small_network(found, architecture), may_vanish=cut_off, channels=found.input_of(member)[0])
 
 
 @every_published

@@ -12,12 +12,13 @@ class DropPath(nn.Module):
     """Zero whole samples with `probability`, and scale the others by 1 / (1 - probability), in training mode only.
 
     Takes and returns (B, ...). `probability`, in [0, 1), is a plain attribute: the training loop raises it from epoch
-    to epoch. Larsson et al. 2017, arXiv:1605.07648; per sample and only on edges that are no identity, as in DARTS.
+    to epoch, to the recipe's times `share`. Larsson et al. 2017, arXiv:1605.07648; per sample and only on edges that are
+    no identity, as in DARTS. Stochastic depth (Huang et al. 2016, arXiv:1603.09382) is the same on the body of a residual.
     """
 
-    def __init__(self, probability: float = 0.0) -> None:
+    def __init__(self, probability: float = 0.0, share: float = 1.0) -> None:
         super().__init__()
-        self.probability = probability
+        self.probability, self.share = probability, share
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.probability == 0.0:

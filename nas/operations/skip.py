@@ -40,18 +40,45 @@ class Skip(Node):
     """Pass the input on.
 
     Where the size halves: a factorised reduction (DARTS, NAS-Bench-201) or, with `strided` "conv", ReLU, a strided 1x1
-    convolution and batch norm (the released NASNet code). Where only the width differs, the same with stride 1.
+    convolution and batch norm (the released NASNet code). Where only the width differs, the same with stride 1. The
+    shortcuts of ResNet: "projection" is a strided 1x1 convolution and batch norm, "pooled" the mean of 2x2 before it
+    (ResNet-D), "padded" takes every other pixel and adds channels of zeros, "bare" is the projection without a norm.
     """
 
-    strided: Literal["factorized", "conv"] = "factorized"
+    strided: Literal["factorized", "conv", "projection", "pooled", "padded", "bare"] = "factorized"
 
     def build(self, site: Site) -> nn.Module:
         channels = site.shape[0], site.channels
         if site.stride == 1 and channels[0] == channels[1]:
             return nn.Identity()
+        if self.strided in ("projection", "pooled", "padded", "bare"):
+            return self._shortcut(site)
         if site.stride == 2 and self.strided == "factorized":
             return FactorizedReduce(channels, affine=site.affine)
         return nn.Sequential(*relu_conv_norm(channels, stride=site.stride, affine=site.affine))
+
+    def _shortcut(self, site: Site) -> nn.Module:
+        channels, stride = (site.shape[0], site.channels), site.stride
+        if self.strided == "padded":
+            return _Padded(*channels, stride)
+        if self.strided == "bare":
+            return same_conv(channels, stride=stride)
+        norm = nn.BatchNorm2d(site.channels, affine=site.affine)
+        if self.strided == "projection" or stride == 1:
+            return nn.Sequential(same_conv(channels, stride=stride), norm)
+        pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
+        return nn.Sequential(pool, same_conv(channels), norm)
+
+
+class _Padded(nn.Module):
+    """Every `stride`-th pixel, with channels of zeros behind, or without the last channels."""
+
+    def __init__(self, channels: int, wanted: int, stride: int) -> None:
+        super().__init__()
+        self.more, self.stride = wanted - channels, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
 
 
 class Zeros(nn.Module):

@@ -27,8 +27,9 @@ def find_architecture(name: str) -> Found:
         return _read(path)
     if ":" not in name:
         raise RecordError(f"there is no architecture {name!r}: give {NAMED}")
-    _, architecture = published(name)
-    return Found(name.partition(":")[0], architecture)
+    known, architecture = published(name)
+    family_name, _, member = name.partition(":")
+    return Found(family_name, architecture, input=known.input_of(member))
 
 
 def _read(path: Path) -> Found:

@@ -14,21 +14,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from nas.build import Shape
 from nas.evaluation.evaluator import Evaluator
-from nas.family import families, family
+from nas.family import families
 from nas.history import Evaluated, replay
-from nas.profile import Profile
-from nas.profile import profile as count_costs
 from nas.record import RecordError, import_all, nearest, record_classes
-from nas.runtime.architecture import find_architecture
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
 from nas.runtime.reproduce import reproduce
-from nas.runtime.run import Found, Result, by_role, load_run
+from nas.runtime.run import Result, by_role, load_run
 from nas.runtime.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
 from nas.runtime.terminal import best_so_far, number, print_failure, sparkline
-from nas.runtime.yaml_file import override
 from nas.supernets.search import Searched
 
 
@@ -128,60 +123,6 @@ def _print_failed_seeds(folder: Path, console: Console) -> None:
     journal = folder / f"{SUPERNETS}.jsonl"
     for done in replay(journal, SUPERNET_OBJECTIVE).failures if journal.is_file() else ():
         print_failure(f"supernet, seed {done.number}", done, console)
-
-
-def show_architecture(name: str, console: Console) -> None:
-    """Print an architecture as text, and what it costs as it is stacked by default or was stacked in its run."""
-    found = find_architecture(name)
-    console.print(
-        family(found.family).describe(found.architecture), style="green", markup=False, highlight=False, soft_wrap=True
-    )
-    _print_totals(_profile(found, [], None), console)
-
-
-def show_profile(name: str, assignments: Sequence[str], input: str | None, as_json: bool, console: Console) -> None:
-    """Print what each layer costs, and the totals."""
-    costs = _profile(find_architecture(name), assignments, input)
-    if as_json:
-        print(json.dumps(asdict(costs), indent=1))
-        return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("layer", "kind", "output", "params", "MACs", "activation kB"):
-        table.add_column(column, justify="left" if column in ("layer", "kind") else "right")
-    for layer in costs.layers:
-        if layer.kind == "Identity":
-            continue
-        shape = "x".join(map(str, layer.output))
-        numbers = f"{layer.params:,}", f"{layer.macs:,}", f"{layer.activation_bytes / 1e3:,.1f}"
-        table.add_row(layer.name, layer.kind, shape, *numbers)
-    console.print(table)
-    _print_totals(costs, console)
-
-
-def _profile(found: Found, assignments: Sequence[str], input: str | None) -> Profile:
-    options = dict(found.network)
-    override(options, assignments)
-    known = family(found.family)
-    network = known.network(found.architecture, **known.network_arguments(options, ""))
-    return count_costs(network, _shape(input) if input is not None else found.input)
-
-
-def _shape(text: str) -> Shape:
-    try:
-        channels, height, width = (int(part) for part in text.replace("x", ",").split(","))
-        if min(channels, height, width) < 1:
-            raise ValueError
-    except ValueError:
-        raise RecordError(f"--input {text!r} is no shape: give channels, height and width, as 3,224,224") from None
-    return channels, height, width
-
-
-def _print_totals(costs: Profile, console: Console) -> None:
-    activations = f"{costs.activation_bytes / 1e6:,.2f} MB activations of one image in float32"
-    console.print(f"{costs.params:,} params  {costs.macs:,} MACs  {activations}", style="bold", highlight=False)
-    console.print(
-        "MACs: multiply-adds of convolutions and linear layers for one image, without an auxiliary head", style="dim"
-    )
 
 
 def show_list(what: str | None, console: Console) -> None:

@@ -6,41 +6,50 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from nas.build import Node, Shape, Site
-from nas.record import Positive, record
+from nas.build import BuildError, Node, Shape, Site, lifted
+from nas.layers.conv import Ratio
+from nas.record import Natural, Positive, record
 from nas.space import Choice
 
 
 @record
 class Chain(Node):
-    """Apply nodes one after another; the first has the stride, and all have the width that is asked for."""
+    """Apply nodes one after another, all at the width that is asked for; the node `strided` has the stride."""
 
     nodes: tuple[Node, ...]
+    strided: Natural = 0
+
+    def __post_init__(self) -> None:
+        is_open = isinstance(self.nodes, Choice) or isinstance(self.strided, Choice)
+        if not is_open and self.strided >= max(1, len(self.nodes)):
+            raise BuildError(f"node {self.strided} of a chain of {len(self.nodes)} has the stride: give a lower one")
 
     def build(self, site: Site) -> nn.Module:
         return nn.Sequential(*(inner.build(node) for node, inner in self.placed(site)))
 
     def shape(self, site: Site) -> Shape:
+        shape = site.shape
         for node, inner in self.placed(site):
             shape = inner.output(node)
         return shape
 
     def placed(self, site: Site) -> Iterator[tuple[Node, Site]]:
         """Yield each node with the site where it stands."""
-        shape, stride = site.shape, site.stride
-        for node in self.nodes:
-            inner = site.put(shape, stride=stride)
+        shape = site.shape
+        for i, node in enumerate(self.nodes):
+            inner = site.put(shape, stride=site.stride if i == self.strided else 1)
             yield node, inner
-            shape, stride = inner.output(node), 1
+            shape = inner.output(node)
 
 
 @record
 class Stage(Node):
-    """Repeat a node at a width of its own; the first has the stride. Without `channels` the width is the one asked for.
+    """Repeat a node at a width of its own; the first has the stride.
 
-    With `skip_reduction` the first node, if it reads two outputs, reads the one before the last but one beside the last:
-    past the reduction before it, as in NASNet-A (large). In a supernet an open `repeat` is a depth: the layers are built
-    once, and what comes out after each depth that may be chosen is mixed.
+    Without `channels` the width is the one asked for, times `ratio`. With `skip_reduction` the first node, if it reads two
+    outputs, reads the one before the last but one beside the last: past the reduction before it, as in NASNet-A (large). In
+    a supernet an open `repeat` is a depth: the layers are built once, and what comes out after each depth that may be
+    chosen is mixed.
     """
 
     relaxes = frozenset(("repeat",))
@@ -50,6 +59,13 @@ class Stage(Node):
     channels: Positive | None = None
     stride: Positive = 1
     skip_reduction: bool = False
+    ratio: Ratio = 1.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is nothing but its members one after another: depth and width are known, and the width its own."""
+        is_known = not isinstance(self.repeat, Choice) and not isinstance(lifted(self), Choice)
+        return is_known and (self.channels is not None or self.ratio == 1.0)
 
     def members(self) -> Iterator[tuple[Node, int]]:
         """Yield the repeated node and the stride of each repetition."""
@@ -71,4 +87,8 @@ class Stage(Node):
         return Chain((self.body,) * depth)
 
     def _inner(self, site: Site) -> Site:
-        return site.put(site.shape, self.channels, self.stride * site.stride)
+        return site.put(site.shape, self.width(site.channels), self.stride * site.stride)
+
+    def width(self, asked: int) -> int:
+        """Return the width where `asked` is asked for."""
+        return self.channels or max(1, round(asked * self.ratio))

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site, inputs_of, lifted
+from nas.build import BuildError, Node, Shape, Site, inputs_of
 from nas.operations.conv import relu_conv_norm
-from nas.record import Fraction, Natural, Positive, record
+from nas.record import Natural, Positive, record
 from nas.space import Choice
 from nas.topology.chain import Stage
-
-
-@record
-class Classifier(Node):
-    """Average each channel over the map and classify; `norm` and `relu` come before, dropout after the average."""
-
-    classes: Positive
-    norm: bool = False
-    relu: bool = False
-    dropout: Fraction = 0.0
-
-    def build(self, site: Site) -> nn.Module:
-        channels = site.shape[0]
-        parts: list[nn.Module] = [nn.BatchNorm2d(channels)] if self.norm else []
-        parts += [nn.ReLU()] if self.relu else []
-        parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-        parts += [nn.Dropout(self.dropout)] if self.dropout else []
-        return nn.Sequential(*parts, nn.Linear(channels, self.classes))
-
-    def shape(self, site: Site) -> Shape:
-        return self.classes, 1, 1
 
 
 @record
@@ -40,14 +21,18 @@ class Auxiliary(Node):
 
     `after` is the layer that it reads, 0 the first after the stem. In ImageNet form the released DARTS code has no last
     batch norm (`last_norm` False) and pools with stride 2; its CIFAR form pools with stride 3. We follow the code.
+    A `head` of one's own takes the place of all this.
     """
 
     after: Natural
-    classes: Positive
+    classes: Positive = 10
     stride: Positive = 3
     last_norm: bool = True
+    head: Node | None = None
 
     def build(self, site: Site) -> nn.Module:
+        if self.head is not None:
+            return site.build(self.head)
         channels, *size = site.shape
         if min(size) < 5:
             raise BuildError(
@@ -64,15 +49,15 @@ class Auxiliary(Node):
 class Network(Node):
     """A whole classifier of images: takes (B, C, H, W), returns logits (B, classes).
 
-    With an auxiliary head it returns (logits, auxiliary logits) in training mode. A node that reads two inputs is given
+    With auxiliary heads it returns (logits, auxiliary logits, ...) in training mode. A node that reads two inputs is given
     the last two outputs; the first after the stem is given the stem's twice. A stage without channels keeps the width that
-    comes in.
+    comes in, times its ratio.
     """
 
     stem: Node
-    stages: tuple[Stage, ...]
+    stages: tuple[Node, ...]
     head: Node
-    auxiliary: Auxiliary | None = None
+    auxiliary: Auxiliary | tuple[Auxiliary, ...] | None = None
 
     def build(self, site: Site) -> nn.Module:
         shapes, layers = [site.output(self.stem)], []
@@ -81,7 +66,8 @@ class Network(Node):
             layers.append((inner.build(node), before if inputs_of(node) == 2 else None))
             shapes.append(inner.output(node))
         head = site.put(shapes[-1]).build(self.head)
-        return _NetworkModule(site.build(self.stem), layers, head, self._build_auxiliary(site, shapes[1:]))
+        auxiliary = dict(self._build_auxiliary(site, shapes[1:]))
+        return _NetworkModule(site.build(self.stem), layers, head, auxiliary)
 
     def shape(self, site: Site) -> Shape:
         return self.head.shape(site)
@@ -93,7 +79,7 @@ class Network(Node):
         """
         i = 0
         for stage in self.stages:
-            if isinstance(stage, Choice) or isinstance(stage.repeat, Choice) or isinstance(lifted(stage), Choice):
+            if not isinstance(stage, Stage) or not stage.is_plain:
                 yield stage, None, 1, max(i - 1, 0)
                 i += 1
                 continue
@@ -102,40 +88,65 @@ class Network(Node):
                 yield node, stage.channels, stride, max(i - skips, 0)
                 i += 1
 
-    def _build_auxiliary(self, site: Site, outputs: list[Shape]) -> tuple[int, nn.Module] | None:
-        if self.auxiliary is None:
-            return None
-        after = self.auxiliary.after
-        if after >= len(outputs):
-            raise BuildError(
-                f"the auxiliary head reads layer {after}, and the last is {len(outputs) - 1}: give a lower one"
-            )
-        return after, site.put(outputs[after]).build(self.auxiliary)
+    def _build_auxiliary(self, site: Site, outputs: list[Shape]) -> Iterator[tuple[int, nn.Module]]:
+        declared = self.auxiliary if isinstance(self.auxiliary, tuple) else (self.auxiliary,)
+        for head in declared:
+            if head is None:
+                continue
+            if head.after >= len(outputs):
+                raise BuildError(
+                    f"the auxiliary head reads layer {head.after}, and the last is {len(outputs) - 1}: give a lower one"
+                )
+            yield head.after, site.put(outputs[head.after]).build(head)
 
 
 class _NetworkModule(nn.Module):
-    """The network at work; `befores` holds, for a layer that reads two outputs, which one beside the last."""
+    """The network at work; `befores` holds, for a layer that reads two outputs, which one beside the last.
+
+    An output is let go when the last layer that reads it is done: `read_last` holds, for each layer, those of which it is.
+    """
 
     def __init__(
         self,
         stem: nn.Module,
         layers: list[tuple[nn.Module, int | None]],
         head: nn.Module,
-        auxiliary: tuple[int, nn.Module] | None,
+        auxiliary: dict[int, nn.Module],
     ) -> None:
         super().__init__()
         self.stem, self.head = stem, head
         self.layers = nn.ModuleList(layer for layer, _ in layers)
         self.befores = [before for _, before in layers]
-        self.auxiliary_after = auxiliary[0] if auxiliary else -1
-        self.auxiliary = auxiliary[1] if auxiliary else None
+        reads = [{i, i if before is None else before} for i, before in enumerate(self.befores)]
+        self.read_last = [read - set().union(*reads[i + 1 :]) for i, read in enumerate(reads)]
+        self.auxiliary = nn.ModuleDict({str(after): each for after, each in auxiliary.items()})
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        outputs: list[Tensor] = [self.stem(x)]
-        auxiliary_logits = None
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        outputs = {0: self.stem(x)}
+        auxiliary_logits: list[Tensor] = []
         for i, (layer, before) in enumerate(zip(self.layers, self.befores, strict=True)):
-            outputs.append(layer(outputs[-1]) if before is None else layer(outputs[before], outputs[-1]))
-            if i == self.auxiliary_after and self.auxiliary is not None and self.training:
-                auxiliary_logits = self.auxiliary(outputs[-1])
-        logits: Tensor = self.head(outputs[-1])
-        return logits if auxiliary_logits is None else (logits, auxiliary_logits)
+            outputs[i + 1] = layer(outputs[i]) if before is None else layer(outputs[before], outputs[i])
+            if self.training and str(i) in self.auxiliary:
+                auxiliary_logits.append(self.auxiliary[str(i)](outputs[i + 1]))
+            for done in self.read_last[i]:
+                del outputs[done]
+        logits: Tensor = self.head(outputs[len(self.layers)])
+        return (logits, *auxiliary_logits) if auxiliary_logits else logits
+
+
+def of_classes(network: Network, classes: int | None = None) -> Network:
+    """Return a network whose heads tell so many classes apart; as it is, without a number."""
+    if classes is None:
+        return network
+    heads = {name: _of_classes(getattr(network, name), classes) for name in ("head", "auxiliary")}
+    return replace(network, **heads)
+
+
+def _of_classes(head: Any, classes: int) -> Any:
+    if isinstance(head, tuple):
+        return tuple(_of_classes(each, classes) for each in head)
+    if isinstance(head, Choice):
+        return replace(head, options=tuple(_of_classes(each, classes) for each in head.options))
+    inner = getattr(head, "head", None)
+    head = replace(head, head=_of_classes(inner, classes)) if inner is not None else head
+    return replace(head, classes=classes) if hasattr(head, "classes") else head

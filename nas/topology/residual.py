@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
 from nas.build import BuildError, Node, Shape, Site
-from nas.record import record
+from nas.layers.activation import activate
+from nas.operations.drop_path import DropPath
+from nas.operations.skip import Skip
+from nas.record import Fraction, record
 
 
 @record
 class Residual(Node):
-    """Add a body and a shortcut, both from the same input to the same shape."""
+    """Add a body and a shortcut, both from the same input to the same shape; the shortcut is asked for what the body gives.
+
+    `activation` follows the sum (He et al. 2016, arXiv:1512.03385). `scale` multiplies the body, as in Inception-ResNet.
+    `opening` comes before both: the norm and ReLU that the body and the projection of a pre-activated block share (He et al.
+    2016, arXiv:1603.05027), where the shape changes; elsewhere before the body alone. `drop_path` is stochastic depth:
+    the body's share of the recipe's drop path.
+    """
 
     body: Node
-    shortcut: Node
+    shortcut: Node = Skip("projection")
+    activation: Node | None = None
+    scale: float = 1.0
+    opening: Node | None = None
+    drop_path: Fraction = 0.0
 
     def build(self, site: Site) -> nn.Module:
-        shapes = site.output(self.body), site.output(self.shortcut)
+        inner = self._inner(site)
+        shape = inner.output(self.body)
+        beside = inner.put(inner.shape, shape[0], stride=math.ceil(inner.shape[1] / shape[1]))
+        shapes = shape, beside.output(self.shortcut)
         if shapes[0] != shapes[1]:
             raise BuildError(f"the body of a residual gives {shapes[0]} and the shortcut {shapes[1]}: make them equal")
-        return _Sum(site.build(self.body), site.build(self.shortcut))
+        body, shortcut = inner.build(self.body), beside.build(self.shortcut)
+        if self.opening is not None and isinstance(shortcut, nn.Identity):
+            body = nn.Sequential(site.put(site.shape).build(self.opening), body)
+        total: nn.Module = _Sum(body, shortcut, self.scale)
+        if self.drop_path:
+            total.drop_path = DropPath(share=self.drop_path)
+        parts = [total, *activate(self.activation, site, shapes[0])]
+        if self.opening is not None and not isinstance(shortcut, nn.Identity):
+            parts.insert(0, site.put(site.shape).build(self.opening))
+        return nn.Sequential(*parts) if len(parts) > 1 else total
 
     def shape(self, site: Site) -> Shape:
-        return site.output(self.body)
+        return self._inner(site).output(self.body)
+
+    def _inner(self, site: Site) -> Site:
+        """Return the site behind the opening."""
+        if self.opening is None:
+            return site
+        return site.put(site.put(site.shape).output(self.opening), stride=site.stride)
 
 
 class _Sum(nn.Module):
-    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+    def __init__(self, body: nn.Module, shortcut: nn.Module, scale: float) -> None:
         super().__init__()
-        self.body, self.shortcut = body, shortcut
+        self.body, self.shortcut, self.scale = body, shortcut, scale
+        self.drop_path: nn.Module | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        total: Tensor = self.body(x) + self.shortcut(x)
+        change: Tensor = self.body(x)
+        if self.scale != 1.0:
+            change = change * self.scale
+        if self.drop_path is not None:
+            change = self.drop_path(change)
+        total: Tensor = change + self.shortcut(x)
         return total

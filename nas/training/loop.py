@@ -219,7 +219,7 @@ class _Run:
     def _set_drop_path(self, probability: float) -> None:
         for module in self.model.modules():
             if isinstance(module, DropPath):
-                module.probability = probability
+                module.probability = probability * module.share
 
     def _set_lr(self, epochs_done: int, part: float) -> None:
         done = epochs_done + part if self.recipe.schedule_by == "step" else epochs_done

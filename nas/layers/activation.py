@@ -1,0 +1,56 @@
+"""Activation functions, as layers and as fields of other nodes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from nas.build import Node, Shape, Site
+from nas.record import record
+
+_MODULES = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "swish": nn.SiLU,
+    "hard_swish": nn.Hardswish,
+    "sigmoid": nn.Sigmoid,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "tanh": nn.Tanh,
+    "mish": nn.Mish,
+}
+
+
+@record
+class Activation(Node):
+    """Apply an activation function by its name."""
+
+    name: Literal[
+        "relu", "relu6", "leaky_relu", "elu", "gelu", "swish", "hard_swish", "sigmoid", "hard_sigmoid", "tanh", "mish"
+    ] = "relu"
+
+    def build(self, site: Site) -> nn.Module:
+        module: nn.Module = _MODULES[self.name]()
+        return module
+
+    def shape(self, site: Site) -> Shape:
+        return site.shape
+
+
+RELU = Activation()
+
+
+def activate(activation: Node | None, site: Site, shape: Shape) -> list[nn.Module]:
+    """Return an activation behind a layer of one's own that put out `shape`, if there is one.
+
+    A ReLU overwrites what comes in: it is nobody else's, and its gradient needs the result alone.
+    """
+    if activation is None:
+        return []
+    module = site.put(shape).build(activation)
+    if isinstance(module, nn.ReLU | nn.ReLU6):
+        module.inplace = True
+    return [module]

@@ -1,0 +1,160 @@
+"""Convolution, norm and activation: the layer that most networks made by hand consist of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor, nn
+
+from nas.build import BuildError, Node, Shape, Site
+from nas.layers.activation import RELU, activate
+from nas.record import Natural, Positive, Range, record
+
+Pair = tuple[int, int]
+Padding = Literal["same", "valid"] | Natural | tuple[Natural, Natural]
+Ratio = Annotated[float, Range(0)]
+
+
+def pair(value: int | Pair) -> Pair:
+    """Return a size in both directions."""
+    return (value, value) if isinstance(value, int) else value
+
+
+def window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil: bool = False) -> int:
+    """Return how many windows fit a side of `size` pixels, as torch counts them; with `ceil` the last may hang over."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    fitting = (-(-room // stride) if ceil else room // stride) + 1
+    return fitting - 1 if ceil and (fitting - 1) * stride >= size + padding else fitting
+
+
+class ChannelNorm(nn.Module):
+    """Normalise the channels of each pixel of (B, C, H, W): layer norm as ConvNeXt applies it."""
+
+    def __init__(self, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, eps=1e-6, elementwise_affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed: Tensor = self.norm(x.permute(0, 2, 3, 1))
+        return normed.permute(0, 3, 1, 2)
+
+
+Norm = Literal["batch", "layer", "none"]
+
+
+def make_norm(norm: Norm, channels: int, affine: bool = True) -> list[nn.Module]:
+    """Return a norm over (B, C, H, W), if there is one."""
+    if norm == "none":
+        return []
+    return [nn.BatchNorm2d(channels, affine=affine) if norm == "batch" else ChannelNorm(channels, affine)]
+
+
+@record
+class ConvNormAct(Node):
+    """Apply a convolution, a norm and an activation or, with `order` "pre", norm, activation and convolution.
+
+    The width is `channels` or, without, the one asked for times `ratio`; a "depthwise" convolution keeps the width that
+    comes in. `groups` is their number, or `group_width` their width. The stride is the site's times `stride`. Without a
+    norm there is a bias, as a norm would take it away; `bias` says otherwise.
+    """
+
+    kernel: Positive | tuple[Positive, Positive] = 3
+    channels: Positive | None = None
+    stride: Positive = 1
+    groups: Positive | Literal["depthwise"] = 1
+    group_width: Positive | None = None
+    ratio: Ratio = 1.0
+    dilation: Positive = 1
+    padding: Padding = "same"
+    norm: Norm = "batch"
+    activation: Node | None = RELU
+    order: Literal["post", "pre"] = "post"
+    bias: bool | None = None
+
+    def build(self, site: Site) -> nn.Module:
+        shape = self.shape(site)
+        bias = self.norm == "none" if self.bias is None else self.bias
+        groups = self._groups(site, shape[0])
+        stride = site.stride * self.stride
+        conv = nn.Conv2d(
+            site.shape[0], shape[0], pair(self.kernel), stride, self._padding(), self.dilation, groups, bias
+        )
+        normed = site.shape if self.order == "pre" else shape
+        around = [*make_norm(self.norm, normed[0], site.affine), *activate(self.activation, site, normed)]
+        if self.order == "pre" and self.norm == "none":
+            around = [site.put(normed).build(self.activation)] if self.activation else []  # the input is not its own
+        parts = [*around, conv] if self.order == "pre" else [conv, *around]
+        return nn.Sequential(*parts) if len(parts) > 1 else conv
+
+    def shape(self, site: Site) -> Shape:
+        channels = self.channels or max(1, round(site.channels * self.ratio))
+        if self.groups == "depthwise" and self.channels is None:
+            channels = site.shape[0]
+        (height, width), padding = pair(self.kernel), self._padding()
+        sizes = [
+            window(size, kernel, site.stride * self.stride, pad, self.dilation)
+            for size, kernel, pad in zip(site.shape[1:], (height, width), padding, strict=True)
+        ]
+        if min(sizes) < 1:
+            raise BuildError(
+                f"a convolution of {height}x{width} does not fit a map of {site.shape}: enlarge the images"
+            )
+        return channels, sizes[0], sizes[1]
+
+    def _padding(self) -> Pair:
+        if self.padding == "same":
+            height, width = pair(self.kernel)
+            if height % 2 == 0 or width % 2 == 0:
+                raise BuildError(
+                    f"a convolution of {height}x{width} does not keep the size: give odd kernels or a padding"
+                )
+            return self.dilation * (height // 2), self.dilation * (width // 2)
+        return (0, 0) if self.padding == "valid" else pair(self.padding)
+
+    def _groups(self, site: Site, channels: int) -> int:
+        groups = site.shape[0] if self.groups == "depthwise" else self.groups
+        if self.group_width is not None:
+            groups = max(1, channels // self.group_width)
+        if channels % groups or site.shape[0] % groups:
+            raise BuildError(f"{site.shape[0]} to {channels} channels are no multiple of {groups} groups: change one")
+        return groups
+
+
+@record
+class Normalize(Node):
+    """Apply a norm and an activation, without a convolution."""
+
+    norm: Norm = "batch"
+    activation: Node | None = RELU
+
+    def build(self, site: Site) -> nn.Module:
+        parts = make_norm(self.norm, site.shape[0], site.affine)
+        if self.activation is not None:
+            parts += activate(self.activation, site, site.shape) if parts else [site.build(self.activation)]
+        return nn.Sequential(*parts)
+
+    def shape(self, site: Site) -> Shape:
+        return site.shape
+
+
+class _Scaled(nn.Module):
+    def __init__(self, channels: int, initial: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, 1, 1), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+@record
+class LayerScale(Node):
+    """Scale each channel by a weight that is learned (Touvron et al. 2021, arXiv:2103.17239; ConvNeXt begins at 1e-6)."""
+
+    initial: float = 1e-6
+
+    def build(self, site: Site) -> nn.Module:
+        return _Scaled(site.shape[0], self.initial)
+
+    def shape(self, site: Site) -> Shape:
+        return site.shape

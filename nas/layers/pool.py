@@ -1,0 +1,53 @@
+"""Pooling that keeps the width, with the padding and the rounding that networks made by hand need."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from nas.build import BuildError, Node, Shape, Site
+from nas.layers.conv import window
+from nas.record import Natural, Positive, record
+
+
+@record
+class Pool(Node):
+    """Take the maximum, the mean or the L2 norm of each kxk window.
+
+    `padding` None keeps the size at stride 1 (odd kernels). With `ceil` a last window may hang over the border, as in
+    Caffe. `count_padding` lets the padding's zeros count in a mean.
+    """
+
+    kernel: Positive = 3
+    stride: Positive = 2
+    padding: Natural | None = None
+    kind: Literal["max", "mean", "l2"] = "max"
+    ceil: bool = False
+    count_padding: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind == "l2" and self.padding:
+            raise BuildError(f"{self} pads: an L2 pooling has no padding; give 0")
+
+    def build(self, site: Site) -> nn.Module:
+        stride, padding = site.stride * self.stride, self._padding()
+        if self.kind == "max":
+            return nn.MaxPool2d(self.kernel, stride, padding, ceil_mode=self.ceil)
+        if self.kind == "l2":
+            return nn.LPPool2d(2.0, self.kernel, stride, self.ceil)
+        return nn.AvgPool2d(self.kernel, stride, padding, self.ceil, self.count_padding)
+
+    def shape(self, site: Site) -> Shape:
+        height, width = (
+            window(size, self.kernel, site.stride * self.stride, self._padding(), ceil=self.ceil)
+            for size in site.shape[1:]
+        )
+        if min(height, width) < 1:
+            raise BuildError(f"{self} does not fit a map of {site.shape[1:]}: enlarge the images")
+        return site.shape[0], height, width
+
+    def _padding(self) -> int:
+        if self.padding is None:
+            return 0 if self.kind == "l2" else (self.kernel - 1) // 2
+        return self.padding

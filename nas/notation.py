@@ -1,0 +1,325 @@
+"""Notation: a tree as one short line that a person can type, read and compare, as `residual[conv3 conv3] x3-64/2`.
+
+- A node is its name in small letters, `conv3-64/2(groups=4)`: a kernel of 3, 64 channels, stride 2. What has its default is
+  left out, save the kernel. `conv` stands for ConvNormAct, `relu` for its Activation; strings are quoted.
+- What a node holds stands in brackets: `residual[...]`. Nodes side by side are a chain, `[conv1 *conv3 conv1]`, and `*` marks
+  the one that has the stride, if it is not the first. Commas separate paths, or the stages of a network.
+- `x3-64/2` behind a node is a stage: three times, at 64 channels, the first with stride 2.
+- `{name: a | b}` is an open choice, `{name 2: a | b | c}` one that keeps two, `~zero` an option of supernets alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, get_type_hints
+
+from nas.build import Node
+from nas.choice import Choice
+from nas.layers.activation import Activation
+from nas.plain import from_plain
+from nas.record import RecordError, classes, import_all, nearest, record_classes, written
+from nas.topology.chain import Chain, Stage
+
+_SHORT = {"ConvNormAct": "conv", "Conv": "relu_conv"}
+_SUFFIXES = {"channels": "-", "stride": "/"}
+_SAFE_NAME = re.compile(r"[\w/.+-]+(?: [\w/.+-]*[a-zA-Z/.+-][\w/.+-]*)*")
+
+
+class NotationError(RecordError):
+    """Says where a text is no tree, and what could stand there."""
+
+
+def notation(tree: Any) -> str:
+    """Write a tree, closed or open, as one line; `parse` reads it back."""
+    return _element(tree)
+
+
+def _name(cls: type) -> str:
+    return (
+        _SHORT.get(cls.__name__)
+        or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    )
+
+
+@cache
+def _held(cls: Any) -> str | None:
+    """Return the field whose value stands in brackets: the first tuple of nodes, or the first node, without a default."""
+    hints = get_type_hints(cls, include_extras=True)
+    required = [name for name, field in cls.__dataclass_fields__.items() if hints[name] in (Node, tuple[Node, ...])]
+    required = [name for name in required if not hasattr(cls, name)]
+    return next((name for name in required if hints[name] != Node), required[0] if required else None)
+
+
+def _element(tree: Any) -> str:
+    """Write a tree where nodes side by side are a chain."""
+    return _units(tree) if type(tree) is Chain and len(tree.nodes) > 1 else _unit(tree)
+
+
+def _units(chain: Chain) -> str:
+    marked = chain.strided if len(chain.nodes) > 1 else 0
+    return " ".join(f"{'*' if i and i == marked else ''}{_unit(node)}" for i, node in enumerate(chain.nodes))
+
+
+def _unit(tree: Any) -> str:
+    """Write a tree that others may stand beside."""
+    kind = type(tree)
+    if kind is Choice:
+        return _choice(tree)
+    if kind is Chain and type(tree.nodes) is tuple and type(tree.strided) is int:
+        return f"[{_units(tree)}]"
+    if kind is Stage:
+        return _stage(tree)
+    if kind is Activation and isinstance(tree.name, str):
+        return str(tree.name)
+    return _record(tree) if kind.__name__ in classes else _value(tree)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_unit, value))}{',' if len(value) == 1 else ''})"
+    return (
+        {None: "none", True: "true", False: "false"}.get(value) or json.dumps(value)
+        if not _is_number(value)
+        else repr(value)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _stage(stage: Stage) -> str:
+    rest = dict(written(stage))
+    body, repeat = rest.pop("body"), rest.pop("repeat", 1)
+    return f"{_unit(body)} x{_unit(repeat)}{_suffixes(rest)}{_pairs(rest)}"
+
+
+def _record(tree: Any) -> str:
+    cls: Any = type(tree)
+    rest = dict(written(tree))
+    text, held = _name(cls), _held(cls)
+    inside = rest.pop(held) if held else None
+    kernel = rest.pop("kernel", getattr(tree, "kernel", None))
+    if kernel is not None:
+        text += "x".join(map(_unit, kernel)) if isinstance(kernel, tuple) else _unit(kernel)
+    text += _suffixes(rest) + _pairs(rest)
+    if held is None:
+        return text
+    return f"{text}[{', '.join(map(_element, inside)) if isinstance(inside, tuple) else _element(inside)}]"
+
+
+def _suffixes(rest: dict[str, Any]) -> str:
+    """Take the width and the stride out of the fields, and write them."""
+    found = [(name, rest.pop(name)) for name in _SUFFIXES if rest.get(name) is not None]
+    return "".join(f"{_SUFFIXES[name]}{_unit(value)}" for name, value in found)
+
+
+def _pairs(rest: dict[str, Any]) -> str:
+    return f"({', '.join(f'{name}={_unit(value)}' for name, value in rest.items())})" if rest else ""
+
+
+def _choice(choice: Choice) -> str:
+    name = choice.name if _SAFE_NAME.fullmatch(choice.name) else json.dumps(choice.name)
+    options = [*map(_element, choice.options), *(f"~{_element(option)}" for option in choice.supernet_only)]
+    return f"{{{name}{'' if choice.k is None else f' {choice.k}'}: {' | '.join(options)}}}"
+
+
+def parse(text: str) -> Any:
+    """Read a tree that `notation` wrote or a person typed. Raises NotationError with the place where it is none."""
+    for package in ("nas.layers", "nas.operations", "nas.topology"):
+        import_all(package)
+    reader = _Reader(text)
+    plain = reader.element()
+    reader.space()
+    if reader.at < len(text):
+        raise reader.error("the end")
+    return from_plain(plain)
+
+
+_ACTIVATIONS = get_type_hints(Activation)["name"].__args__
+_LITERALS = {"none": None, "true": True, "false": False}
+
+
+def _names() -> dict[str, str]:
+    return {_name(cls): name for name, cls in record_classes(object).items()}
+
+
+class _Reader:
+    """Reads from left to right, and makes the plain form, which `from_plain` checks."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at, self.names = text, 0, _names()
+
+    def error(self, wanted: str) -> NotationError:
+        rest = self.text[self.at :]
+        found = f"{rest[:20]!r}" if rest else "the end"
+        return NotationError(f"column {self.at + 1} of {_shortened(self.text)!r} is {found}: write {wanted}")
+
+    def space(self) -> None:
+        self.take(r"\s*")
+
+    def take(self, pattern: str) -> str | None:
+        """Return what matches here, and go behind it."""
+        if match := re.compile(pattern).match(self.text, self.at):
+            self.at = match.end()
+            return match.group()
+        return None
+
+    def need(self, mark: str) -> None:
+        self.space()
+        if self.take(re.escape(mark)) is None:
+            raise self.error(repr(mark))
+
+    def ends(self, marks: str = "],|})") -> bool:
+        self.space()
+        return self.at == len(self.text) or self.text[self.at] in marks
+
+    def element(self) -> Any:
+        """Read one node, or several side by side, which are a chain."""
+        nodes, strided = self.units()
+        return nodes[0] if len(nodes) == 1 else _chain(nodes, strided)
+
+    def units(self) -> tuple[list[Any], int]:
+        nodes: list[Any] = []
+        strided = 0
+        while not self.ends():
+            if self.take(r"\*"):
+                strided = len(nodes)
+            nodes.append(self.unit())
+        if not nodes:
+            raise self.error("a node, as conv3-64")
+        return nodes, strided
+
+    def unit(self) -> Any:
+        self.space()
+        found = self.primary()
+        while self.take(r"\s+x(?=[\d{])"):
+            fields = {"body": found, "repeat": self.number(), **self.suffixes(), **self.pairs()}
+            found = {"Stage": fields}
+        return found
+
+    def primary(self) -> Any:
+        if self.take(r"\["):
+            nodes, strided = ([], 0) if self.ends() else self.units()
+            self.need("]")
+            return _chain(nodes, strided)
+        if self.take(r"\{"):
+            return self.choice()
+        if self.take(r"\("):
+            return self.listed(")")
+        if (number := self.take(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")) is not None:
+            return json.loads(number)
+        if (quoted := self.take(r'"(?:[^"\\]|\\.)*"')) is not None:
+            return json.loads(quoted)
+        return self.record()
+
+    def number(self) -> Any:
+        """Read a number or a choice, glued to what is before it."""
+        if self.take(r"\{"):
+            return self.choice()
+        if (digits := self.take(r"\d+")) is None:
+            raise self.error("a whole number, or a choice of some")
+        return int(digits)
+
+    def listed(self, end: str) -> list[Any]:
+        found = []
+        while not self.ends(end):
+            found.append(self.element())
+            self.space()
+            if not self.take(","):
+                break
+        self.need(end)
+        return found
+
+    def record(self) -> Any:
+        word = self.take(r"[A-Za-z_]\w*")
+        if word is None:
+            raise self.error("a node, as conv3-64")
+        if word in _LITERALS:
+            return _LITERALS[word]
+        if word in _ACTIVATIONS and word not in self.names:
+            return {"Activation": {"name": word}}
+        cls, fields = self.named(word)
+        if self.take(r"(?=\{)"):
+            fields["kernel"] = self.number()
+        fields |= {**self.suffixes(), **self.pairs()}
+        if (held := _held(classes[cls])) is not None:
+            self.need("[")
+            is_tuple = get_type_hints(classes[cls], include_extras=True)[held] != Node
+            fields[held] = self.listed("]") if is_tuple else self.element()
+            if not is_tuple:
+                self.need("]")
+        return {cls: fields}
+
+    def named(self, word: str) -> tuple[str, dict[str, Any]]:
+        """Return the class that a word names, and the kernel that stands at its end."""
+        if word in self.names:
+            return self.names[word], {}
+        bare, *kernel = re.fullmatch(r"(\w*?)(\d*)(x\d+)?", word).groups()  # type: ignore[union-attr]
+        if bare not in self.names or not kernel[0]:
+            self.at -= len(word)
+            raise NotationError(
+                f"column {self.at + 1} of {_shortened(self.text)!r} names no node, {word!r}: {nearest(bare or word, self.names)}"
+            )
+        sizes = [int(kernel[0]), *([int(kernel[1][1:])] if kernel[1] else [])]
+        return self.names[bare], {"kernel": sizes if len(sizes) == 2 else sizes[0]}
+
+    def suffixes(self) -> dict[str, Any]:
+        return {name: self.number() for name, mark in _SUFFIXES.items() if self.take(rf"{mark}(?=[\d{{])")}
+
+    def pairs(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if not self.take(r"\("):
+            return found
+        while not self.ends():
+            key = self.take(r"[A-Za-z_]\w*")
+            if key is None:
+                raise self.error("a field, as groups=4")
+            self.need("=")
+            found[key] = self.unit()
+            self.space()
+            if not self.take(","):
+                break
+        self.need(")")
+        return found
+
+    def choice(self) -> Any:
+        self.space()
+        name = json.loads(quoted) if (quoted := self.take(r'"(?:[^"\\]|\\.)*"')) else self.take(_SAFE_NAME.pattern)
+        if not name:
+            raise self.error("the choice's name, as {kernel: 3 | 5}")
+        k = self.take(r" \d+(?=\s*:)")
+        self.need(":")
+        options: dict[bool, list[Any]] = {False: [], True: []}
+        while True:
+            self.space()
+            options[self.take("~") is not None].append(self.element())
+            if not self.take(r"\|"):
+                break
+        self.need("}")
+        fields = {"name": name, "options": options[False], "supernet_only": options[True]}
+        return {"Choice": {**fields, "k": int(k)} if k else fields}
+
+
+def _chain(nodes: list[Any], strided: int) -> Any:
+    return {"Chain": {"nodes": nodes, **({"strided": strided} if strided else {})}}
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def stages(text: str) -> Iterator[str]:
+    """Yield a network's notation in lines, one a stage, for reading."""
+    depth = 0
+    line = ""
+    for character in text:
+        depth += (character in "[({") - (character in "])}")
+        line += character
+        if character == "," and depth == 1:
+            yield line.strip()
+            line = ""
+    yield line.strip()

@@ -1,0 +1,86 @@
+"""Inverted residuals: MBConv, and fused MBConv."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from torch import Tensor, nn
+
+from nas.build import Node, Shape, Site
+from nas.layers.activation import Activation
+from nas.layers.attention import SqueezeExcite, divisible
+from nas.layers.conv import ConvNormAct
+from nas.operations.drop_path import DropPath
+from nas.record import Fraction, Positive, Range, record
+
+Expansion = Annotated[float, Range(1)]
+
+
+class _Inverted(nn.Module):
+    def __init__(self, body: nn.Module, drop_path: float) -> None:
+        super().__init__()
+        self.body = body
+        self.drop_path = DropPath(share=drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        total: Tensor = self.drop_path(self.body(x)) + x
+        return total
+
+
+@record
+class MBConv(Node):
+    """Expand by a 1x1 convolution, convolve each channel by itself, and project; add the input where it fits.
+
+    `squeeze` puts squeeze-and-excitation of that share of the width before the projection: of the block's input, as in
+    EfficientNet, or of the expanded width, as in MobileNet V3, which rounds it to a multiple of 8. `fused` makes one dense
+    convolution of the first two. `drop_path` is its share of the recipe's. Without an expansion there is no first one.
+    Source: Sandler et al. 2018, arXiv:1801.04381; fused: EfficientNetV2, Tan and Le 2021, arXiv:2104.00298.
+    """
+
+    kernel: Positive = 3
+    expansion: Expansion = 6.0
+    squeeze: Fraction = 0.0
+    squeeze_of: Literal["input", "expanded"] = "input"
+    activation: Node = Activation("relu6")
+    gate: Node = Activation("sigmoid")
+    fused: bool = False
+    residual: bool = True
+    drop_path: Fraction = 0.0
+
+    def build(self, site: Site) -> nn.Module:
+        shape, parts = site.shape, list[nn.Module]()
+        for node, stride in self._nodes(site):
+            inner = site.put(shape, stride=stride)
+            parts.append(inner.build(node))
+            shape = inner.output(node)
+        body = nn.Sequential(*parts)
+        fits = site.stride == 1 and site.shape[0] == site.channels
+        return _Inverted(body, self.drop_path) if fits and self.residual else body
+
+    def shape(self, site: Site) -> Shape:
+        return Node.shape(self, site)
+
+    def _nodes(self, site: Site) -> list[tuple[Node, int]]:
+        """Return the layers, each with its stride."""
+        width = divisible(site.shape[0] * self.expansion) if self.expansion > 1 else site.shape[0]
+        project = ConvNormAct(1, site.channels, activation=None)
+        if self.fused and self.expansion == 1:
+            return [(ConvNormAct(self.kernel, site.channels, activation=self.activation), site.stride)]
+        nodes: list[tuple[Node, int]] = []
+        if self.fused:
+            nodes.append((ConvNormAct(self.kernel, width, activation=self.activation), site.stride))
+        else:
+            if self.expansion > 1:
+                nodes.append((ConvNormAct(1, width, activation=self.activation), 1))
+            depthwise = ConvNormAct(self.kernel, groups="depthwise", activation=self.activation)
+            nodes.append((depthwise, site.stride))
+        return [*nodes, *((each, 1) for each in self._excitation(site.shape[0], width)), (project, 1)]
+
+    def _excitation(self, channels: int, width: int) -> list[Node]:
+        if not self.squeeze:
+            return []
+        if self.squeeze_of == "input":
+            return [
+                SqueezeExcite(channels=max(1, int(channels * self.squeeze)), activation=self.activation, gate=self.gate)
+            ]
+        return [SqueezeExcite(channels=divisible(width * self.squeeze), gate=self.gate)]

@@ -1,0 +1,70 @@
+"""Attention-augmented convolution: some of the output's channels come from self-attention over the map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.build import Node, Site
+from nas.operations.conv import same_conv
+from nas.record import Fraction, Positive, record
+
+
+class _Augmented(nn.Module):
+    """A convolution beside self-attention with relative positions, whose range is the map that it was built for."""
+
+    def __init__(self, conv: nn.Module, site: Site, heads: int, key: int, value: int) -> None:
+        super().__init__()
+        _, height, width = site.shape
+        self.conv, self.heads, self.widths = conv, heads, [key, key, value]
+        self.pool = nn.AvgPool2d(site.stride, ceil_mode=True) if site.stride > 1 else nn.Identity()
+        self.queries_keys_values = nn.Conv2d(site.shape[0], 2 * key + value, 1)
+        self.project = nn.Conv2d(value, value, 1)
+        rows, columns = -(-height // site.stride), -(-width // site.stride)
+        self.rows = nn.Parameter(torch.randn(2 * rows - 1, key // heads) * (key // heads) ** -0.5)
+        self.columns = nn.Parameter(torch.randn(2 * columns - 1, key // heads) * (key // heads) ** -0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = self.pool(x)
+        parts = torch.split(self.queries_keys_values(pooled), self.widths, 1)
+        query, key, value = (
+            part.reshape(len(x), self.heads, -1, pooled[0, 0].numel()).transpose(2, 3) for part in parts
+        )
+        bias = self._relative(query * query.shape[-1] ** -0.5, *pooled.shape[2:])
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        attended = attended.transpose(2, 3).reshape(len(x), -1, *pooled.shape[2:])
+        return torch.cat([self.conv(x), self.project(attended)], 1)
+
+    def _relative(self, query: Tensor, height: int, width: int) -> Tensor:
+        """Return (B, heads, pixels, pixels): each query against the weight of the distance, by rows and by columns."""
+        grid = query.reshape(*query.shape[:2], height, width, -1)
+        by_row = torch.einsum("bnhwd,hkd->bnhwk", grid, _distances(self.rows, height))
+        by_column = torch.einsum("bnhwd,wkd->bnhwk", grid, _distances(self.columns, width))
+        return (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)
+
+
+def _distances(weights: Tensor, size: int) -> Tensor:
+    """Return (size, size, d): the weight of each distance from one place to another."""
+    places = torch.arange(size, device=weights.device)
+    return weights[places[None, :] - places[:, None] + len(weights) // 2]
+
+
+@record
+class AttentionConv(Node):
+    """Apply ReLU, a kxk convolution beside self-attention over the whole map, and batch norm.
+
+    Of the output's channels, `value` come from attention of `heads` heads, whose keys and queries have the share `key`.
+    Needs maps no larger than the one that it was built for. Source: Bello et al. 2019, arXiv:1904.09925, section 3.
+    """
+
+    kernel: Positive = 3
+    heads: Positive = 4
+    key: Fraction = 0.25
+    value: Fraction = 0.25
+
+    def build(self, site: Site) -> nn.Module:
+        key, value = (max(1, int(site.channels * share / self.heads)) * self.heads for share in (self.key, self.value))
+        conv = same_conv((site.shape[0], site.channels - value), self.kernel, site.stride)
+        norm = nn.BatchNorm2d(site.channels, affine=site.affine)
+        return nn.Sequential(nn.ReLU(), _Augmented(conv, site, self.heads, key, value), norm)

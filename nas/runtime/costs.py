@@ -1,0 +1,161 @@
+"""What an architecture costs, as tables: layer by layer, and two of them side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby, zip_longest
+
+from rich.console import Console
+from rich.table import Table
+
+from nas.build import Shape
+from nas.family import family
+from nas.notation import parse
+from nas.profile import Layer, Profile
+from nas.profile import profile as count_costs
+from nas.record import RecordError
+from nas.runtime.architecture import find_architecture
+from nas.runtime.yaml_file import override
+from nas.tracing import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An architecture by its name or as notation, how it is stacked, and for which images."""
+
+    name: str
+    assignments: Sequence[str] = ()
+    input: str | None = None
+
+
+def show_architecture(name: str, console: Console) -> None:
+    """Print an architecture as text, and what it costs as it is stacked by default or was stacked in its run."""
+    found = find_architecture(name)
+    text = family(found.family).describe(found.architecture)
+    console.print(text, style="green", markup=False, highlight=False, soft_wrap=True)
+    _print_totals(_profile(Asked(name)), console)
+
+
+def show_profile(asked: Asked, against: str | None, as_json: bool, console: Console) -> None:
+    """Print what each layer costs, and the totals; with another architecture both side by side."""
+    asked_for = [asked] if against is None else [asked, Asked(against, asked.assignments, asked.input)]
+    costs = {each.name: _profile(each) for each in asked_for}
+    if as_json:
+        plain = {name: {**asdict(each), "weight_bytes": each.weight_bytes} for name, each in costs.items()}
+        print(json.dumps(plain if against is not None else plain[asked.name], indent=1))
+        return
+    if against is not None:
+        _print_side_by_side(asked.name, costs[asked.name], against, costs[against], console)
+        return
+    _print_layers(costs[asked.name], console)
+    _print_totals(costs[asked.name], console)
+
+
+def _profile(asked: Asked) -> Profile:
+    options: dict[str, object] = {}
+    if "[" in asked.name:  # a tree in notation, as it stands
+        override(options, asked.assignments)
+        if options:
+            raise RecordError(f"{next(iter(options))}: a tree in notation is stacked as it says; leave the option out")
+        return count_costs(parse(asked.name), _shape(asked.input or "3,32,32"))
+    found = find_architecture(asked.name)
+    options |= found.network
+    override(options, asked.assignments)
+    known = family(found.family)
+    network = known.network(found.architecture, **known.network_arguments(options, ""))
+    return count_costs(network, _shape(asked.input) if asked.input is not None else found.input)
+
+
+def _shape(text: str) -> Shape:
+    try:
+        channels, height, width = (int(part) for part in text.replace("x", ",").split(","))
+        if min(channels, height, width) < 1:
+            raise ValueError
+    except ValueError:
+        raise RecordError(f"--input {text!r} is no shape: give channels, height and width, as 3,224,224") from None
+    return channels, height, width
+
+
+def _print_layers(costs: Profile, console: Console) -> None:
+    table = _table(["layer", "kind"], ["output", "params", "MACs", "activation kB", "sees px", "stride"])
+    for layer in costs.layers:
+        if layer.kind != "Identity":
+            numbers = f"{layer.params:,}", f"{layer.macs:,}", f"{layer.activation_bytes / 1e3:,.1f}"
+            reach = _sides(layer.receptive_field), _sides(layer.stride)
+            table.add_row(layer.name, layer.kind, _times(layer.output), *numbers, *reach)
+    console.print(table)
+
+
+def _table(texts: Iterable[str], numbers: Iterable[str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in texts:
+        table.add_column(column)
+    for column in numbers:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _times(sizes: Iterable[int]) -> str:
+    return "x".join(map(str, sizes))
+
+
+def _sides(pair: Pair) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else _times(pair)
+
+
+def _totals(costs: Profile) -> dict[str, tuple[float, str]]:
+    """Return the totals as a number to compare and a text to read."""
+    weights = "  ".join(f"{size / 1e6:,.1f} MB in {name}" for name, size in costs.weight_bytes.items())
+    return {
+        "params": (costs.params, f"{costs.params:,}"),
+        "MACs": (costs.macs, f"{costs.macs:,}"),
+        "weights": (costs.params, weights),
+        "activations": (costs.activation_bytes, f"{costs.activation_bytes / 1e6:,.2f} MB, all of them"),
+        "at a time": (costs.peak_activation_bytes, f"{costs.peak_activation_bytes / 1e6:,.2f} MB, at most"),
+        "depth": (costs.depth, f"{costs.depth} convolutions and linear layers on the longest way"),
+        "sees": (max(costs.receptive_field), f"{_sides(costs.receptive_field)} px, each pixel of the last map"),
+    }
+
+
+def _print_totals(costs: Profile, console: Console) -> None:
+    console.print(f"{costs.params:,} params  {costs.macs:,} MACs", style="bold", highlight=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, (_, text) in list(_totals(costs).items())[2:]:
+        table.add_row(name, text)
+    console.print(table, highlight=False)
+    console.print(
+        "MACs: multiply-adds of convolutions and linear layers for one image, without an auxiliary head; activations of one "
+        "image in float32",
+        style="dim",
+    )
+
+
+def _print_side_by_side(name: str, costs: Profile, other: str, others: Profile, console: Console) -> None:
+    """Print the totals with their ratio, and the parts of both networks in their order."""
+    table = _table([""], [name, other, "ratio"])
+    both = zip(_totals(costs).items(), _totals(others).values(), strict=True)
+    for (total, (value, text)), (value_of_other, text_of_other) in both:
+        if total != "weights":
+            ratio = f"{value_of_other / value:.2f}" if value else ""
+            table.add_row(total, text.split(",  ")[0], text_of_other, ratio)
+    console.print(table)
+    table = _table([name], ["output", "params", "MACs"])
+    for column in (other, "output", "params", "MACs"):
+        table.add_column(column, justify="left" if column == other else "right")
+    for row, row_of_other in zip_longest(_parts(costs.layers), _parts(others.layers), fillvalue=("",) * 4):
+        table.add_row(*row, *row_of_other)
+    console.print(table)
+
+
+def _parts(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+    """Return name, output, parameters and multiply-adds of each part of a network: stem, layers, head."""
+    rows: list[tuple[str, ...]] = []
+    for name, group in groupby(
+        layers, key=lambda layer: ".".join(layer.name.split(".")[: 2 if "layers." in layer.name else 1])
+    ):
+        inside = list(group)
+        params, macs = sum(layer.params for layer in inside), sum(layer.macs for layer in inside)
+        rows.append((name, _times(inside[-1].output), f"{params:,}", f"{macs:,}"))
+    return rows

@@ -1,0 +1,51 @@
+"""Appending reduction: the pooled input, and beside it what a body gives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nas.build import BuildError, Node, Shape, Site
+from nas.layers.pool import Pool
+from nas.record import record
+
+
+@record
+class Appended(Node):
+    """Pool the input and append what a body gives: so many channels as are missing from the width asked for.
+
+    Both have the stride. Source: ShuffleNet, Zhang et al. 2018, arXiv:1707.01083, figure 2 (c); ShiftNet, Wu et al. 2018,
+    arXiv:1711.08141, figure 3.
+    """
+
+    body: Node
+    pool: Node = Pool(3, 1, 1, "mean", count_padding=True)
+
+    def build(self, site: Site) -> nn.Module:
+        self.shape(site)
+        return _Beside(site.put(site.shape, stride=site.stride).build(self.pool), self._missing(site).build(self.body))
+
+    def shape(self, site: Site) -> Shape:
+        kept, added = site.put(site.shape, stride=site.stride).output(self.pool), self._missing(site).output(self.body)
+        if kept[1:] != added[1:]:
+            raise BuildError(
+                f"the pooling gives maps of {kept[1:]} and the body of {added[1:]}: make their sizes equal"
+            )
+        return kept[0] + added[0], *kept[1:]
+
+    def _missing(self, site: Site) -> Site:
+        missing = site.channels - site.shape[0]
+        if missing < 1:
+            raise BuildError(
+                f"nothing is left to append to {site.shape[0]} channels where {site.channels} are asked for: ask for more"
+            )
+        return site.put(site.shape, missing, site.stride)
+
+
+class _Beside(nn.Module):
+    def __init__(self, pool: nn.Module, body: nn.Module) -> None:
+        super().__init__()
+        self.pool, self.body = pool, body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.pool(x), self.body(x)], 1)

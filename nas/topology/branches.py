@@ -1,0 +1,77 @@
+"""Inception structure: paths side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.build import BuildError, Node, Shape, Site
+from nas.record import record
+
+
+@record
+class Branches(Node):
+    """Apply paths to one input, and concatenate what they give or, with `join` "add", add it up.
+
+    Concatenated paths are asked for equal shares of the width; most have widths of their own. With `split` each reads a share of
+    the input's channels instead of all, as in ShuffleNet V2. Source: Szegedy et al. 2015, arXiv:1409.4842.
+    """
+
+    paths: tuple[Node, ...]
+    join: Literal["concat", "add"] = "concat"
+    split: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            raise BuildError("the branches have no paths: give at least one")
+
+    def build(self, site: Site) -> nn.Module:
+        placed = list(self._placed(site))
+        self._joined([inner.output(path) for path, inner in placed])
+        widths = [inner.shape[0] for _, inner in placed] if self.split else None
+        return _Joined([inner.build(path) for path, inner in placed], self.join == "concat", widths)
+
+    def shape(self, site: Site) -> Shape:
+        return self._joined([inner.output(path) for path, inner in self._placed(site)])
+
+    def _placed(self, site: Site) -> Iterator[tuple[Node, Site]]:
+        asked = _shares(site.channels, len(self.paths))
+        read = _shares(site.shape[0], len(self.paths))
+        for path, channels, width in zip(self.paths, asked, read, strict=True):
+            shape = (width, *site.shape[1:]) if self.split else site.shape
+            yield path, site.put(shape, channels if self.join == "concat" else site.channels, site.stride)
+
+    def _joined(self, shapes: list[Shape]) -> Shape:
+        alike = {shape[1:] for shape in shapes} if self.join == "concat" else set(shapes)
+        if len(alike) > 1:
+            raise BuildError(
+                f"the paths give {shapes} (C, H, W): make their sizes equal, and their widths to add them up"
+            )
+        channels = sum(shape[0] for shape in shapes) if self.join == "concat" else shapes[0][0]
+        return channels, *shapes[0][1:]
+
+
+def _shares(channels: int, parts: int) -> list[int]:
+    """Divide a width; the first parts have one channel more where it does not come out even. No part is empty."""
+    return [max(1, channels // parts + (i < channels % parts)) for i in range(parts)]
+
+
+@final
+class _Joined(nn.Module):
+    def __init__(self, paths: list[nn.Module], concat: bool, widths: list[int] | None) -> None:
+        super().__init__()
+        self.paths = nn.ModuleList(paths)
+        self.concat, self.widths = concat, widths
+
+    def forward(self, x: Tensor) -> Tensor:
+        inputs = torch.split(x, self.widths, 1) if self.widths else [x] * len(self.paths)
+        outputs = [path(part) for path, part in zip(self.paths, inputs, strict=True)]
+        if self.concat:
+            return torch.cat(outputs, 1)
+        total: Tensor = outputs[0]
+        for output in outputs[1:]:
+            total = total + output
+        return total

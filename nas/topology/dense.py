@@ -1,0 +1,65 @@
+"""Dense structure: every layer reads all that came before it."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from nas.build import BuildError, Node, Shape, Site
+from nas.layers.conv import Ratio
+from nas.record import Positive, record
+
+
+@record
+class Dense(Node):
+    """Concatenate the input and what `repeat` layers give, each of which reads all before it and adds `growth` channels.
+
+    Without `growth` a layer adds the channels asked for times `ratio`. The width that comes out is the sum, whatever is
+    asked for, and the size stays: a transition behind it changes both. Huang et al. 2017, arXiv:1608.06993.
+    """
+
+    layer: Node
+    repeat: Positive = 4
+    growth: Positive | None = None
+    ratio: Ratio = 0.25
+
+    def build(self, site: Site) -> nn.Module:
+        layers, shape = [], site.shape
+        for _ in range(self.repeat):
+            inner = self._inner(site, shape)
+            layers.append(inner.build(self.layer))
+            shape = self._grown(shape, inner.output(self.layer))
+        return _Concatenated(layers)
+
+    def shape(self, site: Site) -> Shape:
+        shape = site.shape
+        for _ in range(self.repeat):
+            shape = self._grown(shape, self._inner(site, shape).output(self.layer))
+        return shape
+
+    def _inner(self, site: Site, shape: Shape) -> Site:
+        if site.stride != 1:
+            raise BuildError(
+                f"dense layers keep the size, and stride {site.stride} is asked for: put a transition before"
+            )
+        return site.put(shape, self.growth or max(1, round(site.channels * self.ratio)))
+
+    def _grown(self, shape: Shape, more: Shape) -> Shape:
+        if more[1:] != shape[1:]:
+            raise BuildError(f"a dense layer makes a map of {more[1:]} from {shape[1:]}: let it keep the size")
+        return shape[0] + more[0], *shape[1:]
+
+
+@final
+class _Concatenated(nn.Module):
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = [x]
+        for layer in self.layers:
+            outputs.append(layer(outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)))
+        return torch.cat(outputs, 1)

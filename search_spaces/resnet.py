@@ -1,0 +1,116 @@
+"""ResNet: residual blocks, basic or bottleneck, post- or pre-activated; ImageNet, CIFAR and wide forms.
+
+Source: He et al. 2016, arXiv:1512.03385 (table 1, section 4.2) and arXiv:1603.05027; wide: Zagoruyko and Komodakis 2016,
+arXiv:1605.07146. Networks as in torchvision, with the stride in the 3x3; the paper has it in the first 1x1 (`resnet50_v1`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nas.build import Node
+from nas.family import Family
+from nas.layers.activation import RELU
+from nas.layers.conv import ConvNormAct, Normalize
+from nas.layers.pool import Pool
+from nas.notation import notation
+from nas.operations.skip import Skip
+from nas.space import one_of
+from nas.topology.chain import Chain, Stage
+from nas.topology.heads import Classifier
+from nas.topology.network import Network, of_classes
+from nas.topology.residual import Residual
+
+STEM = Chain((ConvNormAct(7, 64, 2), Pool(3, 2)))
+"""Of ImageNet networks: 7x7 and pooling, each halving the size."""
+
+PROJECTION = Skip("projection")
+
+
+def basic(shortcut: Node = PROJECTION) -> Residual:
+    """Return the block of two 3x3 convolutions."""
+    return Residual(Chain((ConvNormAct(3), ConvNormAct(3, activation=None))), shortcut, RELU)
+
+
+def bottleneck(ratio: float = 0.25, groups: int = 1, strided: int = 1, inside: Sequence[Node] = ()) -> Residual:
+    """Return the block of 1x1, 3x3 and 1x1 convolutions, the first two of `ratio` of the width.
+
+    Convolution `strided` has the stride. What is `inside` ends the body, as squeeze-and-excitation does.
+    """
+    convs = (
+        ConvNormAct(1, ratio=ratio),
+        ConvNormAct(3, ratio=ratio, groups=groups),
+        ConvNormAct(1, activation=None),
+    )
+    return Residual(Chain((*convs, *inside), strided=strided), PROJECTION, RELU)
+
+
+def imagenet(block: Node, depths: Sequence[int], width: int = 64, stem: Node = STEM) -> Network:
+    """Stack a block in four stages, each after the first at half the size and twice the width."""
+    stages = (Stage(block, depth, width * 2**i, 1 if i == 0 else 2) for i, depth in enumerate(depths))
+    return Network(stem, tuple(stages), Classifier(1000))
+
+
+def cifar(block: Node, depth: int, widths: Sequence[int] = (16, 32, 64), classes: int = 10) -> Network:
+    """Stack a block in three stages for images of 32x32 (section 4.2)."""
+    stages = (Stage(block, depth, width, 1 if i == 0 else 2) for i, width in enumerate(widths))
+    return Network(ConvNormAct(3, 16), tuple(stages), Classifier(classes))
+
+
+def preactivated(bottleneck: bool = False) -> Residual:
+    """Return a block whose norms and activations come first."""
+    convs: tuple[Node, ...] = (bare(3), ConvNormAct(3, order="pre"))
+    if bottleneck:
+        convs = (bare(1, ratio=0.25), ConvNormAct(3, ratio=0.25, order="pre"), ConvNormAct(1, order="pre"))
+    return Residual(Chain(convs, strided=1 if bottleneck else 0), Skip("bare"), opening=Normalize())
+
+
+def bare(kernel: int, channels: int | None = None, ratio: float = 1.0) -> ConvNormAct:
+    """Return a convolution alone."""
+    return ConvNormAct(kernel, channels, ratio=ratio, norm="none", activation=None, bias=False)
+
+
+def preactivated_cifar(block: Node, depth: int, width: int = 16, classes: int = 10) -> Network:
+    """Stack a pre-activated block in three stages for images of 32x32."""
+    stages = (Stage(block, depth, width * 2**i, 1 if i == 0 else 2) for i in range(3))
+    return Network(bare(3, 16), tuple(stages), Classifier(classes, norm=True, relu=True))
+
+
+def resnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2, 3, 4)) -> Network:
+    """Return the space: in each of three stages block, depth and width are open."""
+
+    def stage(i: int) -> Stage:
+        blocks = [basic(), bottleneck(), bottleneck(0.5, groups=4), preactivated()]
+        block = one_of(f"stage{i + 1}/block", blocks)
+        width = one_of(f"stage{i + 1}/width", [channels * 2**i, channels * 3 * 2**i // 2, channels * 2 ** (i + 1)])
+        return Stage(block, one_of(f"stage{i + 1}/depth", depths), width, 1 if i == 0 else 2)
+
+    return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes, norm=True, relu=True))
+
+
+_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+PUBLISHED: dict[str, Network] = {
+    **{f"resnet{depth}": imagenet(basic(), _DEPTHS[depth]) for depth in (18, 34)},
+    **{f"resnet{depth}": imagenet(bottleneck(), _DEPTHS[depth], 256) for depth in (50, 101, 152)},
+    **{f"resnet{depth}_v1": imagenet(bottleneck(strided=0), _DEPTHS[depth], 256) for depth in (50, 101, 152)},
+    **{f"wide_resnet{depth}_2": imagenet(bottleneck(0.5), _DEPTHS[depth], 256) for depth in (50, 101)},
+    **{f"resnet{depth}_cifar": cifar(basic(Skip("padded")), (depth - 2) // 6) for depth in (20, 32, 44, 56, 110)},
+    "preresnet110_cifar": preactivated_cifar(preactivated(), 18),
+    "preresnet164_cifar": preactivated_cifar(preactivated(bottleneck=True), 18, 64),
+    "wide_resnet28_10_cifar": preactivated_cifar(preactivated(), 4, 160),
+}
+
+SOURCES = {
+    **dict.fromkeys(("preresnet110_cifar", "preresnet164_cifar"), "He et al. 2016, arXiv:1603.05027"),
+    **dict.fromkeys(
+        ("wide_resnet50_2", "wide_resnet101_2", "wide_resnet28_10_cifar"),
+        "Zagoruyko and Komodakis 2016, arXiv:1605.07146",
+    ),
+}
+
+INPUTS = {name: (3, 32, 32) for name in PUBLISHED if name.endswith("_cifar")}
+
+family = Family(
+    "He et al. 2016, arXiv:1512.03385", resnet_space, of_classes, notation, PUBLISHED, SOURCES, (3, 224, 224), INPUTS
+)
