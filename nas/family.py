@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,11 +53,12 @@ def families(package: str = "search_spaces") -> dict[str, Family]:
 
 
 def family(name: str) -> Family:
-    """Return a family by its name in `search_spaces`, or by the dotted path of a module of your own.
+    """Return a family by its name in `search_spaces`, or that of a module of your own.
 
     Raises RecordError, with the nearest name, where there is none.
     """
-    path = name if "." in name else f"search_spaces.{name}"
+    is_ours = "." not in name and importlib.util.find_spec(f"search_spaces.{name}") is not None
+    path = f"search_spaces.{name}" if is_ours else name
     try:
         found = importlib.import_module(path).family
     except ModuleNotFoundError as error:
@@ -65,7 +66,9 @@ def family(name: str) -> Family:
             raise
         if "." in name:
             raise RecordError(f"module {name} cannot be imported ({error}): put its folder on PYTHONPATH") from None
-        raise RecordError(f"there is no space {name!r}: {nearest(name, families())}") from None
+        raise RecordError(
+            f"there is no space {name!r}: {nearest(name, families())} A module of your own needs its folder on PYTHONPATH"
+        ) from None
     except AttributeError:
         raise RecordError(f"module {path} has no `family`: give it a nas.family.Family of that name") from None
     if not isinstance(found, Family):

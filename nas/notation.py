@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -243,7 +242,7 @@ class _Reader:
         if word in _ACTIVATIONS and word not in self.names:
             return {"Activation": {"name": word}}
         cls, fields = self.named(word)
-        if self.take(r"(?=\{)"):
+        if self.take(r"(?=\{)") is not None:
             fields["kernel"] = self.number()
         fields |= {**self.suffixes(), **self.pairs()}
         if (held := _held(classes[cls])) is not None:
@@ -312,14 +311,24 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def stages(text: str) -> Iterator[str]:
-    """Yield a network's notation in lines, one a stage, for reading."""
-    depth = 0
-    line = ""
-    for character in text:
+def in_lines(text: str, width: int = 120) -> list[str]:
+    """Break what is longer than a line before and between the outermost parts in brackets, for reading; `parse` takes it."""
+    if len(text) <= width or not text.endswith("]"):
+        return [text]
+    lines, depth, opened = [""], 0, _last_bracket(text)
+    for i, character in enumerate(text):
         depth += (character in "[({") - (character in "])}")
-        line += character
-        if character == "," and depth == 1:
-            yield line.strip()
-            line = ""
-    yield line.strip()
+        lines[-1] += character
+        if i == opened or (i > opened and character == "," and depth == 1):
+            lines.append("  ")
+    return [line if not i else f"  {line.strip()}" for i, line in enumerate(lines)]
+
+
+def _last_bracket(text: str) -> int:
+    """Return where the bracket begins that ends the text."""
+    depth = 0
+    for i in reversed(range(len(text))):
+        depth += (text[i] in "])}") - (text[i] in "[({")
+        if depth == 0:
+            return i
+    return 0

@@ -26,6 +26,7 @@ class Published:
     gmacs: float | None = None
     tolerance_gmacs: float | None = None
     network: dict[str, Any] = field(default_factory=dict)
+    input: tuple[int, int, int] | None = None
 
 
 ROWS = [(path.stem, name, row) for path in TABLES for name, row in yaml.safe_load(path.read_text("utf-8")).items()]
@@ -33,11 +34,9 @@ ROWS = [(path.stem, name, row) for path in TABLES for name, row in yaml.safe_loa
 
 @pytest.mark.parametrize(("name", "member", "row"), ROWS, ids=[f"{name}:{member}" for name, member, _ in ROWS])
 def test_a_network_costs_what_was_published(name: str, member: str, row: dict[str, Any]) -> None:
-    found, published = family(name), Published(**row)
-    options = found.network_arguments(published.network, "")
-    costs = profile(
-        found.network(found.published[member.split("/")[0]], **options), found.input_of(member.split("/")[0])
-    )
+    found, published, (member, *_) = family(name), Published(**row), member.split("/")
+    network = found.network(found.published[member], **found.network_arguments(published.network, ""))
+    costs = profile(network, tuple(published.input or found.input_of(member)))
     if published.params is not None:
         assert costs.params == published.params
     if published.params_m is not None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.build import BuildError, Node, Shape, Site
+from nas.choice import Choice
 from nas.record import Positive, record
 
 
@@ -70,7 +71,7 @@ class Shift(Node):
     learned: bool = False
 
     def __post_init__(self) -> None:
-        if self.kernel % 2 == 0:
+        if not isinstance(self.kernel, Choice) and self.kernel % 2 == 0:
             raise BuildError(f"a shift of {self.kernel}x{self.kernel} has no middle: give an odd kernel")
 
     def build(self, site: Site) -> nn.Module:

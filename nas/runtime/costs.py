@@ -12,7 +12,7 @@ from rich.table import Table
 
 from nas.build import Shape
 from nas.family import family
-from nas.notation import parse
+from nas.notation import in_lines, parse
 from nas.profile import Layer, Profile
 from nas.profile import profile as count_costs
 from nas.record import RecordError
@@ -33,9 +33,14 @@ class Asked:
 def show_architecture(name: str, console: Console) -> None:
     """Print an architecture as text, and what it costs as it is stacked by default or was stacked in its run."""
     found = find_architecture(name)
-    text = family(found.family).describe(found.architecture)
-    console.print(text, style="green", markup=False, highlight=False, soft_wrap=True)
+    print_architecture(family(found.family).describe(found.architecture), console)
     _print_totals(_profile(Asked(name)), console)
+
+
+def print_architecture(text: str, console: Console) -> None:
+    """Print an architecture; a long one in notation with a line for each stage."""
+    for line in in_lines(text):
+        console.print(line, style="green", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_profile(asked: Asked, against: str | None, as_json: bool, console: Console) -> None:

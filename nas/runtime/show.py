@@ -16,8 +16,10 @@ from rich.table import Table
 
 from nas.evaluation.evaluator import Evaluator
 from nas.family import families
-from nas.history import Evaluated, replay
+from nas.history import Evaluated, History, replay
 from nas.record import RecordError, import_all, nearest, record_classes
+from nas.report.shares import plot_shares
+from nas.runtime.costs import print_architecture
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
 from nas.runtime.reproduce import reproduce
@@ -31,6 +33,7 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
     """Print what a run found, tested beside a random architecture if that was asked for, and where it is."""
     _show_searched(result.searched, folder, console)
     _show_best(experiment, result.best, console)
+    _show_shares(experiment, result.history, folder, console)
     if result.finals:
         console.print(_finals_table(result.finals))
     for role, done in result.finals.items():
@@ -78,9 +81,18 @@ def _so_far(searched: Searched) -> dict[str, float]:
 def _show_best(experiment: Experiment, best: Evaluated, console: Console) -> None:
     scores = "  ".join(f"{name} {number(value)}" for name, value in best.scores.items())
     console.print(f"\n[bold]Best of the search[/bold]: #{best.number}, {scores}", highlight=False, soft_wrap=True)
-    console.print(
-        experiment.family().describe(best.architecture), style="green", markup=False, highlight=False, soft_wrap=True
-    )
+    print_architecture(experiment.family().describe(best.architecture), console)
+
+
+def _show_shares(experiment: Experiment, history: History, folder: Path, console: Console) -> None:
+    """Draw what the population chose, where a strategy proposed and there is something to see, and say where it is."""
+    if experiment.strategy is None or len(history.scored) < 2:
+        return
+    window = getattr(experiment.strategy, "population", 25)
+    title = f"{type(experiment.strategy).__name__} on {experiment.space_name}"
+    architectures = [each.architecture for each in history.scored]
+    if plot_shares(experiment.open_space(), architectures, window, folder / "shares.svg", title):
+        console.print(f"What the population chose: {folder / 'shares.svg'}", highlight=False, soft_wrap=True)
 
 
 def _finals_table(finals: Mapping[str, Evaluated]) -> Table:
@@ -112,6 +124,7 @@ def show_run(folder: Path, console: Console) -> None:
     if history.best is not None:
         console.print(sparkline(best_so_far(history), width=60), style="green")
         _show_best(experiment, history.best, console)
+        _show_shares(experiment, history, folder, console)
     for done in history.failures[-3:]:
         print_failure(f"#{done.number}", done, console)
     if experiment.final is not None and (folder / "final.jsonl").is_file():

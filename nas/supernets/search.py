@@ -98,7 +98,7 @@ def check(declared: SupernetSearch, task: Task) -> None:
             )
         with torch.device("meta"):
             supernet = Supernet(task.stack(task.space, **{**task.options, **phase.network}), phase.method, task.input)
-            if getattr(supernet.model, "auxiliary", None) is not None:
+            if len(getattr(supernet.model, "auxiliary", ())):
                 raise RecordError("supernet.network.auxiliary is true, and a supernet trains without: set it to false")
             arrange(supernet, declared, phases)
 

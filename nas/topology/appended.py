@@ -14,8 +14,8 @@ from nas.record import record
 class Appended(Node):
     """Pool the input and append what a body gives: so many channels as are missing from the width asked for.
 
-    Both have the stride. Source: ShuffleNet, Zhang et al. 2018, arXiv:1707.01083, figure 2 (c); ShiftNet, Wu et al. 2018,
-    arXiv:1711.08141, figure 3.
+    Both have the stride. Sources: ShuffleNet, Zhang et al. 2018, arXiv:1707.01083, figure 2 (c); ShiftNet, Wu et al.
+    2018, arXiv:1711.08141, figure 3.
     """
 
     body: Node
@@ -37,7 +37,7 @@ class Appended(Node):
         missing = site.channels - site.shape[0]
         if missing < 1:
             raise BuildError(
-                f"nothing is left to append to {site.shape[0]} channels where {site.channels} are asked for: ask for more"
+                f"to {site.shape[0]} channels nothing is appended where {site.channels} are asked for: ask for more"
             )
         return site.put(site.shape, missing, site.stride)
 

@@ -12,7 +12,7 @@ from nas.build import BuildError, Node, Shape, Site, inputs_of
 from nas.operations.conv import relu_conv_norm
 from nas.record import Natural, Positive, record
 from nas.space import Choice
-from nas.topology.chain import Stage
+from nas.topology.chain import Chain, Stage
 
 
 @record
@@ -147,6 +147,8 @@ def _of_classes(head: Any, classes: int) -> Any:
         return tuple(_of_classes(each, classes) for each in head)
     if isinstance(head, Choice):
         return replace(head, options=tuple(_of_classes(each, classes) for each in head.options))
+    if isinstance(head, Chain):
+        return replace(head, nodes=(*head.nodes[:-1], _of_classes(head.nodes[-1], classes)))
     inner = getattr(head, "head", None)
     head = replace(head, head=_of_classes(inner, classes)) if inner is not None else head
     return replace(head, classes=classes) if hasattr(head, "classes") else head

@@ -15,9 +15,11 @@ from nas.record import Positive, record
 class Polynomial(Node):
     """Add to the input what a body gives, applied once, twice, ... up to `order` times; each power is scaled.
 
-    "poly": the powers share their convolutions, and each has norms of its own: I + F + F². "mpoly": each application is
-    a body of its own: I + F + GF. "way": the bodies stand side by side: I + F + G. Source: PolyNet, Zhang et al. 2017,
-    arXiv:1611.05725, section 3.1; that norms are not shared: the released model.
+    "poly": the powers share their convolutions save the last, and each has norms of its own: I + F + F². "mpoly":
+    each application is a body of its own: I + F + GF. "way": the bodies stand side by side: I + F + G. The
+    `activation` follows the sum, and each power that the body is applied to. Source: PolyNet, Zhang et al. 2017,
+    arXiv:1611.05725, section 3.1; that norms and last convolutions are not shared, and the activation between
+    powers: the released model.
     """
 
     body: Node
@@ -32,7 +34,8 @@ class Polynomial(Node):
         if self.kind == "poly":
             for other in bodies[1:]:
                 _share_convolutions(bodies[0], other)
-        total = _Powers(bodies, self.kind != "way", self.scale)
+        between = None if self.activation is None else site.put(shape).build(self.activation)
+        total = _Ways(bodies, self.scale) if self.kind == "way" else _Powers(bodies, between, self.scale)
         return nn.Sequential(total, *activate(self.activation, site, shape))
 
     def shape(self, site: Site) -> Shape:
@@ -45,21 +48,35 @@ class Polynomial(Node):
 
 
 def _share_convolutions(first: nn.Module, other: nn.Module) -> None:
-    """Put the convolutions of one module in the place of those of another of the same structure."""
-    for name, part in list(other.named_modules()):
-        if isinstance(part, nn.Conv2d):
-            other.set_submodule(name, first.get_submodule(name))
+    """Put the convolutions of one module, save the last, in the place of those of another of the same structure."""
+    for name in [name for name, part in other.named_modules() if isinstance(part, nn.Conv2d)][:-1]:
+        other.set_submodule(name, first.get_submodule(name))
 
 
 class _Powers(nn.Module):
-    def __init__(self, bodies: list[nn.Module], powers: bool, scale: float) -> None:
+    def __init__(self, bodies: list[nn.Module], between: nn.Module | None, scale: float) -> None:
         super().__init__()
         self.bodies = nn.ModuleList(bodies)
-        self.powers, self.scale = powers, scale
+        self.between, self.scale = between, scale
 
     def forward(self, x: Tensor) -> Tensor:
         total, power = x, x
-        for body in self.bodies:
-            power = body(power) if self.powers else body(x)
+        for i, body in enumerate(self.bodies):
+            if i and self.between is not None:
+                power = self.between(power)
+            power = body(power)
             total = total + power * self.scale
+        return total
+
+
+class _Ways(nn.Module):
+    def __init__(self, bodies: list[nn.Module], scale: float) -> None:
+        super().__init__()
+        self.bodies = nn.ModuleList(bodies)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = x
+        for body in self.bodies:
+            total = total + body(x) * self.scale
         return total

@@ -1,0 +1,123 @@
+"""Random wiring: a graph drawn from a seed decides which nodes read which."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from nas.build import BuildError, Node, Shape, Site
+from nas.record import Fraction, Natural, Positive, record
+
+Edges = frozenset[tuple[int, int]]
+
+
+@record
+class Wired(Node):
+    """Put one operation on every node of a random graph; a node adds up what it reads, with positive weights that are learned.
+
+    Nodes that read none read the input, with the stride; what nobody reads is averaged. A node that reads one has no weight:
+    a norm behind it would undo it. Graphs: "ws" (Watts-Strogatz: a ring of `degree` neighbours, an even number, each edge
+    moved with `probability`), "er" (Erdos-Renyi: each edge with `probability`), "ba" (Barabasi-Albert: each new node joins
+    `degree` others, the likelier the more edges they have). Source: Xie et al. 2019, arXiv:1904.01569, section 3.
+    """
+
+    operation: Node
+    nodes: Positive = 32
+    graph: Literal["ws", "er", "ba"] = "ws"
+    degree: Positive = 4
+    probability: Fraction = 0.75
+    seed: Natural = 0
+
+    def __post_init__(self) -> None:
+        is_set = all(isinstance(each, int) for each in (self.nodes, self.degree))
+        if self.graph != "er" and is_set and self.degree >= self.nodes:
+            raise BuildError(f"{self.nodes} nodes cannot have {self.degree} neighbours each: give fewer, or more nodes")
+        if self.graph == "ws" and is_set and self.degree % 2:
+            raise BuildError(
+                f"a ring has as many neighbours on both sides, and the degree is {self.degree}: give an even one"
+            )
+
+    def build(self, site: Site) -> nn.Module:
+        edges = self.edges()
+        sources = [sorted(i for i, j in edges if j == node) for node in range(self.nodes)]
+        unread = [node for node in range(self.nodes) if all(i != node for i, _ in edges)]
+        inner = site.put(self.shape(site))
+        operations = [(inner if read else site).build(self.operation) for read in sources]
+        return _Graph(operations, sources, unread)
+
+    def shape(self, site: Site) -> Shape:
+        return site.output(self.operation)
+
+    def edges(self) -> Edges:
+        """Draw the graph: connected, and every edge from a lower to a higher node. Raises BuildError where it falls apart."""
+        rng = Random(f"{self.graph}/{self.seed}")
+        for _ in range(100):
+            drawn = {"ws": self._watts_strogatz, "er": self._erdos_renyi, "ba": self._barabasi_albert}[self.graph](rng)
+            edges = frozenset((min(edge), max(edge)) for edge in drawn)
+            if _is_connected(edges, self.nodes):
+                return edges
+        raise BuildError(f"{self} falls apart in 100 draws: raise the probability or the degree")
+
+    def _watts_strogatz(self, rng: Random) -> set[tuple[int, int]]:
+        ring = [
+            (node, (node + step) % self.nodes) for step in range(1, self.degree // 2 + 1) for node in range(self.nodes)
+        ]
+        edges = set(ring)
+        for node, other in ring:
+            free = [each for each in range(self.nodes) if not {(node, each), (each, node)} & edges and each != node]
+            if rng.random() < self.probability and free:
+                edges.remove((node, other))
+                edges.add((node, rng.choice(free)))
+        return edges
+
+    def _erdos_renyi(self, rng: Random) -> set[tuple[int, int]]:
+        pairs = ((i, j) for j in range(self.nodes) for i in range(j))
+        return {pair for pair in pairs if rng.random() < self.probability}
+
+    def _barabasi_albert(self, rng: Random) -> set[tuple[int, int]]:
+        edges: set[tuple[int, int]] = set()
+        ends: list[int] = []
+        for node in range(self.degree, self.nodes):
+            joined = set() if ends else set(range(self.degree))
+            while len(joined) < self.degree:
+                joined.add(rng.choice(ends))
+            edges |= {(other, node) for other in joined}
+            ends += [*sorted(joined), *[node] * self.degree]
+        return edges
+
+
+def _is_connected(edges: Edges, nodes: int) -> bool:
+    reached, fresh = {0}, {0}
+    while fresh:
+        fresh = {other for pair in edges for other in pair if set(pair) & fresh} - reached
+        reached |= fresh
+    return len(reached) == nodes
+
+
+class _Graph(nn.Module):
+    def __init__(self, operations: list[nn.Module], sources: list[list[int]], unread: list[int]) -> None:
+        super().__init__()
+        self.operations = nn.ModuleList(operations)
+        self.sources, self.unread = sources, unread
+        self.strengths = nn.ParameterList(torch.zeros(len(read)) for read in sources if len(read) > 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: list[Tensor] = []
+        strengths = iter(self.strengths)
+        for operation, read in zip(self.operations, self.sources, strict=True):
+            inputs = [outputs[i] for i in read]
+            if len(inputs) > 1:
+                weights = next(strengths).sigmoid()
+                inputs = [each * weight for each, weight in zip(inputs, weights.unbind(), strict=True)]
+            outputs.append(operation(_sum(inputs) if inputs else x))
+        return _sum([outputs[i] for i in self.unread]) / len(self.unread)
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

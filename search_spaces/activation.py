@@ -1,0 +1,86 @@
+"""Activation functions: which unary and binary functions a function of one number is composed of, in a small ResNet.
+
+Source: Ramachandran et al. 2017, arXiv:1710.05941, section 2; the found functions from the table in section 3. The child
+network is the paper's, ResNet-20 for images of 32x32 (He et al. 2016, arXiv:1512.03385), by default pre-activated
+(arXiv:1603.05027): there a norm is before every function, and those that grow fast do not overflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+from nas.family import Family
+from nas.layers.activation_function import BINARY, UNARY, CoreUnit
+from nas.layers.conv import ConvNormAct, Normalize
+from nas.operations.skip import Skip
+from nas.space import one_of
+from nas.topology.chain import Chain, Stage
+from nas.topology.heads import Classifier
+from nas.topology.network import Network
+from nas.topology.residual import Residual
+
+
+def activation_space(
+    unary: Sequence[str] = tuple(UNARY), binary: Sequence[str] = tuple(BINARY), units: int = 1
+) -> CoreUnit:
+    """Return the space of functions of so many core units, each of which reads the one before it and x."""
+
+    def unit(inner: CoreUnit | None, i: int) -> CoreUnit:
+        name = f"unit{i + 1}"
+        reading = [each for each in unary if i == 0 or each != "beta"]
+        first, second = one_of(f"{name}/first", reading), one_of(f"{name}/second", unary)
+        return CoreUnit(one_of(f"{name}/binary", binary), first, second, inner)
+
+    return reduce(unit, range(1, units), unit(None, 0))
+
+
+def describe(function: CoreUnit) -> str:
+    """Write a function as a formula; b is a number that is learned, one a channel."""
+    return function.formula()
+
+
+def network(
+    function: CoreUnit, channels: int = 16, depth: int = 3, classes: int = 10, preactivated: bool = True
+) -> Network:
+    """Return a ResNet of three stages of `depth` blocks, with the function in the place of every ReLU."""
+    block = preactivated_block(function) if preactivated else basic_block(function)
+    stages = [Stage(block, depth, channels * 2**i, 1 if i == 0 else 2) for i in range(3)]
+    if not preactivated:
+        return Network(ConvNormAct(3, channels, activation=function), tuple(stages), Classifier(classes))
+    return Network(bare(channels), (*stages, Stage(Normalize(activation=function))), Classifier(classes))
+
+
+def basic_block(function: CoreUnit) -> Residual:
+    """Return the block of two convolutions; the function is applied to the first and to the sum."""
+    body = Chain((ConvNormAct(3, activation=function), ConvNormAct(3, activation=None)))
+    return Residual(body, Skip("padded"), function)
+
+
+def preactivated_block(function: CoreUnit) -> Residual:
+    """Return the block of two convolutions, each with a norm and the function before it."""
+    body = Chain((bare(), ConvNormAct(3, activation=function, order="pre")))
+    return Residual(body, Skip("padded"), opening=Normalize(activation=function))
+
+
+def bare(channels: int | None = None) -> ConvNormAct:
+    """Return a convolution alone."""
+    return ConvNormAct(3, channels, norm="none", activation=None, bias=False)
+
+
+PUBLISHED: dict[str, CoreUnit] = {
+    "relu": CoreUnit("subtract", "identity", "negative_part"),
+    "swish": CoreUnit("gate", "scale", "identity"),
+    "swish_1": CoreUnit("gate", "scale", "identity", beta=1.0),
+    "max_x_sigmoid": CoreUnit("max", "identity", "sigmoid"),
+    "cos_minus_x": CoreUnit("subtract", "cos", "identity"),
+    "min_x_sin": CoreUnit("min", "identity", "sin"),
+    "square_atan_minus_x": CoreUnit("subtract", "identity", "identity", CoreUnit("multiply", "atan", "atan")),
+    "max_x_tanh": CoreUnit("max", "identity", "tanh"),
+    "sinc_plus_x": CoreUnit("add", "sinc", "identity"),
+    "x_square_asinh": CoreUnit("multiply", "identity", "identity", CoreUnit("multiply", "asinh", "asinh")),
+}
+
+SOURCES = {"relu": "Nair and Hinton 2010, ICML"}
+
+family = Family("Ramachandran et al. 2017, arXiv:1710.05941", activation_space, network, describe, PUBLISHED, SOURCES)

@@ -1,0 +1,79 @@
+"""AlexNet: five convolutions, three overlapping poolings, three fully connected layers.
+
+Source: Krizhevsky et al. 2012, Advances in Neural Information Processing Systems 25, section 3.5; one tower: Krizhevsky
+2014, arXiv:1404.5997. `alexnet` is torchvision's one tower; its dropout is behind each hidden layer here, and before it
+there. `alexnet_groups` is the paper's, with two groups for its two GPUs, and for images of 227x227, as the paper's
+224 do not make its map of 55x55. Local response normalisation, which has no weights, is left out of both: torchvision
+has none, and VGG found that it does not help (arXiv:1409.1556, table 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nas.build import Node
+from nas.family import Family
+from nas.layers.conv import ConvNormAct, Padding
+from nas.layers.pool import Pool
+from nas.notation import notation
+from nas.space import one_of
+from nas.topology.chain import Chain, Stage
+from nas.topology.heads import FullyConnected
+from nas.topology.network import Network, of_classes
+
+POOL = Pool(3, 2, padding=0)
+"""Overlaps by a pixel, and pads nothing."""
+
+
+def conv(kernel: int, channels: int, groups: int = 1, stride: int = 1, padding: Padding = "same") -> ConvNormAct:
+    """Return a convolution and ReLU, without a norm."""
+    return ConvNormAct(kernel, channels, stride, groups, padding=padding, norm="none")
+
+
+def alexnet(widths: Sequence[int], groups: int = 1, padding: Padding = 2) -> Network:
+    """Stack convolutions of five widths; all but the first and the third read within `groups`."""
+    first, second, third, fourth, fifth = widths
+    nodes: tuple[Node, ...] = (
+        Chain((conv(5, second, groups), POOL)),
+        conv(3, third),
+        conv(3, fourth, groups),
+        Chain((conv(3, fifth, groups), POOL)),
+    )
+    return Network(Chain((conv(11, first, 1, 4, padding), POOL)), nodes, FullyConnected(1000, pool=6))
+
+
+def alexnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2)) -> Network:
+    """Return the space: kernel, groups, depth, width and pooling of three stages, and hidden layers, are open."""
+
+    def stage(i: int) -> Chain:
+        name, width = f"stage{i + 1}", channels * 2**i
+        kernel, groups = one_of(f"{name}/kernel", [3, 5]), one_of(f"{name}/groups", [1, 2, 4])
+        convs = ConvNormAct(kernel, groups=groups, norm="none")
+        widths = one_of(f"{name}/width", [width, width * 3 // 2])
+        pool = one_of(f"{name}/pool", [Pool(2), Pool(3)])
+        return Chain((Stage(convs, one_of(f"{name}/depth", depths), widths), pool))
+
+    stem = ConvNormAct(one_of("stem/kernel", [3, 5, 7]), channels, norm="none")
+    head = FullyConnected(classes, one_of("hidden", [(128,), (256,), (128, 128)]), pool=2)
+    return Network(stem, tuple(map(stage, range(3))), head)
+
+
+PUBLISHED: dict[str, Network] = {
+    "alexnet": alexnet((64, 192, 384, 256, 256)),
+    "alexnet_groups": alexnet((96, 256, 384, 384, 256), groups=2, padding="valid"),
+}
+
+SOURCES = {"alexnet": "Krizhevsky 2014, arXiv:1404.5997"}
+
+INPUTS = {"alexnet_groups": (3, 227, 227)}
+
+family = Family(
+    "Krizhevsky et al. 2012, doi:10.1145/3065386",
+    alexnet_space,
+    of_classes,
+    notation,
+    PUBLISHED,
+    SOURCES,
+    (3, 224, 224),
+    INPUTS,
+)

@@ -1,0 +1,73 @@
+"""ConvNeXt: blocks of a 7x7 depthwise convolution, layer norm and two 1x1 convolutions; patches instead of a stem.
+
+Source: Liu et al. 2022, arXiv:2201.03545, section 2 and appendix A. Networks as in torchvision, whose linear layers are 1x1
+convolutions here. There stochastic depth grows from block to block; here it is the same in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nas.family import Family
+from nas.layers.activation import Activation
+from nas.layers.conv import ConvNormAct, LayerScale
+from nas.notation import notation
+from nas.operations.skip import Skip
+from nas.space import one_of
+from nas.topology.chain import Chain, Stage
+from nas.topology.heads import Classifier
+from nas.topology.network import Network, of_classes
+from nas.topology.residual import Residual
+
+
+def block(kernel: int = 7, expansion: float = 4.0) -> Residual:
+    """Return the block: depthwise convolution and layer norm, an inverted bottleneck with GELU, and layer scale."""
+    body = (
+        ConvNormAct(kernel, groups="depthwise", norm="layer", activation=None, bias=True),
+        ConvNormAct(1, ratio=expansion, norm="none", activation=Activation("gelu")),
+        ConvNormAct(1, norm="none", activation=None),
+        LayerScale(),
+    )
+    return Residual(Chain(body), Skip(), drop_path=1.0)
+
+
+def patches(size: int, channels: int) -> ConvNormAct:
+    """Return the stem: a convolution whose windows do not overlap, and layer norm."""
+    return ConvNormAct(size, channels, size, padding="valid", norm="layer", activation=None, bias=True)
+
+
+DOWNSAMPLE = ConvNormAct(2, padding="valid", norm="layer", activation=None, order="pre", bias=True)
+"""Layer norm and a 2x2 convolution, between two stages."""
+
+
+def imagenet(depths: Sequence[int], widths: Sequence[int]) -> Network:
+    """Stack the block in four stages, each after the first behind a layer that halves the size."""
+    stages = [Stage(block(), depths[0])]
+    for depth, width in zip(depths[1:], widths[1:], strict=True):
+        stages += [Stage(DOWNSAMPLE, 1, width, 2), Stage(block(), depth)]
+    return Network(patches(4, widths[0]), tuple(stages), Classifier(1000, layer_norm=True))
+
+
+def convnext_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2, 3)) -> Network:
+    """Return the space: the size of the patches and, in each of three stages, kernel, expansion, depth and width are open."""
+
+    def stage(name: str) -> Stage:
+        kernel, expansion = one_of(f"{name}/kernel", (3, 5, 7)), one_of(f"{name}/expansion", (2.0, 3.0, 4.0))
+        return Stage(block(kernel, expansion), one_of(f"{name}/depth", depths))
+
+    stages = [stage("stage1")]
+    for i in (2, 3):
+        width = one_of(f"stage{i}/width", [channels * i, channels * 3 * i // 2, channels * 2 * i])
+        stages += [Stage(DOWNSAMPLE, 1, width, 2), stage(f"stage{i}")]
+    stem = one_of("stem/patches", [patches(size, channels) for size in (1, 2, 4)])
+    return Network(stem, tuple(stages), Classifier(classes, layer_norm=True))
+
+
+PUBLISHED: dict[str, Network] = {
+    "convnext_tiny": imagenet((3, 3, 9, 3), (96, 192, 384, 768)),
+    "convnext_small": imagenet((3, 3, 27, 3), (96, 192, 384, 768)),
+    "convnext_base": imagenet((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "convnext_large": imagenet((3, 3, 27, 3), (192, 384, 768, 1536)),
+}
+
+family = Family("Liu et al. 2022, arXiv:2201.03545", convnext_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224))

@@ -1,0 +1,148 @@
+"""EfficientNet: inverted residuals with attention, scaled in depth, width and resolution together.
+
+Source: Tan and Le 2019, arXiv:1905.11946, table 1 (B0) and section 3.3 (scaling); V2: Tan and Le 2021,
+arXiv:2104.00298, table 4. Networks as in torchvision, which has B2 at 288 pixels (the paper's code: 260), and whose
+shares of drop path grow from block to block; here they grow from stage to stage. Norms keep torch's epsilon and
+momentum, and maps are padded on both sides alike. The space is the paper's first step: the search of the coefficients
+of depth, width and resolution, alpha * beta^2 * gamma^2 being about 2, for a small network whose kernels are open too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, product
+
+from nas.build import Node
+from nas.family import Family
+from nas.layers.activation import Activation
+from nas.layers.attention import divisible
+from nas.layers.conv import ConvNormAct
+from nas.layers.resize import Resize
+from nas.notation import notation
+from nas.operations.mbconv import MBConv
+from nas.space import one_of
+from nas.topology.chain import Chain, Stage
+from nas.topology.heads import Classifier
+from nas.topology.network import Network, of_classes
+
+SWISH = Activation("swish")
+
+Table = Sequence[tuple[MBConv, int, int, int]]
+"""Block, width, depth and stride of each stage."""
+
+
+def mbconv(kernel: int, expansion: float) -> MBConv:
+    """Return the block with attention."""
+    return MBConv(kernel, expansion, 0.25, activation=SWISH)
+
+
+def fused(expansion: float) -> MBConv:
+    """Return the block of the second version's first stages: a dense 3x3 convolution, and no attention."""
+    return MBConv(3, expansion, activation=SWISH, fused=True)
+
+
+def stages(table: Table, depth: float = 1.0, width: float = 1.0, divisor: int = 8) -> Iterator[Stage]:
+    """Yield the stages of a table, scaled; a depth is rounded up, and a width to a multiple of the divisor."""
+    depths = [math.ceil(repeat * depth) for _, _, repeat, _ in table]
+    before = accumulate(depths, initial=0)
+    for (block, channels, _, stride), repeat, passed in zip(table, depths, before, strict=False):
+        body = replace(block, drop_path=round(passed / sum(depths), 2))
+        yield Stage(body, repeat, divisible(channels * width, divisor), stride)
+
+
+def efficientnet(depth: float, width: float, dropout: float) -> Network:
+    """Scale B0 in depth and width; the resolution is that of the images."""
+    stem = ConvNormAct(3, divisible(32 * width), 2, activation=SWISH)
+    last = ConvNormAct(1, 4 * divisible(320 * width), activation=SWISH)
+    return Network(stem, (*stages(B0, depth, width), last), Classifier(1000, dropout=dropout))
+
+
+def efficientnet_v2(table: Table, dropout: float) -> Network:
+    """Stack a table of the second version; the first convolution is as wide as the first stage."""
+    stem = ConvNormAct(3, table[0][1], 2, activation=SWISH)
+    last = ConvNormAct(1, 1280, activation=SWISH)
+    return Network(stem, (*stages(table), last), Classifier(1000, dropout=dropout))
+
+
+def efficientnet_space(
+    channels: int = 16,
+    classes: int = 10,
+    depths: Sequence[float] = (1.0, 1.2, 1.5, 2.0),
+    scales: Sequence[float] = (1.0, 1.1, 1.15, 1.2, 1.3, 1.4),
+    budget: float = 2.0,
+    tolerance: float = 0.1,
+) -> Network:
+    """Return the space: coefficients of depth, width and resolution, their product near the budget, and kernels."""
+    kernels = [one_of(f"stage{i + 1}/kernel", [3, 5]) for i in range(3)]
+    blocks = [mbconv(kernel, 4.0 if i else 1.0) for i, kernel in enumerate(kernels)]
+    widths = channels, channels * 3 // 2, channels * 2
+    table = [(block, widths[i], i + 1, 2 if i else 1) for i, block in enumerate(blocks)]
+
+    def scaled(depth: float, width: float, resolution: float) -> Node:
+        stem = ConvNormAct(3, divisible(channels * width, 4), activation=SWISH)
+        last = ConvNormAct(1, divisible(channels * 8 * width, 4), activation=SWISH)
+        return Chain((Resize(resolution), stem, *stages(table, depth, width, 4), last))
+
+    kept = [
+        (depth, width, resolution)
+        for depth, width, resolution in product(depths, scales, scales)
+        if abs(depth * width**2 * resolution**2 - budget) <= tolerance
+    ]
+    networks = dict.fromkeys(scaled(*coefficients) for coefficients in kept)
+    return Network(one_of("scaling", networks), (), Classifier(classes))
+
+
+B0: Table = (
+    *((mbconv(3, 1.0), 16, 1, 1), (mbconv(3, 6.0), 24, 2, 2), (mbconv(5, 6.0), 40, 2, 2), (mbconv(3, 6.0), 80, 3, 2)),
+    *((mbconv(5, 6.0), 112, 3, 1), (mbconv(5, 6.0), 192, 4, 2), (mbconv(3, 6.0), 320, 1, 1)),
+)
+
+_SCALES = {
+    "efficientnet_b0": (1.0, 1.0, 0.2),
+    "efficientnet_b1": (1.1, 1.0, 0.2),
+    "efficientnet_b2": (1.2, 1.1, 0.3),
+    "efficientnet_b3": (1.4, 1.2, 0.3),
+    "efficientnet_b4": (1.8, 1.4, 0.4),
+    "efficientnet_b5": (2.2, 1.6, 0.4),
+    "efficientnet_b6": (2.6, 1.8, 0.5),
+    "efficientnet_b7": (3.1, 2.0, 0.5),
+}
+"""Depth, width and dropout."""
+
+_V2_S: Table = (
+    *((fused(1.0), 24, 2, 1), (fused(4.0), 48, 4, 2), (fused(4.0), 64, 4, 2)),
+    *((mbconv(3, 4.0), 128, 6, 2), (mbconv(3, 6.0), 160, 9, 1), (mbconv(3, 6.0), 256, 15, 2)),
+)
+_V2_M: Table = (
+    *((fused(1.0), 24, 3, 1), (fused(4.0), 48, 5, 2), (fused(4.0), 80, 5, 2), (mbconv(3, 4.0), 160, 7, 2)),
+    *((mbconv(3, 6.0), 176, 14, 1), (mbconv(3, 6.0), 304, 18, 2), (mbconv(3, 6.0), 512, 5, 1)),
+)
+_V2_L: Table = (
+    *((fused(1.0), 32, 4, 1), (fused(4.0), 64, 7, 2), (fused(4.0), 96, 7, 2), (mbconv(3, 4.0), 192, 10, 2)),
+    *((mbconv(3, 6.0), 224, 19, 1), (mbconv(3, 6.0), 384, 25, 2), (mbconv(3, 6.0), 640, 7, 1)),
+)
+
+PUBLISHED: dict[str, Network] = {
+    **{name: efficientnet(*scale) for name, scale in _SCALES.items()},
+    "efficientnet_v2_s": efficientnet_v2(_V2_S, 0.2),
+    "efficientnet_v2_m": efficientnet_v2(_V2_M, 0.3),
+    "efficientnet_v2_l": efficientnet_v2(_V2_L, 0.4),
+}
+
+SOURCES = {name: "Tan and Le 2021, arXiv:2104.00298" for name in PUBLISHED if "v2" in name}
+
+_SIZES = (224, 240, 288, 300, 380, 456, 528, 600, 384, 480, 480)
+INPUTS = {name: (3, size, size) for name, size in zip(PUBLISHED, _SIZES, strict=True)}
+
+family = Family(
+    "Tan and Le 2019, arXiv:1905.11946",
+    efficientnet_space,
+    of_classes,
+    notation,
+    PUBLISHED,
+    SOURCES,
+    (3, 224, 224),
+    INPUTS,
+)

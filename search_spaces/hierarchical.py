@@ -1,0 +1,88 @@
+"""Hierarchical representations: a cell whose edges carry motifs, which are small cells whose edges carry primitives.
+
+Source: Liu et al. 2018, arXiv:1711.00436, sections 2 and 4.1. Each edge of a motif (level 2) has one of six primitives or none,
+each edge of the cell (level 3) one of the motifs or none; a motif may stand on several edges. The paper has six motifs of four
+nodes and a cell of five. It merges what a node reads by concatenation; here, as in every cell of this project, by addition. The
+code was not released, and the cells that were found are printed as drawings only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nas.build import Node
+from nas.family import Family
+from nas.layers.conv import ConvNormAct
+from nas.operations.pooling import AvgPool, MaxPool
+from nas.operations.skip import Skip, Zero
+from nas.record import RecordError, nearest
+from nas.space import one_of
+from nas.topology.cell import Cell, Edge
+from nas.topology.chain import Chain, Stage
+from nas.topology.heads import Classifier
+from nas.topology.hierarchy import Hierarchy, Motif
+from nas.topology.network import Network
+
+_DEPTHWISE = ConvNormAct(3, groups="depthwise", norm="none", activation=None, bias=False)
+
+NAMES: dict[str, Node] = {
+    "conv1": ConvNormAct(1),
+    "dw3": ConvNormAct(3, groups="depthwise"),
+    "sep3": Chain((_DEPTHWISE, ConvNormAct(1))),
+    "max3": MaxPool(3),
+    "avg3": AvgPool(3),
+    "skip": Skip(),
+    "none": Zero(),
+}
+"""The six primitives, batch norm and ReLU behind each convolution; `none` is no edge."""
+
+_NAMES = {operation: name for name, operation in NAMES.items()}
+
+
+def graph(edges: Sequence[Node], nodes: int) -> Cell:
+    """Return the graph of so many nodes, the input among them, with these edges: 0-1, 0-2, 1-2, 0-3 and so on."""
+    if len(edges) != nodes * (nodes - 1) // 2:
+        raise RecordError(f"{len(edges)} edges are given for {nodes} nodes: give {nodes * (nodes - 1) // 2}")
+    rest = iter(edges)
+    made = tuple(tuple(Edge(source, next(rest)) for source in range(node)) for node in range(1, nodes))
+    return Cell(made, concat=(nodes - 1,), reads=1, preprocess="never")
+
+
+def hierarchical(
+    primitives: Sequence[str] = tuple(NAMES), motifs: int = 3, motif_nodes: int = 3, cell_nodes: int = 4
+) -> Hierarchy:
+    """Return the space: what stands on each edge of the motifs, and of the cell."""
+    for i, name in enumerate(primitives):
+        if name not in NAMES:
+            raise RecordError(f"primitives[{i}] is {name!r}: {nearest(name, NAMES)}", f"primitives[{i}]")
+
+    def open_graph(name: str, nodes: int, options: Sequence[Node]) -> Cell:
+        edges = ((source, node) for node in range(1, nodes) for source in range(node))
+        return graph([one_of(f"{name}/{source}-{node}", options) for source, node in edges], nodes)
+
+    chosen = [NAMES[name] for name in primitives]
+    level2 = tuple(open_graph(f"motif{i}", motif_nodes, chosen) for i in range(motifs))
+    return Hierarchy(level2, open_graph("cell", cell_nodes, [*map(Motif, range(motifs)), NAMES["none"]]))
+
+
+def describe(hierarchy: Hierarchy) -> str:
+    """Write the motifs and the cell as short text; a node's edges in parentheses, each with the state that it reads."""
+    names = _NAMES | {Motif(i): f"motif{i}" for i in range(len(hierarchy.motifs))}
+    graphs = [(names[Motif(i)], motif) for i, motif in enumerate(hierarchy.motifs)]
+    return "  ".join(f"{name}: {_nodes(made, names)}" for name, made in (*graphs, ("cell", hierarchy.body)))
+
+
+def _nodes(cell: Any, names: Mapping[Node, str]) -> str:
+    return " ".join(f"({', '.join(f'{names[edge.operation]}~{edge.source}' for edge in node)})" for node in cell.nodes)
+
+
+def network(hierarchy: Hierarchy, channels: int = 16, cells_per_stage: int = 1, classes: int = 10) -> Network:
+    """Stack the cell in three stages, a separable convolution behind each: two that halve the size and double the width."""
+    stages: list[Node] = []
+    for width, stride in ((channels * 2, 2), (channels * 4, 2), (channels * 4, 1)):
+        stages += [Stage(hierarchy, cells_per_stage), Stage(NAMES["sep3"], 1, width, stride)]
+    return Network(ConvNormAct(3, channels), tuple(stages), Classifier(classes))
+
+
+family = Family("Liu et al. 2018, arXiv:1711.00436", hierarchical, network, describe)
