@@ -3,6 +3,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# How many processes run the tests.
+TEST_WORKERS ?= 2
+
 # `make lock` keeps the versions that are locked unless told otherwise: LOCK_FLAGS=--upgrade
 LOCK_VENV  := .venv-lock
 LOCK_STAMP := $(LOCK_VENV)/.installed
@@ -41,7 +44,7 @@ quickstart: install ## Install, then run a small search from beginning to end
 
 .PHONY: test
 test: install ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take longer

@@ -41,6 +41,7 @@ def reach_of(tensor: Tensor) -> Reach:
 
 
 _NOTHING = Reach()
+_NORM = "native_batch_norm"
 _WEIGHTED = frozenset("convolution addmm mm linear".split())
 _POOLS = frozenset("max_pool2d_with_indices avg_pool2d max_pool2d".split())
 _WHOLE = frozenset("_adaptive_avg_pool2d adaptive_avg_pool2d mean view _unsafe_view reshape".split())
@@ -60,9 +61,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._storages: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        inputs = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         name = func.overloadpacket.__name__
+        if name == _NORM and args[0].is_meta:  # its shapes are known, and torch takes a millisecond to find them
+            result: Any = (torch.empty_like(args[0]), *[args[0].new_empty(0)] * 2)
+        else:
+            result = func(*args, **(kwargs or {}))
+        inputs = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         for output in tree_leaves(result):
             if isinstance(output, Tensor):
                 output._reach = _reach(name, args, inputs, output)  # type: ignore[attr-defined]

@@ -28,9 +28,9 @@ Places = tuple[tuple[str, int], ...]
 
 
 def group_cells(model: nn.Module) -> None:
-    """Replace the cells inside a model by their grouped forms; one without open choices on its edges stays."""
+    """Replace the cells inside a model by their grouped forms, cells in cells first; one without open edges stays."""
     made: dict[nn.Module, nn.Module] = {}
-    for parent in list(model.modules()):
+    for parent in reversed(list(model.modules())):
         for name, child in parent.named_children():
             if isinstance(child, CellModule):
                 if child not in made:
