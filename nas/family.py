@@ -67,7 +67,7 @@ def family(name: str) -> Family:
         if "." in name:
             raise RecordError(f"module {name} cannot be imported ({error}): put its folder on PYTHONPATH") from None
         raise RecordError(
-            f"there is no space {name!r}: {nearest(name, families())} A module of your own needs its folder on PYTHONPATH"
+            f"there is no space {name!r}: {nearest(name, families())}; one of your own needs its folder on PYTHONPATH"
         ) from None
     except AttributeError:
         raise RecordError(f"module {path} has no `family`: give it a nas.family.Family of that name") from None

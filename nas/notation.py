@@ -185,6 +185,8 @@ class _Reader:
         nodes: list[Any] = []
         strided = 0
         while not self.ends():
+            if nodes and not self.text[self.at - 1].isspace():
+                raise self.error("a space between nodes, or the end")
             if self.take(r"\*"):
                 strided = len(nodes)
             nodes.append(self.unit())

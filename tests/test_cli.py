@@ -169,6 +169,33 @@ def test_the_printed_profile_has_a_row_for_each_layer_and_the_convention(call: C
     assert "multiply-adds of convolutions and linear layers" in answer.stdout
 
 
+def test_two_profiles_stand_side_by_side(call: Call) -> None:
+    answer = call("profile", "nasbench201:resnet", "--against", "nasbench201:all_skip")
+    assert answer.returncode == 0
+    lines = [line.split() for line in answer.stdout.splitlines()]
+    assert ["params", "559,386", "73,306", "0.13"] in lines
+    assert any(line[:1] == line[4:5] == ["stem"] for line in lines)
+    answer = call("profile", "nasbench201:resnet", "--against", "nasbench201:all_skip", "--json")
+    costs = json.loads(answer.stdout)
+    assert {name: each["params"] for name, each in costs.items()} == {
+        "nasbench201:resnet": 559_386,
+        "nasbench201:all_skip": 73_306,
+    }
+
+
+def test_a_tree_may_be_typed(call: Call) -> None:
+    answer = call("profile", "residual[conv3-64 x2] x3", "--json")
+    costs = json.loads(answer.stdout)
+    assert costs["receptive_field"] == [13, 13]
+    assert costs["depth"] == 6
+    assert costs["weight_bytes"]["float32"] == 4 * costs["params"]
+    answer = call("profile", "residual[conv3-64 x2")
+    assert (answer.returncode, answer.stderr) == (2, "nas: column 21 of 'residual[conv3-64 x2' is the end: write ']'\n")
+    answer = call("profile", "residual[conv3-64]", "channels=8")
+    assert answer.returncode == 2
+    assert "channels: a tree in notation is stacked as it says; leave the option out" in answer.stderr
+
+
 def test_show_prints_an_architecture_and_its_cost(call: Call) -> None:
     answer = call("show", "darts:DARTS_V2")
     assert answer.returncode == 0
@@ -277,7 +304,8 @@ def test_a_search_says_what_it_found_and_where(evolved: tuple[Path, Any]) -> Non
 def test_a_run_folder_holds_what_was_found(evolved: tuple[Path, Any]) -> None:
     folder, _ = evolved
     names = {path.name for path in folder.iterdir()}
-    assert names == {"best.json", "best.svg", "checkpoints", "experiment.yaml", "final.jsonl", "history.jsonl"}
+    files = {"best.json", "best.svg", "experiment.yaml", "final.jsonl", "history.jsonl", "shares.svg"}
+    assert names == {"checkpoints", *files}
     finished = [event for event in events(folder) if event.get("event") == "finish"]
     best = max(finished, key=lambda event: event["scores"]["validation_top1_percent"])
     found = find_architecture(str(folder))

@@ -94,7 +94,7 @@ def _draw(axis: Axes, panel: Panel, window: int) -> None:
 
 
 def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
-    """Return what there is to show of a search: structures first, then operations, then numbers."""
+    """Return what there is to show of a search: structures first, then operations, then numbers; not numbers alone."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, choice in choices(space).items():
         labels = labels_of(choice)
@@ -106,7 +106,8 @@ def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
         for labels, every_name in sorted(groups.items(), key=lambda group: _rank(group[0]))
         for title, names in _titled(every_name)
     ]
-    return [panel for panel in found if any(panel.taken)]
+    shown = [panel for panel in found if any(panel.taken)]
+    return shown if any(_rank(panel.labels) < 2 for panel in shown) else []
 
 
 def _labelled(space: Any, architecture: Any, groups: dict[tuple[str, ...], list[str]]) -> dict[str, str]:

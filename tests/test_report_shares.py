@@ -1,0 +1,67 @@
+"""The picture of what a population chose: which panels there are, and what shares they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import nas
+from nas.report.shares import label_of, panels, plot_shares
+from nas.space import decisions, resolve
+from search_spaces.bits import bits
+from search_spaces.darts import darts
+from search_spaces.macro import macro
+
+SPACE = macro(stages=2)
+SAMPLES = [nas.sample(SPACE, Random(i)) for i in range(30)]
+
+
+def test_structures_come_first_by_their_names() -> None:
+    shown = panels(SPACE, SAMPLES)
+    assert [panel.title for panel in shown[:2]] == ["stage1/structure", "stage2/structure"]
+    assert shown[0].labels == ("serial", "residual", "inception", "dense")
+    assert {panel.title for panel in shown} >= {"stage1/depth", "stage1/width"}
+
+
+def test_shares_are_those_of_the_last_evaluations() -> None:
+    panel = panels(SPACE, SAMPLES)[0]
+    taken = [panel.labels[decisions(SPACE, each)["stage1/structure"]] for each in SAMPLES]
+    shares = panel.shares(window=10)
+    for label in panel.labels:
+        assert shares[label][-1] == 10 * taken[-10:].count(label)
+        assert shares[label][4] == 20 * taken[:5].count(label)
+    assert all(sum(values) == pytest.approx(100) for values in zip(*shares.values(), strict=True))
+
+
+def test_a_choice_that_was_not_open_counts_nowhere() -> None:
+    only = resolve(SPACE, lambda choice: 0)  # serial: no other operation is asked for
+    (panel,) = [panel for panel in panels(SPACE, [only]) if panel.title.endswith("operation")][:1]
+    assert panel.taken == [["relu_conv3"]]
+
+
+def test_many_choices_of_one_kind_share_a_panel() -> None:
+    samples = [nas.sample(darts(), Random(i)) for i in range(5)]
+    (panel,) = panels(darts(), samples)
+    assert panel.title == "28 choices, as normal/0-2"
+    assert "sep_conv3" in panel.labels
+
+
+def test_an_option_is_labelled_by_its_structure() -> None:
+    labels = [label_of(nas.from_plain(plain)) for plain in ({"Skip": {}}, {"SepConv": {"kernel": 5}})]
+    assert labels == ["skip", "sep_conv5"]
+
+
+def test_the_picture_is_the_same_each_time_and_has_the_words(tmp_path: Path) -> None:
+    for name in ("first.svg", "second.svg"):
+        assert plot_shares(SPACE, SAMPLES, 10, tmp_path / name, "Evolution on macro")
+    first, second = ((tmp_path / name).read_text("utf-8") for name in ("first.svg", "second.svg"))
+    assert first == second
+    assert all(word in first for word in ("Evolution on macro", "stage2/structure", "residual", "evaluations"))
+
+
+def test_numbers_alone_make_no_picture(tmp_path: Path) -> None:
+    samples = [nas.sample(bits(), Random(i)) for i in range(3)]
+    assert not plot_shares(bits(), samples, 2, tmp_path / "none.svg")
+    assert not (tmp_path / "none.svg").exists()
