@@ -36,7 +36,8 @@ def notation(tree: Any) -> str:
     return _element(tree)
 
 
-def _name(cls: type) -> str:
+def name_of(cls: type) -> str:
+    """Return how a node is called in notation."""
     return (
         _SHORT.get(cls.__name__)
         or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
@@ -99,7 +100,7 @@ def _stage(stage: Stage) -> str:
 def _record(tree: Any) -> str:
     cls: Any = type(tree)
     rest = dict(written(tree))
-    text, held = _name(cls), _held(cls)
+    text, held = name_of(cls), _held(cls)
     inside = rest.pop(held) if held else None
     kernel = rest.pop("kernel", getattr(tree, "kernel", None))
     if kernel is not None:
@@ -143,7 +144,7 @@ _LITERALS = {"none": None, "true": True, "false": False}
 
 
 def _names() -> dict[str, str]:
-    return {_name(cls): name for name, cls in record_classes(object).items()}
+    return {name_of(cls): name for name, cls in record_classes(object).items()}
 
 
 class _Reader:

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from nas.build import Node
 from nas.evaluation.evaluator import Evaluator
 from nas.family import families
 from nas.history import Evaluated, History, replay
+from nas.notation import name_of
 from nas.record import RecordError, import_all, nearest, record_classes
 from nas.report.shares import plot_shares
 from nas.runtime.costs import print_architecture
@@ -150,12 +152,12 @@ def show_list(what: str | None, console: Console) -> None:
 
 
 def _sections() -> dict[str, list[tuple[str, str]]]:
-    from nas.build import Node
     from nas.data import Data
     from nas.strategies.strategy import Strategy
     from nas.supernets.method import Method
 
     for package in (
+        "nas.layers",
         "nas.operations",
         "nas.topology",
         "nas.strategies",
@@ -175,15 +177,19 @@ def _sections() -> dict[str, list[tuple[str, str]]]:
         "methods": list(_described(record_classes(Method).values())),
         "evaluators": list(_described(record_classes(Evaluator).values())),
         "data": list(_described(record_classes(Data).values())),
-        "operations": list(_described(_of(Node, "nas.operations"))),
-        "topology": list(_described(_of(Node, "nas.topology"))),
+        "operations": list(_nodes("nas.operations")),
+        "layers": list(_nodes("nas.layers")),
+        "topology": list(_nodes("nas.topology")),
         "executors": list(_described(record_classes(Executor).values())),
         "experiments": [(str(path), _claim(path)) for path in _experiments()],
     }
 
 
-def _of(kind: type[Any], package: str) -> list[type[Any]]:
-    return [cls for cls in record_classes(kind).values() if cls.__module__.startswith(package)]
+def _nodes(package: str) -> Iterator[tuple[str, str]]:
+    """Yield the nodes of a package by their class, and what they are called in notation."""
+    for cls in record_classes(Node).values():
+        if cls.__module__.startswith(f"{package}."):
+            yield f"{cls.__name__} ({name_of(cls)})", _first_line(cls)
 
 
 def _described(classes: Iterable[type[Any]]) -> Iterator[tuple[str, str]]:
