@@ -38,6 +38,7 @@ SECTIONS = (
     "evaluators",
     "data",
     "operations",
+    "layers",
     "topology",
     "executors",
     "experiments",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 from nas.record import Natural, NonNegative, Positive, Range, RecordError, record
 from nas.runtime.executor import Executor, Session, Work
-from nas.runtime.ray_tune import tune_module
+from nas.runtime.ray_workers import RayWorkers, tune_module
 
 
 @record
@@ -34,16 +33,16 @@ class RayTrain(Executor):
                 f"RayTrain.gpus_per_worker is {self.gpus_per_worker}: give 0 or 1; NCCL takes no two workers on one GPU"
             )
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        if not self.cpus_per_worker and not self.gpus_per_worker:
-            raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
-        cluster = tune_module("cluster")
-        with cluster.environment(self.workers), cluster.connected(self.address, self.workers, self.cpus_per_worker):
-            yield
+    def opened(self) -> AbstractContextManager[None]:
+        return self._workers().opened()
 
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
-        need = {kind: each for kind, each in (("CPU", self.cpus_per_worker), ("GPU", self.gpus_per_worker)) if each}
-        with self.opened():
-            tune_module("cluster").check_room(self.workers, need)
-            tune_module("train").run(session, work, folder, need=need, workers=self.workers, retries=self.retries)
+        workers = self._workers()
+        with workers.opened():
+            workers.check_room()
+            tune_module("train").run(
+                session, work, folder, need=workers.need, workers=self.workers, retries=self.retries
+            )
+
+    def _workers(self) -> RayWorkers:
+        return RayWorkers(self.workers, self.cpus_per_worker, self.gpus_per_worker, self.address)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
-from nas.record import Natural, NonNegative, Positive, RecordError, record
+from nas.record import Natural, NonNegative, Positive, record
 from nas.runtime.executor import Executor, Session, Work
+from nas.runtime.ray_workers import RayWorkers, tune_module
 
 
 @record
@@ -27,27 +25,15 @@ class RayTune(Executor):
     retries: Natural = 3
     address: str | None = None
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        if not self.cpus_per_worker and not self.gpus_per_worker:
-            raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
-        cluster = tune_module("cluster")
-        with cluster.environment(self.workers), cluster.connected(self.address, self.workers, self.cpus_per_worker):
-            yield
+    def opened(self) -> AbstractContextManager[None]:
+        return self._workers().opened()
 
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
-        need = {kind: each for kind, each in (("CPU", self.cpus_per_worker), ("GPU", self.gpus_per_worker)) if each}
+        workers = self._workers()
         limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries}
-        with self.opened():
-            tune_module("cluster").check_room(self.workers, need)
-            tune_module("trials").run(session, work, folder, need=need, **limits)
+        with workers.opened():
+            workers.check_room()
+            tune_module("trials").run(session, work, folder, need=workers.need, **limits)
 
-
-def tune_module(name: str) -> Any:
-    """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
-    try:
-        return import_module(f"nas.runtime.tune.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise RecordError("ray is not installed: pip install 'cellstack[ray]', or run with --executor inline") from None
+    def _workers(self) -> RayWorkers:
+        return RayWorkers(self.workers, self.cpus_per_worker, self.gpus_per_worker, self.address)

@@ -1,0 +1,49 @@
+"""Workers of Ray: what each of them needs, and the cluster while they have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from nas.record import RecordError
+
+
+@dataclass(frozen=True, slots=True)
+class RayWorkers:
+    """So many workers with so many processors and GPUs each, on this machine or on the cluster at an address."""
+
+    number: int
+    cpus: float
+    gpus: float
+    address: str | None
+
+    @property
+    def need(self) -> dict[str, float]:
+        """What one worker takes, by Ray's names."""
+        return {kind: each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each}
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Connect to the cluster, or start one. Raises RecordError where a worker needs nothing, or nobody answers."""
+        if not self.need:
+            raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
+        cluster = tune_module("cluster")
+        with cluster.environment(self.number), cluster.connected(self.address, self.number, self.cpus):
+            yield
+
+    def check_room(self) -> None:
+        """Raise RecordError where the cluster cannot hold all workers at once."""
+        tune_module("cluster").check_room(self.number, self.need)
+
+
+def tune_module(name: str) -> Any:
+    """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
+    try:
+        return import_module(f"nas.runtime.tune.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise RecordError("ray is not installed: pip install 'cellstack[ray]', or run with --executor inline") from None
