@@ -15,6 +15,7 @@ from typing import Any, ClassVar, cast
 
 from torch import nn
 
+from nas.choice import SCALARS
 from nas.record import RecordError
 from nas.space import Choice, SpaceError
 
@@ -48,12 +49,12 @@ class Site:
 
     def build(self, node: Node) -> nn.Module:
         """Build a node here; an open choice is built by the relaxation. Raises SpaceError where there is none."""
-        node = lifted(node)
+        node = lifted(_checked(node))
         return self.relaxed(node).relax(node, self) if isinstance(node, Choice) else node.build(self)
 
     def output(self, node: Node) -> Shape:
         """Return the shape that comes out of a node put here. Raises SpaceError where the options of a choice differ in it."""
-        node = lifted(node)
+        node = lifted(_checked(node))
         if not isinstance(node, Choice):
             return node.shape(self)
         shapes = {self.output(option) for option in node.options}
@@ -110,6 +111,12 @@ class Relaxation(ABC):
         raise SpaceError(f"choice {choice.name!r} does not relax: a depth; resolve it first, or search it by evolution")
 
 
+def _checked(node: Any) -> Any:
+    if not isinstance(node, Node | Choice):
+        raise BuildError(f"{node!r} stands where a node should: give one, as Activation('relu') or ConvNormAct(3)")
+    return node
+
+
 def lifted(node: Any) -> Any:
     """Return a node with an open field, as `SepConv(one_of("kernel", [3, 5]))`, as the choice among the closed nodes.
 
@@ -118,18 +125,38 @@ def lifted(node: Any) -> Any:
     if not isinstance(node, Node):
         return node
     for name in getattr(node, "__dataclass_fields__", ()):
-        choice = getattr(node, name)
-        if isinstance(choice, Choice) and name not in node.relaxes:
-            if choice.k is not None:
-                return choice  # several parts at once: no single node stands for them
-            if not any(isinstance(option, Node | Choice) for option in choice.options):
-                return Choice(choice.name, tuple(replace(cast(Any, node), **{name: each}) for each in choice.options))
+        value = getattr(node, name)
+        if isinstance(value, Choice) and name not in node.relaxes:
+            if value.k is not None:
+                return value  # several parts at once: no single node stands for them
+            if not all(isinstance(option, Node | Choice) for option in value.options):
+                return Choice(value.name, tuple(replace(cast(Any, node), **{name: each}) for each in value.options))
+        if isinstance(value, tuple):
+            for i, choice in enumerate(value):
+                if isinstance(choice, Choice) and all(type(each) in SCALARS for each in choice.options):
+                    closed = [(*value[:i], each, *value[i + 1 :]) for each in choice.options]
+                    return Choice(choice.name, tuple(replace(cast(Any, node), **{name: each}) for each in closed))
     return node
 
 
 def inputs_of(node: Any) -> int:
-    """Return how many outputs a node reads; the options of a choice must agree in it."""
-    return inputs_of(node.options[0]) if isinstance(node, Choice) else int(node.inputs)
+    """Return how many outputs a node reads. Raises BuildError where the options of a choice differ in it."""
+    if not isinstance(node, Choice):
+        return int(node.inputs)
+    read = {inputs_of(option) for option in node.options}
+    if len(read) > 1:
+        raise BuildError(f"some options of choice {node.name!r} read two outputs, and some one: let all read as many")
+    return read.pop()
+
+
+def alone(node: Any) -> Any:
+    """Return a node that is given one input. Raises BuildError where it reads two, as a cell of DARTS does."""
+    if inputs_of(node) > 1:
+        raise BuildError(
+            f"a {type(node).__name__} that reads two outputs is given one: put it into a stage of the network, of known "
+            "width and depth"
+        )
+    return node
 
 
 def _listed(shapes: set[Shape]) -> str:
@@ -141,4 +168,6 @@ def build(tree: Node, input: Shape = (3, 32, 32), relaxation: Relaxation | None 
 
     With a relaxation, a space becomes its supernet. Raises SpaceError where a choice is open and there is none.
     """
+    if len(input) != 3:
+        raise BuildError(f"an image has {input}: give its shape as (channels, height, width), without a batch")
     return Site(input, channels=input[0], relaxation=relaxation).build(tree)

@@ -74,12 +74,20 @@ class Choice:
 
 def one_of(name: str, options: Iterable[T], *, supernet_only: Iterable[T] = ()) -> T:
     """Leave open which one of `options` stands here; typed as what it will become."""
-    return cast(T, Choice(name, tuple(options), None, tuple(supernet_only)))
+    return cast(T, Choice(name, _options(name, options), None, _options(name, supernet_only)))
 
 
 def some_of(name: str, k: int, options: Iterable[T]) -> tuple[T, ...]:
     """Leave open which `k` distinct `options` stand here, in their order."""
-    return cast(tuple[T, ...], Choice(name, tuple(options), k))
+    return cast(tuple[T, ...], Choice(name, _options(name, options), k))
+
+
+def _options(name: object, options: Iterable[T]) -> tuple[T, ...]:
+    if not isinstance(name, str) or not isinstance(options, Iterable):
+        raise SpaceError(
+            f"choice {name!r} has options {options!r}: give a name and then a list, as one_of('kernel', [3, 5])"
+        )
+    return tuple(options)
 
 
 @lru_cache(maxsize=65536)

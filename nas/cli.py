@@ -148,7 +148,7 @@ def profile(
 ) -> None:
     """Count parameters, multiply-adds and memory, and find the receptive field, layer by layer, without allocating the network.
 
-    The architecture may be typed too: nas profile "[conv3-64 x2 pool3 residual[conv3 conv3] x3-128]"
+    The architecture may be typed too: nas profile "conv3-64 x2 pool3 residual\\[conv3 conv3] x3-128"
     """
     from nas.runtime.costs import Asked, show_profile
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import MISSING, fields
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from nas.build import Node
 from nas.choice import Choice
@@ -23,6 +24,8 @@ from nas.record import RecordError, classes, import_all, nearest, record_classes
 from nas.topology.chain import Chain, Stage
 
 _SHORT = {"ConvNormAct": "conv", "Conv": "relu_conv"}
+_ACTIVATIONS = get_args(get_type_hints(Activation)["name"])
+_LITERALS = {"none": None, "true": True, "false": False}
 _SUFFIXES = {"channels": "-", "stride": "/"}
 _SAFE_NAME = re.compile(r"[\w/.+-]+(?: [\w/.+-]*[a-zA-Z/.+-][\w/.+-]*)*")
 
@@ -37,25 +40,29 @@ def notation(tree: Any) -> str:
 
 
 def name_of(cls: type) -> str:
-    """Return how a node is called in notation."""
-    return (
-        _SHORT.get(cls.__name__)
-        or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
-    )
+    """Return how a record is called: in small letters, or as it is where that could be taken for something else."""
+    small = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    is_taken = small in _ACTIVATIONS or small in _LITERALS or small[-1].isdigit()
+    return _SHORT.get(cls.__name__) or (cls.__name__ if is_taken else small)
 
 
 @cache
 def _held(cls: Any) -> str | None:
     """Return the field whose value stands in brackets: the first tuple of nodes, or the first node, without a default."""
     hints = get_type_hints(cls, include_extras=True)
-    required = [name for name, field in cls.__dataclass_fields__.items() if hints[name] in (Node, tuple[Node, ...])]
-    required = [name for name in required if not hasattr(cls, name)]
+    needed = [each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING]
+    required = [name for name in needed if hints[name] in (Node, tuple[Node, ...])]
     return next((name for name in required if hints[name] != Node), required[0] if required else None)
 
 
 def _element(tree: Any) -> str:
     """Write a tree where nodes side by side are a chain."""
-    return _units(tree) if type(tree) is Chain and len(tree.nodes) > 1 else _unit(tree)
+    return _units(tree) if _is_serial(tree) and len(tree.nodes) > 1 else _unit(tree)
+
+
+def _is_serial(tree: Any) -> bool:
+    """Whether a tree is a chain that can be written as its nodes side by side: how many, and which is strided, is known."""
+    return type(tree) is Chain and type(tree.nodes) is tuple and type(tree.strided) is int
 
 
 def _units(chain: Chain) -> str:
@@ -68,7 +75,7 @@ def _unit(tree: Any) -> str:
     kind = type(tree)
     if kind is Choice:
         return _choice(tree)
-    if kind is Chain and type(tree.nodes) is tuple and type(tree.strided) is int:
+    if _is_serial(tree):
         return f"[{_units(tree)}]"
     if kind is Stage:
         return _stage(tree)
@@ -101,20 +108,31 @@ def _record(tree: Any) -> str:
     cls: Any = type(tree)
     rest = dict(written(tree))
     text, held = name_of(cls), _held(cls)
-    inside = rest.pop(held) if held else None
-    kernel = rest.pop("kernel", getattr(tree, "kernel", None))
-    if kernel is not None:
+    kernel = rest.get("kernel", getattr(tree, "kernel", None))
+    if kernel is not None and _is_glued(kernel) and not text[-1].isdigit():
+        rest.pop("kernel", None)
         text += "x".join(map(_unit, kernel)) if isinstance(kernel, tuple) else _unit(kernel)
+    if held is None or (type(rest[held]) is Choice and _holds_tuple(cls, held)):
+        return text + _suffixes(rest) + _pairs(rest)
+    inside = rest.pop(held)
     text += _suffixes(rest) + _pairs(rest)
-    if held is None:
-        return text
     return f"{text}[{', '.join(map(_element, inside)) if isinstance(inside, tuple) else _element(inside)}]"
 
 
+def _holds_tuple(cls: Any, held: str) -> bool:
+    return bool(get_type_hints(cls, include_extras=True)[held] != Node)
+
+
+def _is_glued(kernel: Any) -> bool:
+    """Whether a value is written right behind a name: a number, a choice, or two numbers."""
+    is_pair = type(kernel) is tuple and len(kernel) == 2 and all(type(size) is int and size >= 0 for size in kernel)
+    return is_pair or type(kernel) is Choice or (type(kernel) is int and kernel >= 0)
+
+
 def _suffixes(rest: dict[str, Any]) -> str:
-    """Take the width and the stride out of the fields, and write them."""
-    found = [(name, rest.pop(name)) for name in _SUFFIXES if rest.get(name) is not None]
-    return "".join(f"{_SUFFIXES[name]}{_unit(value)}" for name, value in found)
+    """Take the width and the stride out of the fields where they are numbers or choices, and write them."""
+    glued = [name for name in _SUFFIXES if type(rest.get(name)) is not tuple and _is_glued(rest.get(name))]
+    return "".join(f"{_SUFFIXES[name]}{_unit(rest.pop(name))}" for name in glued)
 
 
 def _pairs(rest: dict[str, Any]) -> str:
@@ -132,15 +150,14 @@ def parse(text: str) -> Any:
     for package in ("nas.layers", "nas.operations", "nas.topology"):
         import_all(package)
     reader = _Reader(text)
-    plain = reader.element()
-    reader.space()
-    if reader.at < len(text):
-        raise reader.error("the end")
-    return from_plain(plain)
-
-
-_ACTIVATIONS = get_type_hints(Activation)["name"].__args__
-_LITERALS = {"none": None, "true": True, "false": False}
+    try:
+        plain = reader.element()
+        reader.space()
+        if reader.at < len(text):
+            raise reader.error("the end")
+        return from_plain(plain)
+    except RecursionError:
+        raise NotationError(f"{_shortened(text)!r} is too deep to be read: write it as JSON") from None
 
 
 def _names() -> dict[str, str]:
@@ -199,8 +216,7 @@ class _Reader:
         self.space()
         found = self.primary()
         while self.take(r"\s+x(?=[\d{])"):
-            fields = {"body": found, "repeat": self.number(), **self.suffixes(), **self.pairs()}
-            found = {"Stage": fields}
+            found = {"Stage": {"body": found, "repeat": self.number(), **self.suffixes(), **self.pairs()}}
         return found
 
     def primary(self) -> Any:
@@ -212,11 +228,20 @@ class _Reader:
             return self.choice()
         if self.take(r"\("):
             return self.listed(")")
-        if (number := self.take(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")) is not None:
-            return json.loads(number)
-        if (quoted := self.take(r'"(?:[^"\\]|\\.)*"')) is not None:
-            return json.loads(quoted)
-        return self.record()
+        if (number := self.take(r"-?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|inf\b)|nan\b")) is not None:
+            return int(number) if re.fullmatch(r"-?\d+", number) else float(number)
+        quoted = self.quoted()
+        return self.record() if quoted is None else quoted
+
+    def quoted(self) -> str | None:
+        """Read a text in quotes, if there is one."""
+        if (text := self.take(r'"(?:[^"\\]|\\.)*"')) is None:
+            return None
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            self.at -= len(text)
+            raise self.error("a text in quotes, as JSON has it") from None
 
     def number(self) -> Any:
         """Read a number or a choice, glued to what is before it."""
@@ -242,19 +267,19 @@ class _Reader:
             raise self.error("a node, as conv3-64")
         if word in _LITERALS:
             return _LITERALS[word]
-        if word in _ACTIVATIONS and word not in self.names:
+        if word in _ACTIVATIONS:
             return {"Activation": {"name": word}}
-        cls, fields = self.named(word)
+        cls, given = self.named(word)
         if self.take(r"(?=\{)") is not None:
-            fields["kernel"] = self.number()
-        fields |= {**self.suffixes(), **self.pairs()}
-        if (held := _held(classes[cls])) is not None:
+            given["kernel"] = self.number()
+        given |= {**self.suffixes(), **self.pairs()}
+        if (held := _held(classes[cls])) is not None and held not in given:
             self.need("[")
-            is_tuple = get_type_hints(classes[cls], include_extras=True)[held] != Node
-            fields[held] = self.listed("]") if is_tuple else self.element()
+            is_tuple = _holds_tuple(classes[cls], held)
+            given[held] = self.listed("]") if is_tuple else self.element()
             if not is_tuple:
                 self.need("]")
-        return {cls: fields}
+        return {cls: given}
 
     def named(self, word: str) -> tuple[str, dict[str, Any]]:
         """Return the class that a word names, and the kernel that stands at its end."""
@@ -263,9 +288,8 @@ class _Reader:
         bare, *kernel = re.fullmatch(r"(\w*?)(\d*)(x\d+)?", word).groups()  # type: ignore[union-attr]
         if bare not in self.names or not kernel[0]:
             self.at -= len(word)
-            raise NotationError(
-                f"column {self.at + 1} of {_shortened(self.text)!r} names no node, {word!r}: {nearest(bare or word, self.names)}"
-            )
+            hint = nearest(bare or word, map(name_of, record_classes(Node).values()))
+            raise NotationError(f"column {self.at + 1} of {_shortened(self.text)!r} names no node, {word!r}: {hint}")
         sizes = [int(kernel[0]), *([int(kernel[1][1:])] if kernel[1] else [])]
         return self.names[bare], {"kernel": sizes if len(sizes) == 2 else sizes[0]}
 
@@ -290,8 +314,8 @@ class _Reader:
 
     def choice(self) -> Any:
         self.space()
-        name = json.loads(quoted) if (quoted := self.take(r'"(?:[^"\\]|\\.)*"')) else self.take(_SAFE_NAME.pattern)
-        if not name:
+        name = quoted if (quoted := self.quoted()) is not None else self.take(_SAFE_NAME.pattern)
+        if name is None:
             raise self.error("the choice's name, as {kernel: 3 | 5}")
         k = self.take(r" \d+(?=\s*:)")
         self.need(":")
@@ -302,8 +326,8 @@ class _Reader:
             if not self.take(r"\|"):
                 break
         self.need("}")
-        fields = {"name": name, "options": options[False], "supernet_only": options[True]}
-        return {"Choice": {**fields, "k": int(k)} if k else fields}
+        made = {"name": name, "options": options[False], "supernet_only": options[True]}
+        return {"Choice": {**made, "k": int(k)} if k else made}
 
 
 def _chain(nodes: list[Any], strided: int) -> Any:

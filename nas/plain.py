@@ -164,6 +164,11 @@ def _hints(made: Any) -> dict[str, Any]:
     return get_type_hints(made, include_extras=True)
 
 
+@cache
+def _parameters(made: Any) -> Mapping[str, Parameter]:
+    return signature(made).parameters
+
+
 def read_call(made: Callable[..., T], plain: object, where: str = "") -> T:
     """Call a record class or a typed function with arguments from plain data; each key and type is checked."""
     arguments = read_arguments(made, plain, where)
@@ -177,7 +182,7 @@ def read_arguments(
     made: Callable[..., Any], plain: object, where: str, supplied: Collection[str] = ()
 ) -> dict[str, Any]:
     """Return the arguments that plain data gives for a call, checked; those `supplied` otherwise may not be among them."""
-    parameters = {name: each for name, each in signature(made).parameters.items() if name not in supplied}
+    parameters = {name: each for name, each in _parameters(made).items() if name not in supplied}
     if plain is None:
         plain = {}
     if not isinstance(plain, Mapping):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from nas.build import Node, Shape, build
+from nas.operations.drop_path import DropPath
 from nas.tracing import Pair, Reach, Tracer, begin, reach_of
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -68,21 +70,23 @@ def profile(tree: Node, input: Shape = (3, 32, 32)) -> Profile:
 
 
 def profile_module(module: nn.Module, input: Shape) -> Profile:
-    """Count as `profile` does, for a module that is built already, on the device where it is."""
+    """Count as `profile` does, for a module that is built already, on the device where it is; leaves it as it was."""
     layers: list[Layer] = []
-    hooks = list(_watch(module, layers))
     before_head: list[Reach] = []
-    if isinstance(head := getattr(module, "head", None), nn.Module):
-        hooks.append(head.register_forward_pre_hook(lambda _, inputs: before_head.append(reach_of(inputs[0]))))
-    was_training = module.training
+    modes = {part: part.training for part in module.modules()}
+    hooks = [*_watch(module, layers), *_watch_head(module, before_head)]
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    with torch.no_grad(), Tracer() as tracer:
-        image = begin((1, *input), device)
-        tracer.count(image)
-        reach = reach_of(module.eval()(image))
-    module.train(was_training)
-    for hook in hooks:
-        hook.remove()
+    try:
+        with torch.no_grad(), Tracer() as tracer:
+            tracer.leave_out(chain(module.parameters(), module.buffers()))
+            image = begin((1, *input), device)
+            tracer.count(image)
+            reach = reach_of(module.eval()(image))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for part, was_training in modes.items():
+            part.training = was_training
     return Profile(
         params=sum(parameter.numel() for parameter in module.parameters()),
         macs=sum(layer.macs for layer in layers),
@@ -94,23 +98,34 @@ def profile_module(module: nn.Module, input: Shape) -> Profile:
     )
 
 
+def _watch_head(module: nn.Module, before_head: list[Reach]) -> Iterator[RemovableHandle]:
+    """Write down what the map sees that the head of a network is given."""
+    if isinstance(head := getattr(module, "head", None), nn.Module):
+        yield head.register_forward_pre_hook(lambda _, inputs: before_head.append(reach_of(inputs[0])))
+
+
 def _watch(module: nn.Module, layers: list[Layer]) -> Iterator[RemovableHandle]:
+    """Write down each module without parts when it has run; a weight counts where it is met first."""
+    counted: set[nn.Parameter] = set()
     for name, part in module.named_modules():
         if next(part.children(), None) is None:
 
-            def count(part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-                layers.append(_layer(name, part, output))
+            def count(part: nn.Module, inputs: tuple[Tensor, ...], output: object, name: str = name) -> None:
+                if isinstance(output, Tensor):
+                    fresh = set(part.parameters()) - counted
+                    counted.update(fresh)
+                    layers.append(_layer(name, part, output, sum(parameter.numel() for parameter in fresh)))
 
             yield part.register_forward_hook(count)
 
 
-def _layer(name: str, part: nn.Module, output: Tensor) -> Layer:
-    params = sum(parameter.numel() for parameter in part.parameters())
-    in_place = isinstance(part, nn.Identity | nn.Flatten)
+def _layer(name: str, part: nn.Module, output: Tensor, params: int) -> Layer:
+    in_place = isinstance(part, nn.Identity | nn.Flatten | nn.Dropout | DropPath) or getattr(part, "inplace", False)
     activation_bytes = 0 if in_place else output.numel() * output.element_size()
     reach = reach_of(output)
     kind, shape = type(part).__name__, tuple(output.shape[1:])
-    return Layer(name, kind, shape, params, _macs(part, output), activation_bytes, reach.field, reach.stride)
+    stride = round(reach.stride[0]), round(reach.stride[1])
+    return Layer(name, kind, shape, params, _macs(part, output), activation_bytes, reach.field, stride)
 
 
 def _macs(part: nn.Module, output: Tensor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,25 +14,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 Pair = tuple[int, int]
+Offset = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What one pixel of a map depends on, height first.
+    """What one pixel of a map depends on; of each pair the first is down, the second to the right.
 
-    `field` is the side of the part of the input that it sees, `stride` the distance between two pixels' parts, and `depth`
-    the number of convolutions and linear layers on the longest way to it.
+    The pixel (i, j) of a map sees the pixels of the input from `first` to `last`, both counted from (i, j) times `stride`.
+    `depth` is the number of convolutions and linear layers on the longest way to it.
     """
 
-    field: Pair = (1, 1)
-    stride: Pair = (1, 1)
+    first: Offset = (0.0, 0.0)
+    last: Offset = (0.0, 0.0)
+    stride: Offset = (1.0, 1.0)
     depth: int = 0
 
-    def through(self, kernel: Iterable[int], stride: Iterable[int] = (1, 1), weights: bool = False) -> Reach:
-        """Return the reach behind a window: the field grows by (kernel - 1) strides, the stride multiplies."""
-        (height, width), (down, right) = kernel, stride
-        field = self.field[0] + (height - 1) * self.stride[0], self.field[1] + (width - 1) * self.stride[1]
-        return Reach(field, (self.stride[0] * down, self.stride[1] * right), self.depth + weights)
+    @property
+    def field(self) -> Pair:
+        """The receptive field: the sides of the part of the input that is seen."""
+        return math.ceil(self.last[0] - self.first[0]) + 1, math.ceil(self.last[1] - self.first[1]) + 1
+
+    def through(self, first: Offset, last: Offset, stride: Offset = (1.0, 1.0), weights: bool = False) -> Reach:
+        """Return the reach behind a window that reads the pixels from `first` to `last`, and moves by a stride."""
+        (down, right), (top, left) = self.stride, first
+        begins = self.first[0] + top * down, self.first[1] + left * right
+        ends = self.last[0] + last[0] * down, self.last[1] + last[1] * right
+        return Reach(begins, ends, (down * stride[0], right * stride[1]), self.depth + weights)
 
 
 def reach_of(tensor: Tensor) -> Reach:
@@ -42,7 +51,7 @@ def reach_of(tensor: Tensor) -> Reach:
 
 _NOTHING = Reach()
 _NORM = "native_batch_norm"
-_WEIGHTED = frozenset("convolution addmm mm linear".split())
+_WEIGHTED = frozenset("addmm mm linear".split())
 _POOLS = frozenset("max_pool2d_with_indices avg_pool2d max_pool2d".split())
 _WHOLE = frozenset("_adaptive_avg_pool2d adaptive_avg_pool2d mean view _unsafe_view reshape".split())
 
@@ -51,14 +60,21 @@ _WHOLE = frozenset("_adaptive_avg_pool2d adaptive_avg_pool2d mean view _unsafe_v
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Traces every operation while it is entered; `peak_bytes` is the most that tensors took at a time, without weights.
 
-    The receptive field goes by the usual recursion, over branches the largest. What reads a whole map, as a global mean or
-    flattening does, counts as a window of its size; attention between pixels is not seen.
+    The receptive field goes by the usual recursion (a window adds its size, a stride multiplies), over branches the
+    largest. What reads a whole map, as a global mean or flattening does, counts as a window of its size; interpolation
+    and learned shifts as one of a pixel each way; attention between pixels is not seen.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live_bytes = self.peak_bytes = 0
         self._storages: set[int] = set()
+        self._kept: list[object] = []
+
+    def leave_out(self, tensors: Iterable[Tensor]) -> None:
+        """Do not count the memory of these tensors, weights for one, nor of what looks at them."""
+        self._kept += [tensor.untyped_storage() for tensor in tensors]
+        self._storages |= set(map(id, self._kept))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         name = func.overloadpacket.__name__
@@ -93,14 +109,39 @@ def _reach(name: str, args: Any, inputs: list[Tensor], output: Tensor) -> Reach:
     """Return the reach of what an operation gives."""
     joined = _join([each for each in inputs if hasattr(each, "_reach")])
     if name == "convolution" and args[1].dim() == 4:
-        dilated = [(size - 1) * step + 1 for size, step in zip(args[1].shape[2:], args[5], strict=True)]
-        return joined.through(dilated, args[3], weights=True)
+        kernel = [(size - 1) * step + 1 for size, step in zip(args[1].shape[2:], args[5], strict=True)]
+        return _window(joined, kernel, args[3], args[4], weights=True)
     if name in _POOLS:
-        kernel = _both(args[1])
-        return joined.through(kernel, _both(args[2]) if len(args) > 2 and args[2] else kernel)
+        return _window(
+            joined, args[1], args[2] if len(args) > 2 and args[2] else args[1], args[3] if len(args) > 3 else (0,)
+        )
     if name in _WHOLE and inputs[0].dim() == 4 and _is_summed_up(inputs[0], output):
-        return joined.through(inputs[0].shape[2:])
-    return joined.through((1, 1), weights=name in _WEIGHTED)
+        return joined.through((0, 0), (inputs[0].shape[2] - 1, inputs[0].shape[3] - 1))
+    if name == "constant_pad_nd":
+        left, top = args[1][0], [*args[1], 0, 0][2]
+        return joined.through((-top, -left), (-top, -left))
+    if name == "slice" and inputs[0].dim() == 4 and len(args) > 1 and args[1] in (2, 3):
+        return _sliced(joined, inputs[0].shape[args[1]], *args[1:])
+    if name == "upsample_bilinear2d":
+        ratio = inputs[0].shape[2] / output.shape[2], inputs[0].shape[3] / output.shape[3]
+        return joined.through((-1, -1), (1, 1), ratio)
+    if name.startswith("grid_sampler"):
+        return joined.through((-1, -1), (1, 1))
+    return joined.through((0, 0), (0, 0), weights=name in _WEIGHTED)
+
+
+def _window(reach: Reach, kernel: Any, stride: Any, padding: Any, weights: bool = False) -> Reach:
+    (height, width), (top, left), step = _both(kernel), _both(padding), _both(stride)
+    return reach.through((-top, -left), (height - 1 - top, width - 1 - left), step, weights)
+
+
+def _sliced(
+    reach: Reach, size: int, axis: int, start: int | None = None, end: int | None = None, step: int = 1
+) -> Reach:
+    """Return the reach of every `step`-th row (axis 2) or column (axis 3) from `start` on."""
+    begin = range(size)[start:].start if start else 0
+    offset, stride = (begin, 0) if axis == 2 else (0, begin), (step, 1) if axis == 2 else (1, step)
+    return reach.through(offset, offset, stride)
 
 
 def _is_summed_up(whole: Tensor, output: Tensor) -> bool:
@@ -108,13 +149,14 @@ def _is_summed_up(whole: Tensor, output: Tensor) -> bool:
 
 
 def _join(inputs: list[Tensor]) -> Reach:
-    """Return the reach of what is made of several maps: the largest field and depth, and the stride of the largest map."""
-    if not inputs:
-        return _NOTHING
+    """Return the reach of what is made of several maps: all that they see, and the stride of the largest map."""
+    if len(inputs) < 2:
+        return reach_of(inputs[0]) if inputs else _NOTHING
     reaches = [reach_of(each) for each in inputs]
     largest = max(inputs, key=lambda each: each.shape[2:].numel() if each.dim() == 4 else 0)
-    field = max(each.field[0] for each in reaches), max(each.field[1] for each in reaches)
-    return Reach(field, reach_of(largest).stride, max(each.depth for each in reaches))
+    first = min(each.first[0] for each in reaches), min(each.first[1] for each in reaches)
+    last = max(each.last[0] for each in reaches), max(each.last[1] for each in reaches)
+    return Reach(first, last, reach_of(largest).stride, max(each.depth for each in reaches))
 
 
 def _both(sizes: Any) -> Any:

@@ -18,7 +18,7 @@ from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.mbconv import MBConv
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip
-from nas.record import Positive
+from nas.record import Positive, RecordError
 from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
@@ -63,8 +63,8 @@ def inception(operation: Node, other: Node, depth: int) -> Node:
 
 def macro(
     stages: Positive = 3,
-    widths: Sequence[int] = (16, 24, 32),
-    depths: Sequence[int] = (1, 2, 3),
+    widths: Sequence[Positive] = (16, 24, 32),
+    depths: Sequence[Positive] = (1, 2, 3),
     operations: Sequence[str] = (),
     classes: Positive = 10,
 ) -> Network:
@@ -73,6 +73,9 @@ def macro(
     `widths` are those of the first stage, and double with each that follows. `operations` are in notation, as
     `sep_conv5(repeats=1)`; none means OPERATIONS.
     """
+    for name, values in (("widths", widths), ("depths", depths)):
+        if not values:
+            raise RecordError(f"{name} are none: give at least one", name)
     known = [parse(text) for text in operations] or OPERATIONS
     opened = (_stage(i, widths, depths, known) for i in range(stages))
     return Network(ConvNormAct(3, widths[0]), tuple(opened), Classifier(classes))

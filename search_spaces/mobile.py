@@ -26,10 +26,10 @@ RELU6 = Activation("relu6")
 
 
 def mobile(
-    widths: Sequence[int] = (16, 24, 40),
-    strides: Sequence[int] = (1, 2, 2),
+    widths: Sequence[Positive] = (16, 24, 40),
+    strides: Sequence[Positive] = (1, 2, 2),
     depth: Positive = 3,
-    kernels: Sequence[int] = (3, 5, 7),
+    kernels: Sequence[Positive] = (3, 5, 7),
     expansions: Sequence[float] = (3.0, 6.0),
     squeezes: Sequence[float] = (0.0, 0.25),
     stem_stride: Positive = 1,

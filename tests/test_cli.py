@@ -197,6 +197,39 @@ def test_a_tree_may_be_typed(call: Call) -> None:
     assert "channels: a tree in notation is stacked as it says; leave the option out" in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("conv4-64", "does not keep the size: give odd kernels or a padding"),
+        ('"["', "is no node: type one in notation"),
+        ("[conv3 x99999999999]", "the network does not run on images of 3x32x32 (MemoryError): change one of them"),
+        ("[conv3 x2 flurb]", "names no node, 'flurb': known are activation, "),
+        ("resnet", "resnet is a space: give one of its networks, as resnet:resnet18"),
+        ("", "there is no architecture ''"),
+        ("vgg:vgg17", "vgg has no architecture 'vgg17': did you mean 'vgg1"),
+    ],
+)
+def test_a_name_that_is_no_network_is_one_line(name: str, said: str, call: Call) -> None:
+    answer = call("profile", name)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("nas: ")
+    assert answer.stderr.count("\n") == 1
+    assert said in answer.stderr
+
+
+def test_a_network_that_does_not_fit_its_images_names_the_layer(call: Call) -> None:
+    answer = call("profile", "vgg:vgg16", "--input", "3,16,16")
+    assert answer.returncode == 2
+    assert "layer 3 of the network, on a map of (512, 1, 1): " in answer.stderr
+
+
+def test_what_is_printed_in_brackets_is_not_taken_for_markup(call: Call) -> None:
+    answer = call("profile", "residual[conv3]", "--against", "[conv3 residual[conv3-8 x2] x3]")
+    assert "residual[conv3]" in answer.stdout
+    assert "[conv3 residual[conv3-8 x2] x3]" in answer.stdout
+    assert "residual[conv3 conv3] x3-128" in " ".join(call("profile", "--help").stdout.split())
+
+
 def test_show_prints_an_architecture_and_its_cost(call: Call) -> None:
     answer = call("show", "darts:DARTS_V2")
     assert answer.returncode == 0

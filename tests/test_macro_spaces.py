@@ -13,15 +13,21 @@ from torch import nn
 import nas
 from nas.build import BuildError
 from nas.family import families
+from nas.layers.activation import RELU
+from nas.layers.conv import ConvNormAct
+from nas.layers.pool import Pool
 from nas.notation import notation
+from nas.plain import read_call
 from nas.record import RecordError
-from nas.space import SpaceError, choices
+from nas.space import SpaceError, choices, one_of
 from nas.supernets.darts import Darts
 from nas.supernets.mixed import Mixed
 from nas.supernets.spos import Spos
 from nas.supernets.supernet import Supernet
 from nas.topology.branches import Branches
+from nas.topology.chain import Stage
 from nas.topology.dense import Dense
+from nas.topology.polynomial import Polynomial
 from nas.topology.residual import Residual
 from search_spaces.macro import macro, residual
 from search_spaces.mobile import mobile
@@ -30,7 +36,16 @@ from search_spaces.resnet import basic, resnet_space
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 IMAGES = (3, 16, 16)
-SMALL = {"layers": 3, "seeds": 2, "motifs": 2, "combinations": 2, "cells_per_stage": 1, "nodes": 5, "unary": ("identity", "sigmoid"), "depth": 1}
+SMALL = {
+    "layers": 3,
+    "seeds": 2,
+    "motifs": 2,
+    "combinations": 2,
+    "cells_per_stage": 1,
+    "nodes": 5,
+    "unary": ("identity", "sigmoid"),
+    "depth": 1,
+}
 """Arguments that make a supernet small, for the families that have them."""
 
 
@@ -110,6 +125,23 @@ def _in_order(model: nn.Module, parts: list[nn.Module], x: torch.Tensor) -> list
     return ran
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        ConvNormAct(3, 8, activation=one_of("a", [RELU, None])),
+        Residual(ConvNormAct(3, 8), activation=one_of("a", [RELU, None])),
+        ConvNormAct((one_of("k", [3, 5]), 1), 8),
+        Pool(one_of("k", [3, 5]), 1),
+        Polynomial(one_of("b", [ConvNormAct(1), ConvNormAct(3)])),
+    ],
+    ids=["no activation", "no activation of a sum", "a side of a kernel", "pooling", "polynomial"],
+)
+def test_open_fields_relax(space: Any) -> None:
+    supernet = Supernet(space, Darts(), (8, 16, 16))
+    supernet(torch.randn(2, 8, 16, 16)).sum().backward()
+    assert all(weight.grad is not None for weight in supernet.policy.parameters())
+
+
 def test_every_structure_of_macro_is_drawn_and_keeps_what_it_is_asked_for() -> None:
     drawn = [nas.sample(macro(), Random(seed)) for seed in range(40)]
     texts = [notation(each) for each in drawn]
@@ -127,6 +159,15 @@ def test_macro_takes_operations_in_notation() -> None:
     assert choices(space)["stage1/operation"].arity == 2
     with pytest.raises(RecordError, match="names no node, 'sepconv5': did you mean 'sep_conv'"):
         macro(operations=("sepconv5",))
+
+
+def test_a_depth_of_nothing_is_refused() -> None:
+    with pytest.raises(RecordError, match=r"macro\.depths\[0\] is 0: give a number of at least 1"):
+        read_call(macro, {"depths": [0, 1]}, "macro")
+    with pytest.raises(RecordError, match="depths are none: give at least one"):
+        macro(depths=())
+    with pytest.raises(SpaceError, match=r"choice 'd' offers depths \(0, 1\): give 1 or more"):
+        Supernet(Stage(ConvNormAct(3), one_of("d", [0, 1])), Darts(), IMAGES)
 
 
 def test_strides_and_widths_of_mobile_go_together() -> None:

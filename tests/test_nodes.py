@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import MISSING, fields
@@ -221,6 +222,34 @@ def test_an_appending_reduction_fills_up_to_the_width() -> None:
         at(Appended(POINTWISE), (8, 8, 8), 8)
 
 
+@pytest.mark.parametrize(("shape", "stride"), [((16, 6, 6), 4), ((16, 1, 8), 2), ((16, 7, 9), 2)])
+def test_a_shortcut_has_the_stride_of_its_body(shape: Shape, stride: int) -> None:
+    site = Site(shape, 16, stride)
+    x = torch.randn(2, *shape)
+    assert site.build(Residual(ConvNormAct(3)))(x).shape[1:] == site.output(ConvNormAct(3))
+
+
+def test_what_cannot_stand_somewhere_says_so() -> None:
+    two_inputs = nas.from_plain({"Cell": {"nodes": [[{"Edge": {"source": 0, "operation": "Skip"}}]]}})
+    refused: list[tuple[Any, str]] = [
+        (Chain((two_inputs,)), "a Cell that reads two outputs is given one: put it into a stage of the network"),
+        (Residual(two_inputs), "a Cell that reads two outputs is given one"),
+        (Wired(Pool(3, 2), 6), "give an operation that keeps both"),
+        (ConvNormAct(3, 24, group_width=16), "24 channels are no multiple of groups of 16: change one"),
+        (AttentionConv(value=1.0), "lower `value`"),
+        (ConvNormAct(3, activation="relu"), "'relu' stands where a node should: give one, as Activation('relu')"),  # type: ignore[arg-type]
+    ]
+    for node, said in refused:
+        with pytest.raises(BuildError, match=re.escape(said)):
+            Site((16, 8, 8), 16).build(node)
+    with pytest.raises(RecordError, match="there is no activation 'rellu': did you mean 'relu'"):
+        Activation("rellu")  # type: ignore[arg-type]
+    with pytest.raises(RecordError, match="give a name and then a list"):
+        nas.one_of("k", 3)  # type: ignore[arg-type]
+    with pytest.raises(BuildError, match="without a batch"):
+        build(LINEAR, (1, 3, 8, 8))  # type: ignore[arg-type]
+
+
 def test_a_chain_has_its_stride_where_it_says() -> None:
     site = Site((8, 8, 8), 8, 2)
     for strided in range(3):
@@ -352,6 +381,24 @@ def test_networks_are_given_other_classes_wherever_their_heads_are() -> None:
     logits, auxiliary = model(torch.randn(2, 3, 8, 8))
     assert logits.shape == auxiliary.shape == (2, 7)
     assert of_classes(network) is network
+
+
+def test_heads_are_found_in_whatever_holds_them() -> None:
+    held: list[Any] = [
+        Stage(Classifier(10)),
+        Chain((Classifier(10), Activation("sigmoid"))),
+        nas.one_of("head", [Classifier(10), FullyConnected(10, (8,))]),
+    ]
+    for head in held:
+        assert "classes=7" in notation(of_classes(Network(POINTWISE, (), head), 7))
+    with pytest.raises(RecordError, match="the network has no head that could tell 7 classes apart"):
+        of_classes(Network(POINTWISE, (), Pool(3)), 7)
+
+
+def test_two_auxiliary_heads_may_read_one_layer() -> None:
+    heads = tuple(Auxiliary(0, head=Classifier(classes)) for classes in (5, 6))
+    model = build(Network(POINTWISE, (POINTWISE,), Classifier(4), heads), (3, 8, 8)).train()
+    assert [each.shape[1] for each in model(torch.randn(2, 3, 8, 8))] == [4, 5, 6]
 
 
 def test_several_auxiliary_heads_answer_in_training_alone() -> None:

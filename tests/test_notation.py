@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import field
 from random import Random
 from typing import Any
 
 import pytest
+from torch import nn
 
 import nas
+from nas.build import Node, Site
 from nas.choice import Choice
 from nas.family import families
 from nas.layers.activation import Activation
@@ -17,7 +20,7 @@ from nas.layers.pool import Pool
 from nas.notation import in_lines, notation, parse
 from nas.operations.separable import SepConv
 from nas.operations.skip import Skip, Zero
-from nas.record import RecordError
+from nas.record import RecordError, record
 from nas.space import one_of, some_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
@@ -58,6 +61,13 @@ WRITTEN: list[tuple[Any, str]] = [
     (one_of("two words 3", [CONV, Skip()]), '{"two words 3": conv3 | skip}'),
     ((1, 2.5, True, None, "x"), '(1, 2.5, true, none, "x")'),
     ((1,), "(1,)"),
+    (Residual(Chain((CONV, CONV), one_of("s", [0, 1]))), "residual[chain(strided={s: 0 | 1})[conv3, conv3]]"),
+    (Branches(some_of("p", 2, [CONV, Skip(), Pool()])), "branches(paths={p 2: conv3 | skip | pool3})"),
+    (Chain(some_of("p", 1, [CONV, Skip()])), "chain(nodes={p 1: conv3 | skip})"),
+    (ConvNormAct((one_of("k", [3, 5]), 1)), "conv(kernel=({k: 3 | 5}, 1))"),
+    (Residual(CONV, scale=float("inf")), "residual(scale=inf)[conv3]"),
+    (Residual(CONV, scale=-0.5), "residual(scale=-0.5)[conv3]"),
+    (one_of("", [CONV, Skip()]), '{"": conv3 | skip}'),
 ]
 
 
@@ -90,6 +100,7 @@ WRONG = [
     ("residual[]", "write a node, as conv3-64"),
     ("conv3(activation=sep)", "names no node, 'sep'"),
     ('conv3(order="first")', "ConvNormAct.order is 'first'"),
+    ('conv3(order="\\x")', "write a text in quotes, as JSON has it"),
     ("sep_conv3[conv3]", "is '[conv3]': write a space between nodes, or the end"),
 ]
 
@@ -116,6 +127,43 @@ def test_samples_of_every_space_come_back(name: str) -> None:
     for _ in range(3):
         architecture = nas.sample(space, rng)
         assert parse(notation(architecture)) == architecture
+
+
+def test_records_of_ones_own_are_not_taken_for_others(own_records: None) -> None:
+    @record
+    class Conv2(Node):
+        kernel: int = 3
+
+        def build(self, site: Site) -> nn.Module:
+            return nn.Identity()
+
+    @record
+    class Relu(Node):
+        def build(self, site: Site) -> nn.Module:
+            return nn.ReLU()
+
+    @record
+    class Wrapped(Node):
+        kernel: int | None = 3
+        body: Node = field(default_factory=Skip)
+
+        def build(self, site: Site) -> nn.Module:
+            return nn.Identity()
+
+    trees: list[Any] = [Conv2(5), Chain((Relu(), Activation())), Wrapped(None), Wrapped(5, CONV)]
+    assert [notation(tree) for tree in trees] == [
+        "Conv2(kernel=5)",
+        "Relu relu",
+        "wrapped(kernel=none)",
+        "wrapped5(body=conv3)",
+    ]
+    for tree in trees:
+        assert parse(notation(tree)) == tree
+
+
+def test_a_very_deep_text_is_refused() -> None:
+    with pytest.raises(RecordError, match="is too deep to be read: write it as JSON"):
+        parse("[" * 2000 + "conv3" + "]" * 2000)
 
 
 def test_a_long_text_is_broken_between_the_stages_and_still_read() -> None:

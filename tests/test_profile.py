@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from nas.layers.pool import Pool
 from nas.notation import parse
 from nas.operations.pooling import MaxPool
 from nas.plain import from_plain
-from nas.profile import Layer, Profile
+from nas.profile import Layer, Profile, profile_module
 from nas.record import to_plain
 from nas.topology.chain import Chain, Stage
 
@@ -64,7 +65,7 @@ def seen(tree: Node, pixels: int) -> tuple[int, int]:
     return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
 
 
-def with_pool(name: str) -> Any:
+def narrow(name: str) -> Any:
     return narrowed(published(name)[1])
 
 
@@ -72,15 +73,18 @@ def with_pool(name: str) -> Any:
     ("tree", "field", "pixels"),
     [
         (THREE, 7, 16),
-        (with_pool("vgg:vgg16"), 212, 288),
-        (with_pool("resnet:resnet50_v1"), 483, 608),
-        (with_pool("resnet:resnet50"), 427, 544),
-        (with_pool("densenet:densenet121"), 2071, 0),
+        (narrow("vgg:vgg16"), 212, 288),
+        (narrow("resnet:resnet50_v1"), 483, 608),
+        (narrow("resnet:resnet50"), 427, 544),
+        (narrow("densenet:densenet121"), 2071, 0),
         (parse("[conv3-4 dense[conv3-4 conv3] pool2(padding=0)]"), 20, 48),
         (parse("branches[conv1-4, conv1x7-4 conv7x1, pool3/1 conv5-4]"), 7, 24),
         (parse("[conv5-4/2(dilation=2) residual[conv3]]"), 13, 32),
+        (parse("shift_conv3 x2-18"), 5, 32),
+        (parse('[skip(strided="padded") x1-8/2 conv3]'), 5, 32),
+        (parse("[skip x1-8/2 conv3]"), 6, 32),
     ],
-    ids=["three 3x3", "vgg16", "resnet50 v1", "resnet50", "densenet121", "dense", "branches", "dilated"],
+    ids="three vgg16 resnet50_v1 resnet50 densenet121 dense branches dilated shifts padded factorised".split(),
 )
 def test_the_receptive_field_is_the_support_of_the_gradient(tree: Any, field: int, pixels: int) -> None:
     costs = nas.profile(tree, (3, pixels or 224, pixels or 224))
@@ -118,7 +122,29 @@ def test_memory_is_let_go_when_the_last_reader_is_done() -> None:
     dense = nas.profile(parse('dense(repeat=4, growth=8)[conv1(norm="none", activation=none)]'), (8, 16, 16))
     assert dense.peak_activation_bytes >= (8 + 16 + 24 + 32 + 40) * pixels / 2
     shallow, deep = (nas.profile(published(f"resnet:resnet{depth}")[1], (3, 224, 224)) for depth in (50, 152))
-    assert shallow.peak_activation_bytes == deep.peak_activation_bytes < shallow.activation_bytes / 10
+    assert shallow.peak_activation_bytes == deep.peak_activation_bytes < shallow.activation_bytes / 8
+
+
+def test_weights_and_what_looks_at_them_are_no_activations() -> None:
+    costs = nas.profile(published("vgg:vgg16")[1], (3, 224, 224))
+    pixels = 224 * 224 * 4
+    assert costs.peak_activation_bytes == pytest.approx((3 + 64 + 64) * pixels, rel=0.01)
+
+
+def test_weights_that_are_shared_count_once() -> None:
+    tree = parse("polynomial[conv3 conv3]")
+    costs = nas.profile(tree, (8, 8, 8))
+    assert sum(layer.params for layer in costs.layers) == costs.params
+
+
+def test_a_module_is_left_as_it_was() -> None:
+    model = nas.build(parse("[conv3-4 conv3]"), (3, 8, 8))
+    model[1].eval()  # type: ignore[index]
+    for shape in ((3, 8, 8), (5, 8, 8)):
+        with suppress(RuntimeError):
+            profile_module(model, shape)
+        assert [part.training for part in model.children()] == [True, False]
+        assert not any(part._forward_hooks for part in model.modules())
 
 
 def test_weights_take_memory_by_their_type() -> None:

@@ -13,6 +13,7 @@ from nas.space import decisions, resolve
 from search_spaces.bits import bits
 from search_spaces.darts import darts
 from search_spaces.macro import macro
+from search_spaces.resnet import resnet_space
 
 SPACE = macro(stages=2)
 SAMPLES = [nas.sample(SPACE, Random(i)) for i in range(30)]
@@ -59,6 +60,12 @@ def test_the_picture_is_the_same_each_time_and_has_the_words(tmp_path: Path) -> 
     first, second = ((tmp_path / name).read_text("utf-8") for name in ("first.svg", "second.svg"))
     assert first == second
     assert all(word in first for word in ("Evolution on macro", "stage2/structure", "residual", "evaluations"))
+
+
+def test_structures_of_one_kind_are_told_apart_by_number() -> None:
+    space = resnet_space()
+    (panel,) = [panel for panel in panels(space, [nas.sample(space, Random(0))]) if panel.title == "stage1/block"]
+    assert panel.labels == ("residual 1", "residual 2", "residual 3", "residual 4")
 
 
 def test_numbers_alone_make_no_picture(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from nas.build import Node, Shape, Site
-from nas.record import record
+from nas.record import RecordError, nearest, record
 
 _MODULES = {
     "relu": nn.ReLU,
@@ -31,6 +31,11 @@ class Activation(Node):
     name: Literal[
         "relu", "relu6", "leaky_relu", "elu", "gelu", "swish", "hard_swish", "sigmoid", "hard_sigmoid", "tanh", "mish"
     ] = "relu"
+
+    def __post_init__(self) -> None:
+        name: object = self.name
+        if isinstance(name, str) and name not in _MODULES:
+            raise RecordError(f"there is no activation {name!r}: {nearest(name, _MODULES)}")
 
     def build(self, site: Site) -> nn.Module:
         module: nn.Module = _MODULES[self.name]()

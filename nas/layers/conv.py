@@ -116,6 +116,8 @@ class ConvNormAct(Node):
         groups = site.shape[0] if self.groups == "depthwise" else self.groups
         if self.group_width is not None:
             groups = max(1, channels // self.group_width)
+            if channels > self.group_width and channels % self.group_width:
+                raise BuildError(f"{channels} channels are no multiple of groups of {self.group_width}: change one")
         if channels % groups or site.shape[0] % groups:
             raise BuildError(f"{site.shape[0]} to {channels} channels are no multiple of {groups} groups: change one")
         return groups

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from nas.build import BuildError, Node, Shape, Site
+from nas.choice import Choice
 from nas.layers.conv import window
 from nas.record import Natural, Positive, record
 
@@ -27,8 +28,12 @@ class Pool(Node):
     count_padding: bool = False
 
     def __post_init__(self) -> None:
+        if self.padding is None or isinstance(self.padding, Choice) or isinstance(self.kernel, Choice):
+            return
         if self.kind == "l2" and self.padding:
             raise BuildError(f"{self} pads: an L2 pooling has no padding; give 0")
+        if self.padding > self.kernel // 2:
+            raise BuildError(f"{self} pads more than half of its window: give at most {self.kernel // 2}")
 
     def build(self, site: Site) -> nn.Module:
         stride, padding = site.stride * self.stride, self._padding()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import Node, Site
+from nas.build import BuildError, Node, Site
 from nas.operations.conv import same_conv
 from nas.record import Fraction, Positive, record
 
@@ -65,6 +65,10 @@ class AttentionConv(Node):
 
     def build(self, site: Site) -> nn.Module:
         key, value = (max(1, int(site.channels * share / self.heads)) * self.heads for share in (self.key, self.value))
+        if value >= site.channels:
+            raise BuildError(
+                f"attention gives {value} of {site.channels} channels, and the convolution none: lower `value`"
+            )
         conv = same_conv((site.shape[0], site.channels - value), self.kernel, site.stride)
         norm = nn.BatchNorm2d(site.channels, affine=site.affine)
         return nn.Sequential(nn.ReLU(), _Augmented(conv, site, self.heads, key, value), norm)

@@ -22,9 +22,9 @@ from nas.training.checkpoint import write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHOWN, ABREAST, APART, LETTERS = 12, 3, 4, 18
-"""How many panels a picture shows, how many stand abreast, how many choices of one kind have panels of their own, and how
-many letters a label has."""
+SHOWN, ABREAST, APART, LETTERS, POINTS = 12, 3, 4, 18, 400
+"""How many panels a picture shows, how many stand abreast, how many choices of one kind have panels of their own, how many
+letters a label has, and how many points a curve."""
 
 WORDS = {"Residual": "residual", "Dense": "dense", "Branches": "inception", "Chain": "serial", "Stage": "serial"}
 
@@ -40,8 +40,10 @@ class Panel:
     def shares(self, window: int) -> dict[str, list[float]]:
         """Return, for each option and after each evaluation, its percentage among the last `window` evaluations."""
         found: dict[str, list[float]] = {label: [] for label in self.labels}
-        for end in range(1, len(self.taken) + 1):
-            counted = Counter(label for labels in self.taken[max(0, end - window) : end] for label in labels)
+        counted: Counter[str] = Counter()
+        for i, labels in enumerate(self.taken):
+            counted.update(labels)
+            counted.subtract(self.taken[i - window] if i >= window else ())
             total = max(1, counted.total())
             for label in self.labels:
                 found[label].append(100 * counted[label] / total)
@@ -79,9 +81,11 @@ def plot_shares(space: Any, architectures: Sequence[Any], window: int, path: Pat
 def _draw(axis: Axes, panel: Panel, window: int) -> None:
     shares = {label: values for label, values in panel.shares(window).items() if any(values)}
     styles = lines(panel.labels)
-    evaluations = range(1, len(panel.taken) + 1)
+    total = len(panel.taken)
+    drawn = sorted({*range(0, total, max(1, total // POINTS)), total - 1})
     colours = [styles[label].colour for label in shares]
-    axis.stackplot(evaluations, *shares.values(), colors=colours, edgecolor="#ffffff", linewidth=0.4)
+    curves = ([values[i] for i in drawn] for values in shares.values())
+    axis.stackplot([i + 1 for i in drawn], *curves, colors=colours, edgecolor="#ffffff", linewidth=0.4)
     axis.set_title(panel.title, fontsize=8.5, loc="left", color=INK)
     axis.set(xlim=(1, max(2, len(panel.taken))), ylim=(0, 100), xlabel="evaluations")
     below = 0.0
@@ -131,12 +135,12 @@ def _rank(labels: tuple[str, ...]) -> int:
 
 
 def labels_of(choice: Choice) -> tuple[str, ...]:
-    """Return a short label for each option: its structure, or its notation; none where two would have the same."""
-    labels = tuple(map(label_of, choice.options))
-    if len(set(labels)) < len(labels):
-        return ()
+    """Return a short label for each option: its structure, or its notation; with a number where others have the same."""
+    labels = [label_of(option) for option in choice.options]
     bare = [re.sub(r"\(.*\)", "", label) for label in labels]
-    return tuple(each if bare.count(each) == 1 else label for each, label in zip(bare, labels, strict=True))
+    labels = [each if bare.count(each) == 1 else label for each, label in zip(bare, labels, strict=True)]
+    numbered = (f"{label} {i + 1}" if labels.count(label) > 1 else label for i, label in enumerate(labels))
+    return tuple(numbered)
 
 
 def label_of(option: Any) -> str:

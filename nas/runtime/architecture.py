@@ -8,23 +8,27 @@ from typing import Any
 
 import yaml
 
-from nas.family import family, published
+from nas.family import families, family, published
 from nas.plain import read
 from nas.record import RecordError, import_all
 from nas.runtime.run import Found
 
-NAMED = "a run folder, a JSON or YAML file, or space:name as darts:DARTS_V2"
+NAMED = "a run folder, a JSON or YAML file that a run wrote, or space:name as darts:DARTS_V2"
 
 
 def find_architecture(name: str) -> Found:
     """Return the architecture that `name` stands for. Raises RecordError where it stands for none."""
     path = Path(name)
-    if path.is_dir():
+    if name and path.is_dir():
         path /= "best.json"
         if not path.is_file():
             raise RecordError(f"{name} has no best.json yet: is it a run folder whose search has ended?")
     if path.is_file():
         return _read(path)
+    if name in (spaces := families()) and spaces[name].published:
+        raise RecordError(
+            f"{name} is a space: give one of its networks, as {name}:{next(iter(spaces[name].published))}"
+        )
     if ":" not in name:
         raise RecordError(f"there is no architecture {name!r}: give {NAMED}")
     known, architecture = published(name)

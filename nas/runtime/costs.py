@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, zip_longest
+from pathlib import Path
+from typing import cast
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from nas.build import Shape
+from nas.build import Node, Shape
+from nas.choice import Choice
 from nas.family import family
 from nas.notation import in_lines, parse
 from nas.profile import Layer, Profile
@@ -28,6 +33,14 @@ class Asked:
     name: str
     assignments: Sequence[str] = ()
     input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a network costs for an image of a shape."""
+
+    profile: Profile
+    input: Shape
 
 
 def show_architecture(name: str, console: Console) -> None:
@@ -48,29 +61,60 @@ def show_profile(asked: Asked, against: str | None, as_json: bool, console: Cons
     asked_for = [asked] if against is None else [asked, Asked(against, asked.assignments, asked.input)]
     costs = {each.name: _profile(each) for each in asked_for}
     if as_json:
-        plain = {name: {**asdict(each), "weight_bytes": each.weight_bytes} for name, each in costs.items()}
+        plain = {
+            name: {**asdict(each.profile), "weight_bytes": each.profile.weight_bytes, "input": each.input}
+            for name, each in costs.items()
+        }
         print(json.dumps(plain if against is not None else plain[asked.name], indent=1))
         return
     if against is not None:
-        _print_side_by_side(asked.name, costs[asked.name], against, costs[against], console)
+        _print_side_by_side(asked.name, costs[asked.name].profile, against, costs[against].profile, console)
         return
-    _print_layers(costs[asked.name], console)
+    _print_layers(costs[asked.name].profile, console)
     _print_totals(costs[asked.name], console)
 
 
-def _profile(asked: Asked) -> Profile:
+def _profile(asked: Asked) -> Costs:
     options: dict[str, object] = {}
-    if "[" in asked.name:  # a tree in notation, as it stands
+    typed = _typed(asked.name)
+    if typed is not None:
         override(options, asked.assignments)
         if options:
             raise RecordError(f"{next(iter(options))}: a tree in notation is stacked as it says; leave the option out")
-        return count_costs(parse(asked.name), _shape(asked.input or "3,32,32"))
+        return _costs(typed, _shape(asked.input or "3,32,32"))
     found = find_architecture(asked.name)
     options |= found.network
     override(options, asked.assignments)
     known = family(found.family)
     network = known.network(found.architecture, **known.network_arguments(options, ""))
-    return count_costs(network, _shape(asked.input) if asked.input is not None else found.input)
+    return _costs(network, _shape(asked.input) if asked.input is not None else found.input)
+
+
+def _typed(name: str) -> Node | None:
+    """Return a tree that was typed in notation; None where the name is another's, as a word that is no node."""
+    if (len(name) < 256 and Path(name).exists()) or re.fullmatch(r"[\w.]+:\w*", name):
+        return None
+    try:
+        tree = parse(name)
+    except RecordError:
+        if set("[{( ") & set(name):
+            raise
+        return None
+    if not isinstance(tree, Node | Choice):
+        raise RecordError(f"{name!r} is no node: type one in notation, as residual[conv3-64 x2] x3")
+    return cast(Node, tree)
+
+
+def _costs(tree: Node, input: Shape) -> Costs:
+    try:
+        return Costs(count_costs(tree, input), input)
+    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+        if isinstance(error, RecordError):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RecordError(
+            f"the network does not run on images of {_times(input)} ({reason}): change one of them"
+        ) from None
 
 
 def _shape(text: str) -> Shape:
@@ -110,41 +154,51 @@ def _sides(pair: Pair) -> str:
     return str(pair[0]) if pair[0] == pair[1] else _times(pair)
 
 
-def _totals(costs: Profile) -> dict[str, tuple[float, str]]:
-    """Return the totals as a number to compare and a text to read."""
-    weights = "  ".join(f"{size / 1e6:,.1f} MB in {name}" for name, size in costs.weight_bytes.items())
+def _totals(costs: Profile) -> dict[str, tuple[float, str, str]]:
+    """Return the totals: a number to compare, a text to read, and what it is."""
+    weights = costs.weight_bytes
+    halved, bytes_of_int8 = _size(weights["bfloat16"]), _size(weights["int8"])
     return {
-        "params": (costs.params, f"{costs.params:,}"),
-        "MACs": (costs.macs, f"{costs.macs:,}"),
-        "weights": (costs.params, weights),
-        "activations": (costs.activation_bytes, f"{costs.activation_bytes / 1e6:,.2f} MB, all of them"),
-        "at a time": (costs.peak_activation_bytes, f"{costs.peak_activation_bytes / 1e6:,.2f} MB, at most"),
-        "depth": (costs.depth, f"{costs.depth} convolutions and linear layers on the longest way"),
-        "sees": (max(costs.receptive_field), f"{_sides(costs.receptive_field)} px, each pixel of the last map"),
+        "params": (costs.params, f"{costs.params:,}", ""),
+        "MACs": (costs.macs, f"{costs.macs:,}", ""),
+        "weights": (
+            costs.params,
+            _size(weights["float32"]),
+            f"in float32; {halved} in bfloat16, {bytes_of_int8} in int8",
+        ),
+        "activations": (costs.activation_bytes, _size(costs.activation_bytes), "all of them, as training keeps them"),
+        "at a time": (costs.peak_activation_bytes, _size(costs.peak_activation_bytes), "at most, while it answers"),
+        "depth": (costs.depth, str(costs.depth), "convolutions and linear layers on the longest way"),
+        "sees": (max(costs.receptive_field), f"{_sides(costs.receptive_field)} px", "each pixel of the last map"),
     }
 
 
-def _print_totals(costs: Profile, console: Console) -> None:
+def _size(size_bytes: float) -> str:
+    return f"{size_bytes / 1e6:,.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:,.2f} kB"
+
+
+def _print_totals(counted: Costs, console: Console) -> None:
+    costs = counted.profile
     console.print(f"{costs.params:,} params  {costs.macs:,} MACs", style="bold", highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for name, (_, text) in list(_totals(costs).items())[2:]:
-        table.add_row(name, text)
+    for name, (_, text, note) in list(_totals(costs).items())[2:]:
+        table.add_row(name, text, note)
     console.print(table, highlight=False)
     console.print(
-        "MACs: multiply-adds of convolutions and linear layers for one image, without an auxiliary head; activations of one "
-        "image in float32",
+        f"For one image of {_times(counted.input)}, activations in float32. MACs: multiply-adds of convolutions and linear "
+        "layers, without an auxiliary head",
         style="dim",
     )
 
 
 def _print_side_by_side(name: str, costs: Profile, other: str, others: Profile, console: Console) -> None:
     """Print the totals with their ratio, and the parts of both networks in their order."""
+    name, other = escape(name), escape(other)
     table = _table([""], [name, other, "ratio"])
     both = zip(_totals(costs).items(), _totals(others).values(), strict=True)
-    for (total, (value, text)), (value_of_other, text_of_other) in both:
-        if total != "weights":
-            ratio = f"{value_of_other / value:.2f}" if value else ""
-            table.add_row(total, text.split(",  ")[0], text_of_other, ratio)
+    for (total, (value, text, _)), (value_of_other, text_of_other, _) in both:
+        ratio = f"{value_of_other / value:.2f}" if value else ""
+        table.add_row(total, text, text_of_other, ratio)
     console.print(table)
     table = _table([name], ["output", "params", "MACs"])
     for column in (other, "output", "params", "MACs"):

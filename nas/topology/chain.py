@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from nas.build import BuildError, Node, Shape, Site, lifted
+from nas.build import BuildError, Node, Shape, Site, alone, lifted
 from nas.layers.conv import Ratio
 from nas.record import Natural, Positive, record
-from nas.space import Choice
+from nas.space import Choice, SpaceError
 
 
 @record
@@ -38,7 +38,7 @@ class Chain(Node):
         shape = site.shape
         for i, node in enumerate(self.nodes):
             inner = site.put(shape, stride=site.stride if i == self.strided else 1)
-            yield node, inner
+            yield alone(node), inner
             shape = inner.output(node)
 
 
@@ -75,6 +75,8 @@ class Stage(Node):
     def build(self, site: Site) -> nn.Module:
         inner = self._inner(site)
         if isinstance(self.repeat, Choice):
+            if min(self.repeat.options) < 1:
+                raise SpaceError(f"choice {self.repeat.name!r} offers depths {self.repeat.options}: give 1 or more")
             layers = [each.build(node) for node, each in self._chain().placed(inner)]
             return site.relaxed(self.repeat).depths(self.repeat, layers)
         return self._chain().build(inner)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from nas.build import BuildError, Node, Shape, Site, inputs_of
+from nas.choice import SpaceError, is_open
 from nas.operations.conv import relu_conv_norm
-from nas.record import Natural, Positive, record
-from nas.space import Choice
-from nas.topology.chain import Chain, Stage
+from nas.record import Natural, Positive, RecordError, record
+from nas.topology.chain import Stage
 
 
 @record
@@ -63,10 +63,13 @@ class Network(Node):
         shapes, layers = [site.output(self.stem)], []
         for i, (node, channels, stride, before) in enumerate(self._layers()):
             inner = site.put(shapes[i], channels or shapes[i][0], stride, shapes[before] if i else None)
-            layers.append((inner.build(node), before if inputs_of(node) == 2 else None))
-            shapes.append(inner.output(node))
+            try:
+                layers.append((inner.build(node), before if inputs_of(node) == 2 else None))
+                shapes.append(inner.output(node))
+            except BuildError as error:
+                raise BuildError(f"layer {i} of the network, on a map of {shapes[i]}: {error}") from None
         head = site.put(shapes[-1]).build(self.head)
-        auxiliary = dict(self._build_auxiliary(site, shapes[1:]))
+        auxiliary = list(self._build_auxiliary(site, shapes[1:]))
         return _NetworkModule(site.build(self.stem), layers, head, auxiliary)
 
     def shape(self, site: Site) -> Shape:
@@ -93,6 +96,8 @@ class Network(Node):
         for head in declared:
             if head is None:
                 continue
+            if is_open(head):
+                raise SpaceError("the auxiliary head is open, and does not relax: resolve it first, or leave it out")
             if head.after >= len(outputs):
                 raise BuildError(
                     f"the auxiliary head reads layer {head.after}, and the last is {len(outputs) - 1}: give a lower one"
@@ -111,7 +116,7 @@ class _NetworkModule(nn.Module):
         stem: nn.Module,
         layers: list[tuple[nn.Module, int | None]],
         head: nn.Module,
-        auxiliary: dict[int, nn.Module],
+        auxiliary: list[tuple[int, nn.Module]],
     ) -> None:
         super().__init__()
         self.stem, self.head = stem, head
@@ -119,36 +124,52 @@ class _NetworkModule(nn.Module):
         self.befores = [before for _, before in layers]
         reads = [{i, i if before is None else before} for i, before in enumerate(self.befores)]
         self.read_last = [read - set().union(*reads[i + 1 :]) for i, read in enumerate(reads)]
-        self.auxiliary = nn.ModuleDict({str(after): each for after, each in auxiliary.items()})
+        self.auxiliary = nn.ModuleList(head for _, head in auxiliary)
+        self.auxiliary_after = [after for after, _ in auxiliary]
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         outputs = {0: self.stem(x)}
         auxiliary_logits: list[Tensor] = []
         for i, (layer, before) in enumerate(zip(self.layers, self.befores, strict=True)):
             outputs[i + 1] = layer(outputs[i]) if before is None else layer(outputs[before], outputs[i])
-            if self.training and str(i) in self.auxiliary:
-                auxiliary_logits.append(self.auxiliary[str(i)](outputs[i + 1]))
+            if self.training and i in self.auxiliary_after:
+                auxiliary_logits += [head(outputs[i + 1]) for head in self._heads_after(i)]
             for done in self.read_last[i]:
                 del outputs[done]
         logits: Tensor = self.head(outputs[len(self.layers)])
         return (logits, *auxiliary_logits) if auxiliary_logits else logits
 
+    def _heads_after(self, layer: int) -> list[nn.Module]:
+        return [head for after, head in zip(self.auxiliary_after, self.auxiliary, strict=True) if after == layer]
 
-def of_classes(network: Network, classes: int | None = None) -> Network:
-    """Return a network whose heads tell so many classes apart; as it is, without a number."""
+
+def of_classes(network: Node, classes: int | None = None) -> Node:
+    """Return a network whose heads tell so many classes apart, wherever they stand; as it is, without a number.
+
+    Raises RecordError where nothing in it has `classes`.
+    """
     if classes is None:
         return network
-    heads = {name: _of_classes(getattr(network, name), classes) for name in ("head", "auxiliary")}
-    return replace(network, **heads)
+    changed: Node = _of_classes(network, classes)
+    if changed is network and _of_classes(network, classes + 1) is network:
+        raise RecordError(
+            f"the network has no head that could tell {classes} classes apart: give it one, as Classifier"
+        )
+    return changed
 
 
-def _of_classes(head: Any, classes: int) -> Any:
-    if isinstance(head, tuple):
-        return tuple(_of_classes(each, classes) for each in head)
-    if isinstance(head, Choice):
-        return replace(head, options=tuple(_of_classes(each, classes) for each in head.options))
-    if isinstance(head, Chain):
-        return replace(head, nodes=(*head.nodes[:-1], _of_classes(head.nodes[-1], classes)))
-    inner = getattr(head, "head", None)
-    head = replace(head, head=_of_classes(inner, classes)) if inner is not None else head
-    return replace(head, classes=classes) if hasattr(head, "classes") else head
+def _of_classes(tree: Any, classes: int) -> Any:
+    if isinstance(tree, tuple):
+        parts = tuple(_of_classes(part, classes) for part in tree)
+        return tree if all(new is old for new, old in zip(parts, tree, strict=True)) else parts
+    if not is_dataclass(tree):
+        return tree
+    record: Any = tree
+    changed = {
+        field.name: classes if field.name == "classes" else _of_classes(getattr(record, field.name), classes)
+        for field in fields(record)
+    }
+    is_changed = any(
+        getattr(record, name) is not value and getattr(record, name) != value for name, value in changed.items()
+    )
+    return replace(record, **changed) if is_changed else tree

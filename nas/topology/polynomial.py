@@ -48,9 +48,15 @@ class Polynomial(Node):
 
 
 def _share_convolutions(first: nn.Module, other: nn.Module) -> None:
-    """Put the convolutions of one module, save the last, in the place of those of another of the same structure."""
-    for name in [name for name, part in other.named_modules() if isinstance(part, nn.Conv2d)][:-1]:
-        other.set_submodule(name, first.get_submodule(name))
+    """Put the convolutions of one module, save the last, in the place of those of another of the same structure.
+
+    Where the last is an option of a supernet, none of these options is shared.
+    """
+    names = [name for name, part in other.named_modules() if isinstance(part, nn.Conv2d)]
+    mixed, is_option, _ = names[-1].partition(".options.") if names else ("", "", "")
+    for name in names[:-1]:
+        if not is_option or not name.startswith(f"{mixed}.options."):
+            other.set_submodule(name, first.get_submodule(name))
 
 
 class _Powers(nn.Module):

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.build import BuildError, Node, Shape, Site, alone
 from nas.layers.activation import activate
 from nas.operations.drop_path import DropPath
 from nas.operations.skip import Skip
@@ -33,17 +33,15 @@ class Residual(Node):
     def build(self, site: Site) -> nn.Module:
         inner = self._inner(site)
         shape = inner.output(self.body)
-        beside = inner.put(inner.shape, shape[0], stride=math.ceil(inner.shape[1] / shape[1]))
+        beside = inner.put(inner.shape, shape[0], _stride(inner, shape))
         shapes = shape, beside.output(self.shortcut)
         if shapes[0] != shapes[1]:
             raise BuildError(f"the body of a residual gives {shapes[0]} and the shortcut {shapes[1]}: make them equal")
-        body, shortcut = inner.build(self.body), beside.build(self.shortcut)
+        body, shortcut = inner.build(alone(self.body)), beside.build(alone(self.shortcut))
         if self.opening is not None and isinstance(shortcut, nn.Identity):
             body = nn.Sequential(site.put(site.shape).build(self.opening), body)
-        total: nn.Module = _Sum(body, shortcut, self.scale)
-        if self.drop_path:
-            total.drop_path = DropPath(share=self.drop_path)
-        parts = [total, *activate(self.activation, site, shapes[0])]
+        total = _Sum(body, shortcut, self.scale, DropPath(share=self.drop_path) if self.drop_path else None)
+        parts: list[nn.Module] = [total, *activate(self.activation, site, shapes[0])]
         if self.opening is not None and not isinstance(shortcut, nn.Identity):
             parts.insert(0, site.put(site.shape).build(self.opening))
         return nn.Sequential(*parts) if len(parts) > 1 else total
@@ -58,11 +56,18 @@ class Residual(Node):
         return site.put(site.put(site.shape).output(self.opening), stride=site.stride)
 
 
+def _stride(site: Site, shape: Shape) -> int:
+    """Return the stride of the way to a shape: the one asked for, unless the body has one of its own."""
+    sides = list(zip(site.shape[1:], shape[1:], strict=True))
+    if all(math.ceil(size / site.stride) == made for size, made in sides):
+        return site.stride
+    return max(math.ceil(size / made) for size, made in sides)
+
+
 class _Sum(nn.Module):
-    def __init__(self, body: nn.Module, shortcut: nn.Module, scale: float) -> None:
+    def __init__(self, body: nn.Module, shortcut: nn.Module, scale: float, drop_path: nn.Module | None) -> None:
         super().__init__()
-        self.body, self.shortcut, self.scale = body, shortcut, scale
-        self.drop_path: nn.Module | None = None
+        self.body, self.shortcut, self.scale, self.drop_path = body, shortcut, scale, drop_path
 
     def forward(self, x: Tensor) -> Tensor:
         change: Tensor = self.body(x)

@@ -45,6 +45,10 @@ class Wired(Node):
         sources = [sorted(i for i, j in edges if j == node) for node in range(self.nodes)]
         unread = [node for node in range(self.nodes) if all(i != node for i, _ in edges)]
         inner = site.put(self.shape(site))
+        if inner.output(self.operation) != inner.shape:
+            raise BuildError(
+                f"a node of a graph makes {inner.output(self.operation)} from {inner.shape}: give an operation that keeps both"
+            )
         operations = [(inner if read else site).build(self.operation) for read in sources]
         return _Graph(operations, sources, unread)
 
