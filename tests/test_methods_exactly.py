@@ -115,9 +115,8 @@ class _Negated(nn.Module):
 def test_pc_darts_says_which_width_it_cannot_divide() -> None:
     with pytest.raises(BuildError) as caught:
         Supernet(darts.network(darts.darts(), channels=6, layers=3), PcDarts())
-    assert str(caught.value) == (
-        "choice 'normal/0-2' would mix 1/4 of 6 channels: give a width that 4 divides, or another k"
-    )
+    said = "choice 'normal/0-2' would mix 1/4 of 6 channels: give a width that 4 divides, or another k"
+    assert str(caught.value).endswith(said)
 
 
 @pytest.mark.parametrize(("reads", "concat"), [(1, (1, 2)), (2, (3,))])

@@ -154,7 +154,7 @@ def test_defaults_are_left_out() -> None:
 
 def test_defaults_are_written_where_asked_for() -> None:
     assert to_plain(Chain((SepConv(),)), defaults=True) == {
-        "Chain": {"nodes": [{"SepConv": {"kernel": 3, "repeats": 2}}]}
+        "Chain": {"nodes": [{"SepConv": {"kernel": 3, "repeats": 2}}], "strided": 0}
     }
 
 

@@ -314,7 +314,7 @@ def test_the_resolved_experiment_has_every_option_of_space_and_network(
     assert resolved["space"]["nasnet"]["combinations"] == 3
     assert len(resolved["space"]["nasnet"]["operations"]) == 13
     network = {"channels": 4, "cells_per_stage": 6, "classes": 7, "stem": "cifar", "stem_channels": None}
-    assert resolved["network"] == {**network, "skip_reduction": False, "auxiliary": False}
+    assert resolved["network"] == {**network, "skip_reduction": False, "auxiliary": False, "count_reductions": False}
     assert resolved["final"]["Final"]["network"] == resolved["network"]
     again = load(run_folder / "experiment.yaml")
     assert yaml.safe_load(dump(again.resolved([plan(again).task]))) == resolved

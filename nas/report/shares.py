@@ -98,7 +98,7 @@ def _draw(axis: Axes, panel: Panel, window: int) -> None:
 
 
 def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
-    """Return what there is to show of a search: structures first, then operations, then numbers; not numbers alone."""
+    """Return what there is to show of a search: structures first, then operations, then numbers; last, what is not always open."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, choice in choices(space).items():
         labels = labels_of(choice)
@@ -110,7 +110,7 @@ def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
         for labels, every_name in sorted(groups.items(), key=lambda group: _rank(group[0]))
         for title, names in _titled(every_name)
     ]
-    shown = [panel for panel in found if any(panel.taken)]
+    shown = sorted((panel for panel in found if any(panel.taken)), key=lambda panel: not all(panel.taken))
     return shown if any(_rank(panel.labels) < 2 for panel in shown) else []
 
 
