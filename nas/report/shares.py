@@ -98,7 +98,7 @@ def _draw(axis: Axes, panel: Panel, window: int) -> None:
 
 
 def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
-    """Return what there is to show of a search: structures first, then operations, then numbers; last, what is not always open."""
+    """Return what there is to show of a search: structures, then operations, then numbers; last what is not always open."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, choice in choices(space).items():
         labels = labels_of(choice)
