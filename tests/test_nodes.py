@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import MISSING, fields
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -38,6 +39,7 @@ from nas.topology.network import Auxiliary, Network, of_classes
 from nas.topology.polynomial import Polynomial
 from nas.topology.residual import Residual
 from nas.topology.wired import Wired
+from nas.training.checkpoint import load_weights, save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -213,6 +215,16 @@ def test_polynomials_of_one_body_of_several_and_side_by_side() -> None:
     assert torch.allclose(mpoly(x), x + b(a(x)) + d(c(b(a(x)))), atol=1e-5)
     a, b, c, d = (part for part in way.modules() if isinstance(part, nn.Conv2d))
     assert torch.allclose(way(x), x + b(a(x)) + d(c(x)), atol=1e-5)
+
+
+def test_shared_weights_are_saved_and_read(tmp_path: Path) -> None:
+    tree = Polynomial(Chain((LINEAR, LINEAR)))
+    first, second = (at(tree, (6, 4, 4)) for _ in range(2))
+    nn.init.zeros_(next(second.parameters()))
+    save_weights(first, tmp_path / "weights.safetensors")
+    load_weights(second, tmp_path / "weights.safetensors")
+    x = torch.randn(2, 6, 4, 4)
+    assert torch.equal(first(x), second(x))
 
 
 def test_an_appending_reduction_fills_up_to_the_width() -> None:

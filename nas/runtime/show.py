@@ -110,6 +110,8 @@ def _finals_table(finals: Mapping[str, Evaluated]) -> Table:
 def show_run(folder: Path, console: Console) -> None:
     """Print a run so far: counts, the curve of the best, the best, the last failures, the final trainings."""
     experiment = load_run(folder)
+    if not (folder / "best.json").is_file():
+        console.print(f"Not ended; if it was stopped, go on with: nas resume {folder}", style="yellow", highlight=False)
     journal = folder / "history.jsonl"
     history = replay(journal, experiment.rules.objective) if journal.is_file() else None
     draw_searched(searched := searched_in(folder), folder, experiment)
@@ -118,7 +120,8 @@ def show_run(folder: Path, console: Console) -> None:
         _show_searched(searched, folder, console)
         return
     if history is None or not history.finished:
-        console.print(f"{folder}: nothing was evaluated yet", highlight=False)
+        under_way = f", {len(history.in_flight)} under way" if history and history.in_flight else ""
+        console.print(f"{folder}: nothing was evaluated yet{under_way}", highlight=False)
         return
     _show_searched(searched, folder, console)
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"

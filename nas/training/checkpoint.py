@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,12 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the model's weights and buffers as safetensors, atomically."""
+    """Write the model's weights and buffers as safetensors, atomically; a weight that is shared is written at each place."""
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    places = Counter(tensor.data_ptr() for tensor in tensors.values())
+    tensors = {name: tensor.clone() if places[tensor.data_ptr()] > 1 else tensor for name, tensor in tensors.items()}
     write_atomically(path, lambda beside: save_file(tensors, beside))
 
 
