@@ -12,7 +12,7 @@ from functools import reduce
 
 from nas.family import Family
 from nas.layers.activation_function import BINARY, UNARY, CoreUnit
-from nas.layers.conv import ConvNormAct, Normalize
+from nas.layers.conv import ConvNormAct, Normalize, bare
 from nas.operations.skip import Skip
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
@@ -48,7 +48,7 @@ def network(
     stages = [Stage(block, depth, channels * 2**i, 1 if i == 0 else 2) for i in range(3)]
     if not preactivated:
         return Network(ConvNormAct(3, channels, activation=function), tuple(stages), Classifier(classes))
-    return Network(bare(channels), (*stages, Stage(Normalize(activation=function))), Classifier(classes))
+    return Network(bare(3, channels), (*stages, Stage(Normalize(activation=function))), Classifier(classes))
 
 
 def basic_block(function: CoreUnit) -> Residual:
@@ -59,13 +59,8 @@ def basic_block(function: CoreUnit) -> Residual:
 
 def preactivated_block(function: CoreUnit) -> Residual:
     """Return the block of two convolutions, each with a norm and the function before it."""
-    body = Chain((bare(), ConvNormAct(3, activation=function, order="pre")))
+    body = Chain((bare(3), ConvNormAct(3, activation=function, order="pre")))
     return Residual(body, Skip("padded"), opening=Normalize(activation=function))
-
-
-def bare(channels: int | None = None) -> ConvNormAct:
-    """Return a convolution alone."""
-    return ConvNormAct(3, channels, norm="none", activation=None, bias=False)
 
 
 PUBLISHED: dict[str, CoreUnit] = {

@@ -73,7 +73,7 @@ family = Family(
     of_classes,
     notation,
     PUBLISHED,
-    SOURCES,
-    (3, 224, 224),
-    INPUTS,
+    sources=SOURCES,
+    input=(3, 224, 224),
+    inputs=INPUTS,
 )

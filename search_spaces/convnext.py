@@ -70,4 +70,6 @@ PUBLISHED: dict[str, Network] = {
     "convnext_large": imagenet((3, 3, 27, 3), (192, 384, 768, 1536)),
 }
 
-family = Family("Liu et al. 2022, arXiv:2201.03545", convnext_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224))
+family = Family(
+    "Liu et al. 2022, arXiv:2201.03545", convnext_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from nas.build import Node
 from nas.family import Family
-from nas.layers.conv import ConvNormAct
+from nas.layers.conv import ConvNormAct, bare
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.space import one_of
@@ -54,7 +54,7 @@ def imagenet(depths: Sequence[int], growth: int = 32) -> Network:
 def cifar(depth: int, growth: int, bc: bool = True, classes: int = 10) -> Network:
     """Return a network of `depth` layers in three blocks for images of 32x32 (section 3, implementation details)."""
     layer, repeat = (bottleneck(), (depth - 4) // 6) if bc else (PLAIN, (depth - 4) // 3)
-    stem = ConvNormAct(3, 2 * growth if bc else 16, norm="none", activation=None, bias=False)
+    stem = bare(3, 2 * growth if bc else 16)
     between = transition(0.5 if bc else 1.0)
     return densenet(stem, [Dense(layer, repeat, growth)] * 3, [between] * 2, classes)
 
@@ -70,7 +70,7 @@ def densenet_space(
         return Dense(layer, one_of(f"{name}/depth", depths), one_of(f"{name}/growth", growths))
 
     between = [transition(one_of(f"transition{i + 1}/ratio", [0.25, 0.5, 1.0])) for i in range(2)]
-    stem = ConvNormAct(3, channels, norm="none", activation=None, bias=False)
+    stem = bare(3, channels)
     return densenet(stem, [block(i) for i in range(3)], between, classes)
 
 
@@ -87,8 +87,6 @@ PUBLISHED: dict[str, Network] = {
     "densenet190_k40_bc_cifar": cifar(190, 40),
 }
 
-SOURCES: dict[str, str] = {}
-
 INPUTS = {name: (3, 32, 32) for name in PUBLISHED if name.endswith("_cifar")}
 
 family = Family(
@@ -97,7 +95,6 @@ family = Family(
     of_classes,
     notation,
     PUBLISHED,
-    SOURCES,
-    (3, 224, 224),
-    INPUTS,
+    input=(3, 224, 224),
+    inputs=INPUTS,
 )

@@ -80,10 +80,4 @@ PUBLISHED: dict[str, Network] = {
     "dpn107": dpn(stem(128), 200, 50, (4, 8, 20, 3), (20, 64, 64, 128)),
 }
 
-SOURCES: dict[str, str] = {}
-
-INPUTS: dict[str, tuple[int, int, int]] = {}
-
-family = Family(
-    "Chen et al. 2017, arXiv:1707.01629", dpn_space, of_classes, notation, PUBLISHED, SOURCES, (3, 224, 224), INPUTS
-)
+family = Family("Chen et al. 2017, arXiv:1707.01629", dpn_space, of_classes, notation, PUBLISHED, input=(3, 224, 224))

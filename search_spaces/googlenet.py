@@ -106,5 +106,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Szegedy et al. 2015, arXiv:1409.4842", googlenet_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224)
+    "Szegedy et al. 2015, arXiv:1409.4842", googlenet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

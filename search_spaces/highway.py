@@ -80,7 +80,7 @@ family = Family(
     of_classes,
     notation,
     PUBLISHED,
-    SOURCES,
-    (3, 32, 32),
-    INPUTS,
+    sources=SOURCES,
+    input=(3, 32, 32),
+    inputs=INPUTS,
 )

@@ -83,7 +83,6 @@ family = Family(
     of_classes,
     notation,
     PUBLISHED,
-    {},
-    (3, 224, 224),
-    INPUTS,
+    input=(3, 224, 224),
+    inputs=INPUTS,
 )

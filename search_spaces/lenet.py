@@ -78,7 +78,7 @@ family = Family(
     of_classes,
     notation,
     PUBLISHED,
-    SOURCES,
-    (1, 32, 32),
-    INPUTS,
+    sources=SOURCES,
+    input=(1, 32, 32),
+    inputs=INPUTS,
 )

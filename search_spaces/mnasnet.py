@@ -86,5 +86,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Tan et al. 2019, arXiv:1807.11626", mnasnet_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224), {}
+    "Tan et al. 2019, arXiv:1807.11626", mnasnet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

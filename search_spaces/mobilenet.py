@@ -110,5 +110,11 @@ SOURCES = {
 }
 
 family = Family(
-    "Howard et al. 2017, arXiv:1704.04861", mobilenet_space, of_classes, notation, PUBLISHED, SOURCES, (3, 224, 224), {}
+    "Howard et al. 2017, arXiv:1704.04861",
+    mobilenet_space,
+    of_classes,
+    notation,
+    PUBLISHED,
+    sources=SOURCES,
+    input=(3, 224, 224),
 )

@@ -100,5 +100,11 @@ PUBLISHED: dict[str, Network] = {"polynet": polynet()}
 INPUTS = {"polynet": (3, 331, 331)}
 
 family = Family(
-    "Zhang et al. 2017, arXiv:1611.05725", polynet_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224), INPUTS
+    "Zhang et al. 2017, arXiv:1611.05725",
+    polynet_space,
+    of_classes,
+    notation,
+    PUBLISHED,
+    input=(3, 224, 224),
+    inputs=INPUTS,
 )

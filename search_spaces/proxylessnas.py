@@ -81,5 +81,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Cai et al. 2019, arXiv:1812.00332", proxylessnas_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224), {}
+    "Cai et al. 2019, arXiv:1812.00332", proxylessnas_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

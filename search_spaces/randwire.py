@@ -71,4 +71,6 @@ PUBLISHED: dict[str, Network] = {
     "randwire_c154": regular(154),
 }
 
-family = Family("Xie et al. 2019, arXiv:1904.01569", randwire_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224))
+family = Family(
+    "Xie et al. 2019, arXiv:1904.01569", randwire_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+)

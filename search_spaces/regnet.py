@@ -112,17 +112,6 @@ PUBLISHED: dict[str, Network] = {
     **{f"regnet_y_{name}": regnet_y(*parameters) for name, parameters in _Y.items()},
 }
 
-SOURCES: dict[str, str] = {}
-
-INPUTS: dict[str, tuple[int, int, int]] = {}
-
 family = Family(
-    "Radosavovic et al. 2020, arXiv:2003.13678",
-    regnet_space,
-    of_classes,
-    notation,
-    PUBLISHED,
-    SOURCES,
-    (3, 224, 224),
-    INPUTS,
+    "Radosavovic et al. 2020, arXiv:2003.13678", regnet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

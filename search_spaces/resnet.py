@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from nas.build import Node
 from nas.family import Family
 from nas.layers.activation import RELU
-from nas.layers.conv import ConvNormAct, Normalize
+from nas.layers.conv import ConvNormAct, Normalize, bare
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.operations.skip import Skip
@@ -65,11 +65,6 @@ def preactivated(bottleneck: bool = False) -> Residual:
     return Residual(Chain(convs, strided=1 if bottleneck else 0), Skip("bare"), opening=Normalize())
 
 
-def bare(kernel: int, channels: int | None = None, ratio: float = 1.0) -> ConvNormAct:
-    """Return a convolution alone."""
-    return ConvNormAct(kernel, channels, ratio=ratio, norm="none", activation=None, bias=False)
-
-
 def preactivated_cifar(block: Node, depth: int, width: int = 16, classes: int = 10) -> Network:
     """Stack a pre-activated block in three stages for images of 32x32."""
     stages = (Stage(block, depth, width * 2**i, 1 if i == 0 else 2) for i in range(3))
@@ -112,5 +107,12 @@ SOURCES = {
 INPUTS = {name: (3, 32, 32) for name in PUBLISHED if name.endswith("_cifar")}
 
 family = Family(
-    "He et al. 2016, arXiv:1512.03385", resnet_space, of_classes, notation, PUBLISHED, SOURCES, (3, 224, 224), INPUTS
+    "He et al. 2016, arXiv:1512.03385",
+    resnet_space,
+    of_classes,
+    notation,
+    PUBLISHED,
+    sources=SOURCES,
+    input=(3, 224, 224),
+    inputs=INPUTS,
 )

@@ -71,10 +71,14 @@ PUBLISHED: dict[str, Network] = {
     "resnext29_16x64d_cifar": resnext_cifar(16, 64),
 }
 
-SOURCES: dict[str, str] = {}
-
 INPUTS = {name: (3, 32, 32) for name in PUBLISHED if name.endswith("_cifar")}
 
 family = Family(
-    "Xie et al. 2017, arXiv:1611.05431", resnext_space, of_classes, notation, PUBLISHED, SOURCES, (3, 224, 224), INPUTS
+    "Xie et al. 2017, arXiv:1611.05431",
+    resnext_space,
+    of_classes,
+    notation,
+    PUBLISHED,
+    input=(3, 224, 224),
+    inputs=INPUTS,
 )

@@ -94,10 +94,4 @@ PUBLISHED: dict[str, Network] = {
     "senet154": senet((3, 8, 36, 3)),
 }
 
-SOURCES: dict[str, str] = {}
-
-INPUTS: dict[str, tuple[int, int, int]] = {}
-
-family = Family(
-    "Hu et al. 2018, arXiv:1709.01507", senet_space, of_classes, notation, PUBLISHED, SOURCES, (3, 224, 224), INPUTS
-)
+family = Family("Hu et al. 2018, arXiv:1709.01507", senet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224))

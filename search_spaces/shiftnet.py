@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.family import Family
-from nas.layers.conv import ConvNormAct
+from nas.layers.conv import ConvNormAct, bare
 from nas.layers.shuffle import Shift
 from nas.notation import notation
 from nas.space import one_of
@@ -33,11 +33,6 @@ def stage(modules: tuple[Chain, Chain], more: int, width: int) -> Chain:
     return Chain((Stage(Appended(first), 1, width, 2), Stage(Residual(others), more, width)))
 
 
-def stem(channels: int, kernel: int, stride: int) -> ConvNormAct:
-    """Return a convolution alone."""
-    return ConvNormAct(kernel, channels, stride, norm="none", activation=None, bias=False)
-
-
 def shiftnet(channels: int) -> Network:
     """Return ShiftNet-A with so many channels in its stem, which all other widths follow."""
     rows = (((4, 4), 5, 4), ((4, 3), 5, 5), ((3, 2), 3, 6), ((2, 1), 3, 2))
@@ -45,7 +40,7 @@ def shiftnet(channels: int) -> Network:
         stage((module(first, Shift(kernel)), module(others, Shift(kernel))), more, channels * 2 ** (i + 1))
         for i, ((first, others), kernel, more) in enumerate(rows)
     )
-    return Network(stem(channels, 7, 2), tuple(stages), Classifier(1000, norm=True, relu=True))
+    return Network(bare(7, channels, 2), tuple(stages), Classifier(1000, norm=True, relu=True))
 
 
 def shiftnet_space(
@@ -63,15 +58,11 @@ def shiftnet_space(
         width = one_of(f"{name}/width", [wide, 5 * wide // 4, 3 * wide // 2])
         return stage((body, body), one_of(f"{name}/depth", depths), width)
 
-    return Network(stem(channels, 3, 1), tuple(map(opened, range(3))), Classifier(classes, norm=True, relu=True))
+    return Network(bare(3, channels), tuple(map(opened, range(3))), Classifier(classes, norm=True, relu=True))
 
 
 PUBLISHED: dict[str, Network] = {"shiftnet_a": shiftnet(32), "shiftnet_b": shiftnet(16)}
 
-SOURCES: dict[str, str] = {}
-
-INPUTS: dict[str, tuple[int, int, int]] = {}
-
 family = Family(
-    "Wu et al. 2018, arXiv:1711.08141", shiftnet_space, of_classes, notation, PUBLISHED, SOURCES, (3, 224, 224), INPUTS
+    "Wu et al. 2018, arXiv:1711.08141", shiftnet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

@@ -125,15 +125,12 @@ PUBLISHED: dict[str, Network] = {
 
 SOURCES = {name: "Ma et al. 2018, arXiv:1807.11164" for name in PUBLISHED if "_v2_" in name}
 
-INPUTS: dict[str, tuple[int, int, int]] = {}
-
 family = Family(
     "Zhang et al. 2018, arXiv:1707.01083",
     shufflenet_space,
     of_classes,
     notation,
     PUBLISHED,
-    SOURCES,
-    (3, 224, 224),
-    INPUTS,
+    sources=SOURCES,
+    input=(3, 224, 224),
 )

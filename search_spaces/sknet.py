@@ -61,10 +61,4 @@ PUBLISHED: dict[str, Network] = {
     "sknet152": sknet((3, 8, 36, 3)),
 }
 
-SOURCES: dict[str, str] = {}
-
-INPUTS: dict[str, tuple[int, int, int]] = {}
-
-family = Family(
-    "Li et al. 2019, arXiv:1903.06586", sknet_space, of_classes, notation, PUBLISHED, SOURCES, (3, 224, 224), INPUTS
-)
+family = Family("Li et al. 2019, arXiv:1903.06586", sknet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224))

@@ -79,5 +79,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Iandola et al. 2016, arXiv:1602.07360", squeezenet_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224), {}
+    "Iandola et al. 2016, arXiv:1602.07360", squeezenet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

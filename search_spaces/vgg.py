@@ -53,5 +53,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Simonyan and Zisserman 2015, arXiv:1409.1556", vgg_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224), {}
+    "Simonyan and Zisserman 2015, arXiv:1409.1556", vgg_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

@@ -87,5 +87,11 @@ PUBLISHED: dict[str, Network] = {"xception": xception()}
 INPUTS = {"xception": (3, 299, 299)}
 
 family = Family(
-    "Chollet 2017, arXiv:1610.02357", xception_space, of_classes, notation, PUBLISHED, {}, (3, 224, 224), INPUTS
+    "Chollet 2017, arXiv:1610.02357",
+    xception_space,
+    of_classes,
+    notation,
+    PUBLISHED,
+    input=(3, 224, 224),
+    inputs=INPUTS,
 )

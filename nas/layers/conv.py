@@ -123,6 +123,11 @@ class ConvNormAct(Node):
         return groups
 
 
+def bare(kernel: int, channels: int | None = None, stride: int = 1, ratio: float = 1.0) -> ConvNormAct:
+    """Return a convolution alone: no norm, no activation, no bias."""
+    return ConvNormAct(kernel, channels, stride, ratio=ratio, norm="none", activation=None, bias=False)
+
+
 @record
 class Normalize(Node):
     """Apply a norm and an activation, without a convolution."""
