@@ -79,3 +79,20 @@ def test_an_open_width_is_no_supernets_and_says_so(newcomer: tuple[Path, list[st
         AssertionError, match=r"choice 'width1' does not relax: .* resolve it first, or search it by evolution"
     ):
         run("PYTHONPATH=. nas search wide.yaml --run-dir runs/wide", folder)
+
+
+def test_a_space_that_cannot_be_built_is_found_before_anything_starts(newcomer: tuple[Path, list[str]]) -> None:
+    folder, _ = newcomer
+    text = (
+        (folder / "my_space.py")
+        .read_text("utf-8")
+        .replace('"kernel", [3, 5]', '"kernel", [2, 4]')
+        .replace("[BASIC, ", "[")
+    )
+    (folder / "even_space.py").write_text(text, encoding="utf-8")
+    experiment = (folder / "evolution.yaml").read_text("utf-8").replace("my_space", "even_space")
+    (folder / "even.yaml").write_text(experiment, encoding="utf-8")
+    said = "none of 5 architectures drawn from the space builds, the first because layer 0 of the network, .* give odd kernels"
+    with pytest.raises(AssertionError, match=said):
+        run("PYTHONPATH=. nas search even.yaml --run-dir runs/even", folder)
+    assert not (folder / "runs" / "even").exists()

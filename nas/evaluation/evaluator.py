@@ -55,6 +55,10 @@ class Evaluator(ABC):
         """
         return {}
 
+    def check(self, task: Task) -> None:
+        """Raise RecordError where no architecture could be scored at all; called before any worker starts."""
+        return
+
     @abstractmethod
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         """Score an architecture by what a search may see: training and validation data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from torch import nn
@@ -11,8 +12,12 @@ from nas.build import build
 from nas.data import Data, Split, split
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.profile import profile
-from nas.record import Natural, Positive, record
+from nas.record import Natural, Positive, RecordError, record
+from nas.space import sample
 from nas.training import Recipe, evaluate, save_weights, seeded, train
+
+TRIED = 5
+"""How many architectures are drawn to see whether any can be built."""
 
 
 @record
@@ -33,6 +38,18 @@ class Training(Evaluator):
     def prepare(self, space: Any) -> dict[str, Any]:
         images = self._split()
         return {"classes": len(images.classes), "input": images.shape}
+
+    def check(self, task: Task) -> None:
+        """Try to build one of a few drawn architectures, without its memory, and to run it on one image."""
+        rng, reasons = Random(0), list[str]()
+        for _ in range(TRIED):
+            try:
+                profile(task.network(sample(task.space, rng)), task.input)
+            except (RecordError, RuntimeError) as error:
+                reasons.append(" ".join(str(error).split()))
+            else:
+                return
+        raise RecordError(f"none of {TRIED} architectures drawn from the space builds, the first because {reasons[0]}")
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         scores = yield from self._train(task, job, self._split())

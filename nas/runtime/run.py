@@ -132,7 +132,13 @@ def plan(experiment: Experiment) -> Plan:
     supernet = experiment.supernet_task(space)
     if experiment.supernet is not None and supernet is not None:
         check(experiment.supernet, supernet)
-    return Plan(experiment, space, experiment.task(space), experiment.final_task(space), supernet)
+    planned = Plan(experiment, space, experiment.task(space), experiment.final_task(space), supernet)
+    if experiment.evaluator is not None:
+        experiment.evaluator.check(planned.task)
+    if planned.final is not None:
+        evaluator, task = planned.final
+        evaluator.check(task)
+    return planned
 
 
 def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -> Result:
