@@ -98,7 +98,9 @@ class Terminal(View):
             text.append(f"  {len(history.failures)} failed", "red")
         if (best := history.best) is not None:
             text.append(f"\n{sparkline(best_so_far(history))}  best {_scores(best)}", "green")
-            text.append(f"\n{self.describe(best.architecture)}", "dim")
+            if self.console.is_terminal:  # a log has it once, when the search is over
+                described, room = self.describe(best.architecture), 2 * self.console.width
+                text.append(f"\n{described if len(described) <= room else f'{described[: room - 1]}…'}", "dim")
         return text
 
     def _counted(self, history: History) -> str:
