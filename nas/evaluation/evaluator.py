@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nas.build import Node, Shape
+from nas.evaluation.fit import Fit
 from nas.history import Scores
 
 Progress = Mapping[str, float | str]
@@ -20,16 +22,26 @@ Evaluation = Generator[Progress, None, Scores]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is searched: the space, how a member of it is stacked to a network, and the shape (C, H, W) of its images."""
+    """What is searched: the space, how a member of it is stacked to a network, and the shape (C, H, W) of its images.
+
+    With a `fit` each member is stacked as wide as its budget allows.
+    """
 
     space: Any
     stack: Callable[..., Node]
     options: Mapping[str, Any] = field(default_factory=dict)
     input: Shape = (3, 32, 32)
+    fit: Fit | None = None
 
     def network(self, architecture: Any) -> Node:
         """Return the network that an architecture becomes."""
-        return self.stack(architecture, **self.options)
+        return self.stack(architecture, **self.options_for(architecture))
+
+    def options_for(self, architecture: Any) -> Mapping[str, Any]:
+        """Return the options by which an architecture is stacked."""
+        if self.fit is None:
+            return self.options
+        return self.fit.options(partial(self.stack, architecture), self.options, self.input)
 
 
 @dataclass(frozen=True, slots=True)

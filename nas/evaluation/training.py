@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from nas.build import build
+from nas.build import Node, build
 from nas.data import Data, Split, split
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.profile import profile
@@ -52,13 +52,14 @@ class Training(Evaluator):
         raise RecordError(f"none of {TRIED} architectures drawn from the space builds, the first because {reasons[0]}")
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
-        scores = yield from self._train(task, job, self._split())
+        images, network = self._split(), task.network(job.architecture)
+        scores = yield from self._train(_built(network, job, images), network, job, images)
         return scores
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
-        images = self._split()
-        model = self._build(task, job, images)
-        scores = yield from self._train(task, job, images, model)
+        images, network = self._split(), task.network(job.architecture)
+        model = _built(network, job, images)
+        scores = yield from self._train(model, network, job, images)
         measured = evaluate(model, images.open_test(), images, self.recipe)
         if weights is not None:
             save_weights(model, weights)
@@ -67,13 +68,8 @@ class Training(Evaluator):
     def _split(self) -> Split:
         return split(self.data, self.validation, self.split_seed, self.images)
 
-    def _build(self, task: Task, job: Job, images: Split) -> nn.Module:
-        with seeded(job.seed):
-            return build(task.network(job.architecture), images.shape)
-
-    def _train(self, task: Task, job: Job, images: Split, model: nn.Module | None = None) -> Evaluation:
-        model = model or self._build(task, job, images)
-        cost = profile(task.network(job.architecture), images.shape)
+    def _train(self, model: nn.Module, network: Node, job: Job, images: Split) -> Evaluation:
+        cost = profile(network, images.shape)
         accuracy, seconds = float("nan"), 0.0
         epochs = train(
             model,
@@ -94,3 +90,8 @@ class Training(Evaluator):
             }
         costs = {"params": cost.params, "macs": cost.macs, "seconds": seconds}
         return {"validation_top1_percent": accuracy, **costs}
+
+
+def _built(network: Node, job: Job, images: Split) -> nn.Module:
+    with seeded(job.seed):
+        return build(network, images.shape)

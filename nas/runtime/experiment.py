@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from nas.evaluation.evaluator import Evaluator, Task
+from nas.evaluation.fit import Fit
 from nas.family import Family, families, family
 from nas.plain import from_plain, read_call
 from nas.record import Natural, NonNegative, RecordError, import_all, record, to_plain
@@ -39,12 +40,13 @@ class Expectation:
 class Final:
     """What becomes of the best: stacked by `network`, scored by `evaluator` (the search's, if none) on the test data.
 
-    What `network` does not say is as while searching. With `beside_random` a random architecture of the space, or so many,
-    are trained and tested alike, to compare with.
+    What `network` does not say is as while searching; with a `fit` it is as wide as a budget allows. With `beside_random` a
+    random architecture of the space, or so many, are trained and tested alike, to compare with.
     """
 
     network: Mapping[str, Any] = field(default_factory=dict)
     evaluator: Evaluator | None = None
+    fit: Fit | None = None
     objective: str = "test_top1_percent"
     beside_random: bool | Natural = False
 
@@ -151,7 +153,8 @@ class Experiment:
         evaluator = self.final.evaluator or self.evaluator
         if evaluator is None:
             raise RecordError("final.evaluator is missing: a supernet cannot test; give one, as Training", "final")
-        return evaluator, self._task(space, evaluator, {**self.network, **self.final.network}, "final.network")
+        task = self._task(space, evaluator, {**self.network, **self.final.network}, "final.network")
+        return evaluator, replace(task, fit=self.final.fit)
 
     def describe(self, architecture: Any) -> str:
         """Write an architecture, or what else a run works on, as short text."""

@@ -192,7 +192,8 @@ def _work(planned: Plan, folder: Path) -> Work:
 def _hand_over(planned: Plan, best: Evaluated, folder: Path) -> None:
     """Write the best architecture as data and as a picture."""
     _, task = planned.final or (None, planned.task)
-    found = Found(planned.experiment.space_name, best.architecture, task.options, task.input, best.scores)
+    options = task.options_for(best.architecture)
+    found = Found(planned.experiment.space_name, best.architecture, options, task.input, best.scores)
     (folder / "best.json").write_text(write(found), encoding="utf-8")
     if (picture := draw(best.architecture)) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")

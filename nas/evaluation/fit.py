@@ -1,0 +1,64 @@
+"""Fitting: how wide a found cell may be stacked so that the network keeps to a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from nas.build import Node, Shape
+from nas.profile import Profile, profile
+from nas.record import Positive, RecordError, record
+
+WIDEST = 2**14
+"""What no network needs; a search for the width ends there."""
+
+
+@record
+class Fit:
+    """Choose the width so that a network's multiply-adds and parameters are within a budget.
+
+    `option` of the family's network function is made the largest multiple of `multiple` for which they are, as the
+    mobile setting (at most 600 million multiply-adds at 224 pixels) asks for; NASNet, Zoph et al. 2018, arXiv:1707.07012.
+    """
+
+    macs: Positive | None = None
+    params: Positive | None = None
+    option: str = "channels"
+    multiple: Positive = 2
+
+    def __post_init__(self) -> None:
+        if self.macs is None and self.params is None:
+            raise RecordError("Fit has neither macs nor params: give a budget, as macs 600_000_000")
+
+    def options(self, stack: Callable[..., Node], options: Mapping[str, Any], input: Shape) -> dict[str, Any]:
+        """Return the options with the width. Raises RecordError where the narrowest network is over the budget already."""
+        if self.option not in options:
+            raise RecordError(
+                f"Fit.option is {self.option!r}, which the network has not: give one of {', '.join(options)}", "option"
+            )
+        count = partial(self._costs, stack, options, input)
+        low, high = 0, max(1, int(options[self.option]) // self.multiple)
+        while self._keeps(count(high)):
+            low, high = high, 2 * high
+            if high * self.multiple > WIDEST:
+                raise RecordError(
+                    f"{self.option} {low * self.multiple} is within the budget still: does it make the network wider?"
+                )
+        if not low:
+            costs = count(1)
+            raise RecordError(
+                f"the narrowest network, {self.option} {self.multiple}, has {costs.macs:,} MACs and {costs.params:,} "
+                f"parameters, which is over the budget: raise it, or give fewer layers"
+            )
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._keeps(count(middle)) else (low, middle)
+        return {**options, self.option: low * self.multiple}
+
+    def _costs(self, stack: Callable[..., Node], options: Mapping[str, Any], input: Shape, times: int) -> Profile:
+        return profile(stack(**{**options, self.option: times * self.multiple}), input)
+
+    def _keeps(self, costs: Profile) -> bool:
+        budgets = ((costs.macs, self.macs), (costs.params, self.params))
+        return all(budget is None or value <= budget for value, budget in budgets)
