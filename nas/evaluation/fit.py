@@ -45,15 +45,15 @@ class Fit:
                 raise RecordError(
                     f"{self.option} {low * self.multiple} is within the budget still: does it make the network wider?"
                 )
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._keeps(count(middle)) else (low, middle)
         if not low:
             costs = count(1)
             raise RecordError(
                 f"the narrowest network, {self.option} {self.multiple}, has {costs.macs:,} MACs and {costs.params:,} "
                 f"parameters, which is over the budget: raise it, or give fewer layers"
             )
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._keeps(count(middle)) else (low, middle)
         return {**options, self.option: low * self.multiple}
 
     def _costs(self, stack: Callable[..., Node], options: Mapping[str, Any], input: Shape, times: int) -> Profile:
