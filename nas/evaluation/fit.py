@@ -38,7 +38,8 @@ class Fit:
                 f"Fit.option is {self.option!r}, which the network has not: give one of {', '.join(options)}", "option"
             )
         count = partial(self._costs, stack, options, input)
-        low, high = 0, max(1, int(options[self.option]) // self.multiple)
+        given = options[self.option]
+        low, high = 0, max(1, given // self.multiple) if isinstance(given, int) else 1
         while self._keeps(count(high)):
             low, high = high, 2 * high
             if high * self.multiple > WIDEST:
