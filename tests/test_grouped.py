@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from itertools import product
 from random import Random
-from typing import Any, final
+from typing import Any
 
 import pytest
 import torch
+from _calls import Calls
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.build import BuildError, Node
 from nas.family import families
@@ -300,19 +299,6 @@ def test_grouped_cells_can_be_differentiated_twice() -> None:
         total = sum((gradient**2).sum() for gradient in gradients)
         found.append(_flat(torch.autograd.grad(total, alphas)))
     assert distance(*found) < 1e-10
-
-
-@final
-class Calls(TorchDispatchMode):
-    """Counts the calls of torch's own operations."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
 
 
 def test_a_grouped_darts_supernet_makes_fewer_calls() -> None:

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from statistics import median
 from time import perf_counter, process_time
-from typing import Any
 
 import torch
+from _calls import Calls
 from _timing import report
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.supernets.darts import Darts
 from nas.supernets.grouped import group_cells
@@ -105,18 +104,6 @@ def memory(kind: Kind, batch: int) -> float:
         held = loss(kind, batch)
     del held
     return sum(kept.values()) / 2**20
-
-
-class Calls(TorchDispatchMode):
-    """Counts the calls of torch's own operations."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @contextmanager
