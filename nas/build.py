@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -130,13 +130,17 @@ def lifted(node: Any) -> Any:
             if value.k is not None:
                 return value  # several parts at once: no single node stands for them
             if not all(isinstance(option, Node | Choice) for option in value.options):
-                return Choice(value.name, tuple(replace(cast(Any, node), **{name: each}) for each in value.options))
+                return _among(node, name, value, value.options)
         if isinstance(value, tuple):
             for i, choice in enumerate(value):
                 if isinstance(choice, Choice) and all(type(each) in SCALARS for each in choice.options):
-                    closed = [(*value[:i], each, *value[i + 1 :]) for each in choice.options]
-                    return Choice(choice.name, tuple(replace(cast(Any, node), **{name: each}) for each in closed))
+                    return _among(node, name, choice, [(*value[:i], each, *value[i + 1 :]) for each in choice.options])
     return node
+
+
+def _among(node: Any, name: str, choice: Choice, values: Iterable[Any]) -> Choice:
+    """Return a choice among the node with each of the values in a field."""
+    return Choice(choice.name, tuple(replace(node, **{name: each}) for each in values))
 
 
 def inputs_of(node: Any) -> int:

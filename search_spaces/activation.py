@@ -13,12 +13,11 @@ from functools import reduce
 from nas.family import Family
 from nas.layers.activation_function import BINARY, UNARY, CoreUnit
 from nas.layers.conv import ConvNormAct, Normalize, bare
-from nas.operations.skip import Skip
 from nas.space import one_of
-from nas.topology.chain import Chain, Stage
+from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Network
-from nas.topology.residual import Residual
+from search_spaces import resnet
 
 
 def activation_space(
@@ -44,23 +43,11 @@ def network(
     function: CoreUnit, channels: int = 16, depth: int = 3, classes: int = 10, preactivated: bool = True
 ) -> Network:
     """Return a ResNet of three stages of `depth` blocks, with the function in the place of every ReLU."""
-    block = preactivated_block(function) if preactivated else basic_block(function)
+    block = (resnet.preactivated if preactivated else resnet.basic)(resnet.PADDED, function)
     stages = [Stage(block, depth, channels * 2**i, 1 if i == 0 else 2) for i in range(3)]
     if not preactivated:
         return Network(ConvNormAct(3, channels, activation=function), tuple(stages), Classifier(classes))
     return Network(bare(3, channels), (*stages, Stage(Normalize(activation=function))), Classifier(classes))
-
-
-def basic_block(function: CoreUnit) -> Residual:
-    """Return the block of two convolutions; the function is applied to the first and to the sum."""
-    body = Chain((ConvNormAct(3, activation=function), ConvNormAct(3, activation=None)))
-    return Residual(body, Skip("padded"), function)
-
-
-def preactivated_block(function: CoreUnit) -> Residual:
-    """Return the block of two convolutions, each with a norm and the function before it."""
-    body = Chain((bare(3), ConvNormAct(3, activation=function, order="pre")))
-    return Residual(body, Skip("padded"), opening=Normalize(activation=function))
 
 
 PUBLISHED: dict[str, CoreUnit] = {

@@ -24,12 +24,13 @@ from nas.topology.residual import Residual
 STEM = Chain((ConvNormAct(7, 64, 2), Pool(3, 2)))
 """Of ImageNet networks: 7x7 and pooling, each halving the size."""
 
-PROJECTION = Skip("projection")
+PROJECTION, PADDED, BARE = Skip("projection"), Skip("padded"), Skip("bare")
 
 
-def basic(shortcut: Node = PROJECTION) -> Residual:
+def basic(shortcut: Node = PROJECTION, activation: Node = RELU) -> Residual:
     """Return the block of two 3x3 convolutions."""
-    return Residual(Chain((ConvNormAct(3), ConvNormAct(3, activation=None))), shortcut, RELU)
+    body = Chain((ConvNormAct(3, activation=activation), ConvNormAct(3, activation=None)))
+    return Residual(body, shortcut, activation)
 
 
 def bottleneck(ratio: float = 0.25, groups: int = 1, strided: int = 1, inside: Sequence[Node] = ()) -> Residual:
@@ -57,12 +58,16 @@ def cifar(block: Node, depth: int, widths: Sequence[int] = (16, 32, 64), classes
     return Network(ConvNormAct(3, 16), tuple(stages), Classifier(classes))
 
 
-def preactivated(bottleneck: bool = False) -> Residual:
-    """Return a block whose norms and activations come first."""
-    convs: tuple[Node, ...] = (bare(3), ConvNormAct(3, order="pre"))
-    if bottleneck:
-        convs = (bare(1, ratio=0.25), ConvNormAct(3, ratio=0.25, order="pre"), ConvNormAct(1, order="pre"))
-    return Residual(Chain(convs, strided=1 if bottleneck else 0), Skip("bare"), opening=Normalize())
+def preactivated(shortcut: Node = BARE, activation: Node = RELU) -> Residual:
+    """Return the block of two 3x3 convolutions whose norms and activations come first."""
+    body = Chain((bare(3), ConvNormAct(3, activation=activation, order="pre")))
+    return Residual(body, shortcut, opening=Normalize(activation=activation))
+
+
+def preactivated_bottleneck() -> Residual:
+    """Return the block of 1x1, 3x3 and 1x1 convolutions whose norms and activations come first."""
+    convs = bare(1, ratio=0.25), ConvNormAct(3, ratio=0.25, order="pre"), ConvNormAct(1, order="pre")
+    return Residual(Chain(convs, strided=1), BARE, opening=Normalize())
 
 
 def preactivated_cifar(block: Node, depth: int, width: int = 16, classes: int = 10) -> Network:
@@ -90,9 +95,9 @@ PUBLISHED: dict[str, Network] = {
     **{f"resnet{depth}": imagenet(bottleneck(), _DEPTHS[depth], 256) for depth in (50, 101, 152)},
     **{f"resnet{depth}_v1": imagenet(bottleneck(strided=0), _DEPTHS[depth], 256) for depth in (50, 101, 152)},
     **{f"wide_resnet{depth}_2": imagenet(bottleneck(0.5), _DEPTHS[depth], 256) for depth in (50, 101)},
-    **{f"resnet{depth}_cifar": cifar(basic(Skip("padded")), (depth - 2) // 6) for depth in (20, 32, 44, 56, 110)},
+    **{f"resnet{depth}_cifar": cifar(basic(PADDED), (depth - 2) // 6) for depth in (20, 32, 44, 56, 110)},
     "preresnet110_cifar": preactivated_cifar(preactivated(), 18),
-    "preresnet164_cifar": preactivated_cifar(preactivated(bottleneck=True), 18, 64),
+    "preresnet164_cifar": preactivated_cifar(preactivated_bottleneck(), 18, 64),
     "wide_resnet28_10_cifar": preactivated_cifar(preactivated(), 4, 160),
 }
 

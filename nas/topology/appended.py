@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nas.build import BuildError, Node, Shape, Site
 from nas.layers.pool import Pool
 from nas.record import record
+from nas.topology.branches import Joined
 
 
 @record
@@ -23,7 +23,8 @@ class Appended(Node):
 
     def build(self, site: Site) -> nn.Module:
         self.shape(site)
-        return _Beside(site.put(site.shape, stride=site.stride).build(self.pool), self._missing(site).build(self.body))
+        pool = site.put(site.shape, stride=site.stride).build(self.pool)
+        return Joined([pool, self._missing(site).build(self.body)], concat=True)
 
     def shape(self, site: Site) -> Shape:
         kept, added = site.put(site.shape, stride=site.stride).output(self.pool), self._missing(site).output(self.body)
@@ -40,12 +41,3 @@ class Appended(Node):
                 f"to {site.shape[0]} channels nothing is appended where {site.channels} are asked for: ask for more"
             )
         return site.put(site.shape, missing, site.stride)
-
-
-class _Beside(nn.Module):
-    def __init__(self, pool: nn.Module, body: nn.Module) -> None:
-        super().__init__()
-        self.pool, self.body = pool, body
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.pool(x), self.body(x)], 1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import add
 from typing import Literal, final
 
 import torch
@@ -32,7 +34,7 @@ class Branches(Node):
         placed = list(self._placed(site))
         self._joined([inner.output(path) for path, inner in placed])
         widths = [inner.shape[0] for _, inner in placed] if self.split else None
-        return _Joined([inner.build(path) for path, inner in placed], self.join == "concat", widths)
+        return Joined([inner.build(path) for path, inner in placed], self.join == "concat", widths)
 
     def shape(self, site: Site) -> Shape:
         return self._joined([inner.output(path) for path, inner in self._placed(site)])
@@ -60,8 +62,10 @@ def _shares(channels: int, parts: int) -> list[int]:
 
 
 @final
-class _Joined(nn.Module):
-    def __init__(self, paths: list[nn.Module], concat: bool, widths: list[int] | None) -> None:
+class Joined(nn.Module):
+    """Paths at work: each reads the input or, by `widths`, a part of its channels."""
+
+    def __init__(self, paths: list[nn.Module], concat: bool, widths: list[int] | None = None) -> None:
         super().__init__()
         self.paths = nn.ModuleList(paths)
         self.concat, self.widths = concat, widths
@@ -69,9 +73,4 @@ class _Joined(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         inputs = torch.split(x, self.widths, 1) if self.widths else [x] * len(self.paths)
         outputs = [path(part) for path, part in zip(self.paths, inputs, strict=True)]
-        if self.concat:
-            return torch.cat(outputs, 1)
-        total: Tensor = outputs[0]
-        for output in outputs[1:]:
-            total = total + output
-        return total
+        return torch.cat(outputs, 1) if self.concat else reduce(add, outputs)

@@ -132,7 +132,7 @@ class _NetworkModule(nn.Module):
         auxiliary_logits: list[Tensor] = []
         for i, (layer, before) in enumerate(zip(self.layers, self.befores, strict=True)):
             outputs[i + 1] = layer(outputs[i]) if before is None else layer(outputs[before], outputs[i])
-            if self.training and i in self.auxiliary_after:
+            if self.training:
                 auxiliary_logits += [head(outputs[i + 1]) for head in self._heads_after(i)]
             for done in self.read_last[i]:
                 del outputs[done]
@@ -151,7 +151,7 @@ def of_classes(network: Node, classes: int | None = None) -> Node:
     if classes is None:
         return network
     changed: Node = _of_classes(network, classes)
-    if changed is network and _of_classes(network, classes + 1) is network:
+    if changed is network:
         raise RecordError(
             f"the network has no head that could tell {classes} classes apart: give it one, as Classifier"
         )
@@ -159,6 +159,7 @@ def of_classes(network: Node, classes: int | None = None) -> Node:
 
 
 def _of_classes(tree: Any, classes: int) -> Any:
+    """Return a tree with its number of classes set; the same object where it has none."""
     if isinstance(tree, tuple):
         parts = tuple(_of_classes(part, classes) for part in tree)
         return tree if all(new is old for new, old in zip(parts, tree, strict=True)) else parts
@@ -169,7 +170,5 @@ def _of_classes(tree: Any, classes: int) -> Any:
         field.name: classes if field.name == "classes" else _of_classes(getattr(record, field.name), classes)
         for field in fields(record)
     }
-    is_changed = any(
-        getattr(record, name) is not value and getattr(record, name) != value for name, value in changed.items()
-    )
+    is_changed = "classes" in changed or any(getattr(record, name) is not value for name, value in changed.items())
     return replace(record, **changed) if is_changed else tree

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from random import Random
 from typing import Literal
 
@@ -116,12 +118,5 @@ class _Graph(nn.Module):
             if len(inputs) > 1:
                 weights = next(strengths).sigmoid()
                 inputs = [each * weight for each, weight in zip(inputs, weights.unbind(), strict=True)]
-            outputs.append(operation(_sum(inputs) if inputs else x))
-        return _sum([outputs[i] for i in self.unread]) / len(self.unread)
-
-
-def _sum(parts: list[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
+            outputs.append(operation(reduce(add, inputs) if inputs else x))
+        return reduce(add, [outputs[i] for i in self.unread]) / len(self.unread)
