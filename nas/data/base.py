@@ -29,6 +29,12 @@ class Images:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return one image's (C, H, W)."""
+        channels, height, width = self.x.shape[1:]
+        return channels, height, width
+
     def __repr__(self) -> str:
         return f"Images({tuple(self.x.shape)})"
 

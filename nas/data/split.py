@@ -29,8 +29,7 @@ class Split:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Return one image's (C, H, W)."""
-        channels, height, width = self.train.x.shape[1:]
-        return channels, height, width
+        return self.train.shape
 
     def open_test(self) -> Images:
         """Return the test images, for the last measurement of an architecture that is already chosen."""

@@ -17,7 +17,15 @@ class Recipe:
     `lr` falls to `final_lr` by `schedule`, or for "step" is multiplied by `decay` every `decay_every` epochs;
     `schedule_by` says how often it is set. In the first `warmup_epochs` it rises linearly from lr / warmup_epochs to
     lr, and the schedule runs over the epochs that are left. `clip` bounds the gradient's norm. `drop_path` is the
-    probability that is approached, linearly over the epochs. `auxiliary` weighs the loss of an auxiliary classifier.
+    probability that is approached, linearly over the epochs, or by `drop_path_schedule` the same all the time.
+    `auxiliary` weighs the loss of an auxiliary classifier.
+
+    `crop_scale` bounds the part of the area that a random crop of an image at its own size has, as ImageNet's; images held
+    in memory are cropped by `crop_pad`. `color_jitter` bounds changes of brightness, contrast, saturation and hue,
+    `rand_augment` is a number of operations an image, of a magnitude up to 10, `erasing` the probability of random
+    erasing; `mixup` and `cutmix` are the alphas of their beta distributions, 0 for none, and where both are given each
+    batch takes one of them. `ema` is the decay of the weights' moving average, 0 for none. `decay_norms` False leaves
+    norms and biases without weight decay. `sync_batch_norm` lets workers that train together share their statistics.
 
     The validation accuracy is measured every `validate_every` epochs and after the last. `precision` "auto" is bfloat16
     on a GPU that computes in it and float32 elsewhere: most processors only emulate bfloat16, 8 times slower.
@@ -44,7 +52,18 @@ class Recipe:
     crop_pad: Natural = 4
     flip: bool = True
     cutout: Natural = 16
+    crop_scale: tuple[Fraction, Fraction] = (0.08, 1.0)
+    color_jitter: tuple[NonNegative, NonNegative, NonNegative, NonNegative] = (0.0, 0.0, 0.0, 0.0)
+    rand_augment: Natural = 0
+    rand_augment_magnitude: Annotated[float, Range(0, 10)] = 9.0
+    erasing: Fraction = 0.0
+    mixup: NonNegative = 0.0
+    cutmix: NonNegative = 0.0
     drop_path: Fraction = 0.2
+    drop_path_schedule: Literal["linear", "constant"] = "linear"
+    ema: Fraction = 0.0
+    decay_norms: bool = True
+    sync_batch_norm: bool = False
     auxiliary: NonNegative = 0.4
     validate_every: Positive = 1
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
