@@ -1,4 +1,4 @@
-"""Data sets, splits and augmentation, on real images where there are some."""
+"""Data sets and splits, on real images where there are some."""
 
 from __future__ import annotations
 
@@ -17,18 +17,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 import nas.data
 from nas.data import (
-    Augmentation,
     Cifar10,
     Cifar100,
     Data,
     Digits,
     ImageFolder,
     Images,
-    augment,
     cifar,
     normalise,
     split,
@@ -416,72 +413,7 @@ def test_a_folder_that_is_no_data_set_says_what_to_give(tmp_path: Path) -> None:
         ImageFolder(str(folder), test=0.1).load()
 
 
-# ----------------------------------------------------------------------------------------------------- augmentation
-
-
-MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
-
-
-def images_of(batch: int, height: int = 9, width: int = 12) -> Tensor:
-    shape = (batch, 3, height, width)
-    return torch.randint(1, 256, shape, generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-
-
-def slow_augment(x: Tensor, how: Augmentation, seed: int) -> Tensor:
-    """One image after the other, as the published code, with the draws in the batched function's order."""
-    generator, batch, (height, width), pad = torch.Generator().manual_seed(seed), len(x), x.shape[2:], how.crop_pad
-
-    def draw(n: int, shape: tuple[int, ...]) -> Tensor:
-        return torch.randint(n, shape, generator=generator)
-
-    flips = draw(2, (batch,)) if how.flip else torch.zeros(batch)
-    tops, lefts = draw(2 * pad + 1, (2, batch)) if pad else torch.zeros(2, batch, dtype=torch.int64)
-    cropped = []
-    for image, flip, top, left in zip(x, flips, tops, lefts, strict=True):
-        padded = torch.nn.functional.pad(image, (pad, pad, pad, pad))
-        crop = padded[:, top : top + height, left : left + width]
-        cropped.append(crop.flip(2) if flip else crop)
-    images = torch.stack(cropped).float() / 255
-    images = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-    if how.cutout:
-        rows, columns = draw(height, (batch,)).tolist(), draw(width, (batch,)).tolist()
-        for image, row, column in zip(images, rows, columns, strict=True):
-            top, left = row - how.cutout // 2, column - how.cutout // 2
-            image[:, max(top, 0) : max(top + how.cutout, 0), max(left, 0) : max(left + how.cutout, 0)] = 0
-    return images
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        Augmentation(),
-        Augmentation(crop_pad=4),
-        Augmentation(flip=True),
-        Augmentation(cutout=4),
-        Augmentation(cutout=5),
-        Augmentation(crop_pad=20, flip=True, cutout=40),
-        Augmentation(crop_pad=2, flip=True, cutout=6),
-    ],
-)
-def test_augmentation_is_the_published_one(how: Augmentation) -> None:
-    x = images_of(200)
-    before = x.clone()
-    ours = augment(x, how, MEAN, STD, torch.Generator().manual_seed(7))
-    torch.testing.assert_close(ours, slow_augment(x, how, 7), rtol=0, atol=1e-5)
-    assert torch.equal(x, before)
-
-
-def test_crops_flips_and_squares_are_uniform() -> None:
-    x = torch.zeros(20_000, 1, 7, 7, dtype=torch.uint8)
-    x[:, :, 3, 2] = 255
-    generator = torch.Generator().manual_seed(0)
-    spots = augment(x, Augmentation(crop_pad=1, flip=True), (0.0,), (1.0,), generator).flatten(1).argmax(1)
-    found = spots.bincount(minlength=49).view(7, 7)[2:5].double() / 20_000
-    row = torch.tensor([0, 1, 1, 2, 1, 1, 0]) / 18  # column 2 goes to 1..3, mirrored to 3..5
-    torch.testing.assert_close(found, row.double().expand(3, 7), rtol=0, atol=0.01)
-    cut = augment(x, Augmentation(cutout=1), (0.5,), (1.0,), generator)[:, 0] == 0
-    expected = torch.full((7, 7), 1 / 49, dtype=torch.float64)
-    torch.testing.assert_close(cut.double().mean(0), expected, rtol=0, atol=0.005)
+# ----------------------------------------------------------------------------------------------------- normalising
 
 
 def test_normalising_gives_the_statistics_asked_for() -> None:

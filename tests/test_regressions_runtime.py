@@ -23,8 +23,9 @@ from rich.console import Console
 from nas.evaluation.evaluator import Evaluator, Job, at_once
 from nas.history import History, Proposal, replay
 from nas.record import RecordError, record
+from nas.runtime.declared import dump
 from nas.runtime.executor import Executor
-from nas.runtime.experiment import dump, load
+from nas.runtime.experiment import load
 from nas.runtime.inline import Inline
 from nas.runtime.reproduce import reproduce
 from nas.runtime.run import create_folder, plan

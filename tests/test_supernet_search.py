@@ -22,7 +22,7 @@ from nas.evaluation.evaluator import Job, Task
 from nas.history import History, Proposal
 from nas.plain import from_plain, read
 from nas.record import RecordError
-from nas.runtime.run import discard_if_empty
+from nas.runtime.folder import discard_if_empty
 from nas.runtime.search import Given
 from nas.space import decisions
 from nas.supernets.darts import Darts

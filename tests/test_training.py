@@ -7,7 +7,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
@@ -26,7 +27,9 @@ from nas.training import (
     Accuracy,
     Diverged,
     Epoch,
+    Execution,
     Recipe,
+    Underway,
     autocast,
     batches,
     evaluate,
@@ -44,6 +47,7 @@ from nas.training import (
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
+EACH_EPOCH, EACH_STEP = Execution(checkpoint_seconds=0), Execution(checkpoint_seconds=0, report_seconds=0)
 SHORT = Recipe(epochs=4, batch=64, lr=0.1, cutout=2, crop_pad=1, flip=False, drop_path=0.3)
 
 
@@ -76,7 +80,21 @@ def digits(train: int | None = 300) -> Split:
 
 
 def run(model: nn.Module, recipe: Recipe = SHORT, seed: int = 0, checkpoint: Path | None = None) -> list[Epoch]:
-    return list(train(model, digits(), recipe, seed=seed, checkpoint=checkpoint, device=CPU))
+    return epochs_of(train(model, digits(), recipe, seed=seed, checkpoint=checkpoint, device=CPU, execution=EACH_EPOCH))
+
+
+def epochs_of(reports: Iterable[Epoch | Underway]) -> list[Epoch]:
+    return [report for report in reports if isinstance(report, Epoch)]
+
+
+def drained(reports: Any) -> tuple[list[Epoch], nn.Module]:
+    """Return all reports of a training, and what it returns."""
+    found: list[Epoch] = []
+    while True:
+        try:
+            found += epochs_of([next(reports)])
+        except StopIteration as end:
+            return found, end.value
 
 
 def same(first: nn.Module, second: nn.Module) -> bool:
@@ -104,7 +122,7 @@ def test_a_small_network_learns_the_digits(optimizer: Any) -> None:
         crop_pad=1,
     )
     model = net()
-    reports = list(train(model, digits(None), recipe, seed=0, device=CPU))
+    reports = epochs_of(train(model, digits(None), recipe, seed=0, device=CPU))
     assert [each.epoch for each in reports] == [1, 2, 3, 4, 5, 6]
     assert reports[-1].validation_top1_percent is not None
     assert reports[-1].validation_top1_percent > 90
@@ -118,7 +136,7 @@ def test_a_small_network_learns_the_digits(optimizer: Any) -> None:
 def test_a_run_that_is_cut_and_resumed_is_the_run_that_was_not(tmp_path: Path) -> None:
     straight, cut, resumed = net(), net(), net(seed=99)
     whole = run(straight)
-    running = train(cut, digits(), SHORT, seed=0, checkpoint=tmp_path / "run.pt", device=CPU)
+    running = train(cut, digits(), SHORT, seed=0, checkpoint=tmp_path / "run.pt", device=CPU, execution=EACH_EPOCH)
     first = [next(running), next(running)]
     del running, cut
     torch.manual_seed(1234)
@@ -126,6 +144,33 @@ def test_a_run_that_is_cut_and_resumed_is_the_run_that_was_not(tmp_path: Path) -
     assert told(first + rest) == told(whole)
     assert same(straight, resumed)
     assert list(tmp_path.iterdir()) == [tmp_path / "run.pt"]
+
+
+@pytest.mark.parametrize("steps", [1, 7])
+def test_a_run_that_is_cut_in_mid_epoch_and_resumed_is_the_run_that_was_not(tmp_path: Path, steps: int) -> None:
+    recipe = replace(SHORT, ema=0.9, mixup=0.2, momentum=0.8)
+    straight, cut, resumed = net(), net(), net(seed=99)
+    whole, average = drained(train(straight, digits(), recipe, seed=0, device=CPU))
+    running = train(cut, digits(), recipe, seed=0, checkpoint=tmp_path / "run.pt", device=CPU, execution=EACH_STEP)
+    first = [next(running) for _ in range(steps)]
+    assert isinstance(first[-1], Underway), "the cut is within an epoch"
+    running.close()
+    rest, average_of_rest = drained(
+        train(resumed, digits(), recipe, seed=0, checkpoint=tmp_path / "run.pt", device=CPU, execution=EACH_STEP)
+    )
+    epochs = epochs_of([*first, *rest])
+    assert told(epochs) == told(whole)
+    assert same(straight, resumed)
+    assert same(average, average_of_rest)
+    assert epochs[-1].total_seconds == pytest.approx(sum(epoch.seconds for epoch in epochs))
+
+
+def test_long_epochs_are_reported_on_their_way() -> None:
+    reports = list(train(net(), digits(), SHORT, seed=0, device=CPU, execution=EACH_STEP))
+    within = [each for each in reports if isinstance(each, Underway)]
+    assert [each.epochs_done for each in within[:5]] == [0.2, 0.4, 0.6, 0.8, 1.2]
+    assert all(each.loss > 0 and each.images_per_second > 0 and 0 <= each.waiting_percent <= 100 for each in within)
+    assert len(reports) == 4 * 5
 
 
 def test_a_finished_run_reports_its_last_epoch_again(tmp_path: Path) -> None:
@@ -138,16 +183,16 @@ def test_a_finished_run_reports_its_last_epoch_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", ["recipe", "seed", "data", "network"])
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, other: str) -> None:
     file = tmp_path / "run.pt"
-    next(train(net(), digits(), SHORT, seed=0, checkpoint=file, device=CPU))
+    next(train(net(), digits(), SHORT, seed=0, checkpoint=file, device=CPU, execution=EACH_EPOCH))
     recipe = Recipe(epochs=5) if other == "recipe" else SHORT
     data, model = digits(200 if other == "data" else 300), net(8 if other == "network" else 16)
     with pytest.raises(RecordError, match=r"is of another run, .* give another path, or delete it to start anew"):
-        next(train(model, data, recipe, seed=int(other == "seed"), checkpoint=file, device=CPU))
+        next(train(model, data, recipe, seed=int(other == "seed"), checkpoint=file, device=CPU, execution=EACH_EPOCH))
 
 
 def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "run.pt"
-    next(train(net(), digits(), SHORT, seed=0, checkpoint=file, device=CPU))
+    next(train(net(), digits(), SHORT, seed=0, checkpoint=file, device=CPU, execution=EACH_EPOCH))
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(RecordError, match=r"run.pt is no checkpoint, or broken \(.*\): delete it to start anew"):
         run(net(), checkpoint=file)
@@ -158,7 +203,9 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_checkpoints_can_be_rare_and_the_last_is_always_written(tmp_path: Path) -> None:
     file = tmp_path / "run.pt"
-    running = train(net(), digits(), SHORT, seed=0, checkpoint=file, device=CPU, checkpoint_seconds=3600)
+    running = train(
+        net(), digits(), SHORT, seed=0, checkpoint=file, device=CPU, execution=Execution(checkpoint_seconds=3600)
+    )
     assert [file.exists() for _ in running] == [False, False, False, True]
 
 
@@ -210,7 +257,7 @@ def test_each_epoch_has_every_image_in_an_order_of_its_own() -> None:
 def test_each_epoch_varies_the_images_anew() -> None:
     same_images = digits().train.at(torch.zeros(300, dtype=torch.int64))
     model, data = Watching(), Split("", Digits(), same_images, same_images, tuple("0123456789"), (0.0,), (1.0,))
-    list(train(model, data, Recipe(epochs=2, crop_pad=1, cutout=3), seed=0, device=CPU))
+    epochs_of(train(model, data, Recipe(epochs=2, crop_pad=1, cutout=3), seed=0, device=CPU))
     assert len(set(model.seen)) > 10
     assert model.seen[:300] != model.seen[300:]
 
@@ -221,10 +268,11 @@ def test_another_seed_is_another_run() -> None:
 
 def test_a_run_is_the_same_in_every_process(capsys: pytest.CaptureFixture[str]) -> None:
     code = (
-        "import torch; from nas.data import Digits, split; from nas.training import Recipe, seeded, train\n"
+        "import torch; from nas.data import Digits, split; from nas.training import Epoch, Recipe, seeded, train\n"
         "with seeded(3): model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), torch.nn.Linear(64, 10))\n"
-        "recipe = Recipe(epochs=2, cutout=2, channels_last=False)\n"
-        "print([e.loss for e in train(model, split(Digits(), 0.5, 1), recipe, seed=7, device=torch.device('cpu'))])"
+        "recipe, cpu = Recipe(epochs=2, cutout=2, channels_last=False), torch.device('cpu')\n"
+        "reports = train(model, split(Digits(), 0.5, 1), recipe, seed=7, device=cpu)\n"
+        "print([each.loss for each in reports if isinstance(each, Epoch)])"
     )
     exec(code, {})
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
@@ -262,7 +310,7 @@ def test_validation_is_measured_when_asked_for_and_after_the_last_epoch() -> Non
     measured = [each.validation_top1_percent is not None for each in run(net(4), recipe)]
     assert measured == [False, False, True, False, True]
     everything = split(Digits(), 0, 0, train=100)
-    reports = list(train(net(4), everything, Recipe(epochs=1, cutout=0), seed=0, device=CPU))
+    reports = epochs_of(train(net(4), everything, Recipe(epochs=1, cutout=0), seed=0, device=CPU))
     assert reports[0].validation_top1_percent is None
 
 
@@ -376,7 +424,7 @@ def _rates(recipe: Recipe) -> Iterator[float]:
     model.weight.register_hook(torch.ones_like)
     plain = {"momentum": 0.0, "weight_decay": 0.0, "clip": None, "validate_every": 99}
     whole = from_plain({**to_plain(recipe)["Recipe"], **plain}, Recipe)
-    list(train(model, split(Digits(), 0, 0, train=300), whole, seed=0, device=CPU))
+    epochs_of(train(model, split(Digits(), 0, 0, train=300), whole, seed=0, device=CPU))
     weights = [*model.seen, model.weight.item()]
     yield from (before - after for before, after in pairwise(weights))
 

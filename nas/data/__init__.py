@@ -6,9 +6,15 @@ from pkgutil import iter_modules
 from nas.data.augment import Augmentation, augment, normalise
 from nas.data.base import Data, Images, Loaded
 from nas.data.cifar import Cifar10, Cifar100
+from nas.data.decode import decoder_name
 from nas.data.digits import Digits
+from nas.data.encoded import Encoded, Source
+from nas.data.feed import Feed, RandomCrop, feed
 from nas.data.folder import ImageFolder
+from nas.data.hub_images import HubImages
+from nas.data.image_files import ImageFiles
 from nas.data.split import Split, split
+from nas.data.webdataset import WebDataset
 
 __all__ = [
     "Augmentation",
@@ -16,15 +22,24 @@ __all__ = [
     "Cifar100",
     "Data",
     "Digits",
+    "Encoded",
+    "Feed",
+    "HubImages",
+    "ImageFiles",
     "ImageFolder",
     "Images",
     "Loaded",
+    "RandomCrop",
+    "Source",
     "Split",
+    "WebDataset",
     "augment",
+    "decoder_name",
+    "feed",
     "normalise",
     "split",
 ]
 
-# `split` the function takes the place of `split` the module, which importing the module a second time leaves alone.
+# `split` and `feed`, functions, take the places of the modules, which importing the modules a second time leaves alone.
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nas.data.encoded import Encoded
 from nas.record import RecordError
 
 
@@ -46,13 +47,17 @@ class Images:
         """Return the same images on `device`."""
         return Images(self.x.to(device), self.y.to(device))
 
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Return a random order of the images, int64 (N,), on the generator's device."""
+        return torch.randperm(len(self), generator=generator, device=generator.device)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """Holds a whole data set; `mean` and `std` are of a channel's values scaled to 0..1, over the training images."""
+    """Holds a whole data set, in memory or encoded; `mean` and `std` are of a channel's values scaled to 0..1."""
 
-    train: Images
-    test: Images
+    train: Images | Encoded
+    test: Images | Encoded
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -90,11 +95,12 @@ def stratified_order(y: Tensor, seed: int) -> Tensor:
     Each class is shuffled and spread evenly over the whole, so in each stretch a class has its share within two images.
     """
     shuffled = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
+    by_class = y[shuffled].argsort(stable=True)
+    labels, counts = y[shuffled][by_class], y.bincount()
+    within = torch.arange(len(y)) - (counts.cumsum(0) - counts)[labels]
     place = torch.empty(len(y), dtype=torch.float64)
-    for label in sorted(set(y.tolist())):
-        of_class = shuffled[y[shuffled] == label]
-        place[of_class] = (torch.arange(len(of_class), dtype=torch.float64) + 0.5) / len(of_class)
-    return shuffled[place[shuffled].argsort(stable=True)]
+    place[by_class] = (within.double() + 0.5) / counts[labels]
+    return shuffled[place.argsort(stable=True)]
 
 
 def optional(module: str, package: str) -> Any:

@@ -1,31 +1,229 @@
-"""Feed: the batches of an epoch, one after another, on the device."""
+"""Feed: the batches of an epoch, one after another, on the device; encoded images are decoded by worker processes.
+
+Workers are forked where the system is Linux: a fork starts in milliseconds, shares the source's memory, and works in a
+script without a main guard, which a forked server or a fresh process does not. A worker neither touches the GPU nor uses
+more than one thread, and what it needs is imported before, so no lock that another thread holds is in its way. It dies
+with the thread that started it.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from nas.data.base import Images
+from nas.data.base import Images, optional
+from nas.data.crops import Cut, RandomCrop, central_cut
+from nas.data.decode import Undecodable, decode, has_simplejpeg
+from nas.data.encoded import Encoded, Source
+from nas.record import RecordError
 
+__all__ = ["Feed", "RandomCrop", "feed"]
 
-@dataclass(frozen=True, slots=True)
-class RandomCrop:
-    """Cuts a random part out of each image, of an area between two shares of the whole, with a seed of its own for each image."""
+NAMED = 3
+"""How many broken images an error names."""
 
-    scale: tuple[float, float]
-    seed: int
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: which signal a process gets when its parent dies."""
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's mallopt: else the pages of every image go back to the system, and getting them again takes a third of the time."""
 
 
 def feed(
-    images: Images,
+    images: Images | Encoded,
     parts: Sequence[Tensor],
     device: torch.device,
     crop: RandomCrop | None = None,
     processes: int | None = None,
-) -> Iterator[Images]:
-    """Yield the images of each part, int64 (B,), on the device."""
+) -> Feed:
+    """Return the batches of images of each part, int64 (B,) on the processor, in order, on the device.
+
+    Encoded images are decoded by so many worker processes, by default one for each processor that this process may
+    use, and by this process for 0; the batches are the same for any number. With `crop` a random part of each is
+    scaled to (3, size, size), without it a central one. An image that cannot be decoded is named in a warning; with
+    `crop` the next sound one of the batch takes its place, without it is left out, a batch of nothing too. Where more
+    than the tolerated share of the images are broken, the next batch raises RecordError.
+    """
+    if isinstance(images, Images):
+        return Feed(_from_memory(images, parts, device), _Broken())
+    broken = _Broken()
+    workers = min(_processors() if processes is None else processes, len(parts))
+    return Feed(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+@final
+class Feed(Iterator[Images]):
+    """Yields batches of images, uint8 (B, C, H, W), on the device; closing it, or letting it go, ends its workers."""
+
+    def __init__(self, batches: Iterator[Images], broken: _Broken) -> None:
+        self._batches, self._broken = batches, broken
+
+    @property
+    def broken(self) -> int:
+        """Return how many images could not be decoded so far."""
+        return len(self._broken.names)
+
+    def __next__(self) -> Images:
+        return next(self._batches)
+
+    def close(self) -> None:
+        """End the worker processes; there are no more batches then."""
+        self._batches = iter(())
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """Counts what could not be decoded."""
+
+    names: list[str] = field(default_factory=list)
+
+    def add(self, images: Encoded, number: int, reason: str) -> None:
+        """Name an image; raises RecordError if there are now more than is tolerated."""
+        self.names.append(name := images.source.name(number))
+        if len(self.names) <= images.tolerated * len(images):
+            warnings.warn(f"{name} cannot be decoded ({reason}): repair or remove it", stacklevel=2)
+            return
+        named = ", ".join(self.names[-NAMED:])
+        raise RecordError(
+            f"{len(self.names)} of {len(images)} images cannot be decoded, and {images.tolerated:.2%} are tolerated; the "
+            f"last: {named} ({reason}): repair or remove them, or raise `tolerated`"
+        )
+
+
+def _from_memory(images: Images, parts: Sequence[Tensor], device: torch.device) -> Iterator[Images]:
     for part in parts:
-        yield images.at(part.to(images.y.device)).to(device)
+        yield images.at(part.to(images.y.device, non_blocking=True)).to(device)
+
+
+def _decoded(
+    images: Encoded,
+    parts: Sequence[Tensor],
+    crop: RandomCrop | None,
+    workers: int,
+    device: torch.device,
+    broken: _Broken,
+) -> Iterator[Images]:
+    """Yield the batches in memory, pinned for a GPU."""
+    for part, (x, failures) in zip(parts, _loader(images, parts, crop, workers, device), strict=True):
+        y = images.y[part]
+        for place, reason in failures:
+            broken.add(images, int(images.numbers[part[place]]), reason)
+        if failures:
+            sound = _sound(len(part), {place for place, _ in failures}, crop is not None)
+            x, y = x[sound], y[sound]
+        if len(y):
+            yield Images(x, y.pin_memory() if device.type == "cuda" else y)
+
+
+def _sound(images: int, failed: set[int], replace: bool) -> Tensor:
+    """Return the places of the sound images; to replace, at each broken one's place is the next sound one."""
+    sound = [place for place in range(images) if place not in failed]
+    if not replace:
+        return torch.tensor(sound, dtype=torch.int64)
+    if not sound:
+        raise RecordError(f"all {images} images of a batch cannot be decoded: repair or remove them")
+    return torch.tensor([next((each for each in sound if each >= place), sound[0]) for place in range(images)])
+
+
+def _loader(
+    images: Encoded, parts: Sequence[Tensor], crop: RandomCrop | None, workers: int, device: torch.device
+) -> DataLoader[tuple[Tensor, list[tuple[int, str]]]]:
+    optional("PIL.ImageOps", "Pillow").Image.init()  # once, and not in each worker
+    jobs = ((part.numpy(), images.numbers[part].numpy()) for part in parts)
+    return DataLoader(
+        _Decoding(images.source, crop, images.size, images.centre, has_simplejpeg()),
+        sampler=jobs,
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+        worker_init_fn=partial(_begin, os.getpid()),
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # else a seed is drawn from torch's own
+    )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Decoding(Dataset[tuple[Tensor, list[tuple[int, str]]]]):
+    """Decodes a batch: what each worker does."""
+
+    source: Source
+    crop: RandomCrop | None
+    size: int
+    centre: float
+    fast: bool
+
+    def __getitem__(self, job: Any) -> tuple[Tensor, list[tuple[int, str]]]:
+        """Return the images, uint8 (B, 3, size, size), and the place of each that is broken, with the reason.
+
+        A job is the images' places in the data, which seed their crops, and their numbers in the source.
+        """
+        x = _shared(len(job[0]), self.size, self.size, 3).permute(0, 3, 1, 2)
+        broken = []
+        for place, (image, number) in enumerate(zip(*(each.tolist() for each in job), strict=True)):
+            try:
+                x[place] = decode(self.source.read(number), partial(self._cut, image), self.size, self.fast)
+            except (OSError, Undecodable) as error:
+                broken.append((place, str(error)))
+        return x, broken
+
+    def _cut(self, image: int, width: int, height: int) -> Cut:
+        if self.crop is None:
+            return central_cut(width, height, self.size, self.centre)
+        return self.crop.cut(image, width, height, self.size)
+
+
+def _shared(*shape: int) -> Tensor:
+    """Return bytes in memory that processes share, so that a batch is not copied on its way."""
+    shared: Tensor = torch.empty(shape, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+    return shared
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _begin(parent: int, _: int) -> None:
+    """Let a worker die with its parent, whatever it is doing, and be quiet about odd files and content with its memory."""
+    warnings.simplefilter("ignore")
+    if sys.platform == "linux":
+        system = ctypes.CDLL(None)
+        system.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        if hasattr(system, "mallopt"):
+            system.mallopt(M_MMAP_THRESHOLD, 2**25)
+            system.mallopt(M_TRIM_THRESHOLD, 2**28)
+
+
+def _to_device(batches: Iterator[Images], device: torch.device) -> Iterator[Images]:
+    """Yield each batch on the device, copied to a GPU beside what it computes."""
+    if device.type != "cuda":
+        yield from (batch.to(device) for batch in batches)
+        return
+    beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    for batch in batches:
+        now = torch.cuda.current_stream(device)
+        with torch.cuda.stream(beside):
+            x, y = (each.to(device, non_blocking=True) for each in (batch.x, batch.y))
+        now.wait_stream(beside)
+        for each in (x, y):
+            each.record_stream(now)
+        yield Images(x, y)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from nas.data.base import Data, Images, Loaded, channel_statistics, optional, stratified_order
+from nas.data.encoded import Encoded
 from nas.record import Fraction, Natural, Positive, RecordError, record
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 TOLERATED_FRACTION = 0.01
 THREADS = 8
+
+T = TypeVar("T", Images, Encoded)
 
 
 @record
@@ -36,34 +40,34 @@ class ImageFolder(Data):
     seed: Natural = 0
 
     def load(self) -> Loaded:
-        train_folders, test_folder = _layout(Path(self.path).expanduser())
-        classes = _classes(train_folders[0])
+        train_folders, test_folder = layout(Path(self.path).expanduser())
+        classes, train = self._read(train_folders)
         if test_folder is not None:
-            train, test = self._read(train_folders, classes), self._read([test_folder], classes)
+            test = self._read([test_folder], classes)[1]
         else:
-            train, test = self._hold_out(self._read(train_folders, classes))
+            train, test = held_out(train, self.test, self.seed)
         return Loaded(train, test, classes, *channel_statistics(train.x))
 
-    def _hold_out(self, images: Images) -> tuple[Images, Images]:
-        order, held_out = stratified_order(images.y, self.seed), round(self.test * len(images))
-        if not 0 < held_out < len(images):
-            raise RecordError(f"a test set of {held_out} of {len(images)} images: give more images or another `test`")
-        return images.at(order[held_out:]), images.at(order[:held_out])
-
-    def _read(self, folders: Sequence[Path], classes: tuple[str, ...]) -> Images:
-        files = [(file, label) for folder in folders for file, label in _labelled(folder, classes)]
+    def _read(self, folders: Sequence[Path], expected: tuple[str, ...] | None = None) -> tuple[tuple[str, ...], Images]:
+        classes, files, labels = listed(folders, expected)
         with ThreadPoolExecutor(THREADS) as threads:
-            decoded = list(threads.map(lambda file: _decode(file[0], self.size), files))
-        _report(
-            [file for (file, _), image in zip(files, decoded, strict=True) if image is None], len(files), folders[0]
-        )
+            decoded = list(threads.map(lambda file: _decode(file, self.size), files))
+        _report([file for file, image in zip(files, decoded, strict=True) if image is None], len(files), folders[0])
         x = torch.stack([image for image in decoded if image is not None])
-        y = [label for (_, label), image in zip(files, decoded, strict=True) if image is not None]
-        return Images(x, torch.tensor(y))
+        y = [label for label, image in zip(labels, decoded, strict=True) if image is not None]
+        return classes, Images(x, torch.tensor(y))
 
 
-def _layout(root: Path) -> tuple[list[Path], Path | None]:
-    """Return the folders to train with, and the one to test with if the layout names one."""
+def held_out(images: T, test: float, seed: int) -> tuple[T, T]:
+    """Return training and test images: a stratified fraction `test`, drawn with `seed`; RecordError if there are too few."""
+    order, count = stratified_order(images.y, seed), round(test * len(images))
+    if not 0 < count < len(images):
+        raise RecordError(f"a test set of {count} of {len(images)} images: give more images or another `test`")
+    return images.at(order[count:]), images.at(order[:count])
+
+
+def layout(root: Path) -> tuple[list[Path], Path | None]:
+    """Return the folders to train with, and the one to test with if the folder names one; RecordError if it is absent."""
     if not root.is_dir():
         raise RecordError(f"folder {root} does not exist: give a folder with a subfolder of images for each class")
     held_out = [root / name for name in ("test", "val", "validation") if (root / name).is_dir()]
@@ -72,31 +76,51 @@ def _layout(root: Path) -> tuple[list[Path], Path | None]:
     return [root], None
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
-    """Return the names of the subfolders that hold an image, sorted."""
-    subfolders = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-    names = tuple(each.name for each in subfolders if _files(each))
-    if len(names) > 1:
-        return names
-    found = f"one class, {names[0]!r}" if names else "no images in subfolders"
+def listed(folders: Sequence[Path], expected: tuple[str, ...] | None) -> tuple[tuple[str, ...], list[str], list[int]]:
+    """Return the classes, each image's file, and its label; a file is known by its suffix, and not looked at.
+
+    Raises RecordError if a folder has not the expected classes, which are by default those of the first.
+    """
+    files, labels = list[str](), list[int]()
+    for folder in folders:
+        found = _classes(folder)
+        expected = expected or tuple(found)
+        if tuple(found) != expected:
+            raise RecordError(
+                f"folder {folder} has the classes {tuple(found)}, and the training images {expected}: make them equal"
+            )
+        for label, of_class in enumerate(found.values()):
+            files += of_class
+            labels += [label] * len(of_class)
+    return expected or (), files, labels
+
+
+def _classes(folder: Path) -> dict[str, list[str]]:
+    """Return the files of each subfolder that holds an image, sorted."""
+    with os.scandir(folder) as entries:
+        names = sorted(each.name for each in entries if each.is_dir() and not each.name.startswith("."))
+    with ThreadPoolExecutor(THREADS) as threads:
+        files = dict(zip(names, threads.map(lambda name: _files(folder / name), names), strict=True))
+    classes = {name: each for name, each in files.items() if each}
+    if len(classes) > 1:
+        return classes
+    found = f"one class, {next(iter(classes))!r}" if classes else "no images in subfolders"
     raise RecordError(
         f"folder {folder} has {found}: give a folder with a subfolder of images for each of at least two classes"
     )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+def _files(folder: Path) -> list[str]:
+    """Return the images in a folder and those below it; a file is not looked at, which a million would take minutes for."""
+    found = [os.path.join(inner, name) for inner, _, names in os.walk(folder) for name in names if _is_image(name)]  # noqa: PTH118, ten times as fast
+    return sorted(found, key=lambda path: path.replace(os.sep, "\0"))
 
 
-def _labelled(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
-    if (found := _classes(folder)) != classes:
-        raise RecordError(
-            f"folder {folder} has the classes {found}, and the training images {classes}: make them equal"
-        )
-    return [(file, label) for label, name in enumerate(classes) for file in _files(folder / name)]
+def _is_image(name: str) -> bool:
+    return name[name.rfind(".") :].lower() in SUFFIXES
 
 
-def _decode(file: Path, size: int) -> torch.Tensor | None:
+def _decode(file: str, size: int) -> torch.Tensor | None:
     """Return one image as uint8 (3, size, size), or None where it is broken."""
     pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")
     try:
@@ -109,10 +133,10 @@ def _decode(file: Path, size: int) -> torch.Tensor | None:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def _report(broken: list[Path], images: int, folder: Path) -> None:
+def _report(broken: list[str], images: int, folder: Path) -> None:
     if not broken:
         return
-    named = ", ".join(map(str, broken[:10])) + (", ..." if len(broken) > 10 else "")
+    named = ", ".join(broken[:10]) + (", ..." if len(broken) > 10 else "")
     message = f"{len(broken)} of {images} images in {folder} cannot be decoded: {named}"
     if len(broken) > TOLERATED_FRACTION * images:
         raise RecordError(f"{message}: repair or remove them (1 % is tolerated)")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from nas.data.base import Data, Images, Loaded, stratified_order
+from nas.data.encoded import Encoded
 from nas.record import RecordError, digest
 
 
@@ -20,8 +21,8 @@ class Split:
     name: str
     """A digest of the data set and of how it was split."""
     data: Data
-    train: Images
-    validation: Images
+    train: Images | Encoded
+    validation: Images | Encoded
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -31,7 +32,7 @@ class Split:
         """Return one image's (C, H, W)."""
         return self.train.shape
 
-    def open_test(self) -> Images:
+    def open_test(self) -> Images | Encoded:
         """Return the test images, for the last measurement of an architecture that is already chosen."""
         return _loaded(self.data).test
 

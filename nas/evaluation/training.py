@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,11 +11,15 @@ from torch import nn
 
 from nas.build import Node, build
 from nas.data import Data, Split, split
-from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
+from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
+from nas.evaluation.results import append_epoch, save_test
 from nas.profile import profile
 from nas.record import Natural, Positive, RecordError, record
 from nas.space import sample
-from nas.training import Recipe, evaluate, save_weights, seeded, train
+from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
+from nas.training.loop import Reports
+from nas.training.measure import Measured, measure_speed
+from nas.training.peers import peers
 
 TRIED = 5
 """How many architectures are drawn to see whether any can be built."""
@@ -25,7 +30,11 @@ class Training(Evaluator):
     """Train each architecture by `recipe` and score it by its accuracy on the validation images.
 
     `validation` is a fraction or a number of images, `images` limits those trained on. A candidate is trained from the
-    start, with a seed of its own; cut off, it goes on from its last epoch.
+    start, with a seed of its own; cut off, it goes on from its checkpoint. In a process group each training is everybody's.
+
+    A test leaves beside the weights, as `<name>.safetensors`, what was measured (`<name>.test.json`) and how the epochs went
+    (`<name>.epochs.jsonl`). With a moving average the weights are those, and it is them that the test score is of; the raw
+    ones are in `<name>.raw.safetensors`.
     """
 
     data: Data
@@ -33,7 +42,7 @@ class Training(Evaluator):
     validation: int | float = 0.2
     images: Positive | None = None
     split_seed: Natural = 0
-    checkpoint_seconds: float = 0.0
+    execution: Execution = Execution()
 
     def prepare(self, space: Any) -> dict[str, Any]:
         images = self._split()
@@ -53,43 +62,78 @@ class Training(Evaluator):
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         images, network = self._split(), task.network(job.architecture)
-        scores = yield from self._train(_built(network, job, images), network, job, images)
-        return scores
+        last, _ = yield from self._train(_built(network, job, images), job, images)
+        return _scores(last, network, images)
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         images, network = self._split(), task.network(job.architecture)
         model = _built(network, job, images)
-        scores = yield from self._train(model, network, job, images)
-        measured = evaluate(model, images.open_test(), images, self.recipe)
-        if weights is not None:
-            save_weights(model, weights)
-        return {"test_top1_percent": measured.top1_percent, **scores}
+        last, average = yield from self._train(model, job, images, weights)
+        measured = self._measure(model, average, images)
+        if weights is not None and peers().rank == 0:
+            save_test(weights, network, model, average, measured)
+        decisive = measured.ema or measured.raw
+        tested = {"test_top1_percent": decisive.top1_percent, "test_top5_percent": decisive.top5_percent}
+        return {**tested, **_scores(last, network, images)}
 
     def _split(self) -> Split:
         return split(self.data, self.validation, self.split_seed, self.images)
 
-    def _train(self, model: nn.Module, network: Node, job: Job, images: Split) -> Evaluation:
-        cost = profile(network, images.shape)
-        accuracy, seconds = float("nan"), 0.0
-        epochs = train(
-            model,
-            images,
-            self.recipe,
-            seed=job.seed,
-            checkpoint=job.checkpoint,
-            checkpoint_seconds=self.checkpoint_seconds,
-        )
-        for epoch in epochs:
-            seconds += epoch.seconds
-            accuracy = epoch.validation_top1_percent if epoch.validation_top1_percent is not None else accuracy
-            yield {
-                "epoch": epoch.epoch,
-                "epochs": epoch.epochs,
-                "loss": epoch.loss,
-                "validation_top1_percent": accuracy,
-            }
-        costs = {"params": cost.params, "macs": cost.macs, "seconds": seconds}
-        return {"validation_top1_percent": accuracy, **costs}
+    def _train(
+        self, model: nn.Module, job: Job, images: Split, weights: Path | None = None
+    ) -> Generator[Progress, None, tuple[Epoch, nn.Module | None]]:
+        epochs = train(model, images, self.recipe, seed=job.seed, checkpoint=job.checkpoint, execution=self.execution)
+        return (yield from reported(epochs, weights))
+
+    def _measure(self, model: nn.Module, average: nn.Module | None, images: Split) -> Measured:
+        """Open the test set, and measure the weights and their moving average."""
+        test, device, decoders = images.open_test(), best_device(), self.execution.decoders_here()
+        accuracies = [
+            evaluate(each, test, images, self.recipe, device, decoders, peers()) if each is not None else None
+            for each in (model, average)
+        ]
+        raw, ema = accuracies
+        assert raw is not None, "there is always a model"
+        is_first = peers().rank == 0
+        speed = measure_speed(model, images.shape, self.recipe, device, self.recipe.batch) if is_first else None
+        return Measured(images.classes, raw, ema, speed)
+
+
+def reported(
+    reports: Reports, weights: Path | None = None
+) -> Generator[Progress, None, tuple[Epoch, nn.Module | None]]:
+    """Go on with a training: yields its progress, returns the last report and the moving average.
+
+    With `weights` each epoch is written to the `.epochs.jsonl` beside that file.
+    """
+    validation: dict[str, float] = {}
+    last: Epoch | None = None
+    while True:
+        try:
+            report = next(reports)
+        except StopIteration as end:
+            assert last is not None, "a recipe has an epoch at least"
+            return last, end.value
+        if isinstance(report, Epoch):
+            last = report
+            if report.validation_top1_percent is not None:
+                validation = {"validation_top1_percent": report.validation_top1_percent}
+            if weights is not None and peers().rank == 0:
+                append_epoch(weights, report)
+        yield {**_progress(report), **validation}
+
+
+def _progress(report: Epoch | Underway) -> dict[str, float]:
+    done = report.epoch if isinstance(report, Epoch) else report.epochs_done
+    speed = {"images_per_second": report.images_per_second, "waiting_percent": report.waiting_percent}
+    return {"epoch": done, "epochs": report.epochs, "loss": report.loss, **speed}
+
+
+def _scores(last: Epoch, network: Node, images: Split) -> dict[str, float]:
+    cost = profile(network, images.shape)
+    costs = {"params": cost.params, "macs": cost.macs, "seconds": last.total_seconds}
+    accuracy = last.validation_top1_percent
+    return {**({"validation_top1_percent": accuracy} if accuracy is not None else {}), **costs}
 
 
 def _built(network: Node, job: Job, images: Split) -> nn.Module:

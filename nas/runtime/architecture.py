@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,20 @@ import yaml
 
 from nas.family import families, family, published
 from nas.plain import read
-from nas.record import RecordError, import_all
-from nas.runtime.run import Found
+from nas.record import RecordError, import_all, record
 
 NAMED = "a run folder, a JSON or YAML file that a run wrote, or space:name as darts:DARTS_V2"
+
+
+@record
+class Found:
+    """An architecture that a run hands over: of which family, and how it was stacked for images of which shape."""
+
+    family: str
+    architecture: Any
+    network: Mapping[str, Any] = field(default_factory=dict)
+    input: tuple[int, int, int] = (3, 32, 32)
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def find_architecture(name: str) -> Found:
@@ -24,7 +36,7 @@ def find_architecture(name: str) -> Found:
         if not path.is_file():
             raise RecordError(f"{name} has no best.json yet: is it a run folder whose search has ended?")
     if path.is_file():
-        return _read(path)
+        return read_found(path)
     if name in (spaces := families()) and spaces[name].published:
         raise RecordError(
             f"{name} is a space: give one of its networks, as {name}:{next(iter(spaces[name].published))}"
@@ -36,7 +48,27 @@ def find_architecture(name: str) -> Found:
     return Found(family_name, architecture, input=known.input_of(member))
 
 
-def _read(path: Path) -> Found:
+def find_checkpoint(name: str) -> tuple[Found, Path]:
+    """Return the network whose weights `name` stands for, a run folder or a .safetensors file, and the file.
+
+    Raises RecordError where there are no weights, or nothing beside them says what they are of.
+    """
+    path = Path(name)
+    weights = path / "best.safetensors" if path.is_dir() else path
+    if not weights.is_file():
+        raise RecordError(
+            f"there are no weights {weights}: give a run folder whose training has ended, or a .safetensors file"
+        )
+    described = weights.with_suffix(".json")
+    if weights.suffix != ".safetensors" or not described.is_file():
+        raise RecordError(
+            f"{weights} stands alone: give weights with the .json beside them that says what network they are of"
+        )
+    return read_found(described), weights
+
+
+def read_found(path: Path) -> Found:
+    """Return what a file holds that a run wrote. Raises RecordError where it holds no architecture."""
     for package in ("nas.operations", "nas.topology"):
         import_all(package)
     plain = _plain(path)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
-from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.fit import Fit
 from nas.family import Family, families, family
-from nas.plain import from_plain, read_call
-from nas.record import Natural, NonNegative, RecordError, import_all, record, to_plain
+from nas.plain import read_call
+from nas.record import Natural, NonNegative, RecordError, record
+from nas.runtime.declared import load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.search import Rules
-from nas.runtime.yaml_file import YamlFile
 from nas.space import choices
 from nas.strategies.strategy import Strategy
 from nas.supernets.recipe import Seed, SupernetSearch
@@ -183,15 +180,22 @@ class Experiment:
         return replace(self, space=space, network=tasks[0].options, final=final, supernet=searched)
 
     def _task(self, space: Any, evaluator: Evaluator | SupernetSearch, network: Options, where: str) -> Task:
-        fixed = evaluator.prepare(space)
-        stack = self.family().network
-        of_data = {key: value for key, value in fixed.items() if key in signature(stack).parameters}
-        for key in of_data.keys() & network.keys():
-            if network[key] != of_data[key]:
-                place = f"{where}.{key}"
-                raise RecordError(f"{place} is {network[key]}, and the data have {of_data[key]}: leave it out", place)
-        options = _defaults(stack) | self.network_options({**network, **of_data}, where)
-        return Task(space, stack, options, fixed.get("input", (3, 32, 32)))
+        return task_of(self.family(), space, evaluator.prepare(space), network, where)
+
+
+def task_of(family: Family, space: Any, fixed: Options, network: Options, where: str) -> Task:
+    """Return what evaluations need to know, of a network by its options and what the data fix of it.
+
+    Raises RecordError where the two contradict, or an option is none of the family's.
+    """
+    stack = family.network
+    of_data = {key: value for key, value in fixed.items() if key in signature(stack).parameters}
+    for key in of_data.keys() & network.keys():
+        if network[key] != of_data[key]:
+            place = f"{where}.{key}"
+            raise RecordError(f"{place} is {network[key]}, and the data have {of_data[key]}: leave it out", place)
+    options = _defaults(stack) | family.network_arguments({**network, **of_data}, where)
+    return Task(space, stack, options, fixed.get("input", (3, 32, 32)))
 
 
 def _defaults(function: Any) -> dict[str, Any]:
@@ -204,31 +208,9 @@ def load(path: Path, assignments: Sequence[str] = ()) -> Experiment:
 
     Raises RecordError with file, line, key and the nearest known name where something is wrong.
     """
-    file = YamlFile(path)
-    file.override(assignments)
-    for package in ("nas.strategies", "nas.evaluation", "nas.data", "nas.supernets", "nas.runtime"):
-        import_all(package)
-    try:
-        for module in from_plain(file.plain.get("imports") or (), tuple[str, ...], "imports"):
-            _import(module)
-        experiment: Experiment = from_plain(file.plain, Experiment)
-        experiment.open_space()
-        experiment.check_options()
-    except RecordError as error:
-        raise file.locate(error) from None
-    return experiment
+    return load_declared(path, assignments, Experiment, _check)
 
 
-def _import(module: str) -> None:
-    try:
-        import_module(module)
-    except ImportError as error:
-        raise RecordError(
-            f"module {module!r} cannot be imported ({error}): put its folder on PYTHONPATH", "imports"
-        ) from None
-
-
-def dump(experiment: Experiment) -> str:
-    """Return the experiment as YAML with every default written out, so that it means the same in a later version."""
-    plain = to_plain(experiment, defaults=True)["Experiment"]
-    return yaml.safe_dump(plain, sort_keys=False, width=120, allow_unicode=True)
+def _check(experiment: Experiment) -> None:
+    experiment.open_space()
+    experiment.check_options()

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shlex
-import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,9 +14,11 @@ from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.export.drawing import draw
 from nas.history import Evaluated, History, forget_failures, read_journal
 from nas.plain import write
-from nas.record import RecordError, digest, record
+from nas.record import RecordError, digest
+from nas.runtime.architecture import Found
 from nas.runtime.executor import Work
-from nas.runtime.experiment import Experiment, dump, load
+from nas.runtime.experiment import Experiment, load
+from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
 from nas.runtime.inline import Inline
 from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
 from nas.runtime.supernets import SUPERNETS, scores_of_search, search_supernets
@@ -34,17 +29,6 @@ from nas.supernets.search import Searched, check
 
 MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
 """What may be set anew when a run is resumed."""
-
-
-@record
-class Found:
-    """An architecture that a run hands over: of which family, and how it was stacked for images of which shape."""
-
-    family: str
-    architecture: Any
-    network: Mapping[str, Any] = field(default_factory=dict)
-    input: tuple[int, int, int] = (3, 32, 32)
-    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +57,14 @@ class Result:
 
 def create_folder(folder: Path, planned: Plan) -> None:
     """Make a run folder with the resolved experiment in it. Raises RecordError where the folder exists."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise RecordError(
-            f"run folder {folder} exists: go on with `nas resume {folder}`, or give another --run-dir"
-        ) from None
-    except OSError as error:
-        raise RecordError(f"run folder {folder} cannot be made ({error.strerror}): give another --run-dir") from None
-    (folder / "checkpoints").mkdir()
-    write_experiment(folder, resolved(planned), _provenance())
+    make_folder(folder)
+    write_declared(folder / "experiment.yaml", resolved(planned), provenance())
 
 
 def resolved(planned: Plan) -> Experiment:
     """Return the experiment with every option written out, as a run folder keeps it."""
     tasks = [planned.task] + ([planned.final[1]] if planned.final else [])
     return planned.experiment.resolved(tasks, planned.supernet)
-
-
-def write_experiment(folder: Path, experiment: Experiment, provenance: str) -> None:
-    """Write the experiment of a run folder, below comments on where it is from."""
-    (folder / "experiment.yaml").write_text(provenance + dump(experiment), encoding="utf-8")
 
 
 def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
@@ -104,26 +75,10 @@ def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
     file = folder / "experiment.yaml"
     if not file.is_file():
         raise RecordError(f"{folder} is no run folder: it has no experiment.yaml; `nas search` makes one")
-    for assignment in assignments:
-        if not assignment.startswith(MAY_CHANGE):
-            raise RecordError(f"{assignment}: a run that has begun takes {', '.join(MAY_CHANGE)}; else search anew")
-    experiment = load(file, assignments)
+    experiment = reassigned(file, assignments, MAY_CHANGE, load)
     if any(assignment.startswith("final") for assignment in assignments):
         _set_aside(folder / "final.jsonl")
-    if assignments:
-        comments = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-        write_experiment(folder, experiment, "".join(f"{line}\n" for line in [*comments, *_changes(assignments)]))
     return experiment
-
-
-def _changes(assignments: Sequence[str]) -> list[str]:
-    return [f"# resumed with: {assignment}" for assignment in assignments]
-
-
-def discard_if_empty(folder: Path) -> None:
-    """Remove a run folder in which nothing was proposed yet, so that the same command can be given again."""
-    if not any(True for journal in folder.glob("*.jsonl") for _ in read_journal(journal)):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def plan(experiment: Experiment) -> Plan:
@@ -256,23 +211,3 @@ def _others(space: Any, architecture: Any, seed: int, number: int) -> list[Any]:
         if len(drawn) < number and (other := sample(space, rng)) != architecture:
             drawn[digest(other)] = other
     return list(drawn.values())
-
-
-def _provenance() -> str:
-    """Return YAML comments that say where, when and with what the run was started."""
-    versions = [f"python {platform.python_version()}"]
-    for name in ("cellstack", "torch", "ray", "numpy"):
-        try:
-            versions.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            versions.append(f"{name} not installed")
-    import torch
-
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    lines = (
-        f"command: {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
-        f"started: {datetime.now().astimezone().isoformat(timespec='seconds')}",
-        f"versions: {', '.join(versions)}",
-        f"hardware: {platform.machine()}, {os.cpu_count()} CPUs, GPUs: {', '.join(gpus) or 'none'}",
-    )
-    return "".join(f"# {line}\n" for line in lines)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +21,10 @@ from nas.notation import name_of
 from nas.record import RecordError, import_all, nearest, record_classes
 from nas.report.shares import plot_shares
 from nas.runtime.costs import print_architecture
+from nas.runtime.declared import experiments_folder
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
+from nas.runtime.full_training import recipes
 from nas.runtime.reproduce import reproduce
 from nas.runtime.run import Result, by_role, load_run
 from nas.runtime.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
@@ -185,6 +186,7 @@ def _sections() -> dict[str, list[tuple[str, str]]]:
         "topology": list(_nodes("nas.topology")),
         "executors": list(_described(record_classes(Executor).values())),
         "experiments": [(str(path), _claim(path)) for path in _experiments()],
+        "recipes": [(name, _claim(path)) for name, path in recipes().items()],
     }
 
 
@@ -204,10 +206,8 @@ def _first_line(documented: object) -> str:
 
 
 def _experiments() -> list[Path]:
-    for folder in (Path("experiments"), Path(sys.prefix, "share", "cellstack", "experiments")):
-        if folder.is_dir():
-            return sorted(folder.rglob("*.yaml"))
-    return []
+    known = set(recipes().values())
+    return [path for path in sorted(experiments_folder().rglob("*.yaml")) if path not in known]
 
 
 def _claim(path: Path) -> str:

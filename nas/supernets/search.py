@@ -25,7 +25,7 @@ from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet, transplant
 from nas.supernets.turns import Measured, Turns
 from nas.training import best_device, evaluate, mixed_seed, place, save_weights, seeded, stream
-from nas.training.checkpoint import load_checkpoint, save_checkpoint, write_atomically
+from nas.training.checkpoint import load_together, save_checkpoint, write_atomically
 from nas.training.peers import peers
 
 
@@ -276,11 +276,7 @@ class _Run:
 
     def restore(self) -> None:
         """Go on from the checkpoint, if there is one."""
-        state = load_checkpoint(self.job.checkpoint, self.name) if self.job.checkpoint else None
-        if self.peers.mean(float(state is None), self.device) not in (0.0, 1.0):
-            raise RecordError(
-                "not every worker sees the checkpoint: put the run folder on storage that all nodes share"
-            )
+        state = load_together(self.job.checkpoint, self.name, self.peers, self.device)
         if state is None:
             return
         report = json.loads(state["report"])

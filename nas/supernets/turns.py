@@ -13,6 +13,8 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from nas.data import Images, Split, augment
+from nas.data.draws import Draws
+from nas.data.encoded import Encoded
 from nas.record import RecordError
 from nas.supernets.bilevel import Batch, Step
 from nas.supernets.gates import Moment
@@ -69,7 +71,7 @@ class Turns:
         how = declared.alphas
         betas = how.beta1, how.beta2
         self.alphas_optimizer = Adam(self.alphas, how.lr, betas, weight_decay=how.weight_decay) if self.alphas else None
-        self.images, self.alphas_images = split.train.to(self.device), split.validation.to(self.device)
+        self.images, self.alphas_images = (_held(images).to(self.device) for images in (split.train, split.validation))
         peers.align(list(supernet.state_dict().values()))  # equal by their seed; on unlike processors, but for rounding
 
     def state(self) -> dict[str, Any]:
@@ -220,8 +222,18 @@ class _Draws:
         """Return the images at `indices`, varied and normalised, with their labels."""
         turns, drawn = self.turns, images.at(indices.to(self.turns.device, non_blocking=True))
         mean, std = turns.split.mean, turns.split.std
-        x = augment(drawn.x, turns.recipe.augmentation, mean, std, self.streams[purpose])
+        x = augment(drawn.x, turns.recipe.augmentation, mean, std, Draws(self.streams[purpose], len(drawn)))
         return x.contiguous(memory_format=memory_format(turns.recipe)), drawn.y
+
+
+def _held(images: Images | Encoded) -> Images:
+    """Return images that are in memory: each is seen twice an epoch, and a search takes small ones."""
+    if isinstance(images, Images):
+        return images
+    raise RecordError(
+        "supernet.data is decoded as it is needed, and a search with a supernet takes images that are held in memory: give "
+        "ImageFolder with the size to search at"
+    )
 
 
 @final

@@ -1,16 +1,21 @@
 """Training: the recipe, the one loop, checkpoints, and randomness that is an argument."""
 
 from nas.training.checkpoint import load_weights, save_weights
-from nas.training.loop import Accuracy, Diverged, Epoch, evaluate, train
+from nas.training.execution import Execution
+from nas.training.loop import train
+from nas.training.measure import Accuracy, evaluate
 from nas.training.randomness import mixed_seed, seeded, stream
 from nas.training.recipe import Recipe, learning_rate
+from nas.training.reports import Diverged, Epoch, Underway
 from nas.training.step import autocast, batches, best_device, loss_of, make_optimizer, memory_format, place
 
 __all__ = [
     "Accuracy",
     "Diverged",
     "Epoch",
+    "Execution",
     "Recipe",
+    "Underway",
     "autocast",
     "batches",
     "best_device",

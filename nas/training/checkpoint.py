@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nas.record import RecordError
+from nas.training.peers import Peers
 
-FORMAT = 1
+FORMAT = 2
 """The version of a checkpoint. Another version is refused."""
+
+NETWORK = "cellstack_network"
+"""The key, in a safetensors file, of the digest of the network whose weights it holds."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -60,28 +64,43 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
     return state
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the model's weights and buffers as safetensors, atomically; a weight that is shared is written at each place."""
+def load_together(path: Path | None, run: str, peers: Peers, device: torch.device) -> dict[str, Any] | None:
+    """Return what `load_checkpoint` does, in each of the processes that train together; None without a path.
+
+    Raises RecordError where some of them do not see the file.
+    """
+    state = load_checkpoint(path, run) if path is not None else None
+    if peers.mean(float(state is None), device) not in (0.0, 1.0):
+        raise RecordError("not every worker sees the checkpoint: put the run folder on storage that all nodes share")
+    return state
+
+
+def save_weights(model: nn.Module, path: Path, network: str = "") -> None:
+    """Write the model's weights and buffers as safetensors, atomically; a weight that is shared is written at each place.
+
+    `network` is the digest of the tree that the model was built from; a file that has it fits no other.
+    """
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     places = Counter(tensor.data_ptr() for tensor in tensors.values())
     tensors = {name: tensor.clone() if places[tensor.data_ptr()] > 1 else tensor for name, tensor in tensors.items()}
-    write_atomically(path, lambda beside: save_file(tensors, beside))
+    metadata = {NETWORK: network} if network else None
+    write_atomically(path, lambda beside: save_file(tensors, beside, metadata))
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path, network: str = "") -> None:
     """Read into the model what `save_weights` wrote.
 
-    Raises RecordError where the file is missing or broken, or a tensor is missing, unknown or of another shape.
+    Raises RecordError where the file is missing or broken, is of another network by its digest, or a tensor is missing,
+    unknown or of another shape.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise RecordError(f"{path} cannot be read as safetensors ({_first_line(error)}): give another file") from error
+    of, tensors = _read_weights(path)
+    if network and of and network != of:
+        raise RecordError(
+            f"{path} holds the weights of network {of}, and this is {network}: give the weights of this architecture, "
+            "stacked as it was trained"
+        )
     own, found = ({name: tuple(each.shape) for name, each in named.items()} for named in (model.state_dict(), tensors))
     if differing := sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name)):
         name = differing[0]
@@ -90,6 +109,17 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"the file and {own.get(name)} in the network: give the weights of this architecture"
         )
     model.load_state_dict(tensors)
+
+
+def _read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Return the digest of the network that is in a file, if it is, and the tensors."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get(NETWORK, ""), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RecordError(f"{path} cannot be read as safetensors ({_first_line(error)}): give another file") from error
 
 
 def _first_line(error: Exception) -> str:

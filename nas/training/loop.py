@@ -1,68 +1,39 @@
-"""The one training loop: trains candidates of a search and the final network alike, an epoch at a time."""
+"""The one training loop: trains candidates of a search and the final network alike, alone or together with others."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from nas.data import Images, Split, augment, normalise
-from nas.operations.drop_path import DropPath
+from nas.data import Images, Split
+from nas.data.encoded import Encoded
+from nas.data.feed import Feed, RandomCrop, feed
 from nas.plain import from_plain
-from nas.record import RecordError, digest, record, to_plain
-from nas.training.checkpoint import load_checkpoint, save_checkpoint
-from nas.training.randomness import mixed_seed, seeded, stream
+from nas.record import RecordError, digest, to_plain
+from nas.training.beat import Beat
+from nas.training.checkpoint import load_together, save_checkpoint
+from nas.training.execution import Execution
+from nas.training.measure import evaluate
+from nas.training.peers import guarded, peers
+from nas.training.randomness import mixed_seed, stream
 from nas.training.recipe import Recipe, learning_rate
-from nas.training.step import autocast, batches, best_device, loss_of, make_optimizer, memory_format, place
+from nas.training.reports import Diverged, Epoch, Underway
+from nas.training.step import best_device, in_batches
+from nas.training.stepper import Stepper
+from nas.training.together import settle
 
-STEPS_BETWEEN_CHECKS = 256
-
-
-@record
-class Epoch:
-    """Reports one finished epoch, the first being 1.
-
-    `loss` is what was minimised, the auxiliary loss included, and `train_top1_percent` is of the varied images while
-    the weights changed. `validation_top1_percent` is None where it was not measured. `seconds` includes the
-    validation, `images_per_second` does not. `lr` is the rate at the epoch's start.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float
-    train_top1_percent: float
-    validation_top1_percent: float | None
-    seconds: float
-    images_per_second: float
-    lr: float
+Reports = Generator[Epoch | Underway, None, nn.Module | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """Holds how well images are classified; the loss is the cross-entropy, without smoothing."""
-
-    top1_percent: float
-    top5_percent: float
-    loss: float
-
-
-@final
-class Diverged(ArithmeticError):
-    """Says at which epoch and step, both counted from 1, the loss was no longer a finite number."""
-
-    def __init__(self, epoch: int, step: int) -> None:
-        super().__init__(epoch, step)
-        self.epoch, self.step = epoch, step
-
-    def __str__(self) -> str:
-        return f"the loss is not finite at epoch {self.epoch}, step {self.step}: lower lr, or clip the gradient"
+BY_DEFAULT = Execution()
 
 
 def train(
@@ -73,163 +44,228 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
     device: torch.device | None = None,
-    checkpoint_seconds: float = 0.0,
-) -> Iterator[Epoch]:
-    """Train `model` in place on the training images; yields a report after each epoch.
+    execution: Execution = BY_DEFAULT,
+    frozen: Mapping[str, int] | None = None,
+) -> Reports:
+    """Train `model` in place on the training images; yields a report after each epoch, and within long ones.
 
-    The run is a function of its arguments and the model's weights: torch's own random state is not read, and is as
-    before whenever the caller has control. On a processor it is the same bit for bit.
+    Returns the moving average of the model, if the recipe has one. The run is a function of its arguments and the model's
+    weights: torch's own random state is not read, and is as before whenever the caller has control. On a processor it is
+    the same bit for bit.
 
-    With `checkpoint` the state is written there after each epoch, or when `checkpoint_seconds` have passed since the
-    last, and always after the last epoch. Where the file exists the run goes on from it, and ends with the weights that
-    it would have had; where the run is finished, its last report is yielded again. Raises RecordError if the file is
-    of another run, and Diverged if the loss is no finite number.
+    With `checkpoint` the state is written there as `execution` says, and always after the last epoch. Where the file exists
+    the run goes on from it, and ends with the weights that it would have had; where the run is finished, its last report
+    is yielded again. `frozen` says for how many epochs a part of the model, by its module's name, does not learn; its
+    batch norms keep their statistics, too.
+
+    In a process group, as Ray Train and torchrun set up, the processes share every batch: the result is that of one process
+    with the same batch, but for batch norms, which see their part alone unless the recipe synchronises them.
+
+    Raises RecordError if the file is of another run, and Diverged if the loss is no finite number.
     """
-    run = _Run(model, split, recipe, seed, device or best_device())
-    state = load_checkpoint(checkpoint, run.name) if checkpoint is not None else None
-    done = run.restore(state) if state is not None else None
-    if done is not None and done.epoch == recipe.epochs:
+    run = _Run(model, split, recipe, seed, device or best_device(), execution, frozen or {}, checkpoint)
+    if (done := run.restore()) is not None and run.number > recipe.epochs:
         yield done
-    written = perf_counter()
-    for epoch in range(1 if done is None else done.epoch + 1, recipe.epochs + 1):
-        report = run.epoch(epoch)
-        due = epoch == recipe.epochs or perf_counter() - written >= checkpoint_seconds
-        if checkpoint is not None and due:
-            save_checkpoint(checkpoint, run.name, run.state(report))
-            written = perf_counter()
-        yield report
+    while run.number <= recipe.epochs:
+        yield from run.epoch()
+    return run.stepper.average.module if run.stepper.average is not None else None
 
 
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, images: Images, split: Split, recipe: Recipe, device: torch.device | None = None
-) -> Accuracy:
-    """Measure the model on `images`, normalised with the split's mean and deviation.
+@dataclass(slots=True)
+class _Tally:
+    """What an epoch under way has come to in this process; `sums` are of losses, right answers and images."""
 
-    Puts the model on the device, and leaves it in the mode, training or not, in which it was. With fewer than five
-    classes the top-5 accuracy is 100. Raises RecordError if there are no images.
-    """
-    if not len(images):
-        raise RecordError("there are no images to evaluate on: give the split a validation part")
-    device, was_training = device or best_device(), model.training
-    place(model, recipe, device).eval()
-    totals = torch.zeros(3, dtype=torch.float64, device=device)
-    for start in range(0, len(images), 2 * recipe.batch):
-        batch = images.at(slice(start, start + 2 * recipe.batch)).to(device)
-        x = normalise(batch.x, split.mean, split.std).contiguous(memory_format=memory_format(recipe))
-        with autocast(recipe, device):
-            output = model(x)
-        totals += _totals(output, batch.y)
-    model.train(was_training)
-    top1, top5, loss = (totals / len(images)).tolist()
-    return Accuracy(100 * top1, 100 * top5, loss)
+    sums: Tensor
+    steps: int = 0
+    seconds: float = 0.0
+    waited_seconds: float = 0.0
+    broken: int = 0
 
-
-def _totals(output: Tensor | tuple[Tensor, ...], y: Tensor) -> Tensor:
-    """Return how many of a batch are right, and right among five, and the sum of the losses, as float64 (3,)."""
-    logits = (output[0] if isinstance(output, tuple) else output).float()
-    hits = logits.topk(min(5, logits.shape[1])).indices == y[:, None]
-    loss = functional.cross_entropy(logits, y, reduction="sum")
-    return torch.stack([hits[:, 0].sum().double(), hits.sum().double(), loss.double()])
+    def add(self, loss: Tensor, right: Tensor, images: int) -> None:
+        """Count a step; nothing is read back from the device."""
+        self.steps += 1
+        self.sums += torch.stack([loss.double() * images, right.double(), torch.full_like(self.sums[0], images)])
 
 
 @final
 class _Run:
-    """A training run under way: the model, its optimizer, and the images on the device."""
+    """A training run under way: where it is, what it has come to, and when it was saved."""
 
-    def __init__(self, model: nn.Module, split: Split, recipe: Recipe, seed: int, device: torch.device) -> None:
-        self.name = digest((recipe, seed, split.name, _structure(model)))
-        self.model = place(model, recipe, device)
-        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
-        self.optimizer = make_optimizer(self.weights, recipe)
+    def __init__(
+        self,
+        model: nn.Module,
+        split: Split,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        execution: Execution,
+        frozen: Mapping[str, int],
+        checkpoint: Path | None,
+    ) -> None:
+        self.name = digest((recipe, seed, split.name, _structure(model), *([dict(frozen)] if frozen else [])))
         self.split, self.recipe, self.seed, self.device = split, recipe, seed, device
-        self.images, self.validation = split.train.to(device), split.validation.to(device)
+        self.execution, self.frozen, self.checkpoint = execution, frozen, checkpoint
+        self.peers = peers()
+        self.stepper = Stepper(model, split, recipe, seed, device, execution, self.peers)
+        self.images, self.validation = _near(split.train, device), _near(split.validation, device)
+        self.number, self.tally = 1, self._new_tally()
+        self.report: Epoch | None = None
+        self.saved = perf_counter()
 
-    def state(self, report: Epoch) -> dict[str, Any]:
-        """Return what a checkpoint holds. Random states are not in it: each epoch's come from the seed and its number."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "report": to_plain(report),
-        }
+    def _new_tally(self) -> _Tally:
+        return _Tally(torch.zeros(3, dtype=torch.float64, device=self.device))
 
-    def restore(self, state: dict[str, Any]) -> Epoch:
-        """Take over a checkpoint's state, and return the report of its last epoch."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        report: Epoch = from_plain(state["report"], Epoch)
-        return report
+    def restore(self) -> Epoch | None:
+        """Take over the checkpoint's state, if there is one, and return the report of the last epoch that was finished."""
+        state = load_together(self.checkpoint, self.name, self.peers, self.device)
+        if state is not None:
+            self.stepper.load_state_dict(state["stepper"])
+            sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.device)
+            self.tally = _Tally(sums, *state["tally"])
+            self.number = state["epoch"]
+            self.report = from_plain(state["report"], Epoch) if state["report"] is not None else None
+        return self.report
 
-    def epoch(self, epoch: int) -> Epoch:
-        """Train one epoch, the first being 1, and measure it."""
-        started = perf_counter()
-        with seeded(mixed_seed(self.seed, "layers", epoch), self.device):
-            loss, top1_percent, images = self._train(epoch)
-            trained = perf_counter()
-            validation = self._validate(epoch)
-        return Epoch(
-            epoch=epoch,
+    def _save(self) -> None:
+        """Write all that the rest of the run depends on. Random states are not in it: each step has its own from the seed."""
+        settle(self.stepper.model, self.peers)
+        sums = self.tally.sums.clone()
+        self.peers.average([sums])
+        if self.checkpoint is not None and self.peers.rank == 0:
+            tally = self.tally
+            state = {
+                "stepper": self.stepper.state_dict(),
+                "epoch": self.number,
+                "tally": [tally.steps, tally.seconds, tally.waited_seconds, tally.broken],
+                "sums": sums.tolist(),
+                "report": to_plain(self.report) if self.report is not None else None,
+            }
+            save_checkpoint(self.checkpoint, self.name, state)
+        self.saved = perf_counter()
+
+    def _save_if_due(self) -> None:
+        """Save where the last checkpoint is old enough, by the clocks of all processes."""
+        if self.peers.mean(perf_counter() - self.saved, self.device) >= self.execution.checkpoint_seconds:
+            self._save()
+
+    def epoch(self) -> Generator[Epoch | Underway, None, None]:
+        """Train what is left of the epoch, measure it and report; a checkpoint is written where one is due."""
+        self.stepper.begin(self.number, self.frozen)
+        yield from self._train()
+        self.report = self._measured()
+        self.number, self.tally = self.number + 1, self._new_tally()
+        if self.number > self.recipe.epochs:
+            self._save()
+        else:
+            self._save_if_due()
+        yield self.report
+
+    def _train(self) -> Generator[Underway, None, None]:
+        """Train on the batches that are left of the epoch, and look up now and then."""
+        parts = self._batches()
+        crop = RandomCrop(self.recipe.crop_scale, mixed_seed(self.seed, "crop", self.number))
+        own = [self.peers.share(part) for part in parts[self.tally.steps :]]
+        beat = Beat(self.peers, self.device, self.execution.report_seconds)
+        before, losses = self.tally.seconds, list[Tensor]()
+        with closing(feed(self.images, own, self.device, crop, self.execution.decoders_here())) as coming:
+            for batch in self._waited_for(coming):
+                losses.append(self._step(batch, parts))
+                self.tally.seconds = before + perf_counter() - beat.begun
+                if beat.comes() and self.tally.steps < len(parts):
+                    _check_finite(losses, self.number, self.tally.steps)
+                    losses.clear()
+                    self._save_if_due()
+                    yield self._underway(len(parts))
+        _check_finite(losses, self.number, self.tally.steps)
+        self.tally.seconds = before + perf_counter() - beat.begun
+
+    def _batches(self) -> list[Tensor]:
+        """Return the indices of each batch of the epoch; one that is too small for all processes is left out."""
+        order = self.images.order(stream(self.seed, "order", self.number))
+        parts = [part for part in in_batches(order, self.recipe.batch) if len(part) >= self.peers.size]
+        if not parts:
+            raise RecordError(
+                f"{len(self.images)} images are less than one for each of {self.peers.size} workers: give more images, or "
+                "fewer workers"
+            )
+        return parts
+
+    def _waited_for(self, coming: Feed) -> Iterator[Images]:
+        """Yield what comes, and count the time until it does."""
+        asked, before = perf_counter(), self.tally.broken
+        for batch in coming:
+            self.tally.waited_seconds += perf_counter() - asked
+            self.tally.broken = before + coming.broken
+            yield batch
+            asked = perf_counter()
+
+    def _step(self, batch: Images, parts: Sequence[Tensor]) -> Tensor:
+        step = self.tally.steps
+        done = step / len(parts) if self.recipe.schedule_by == "step" else 0.0
+        self.stepper.set_lr(self.number - 1 + done)
+        with guarded():
+            loss, right = self.stepper.step(self.number, step, batch, len(parts[step]))
+        self.tally.add(loss, right, len(batch))
+        return loss
+
+    def _underway(self, steps: int) -> Underway:
+        loss, _, images = self.tally.sums.tolist()
+        return Underway(
+            epochs_done=self.number - 1 + self.tally.steps / steps,
             epochs=self.recipe.epochs,
-            loss=loss,
-            train_top1_percent=top1_percent,
-            validation_top1_percent=validation,
-            seconds=perf_counter() - started,
-            images_per_second=images / (trained - started),
-            lr=learning_rate(self.recipe, epoch - 1),
+            loss=loss / images,
+            images_per_second=self.peers.size * images / self.tally.seconds,
+            waiting_percent=100 * self.tally.waited_seconds / self.tally.seconds,
         )
 
-    def _train(self, epoch: int) -> tuple[float, float, int]:
-        """Return the mean loss, the accuracy in percent, and how many images there were."""
-        self.model.train()
-        self._set_drop_path(self.recipe.drop_path * (epoch - 1) / self.recipe.epochs)
-        parts = batches(len(self.images), self.recipe.batch, stream(self.seed, "order", epoch))
-        augmentation = stream(self.seed, "augmentation", epoch, device=self.device)
-        losses = torch.zeros(len(parts), device=self.device)
-        right = torch.zeros((), dtype=torch.int64, device=self.device)
-        for step, indices in enumerate(parts):
-            self._set_lr(epoch - 1, step / len(parts))
-            losses[step], hits = self._step(indices.to(self.device, non_blocking=True), augmentation)
-            right += hits
-            if step % STEPS_BETWEEN_CHECKS == 0 or step == len(parts) - 1:
-                _check_finite(losses[: step + 1], epoch)
-        sizes = torch.tensor([len(part) for part in parts], dtype=torch.float64)
-        images = int(sizes.sum())
-        return float(losses.double().cpu() @ sizes) / images, 100 * int(right) / images, images
+    def _measured(self) -> Epoch:
+        """Return the report of an epoch that is trained, with the accuracies on the validation images if they are due."""
+        tally, begun = self.tally, perf_counter()
+        validation = self._validate()
+        self.peers.average([tally.sums])
+        loss, right, images = tally.sums.tolist()
+        seconds = tally.seconds + perf_counter() - begun
+        return Epoch(
+            epoch=self.number,
+            epochs=self.recipe.epochs,
+            loss=loss / images,
+            train_top1_percent=100 * right / images,
+            validation_top1_percent=validation[0],
+            ema_top1_percent=validation[1],
+            seconds=seconds,
+            total_seconds=seconds + (self.report.total_seconds if self.report is not None else 0.0),
+            images_per_second=self.peers.size * images / tally.seconds,
+            waiting_percent=100 * tally.waited_seconds / tally.seconds,
+            broken_images=tally.broken,
+            lr=learning_rate(self.recipe, self.number - 1),
+        )
 
-    def _step(self, indices: Tensor, augmentation: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return the loss and how many of the batch were right, both still on the device."""
-        recipe, batch = self.recipe, self.images.at(indices)
-        x = augment(batch.x, recipe.augmentation, self.split.mean, self.split.std, augmentation)
-        with autocast(recipe, self.device):
-            output = self.model(x.contiguous(memory_format=memory_format(recipe)))
-        loss, logits = loss_of(output, batch.y, recipe)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self.weights, recipe.clip)
-        self.optimizer.step()
-        return loss.detach(), (logits.detach().argmax(1) == batch.y).sum()
-
-    def _validate(self, epoch: int) -> float | None:
-        due = epoch % self.recipe.validate_every == 0 or epoch == self.recipe.epochs
+    def _validate(self) -> tuple[float | None, float | None]:
+        """Return the accuracy in percent of the weights, and of their moving average."""
+        due = self.number % self.recipe.validate_every == 0 or self.number == self.recipe.epochs
         if not due or not len(self.validation):
-            return None
-        return evaluate(self.model, self.validation, self.split, self.recipe, self.device).top1_percent
+            return None, None
+        settle(self.stepper.model, self.peers)
+        average = self.stepper.average
+        return self._accuracy(self.stepper.model), self._accuracy(average.module) if average is not None else None
 
-    def _set_drop_path(self, probability: float) -> None:
-        for module in self.model.modules():
-            if isinstance(module, DropPath):
-                module.probability = probability * module.share
-
-    def _set_lr(self, epochs_done: int, part: float) -> None:
-        done = epochs_done + part if self.recipe.schedule_by == "step" else epochs_done
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, done)
+    def _accuracy(self, model: nn.Module) -> float:
+        measured = evaluate(
+            model, self.validation, self.split, self.recipe, self.device, self.execution.decoders_here(), self.peers
+        )
+        return measured.top1_percent
 
 
-def _check_finite(losses: Tensor, epoch: int) -> None:
-    if not losses.isfinite().all():
-        raise Diverged(epoch, 1 + int(losses.isfinite().logical_not().nonzero()[0]))
+def _check_finite(losses: Sequence[Tensor], epoch: int, steps: int) -> None:
+    """Raise Diverged where one of the last losses of so many steps is no finite number."""
+    finite = torch.stack(list(losses)).isfinite() if losses else torch.ones(0, dtype=torch.bool)
+    if not finite.all():
+        raise Diverged(epoch, 1 + steps - len(losses) + int(finite.logical_not().nonzero()[0]))
+
+
+def _near(images: Images | Encoded, device: torch.device) -> Images | Encoded:
+    """Return images that are held in memory on the device; others stay where they are."""
+    return images.to(device) if isinstance(images, Images) else images
 
 
 def _structure(model: nn.Module) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, distributed
+
+SIGNS_OF_LOSS = re.compile(r"gloo/|Connection (closed|reset) by peer|NCCL|Timed out waiting")
+"""What is in an error of Gloo, which has no type of its own, or of NCCL."""
 
 
 class PeerLost(BaseException):
@@ -46,7 +51,7 @@ class Peers:
         for kind in kinds if self.size > 1 else ():
             alike = [tensor.detach() for tensor in tensors if tensor.dtype == kind]
             flat = torch.cat([tensor.flatten() for tensor in alike])
-            _guarded(exchange, flat)
+            _exchanged(exchange, flat)
             for tensor, part in zip(alike, torch.split(flat, [tensor.numel() for tensor in alike]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
@@ -57,7 +62,18 @@ class Peers:
         return float(mean)
 
 
-def _guarded(exchange: Callable[..., object], *tensors: Tensor) -> None:
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Raise PeerLost where torch says in the block, as in a backward pass that averages gradients, that a process is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or SIGNS_OF_LOSS.search(str(error)):
+            raise PeerLost(f"{type(error).__name__}: {error}") from error
+        raise
+
+
+def _exchanged(exchange: Callable[..., object], *tensors: Tensor) -> None:
     try:
         exchange(*tensors)
     except RuntimeError as error:

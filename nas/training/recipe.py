@@ -82,7 +82,15 @@ class Recipe:
     @property
     def augmentation(self) -> Augmentation:
         """Return how the training images are varied."""
-        return Augmentation(self.crop_pad, self.flip, self.cutout)
+        return Augmentation(
+            self.crop_pad,
+            self.flip,
+            self.cutout,
+            self.color_jitter,
+            self.rand_augment,
+            self.rand_augment_magnitude,
+            self.erasing,
+        )
 
 
 def _are_closed(*values: object) -> bool:

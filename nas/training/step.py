@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from nas.data.mixing import Labels
 from nas.training.recipe import Recipe
 
 
@@ -36,34 +38,61 @@ def place(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
 
 
 def make_optimizer(weights: Iterable[nn.Parameter], recipe: Recipe) -> Optimizer:
-    """Return the recipe's optimizer; every weight decays, batch norm's too, as in the published code."""
+    """Return the recipe's optimizer; every weight decays, batch norm's too, as in the published code, unless it says no."""
+    groups = list(weights) if recipe.decay_norms else _by_decay(weights, recipe)
+    decay = recipe.weight_decay
     if recipe.optimizer == "sgd":
-        return SGD(
-            weights, recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=recipe.weight_decay
-        )
+        return SGD(groups, recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=decay)
     kind = Adam if recipe.optimizer == "adam" else AdamW
-    return kind(weights, recipe.lr, betas=(recipe.momentum, recipe.beta2), weight_decay=recipe.weight_decay)
+    return kind(groups, recipe.lr, betas=(recipe.momentum, recipe.beta2), weight_decay=decay)
+
+
+def _by_decay(weights: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the weights in two groups: kernels and matrices, which decay, and norms and biases, which do not."""
+    every = list(weights)
+    vectors = [weight for weight in every if weight.dim() <= 1]
+    others = [weight for weight in every if weight.dim() > 1]
+    return [{"params": others, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def batches(images: int, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Return the indices of each batch of one epoch, in random order.
+    """Return the indices of each batch of one epoch, in random order."""
+    return in_batches(torch.randperm(images, generator=generator, device=generator.device), batch)
+
+
+def in_batches(order: Tensor, batch: int) -> tuple[Tensor, ...]:
+    """Return the indices of each batch, in their order.
 
     The last, smaller batch is kept, as in DARTS, so that an epoch is every image once; but a single image left over is
     dropped, because batch norm cannot normalise it where the map is one pixel.
     """
-    order = torch.randperm(images, generator=generator, device=generator.device)
-    parts = order.tensor_split(list(range(batch, images, batch)))
+    parts = order.tensor_split(list(range(batch, len(order), batch)))
     return parts[:-1] if len(parts) > 1 and len(parts[-1]) == 1 else parts
 
 
-def loss_of(output: Tensor | tuple[Tensor, Tensor], y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def loss_of(output: Tensor | tuple[Tensor, Tensor], y: Tensor | Labels, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Return the loss in float32, and the logits (B, classes), of a model's output.
 
-    An output `(logits, auxiliary logits)` adds the auxiliary loss with its weight. Both losses are smoothed.
+    An output `(logits, auxiliary logits)` adds the auxiliary loss with its weight. All losses are smoothed; of mixed images
+    each label counts by its share.
     """
     logits, *auxiliary = output if isinstance(output, tuple) else (output,)
-    loss = functional.cross_entropy(logits.float(), y, label_smoothing=recipe.label_smoothing)
+    loss = _smoothed(logits, y, recipe.label_smoothing)
     for other in auxiliary:
-        smoothed = functional.cross_entropy(other.float(), y, label_smoothing=recipe.label_smoothing)
-        loss = loss + recipe.auxiliary * smoothed
+        loss = loss + recipe.auxiliary * _smoothed(other, y, recipe.label_smoothing)
     return loss, logits
+
+
+def _smoothed(logits: Tensor, y: Tensor | Labels, smoothing: float) -> Tensor:
+    if isinstance(y, Tensor):
+        return functional.cross_entropy(logits.float(), y, label_smoothing=smoothing)
+    first, other = (
+        functional.cross_entropy(logits.float(), each, label_smoothing=smoothing) for each in (y.y, y.other)
+    )
+    return y.share * first + (1 - y.share) * other
+
+
+def compile_layers(model: nn.Module) -> None:
+    """Let each layer of a network be compiled when it is first used; a network as a whole would take far longer."""
+    for layer in getattr(model, "layers", ()):
+        layer.compile()

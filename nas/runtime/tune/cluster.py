@@ -25,6 +25,8 @@ SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 
+START_ONE = "start one with `ray start --head`, and set RAY_AUTH_MODE=token if it was started with a token"
+
 
 @contextmanager
 def environment(workers: int) -> Iterator[None]:
@@ -63,7 +65,7 @@ def connected(address: str | None, workers: int, cpus_per_worker: float) -> Iter
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise RecordError(f"no Ray cluster at {address} ({reason}): start one with `ray start --head`") from None
+            raise RecordError(f"no Ray cluster at {address} ({reason}): {START_ONE}") from None
     else:
         cpus = max(os.cpu_count() or 1, math.ceil(workers * cpus_per_worker))
         ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -83,7 +85,7 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, ValueError) as error:
-        raise RecordError(f"no Ray cluster answers at {address} ({error}): start one with `ray start --head`") from None
+        raise RecordError(f"no Ray cluster answers at {address} ({error}): {START_ONE}") from None
 
 
 def check_room(workers: int, need: Mapping[str, float]) -> None:

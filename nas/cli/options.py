@@ -1,0 +1,100 @@
+"""What the commands share: options, the executor that they stand for, and how a command ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nas.runtime.executor import Executor
+
+ExperimentFile = Annotated[
+    Path, typer.Argument(metavar="EXPERIMENT", help="A YAML file, as experiments/quickstart.yaml.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, as strategy.population=20 or rules.seed=1."),
+]
+ArchitectureName = Annotated[
+    str, typer.Argument(metavar="ARCH", help="A run folder, a JSON or YAML file, or space:name as darts:DARTS_V2.")
+]
+ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]
+Workers = Annotated[
+    int | None, typer.Option(help="How many evaluations at once (ray_tune), or processes for one (ray_train).")
+]
+GpusPerWorker = Annotated[float | None, typer.Option(help="GPUs of each worker; with ray_tune also a fraction.")]
+Address = Annotated[str | None, typer.Option(help="A Ray cluster: auto, or host:port; else one is started here.")]
+RunFolder = Annotated[Path | None, typer.Option("--run-dir", help="The run folder to make; else one under runs/.")]
+
+
+def terminal() -> Console:
+    """Return the terminal; a file or a pipe has no width to keep to."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def new_folder(name: str) -> Path:
+    """Return a folder for a run that was given none."""
+    return Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+@contextmanager
+def kept_if_begun(folder: Path) -> Iterator[None]:
+    """Remove the run folder where the block fails by the user's fault before anything was proposed."""
+    from nas.record import RecordError
+    from nas.runtime.folder import discard_if_empty
+
+    try:
+        yield
+    except RecordError:
+        discard_if_empty(folder)
+        raise
+
+
+@contextmanager
+def stoppable(folder: Path, console: Console) -> Iterator[None]:
+    """Say where the run is and, where the user stops it, how to go on."""
+    console.print(f"Run folder: {folder}", highlight=False, soft_wrap=True)
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"\nStopped. Go on with: nas resume {folder}", highlight=False)
+        raise typer.Exit(130) from None
+
+
+def executor_of(
+    chosen: Executor, name: str | None, workers: int | None, gpus: float | None, address: str | None
+) -> Executor:
+    """Return the executor that the options ask for; `--workers` and the like mean ray_tune at least."""
+    from dataclasses import replace
+
+    from nas.record import RecordError, nearest, record_classes
+    from nas.runtime.executor import Executor
+    from nas.runtime.ray_train import RayTrain
+    from nas.runtime.ray_tune import RayTune
+
+    gpus = int(gpus) if gpus is not None and gpus.is_integer() else gpus
+    given: dict[str, Any] = {"workers": workers, "gpus_per_worker": gpus, "address": address}
+    given = {key: value for key, value in given.items() if value is not None}
+    known = {cls.__name__.lower(): cls for cls in record_classes(Executor).values()}
+    if name is not None:
+        plain = name.replace("_", "").lower()
+        if plain not in known:
+            raise RecordError(f"--executor {name!r}: there is none of that name; {nearest(plain, known)}")
+        chosen = chosen if isinstance(chosen, known[plain]) else known[plain]()
+    if given and name is not None and not isinstance(chosen, RayTune | RayTrain):
+        raise RecordError(
+            f"--executor {name} takes no --{next(iter(given)).replace('_', '-')}: leave it out, or give --executor ray_tune"
+        )
+    if given:
+        chosen = replace(chosen if isinstance(chosen, RayTune | RayTrain) else RayTune(), **given)
+    return chosen

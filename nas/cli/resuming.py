@@ -1,0 +1,52 @@
+"""The command that goes on with what was cut off, whatever it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.options import Address, ExecutorName, GpusPerWorker, Workers, executor_of
+from nas.cli.searching import run_search
+from nas.cli.training import run_train, run_transfer
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that was cut off.")],
+    assignments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Settings of budget, executor or final, of a training's execution, to change.",
+        ),
+    ] = None,
+    executor: ExecutorName = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    address: Address = None,
+) -> None:
+    """Go on with a run that was cut off: nothing that was found is lost, nor evaluated twice.
+
+    With rules.budget.evaluations=200 a search that has ended goes on as well.
+    """
+    from dataclasses import replace
+
+    from nas.runtime.full_training import load_training
+    from nas.runtime.run import load_run, plan
+    from nas.runtime.transfer import load_transfer
+
+    given = assignments or []
+    if (run / "transfer.yaml").is_file():
+        transfer = load_transfer(run, given)
+        run_transfer(
+            replace(transfer, executor=executor_of(transfer.executor, executor, workers, gpus_per_worker, address)), run
+        )
+    elif (run / "training.yaml").is_file():
+        training = load_training(run, given)
+        chosen = executor_of(training.declared.executor, executor, workers, gpus_per_worker, address)
+        run_train(replace(training, declared=replace(training.declared, executor=chosen)), run)
+    else:
+        searched = load_run(run, given)
+        chosen = executor_of(searched.executor, executor, workers, gpus_per_worker, address)
+        run_search(plan(replace(searched, executor=chosen)), run)

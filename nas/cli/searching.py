@@ -1,0 +1,98 @@
+"""The commands that search: an experiment, or many runs of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.options import (
+    Address,
+    Assignments,
+    ExecutorName,
+    ExperimentFile,
+    GpusPerWorker,
+    RunFolder,
+    Workers,
+    executor_of,
+    kept_if_begun,
+    new_folder,
+    stoppable,
+    terminal,
+)
+
+if TYPE_CHECKING:
+    from nas.runtime.run import Plan
+
+
+def search(
+    experiment: ExperimentFile,
+    assignments: Assignments = None,
+    executor: ExecutorName = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    address: Address = None,
+    run_dir: RunFolder = None,
+    seed: Annotated[int | None, typer.Option(help="Short for rules.seed=N.")] = None,
+) -> None:
+    """Search: launch an experiment, and train and test what it found.
+
+    Everything is kept in a run folder. A search that was cut off, in whatever way, goes on with `nas resume`.
+    """
+    from dataclasses import replace
+
+    from nas.runtime.experiment import load
+    from nas.runtime.run import create_folder, plan
+
+    changes = [*(assignments or []), *([f"rules.seed={seed}"] if seed is not None else [])]
+    loaded = load(experiment, changes)
+    chosen = executor_of(loaded.executor, executor, workers, gpus_per_worker, address)
+    folder, planned = run_dir or new_folder(experiment.stem), plan(replace(loaded, executor=chosen))
+    create_folder(folder, planned)
+    with kept_if_begun(folder):
+        run_search(planned, folder)
+
+
+def reproduce(
+    experiment: ExperimentFile,
+    assignments: Assignments = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many runs, with the seeds 0, 1, ...")] = 1,
+    run_dir: Annotated[Path | None, typer.Option(help="Where runs with workers are kept and go on.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Run an experiment with many seeds and compare with the numbers it expects: exit code 0 inside, 1 outside."""
+    from nas.runtime.experiment import load
+    from nas.runtime.search import SearchFailed
+    from nas.runtime.show import show_reproduction
+
+    folder = run_dir or Path("runs", f"reproduce-{experiment.stem}")
+    try:
+        holds = show_reproduction(load(experiment, assignments or []), seeds, folder, as_json, terminal())
+    except SearchFailed as error:
+        print(f"nas: the search was given up: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    if not holds:
+        raise typer.Exit(1)
+
+
+def run_search(planned: Plan, folder: Path) -> None:
+    """Search to the end, and print what was found."""
+    from nas.runtime.run import run
+    from nas.runtime.search import SearchFailed
+    from nas.runtime.show import show_result
+    from nas.runtime.terminal import Phases
+
+    console = terminal()
+    try:
+        with stoppable(folder, console), Phases(console, planned.experiment.describe) as phases:
+            result = run(planned, folder.resolve(), phases.view)
+    except SearchFailed as error:
+        see = f"\nSee {folder / 'failures'}" if (folder / "failures").is_dir() else ""
+        text = f"The search was given up: {error}{see}"
+        console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    show_result(planned.experiment, result, folder, console)
+    if any(done.failure for done in result.finals.values()):
+        raise typer.Exit(1)

@@ -1,0 +1,58 @@
+"""The commands that show: runs, architectures, what there is, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.options import ArchitectureName, terminal
+
+
+def show(what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help="A run folder, or an architecture.")]) -> None:
+    """Show a run so far, or an architecture: what it is and what it costs."""
+    from nas.runtime.costs import show_architecture
+    from nas.runtime.show import show_run
+    from nas.runtime.show_training import show_training, show_transfer
+
+    console = terminal()
+    if (Path(what) / "experiment.yaml").is_file():
+        show_run(Path(what), console)
+    elif (Path(what) / "training.yaml").is_file():
+        show_training(Path(what), console)
+    elif (Path(what) / "transfer.yaml").is_file():
+        show_transfer(Path(what), console)
+    else:
+        show_architecture(what, console)
+
+
+def list_(
+    what: Annotated[
+        str | None, typer.Argument(help="spaces, networks, strategies, methods, ...; all of them, if none.")
+    ] = None,
+) -> None:
+    """List what there is: spaces, published networks, strategies, supernet methods, evaluators, data, operations, executors,
+    experiments."""
+    from nas.runtime.show import show_list
+
+    show_list(what, terminal())
+
+
+def profile(
+    architecture: ArchitectureName,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="How to stack it, as channels=48 layers=14 stem=imagenet."),
+    ] = None,
+    input: Annotated[str | None, typer.Option(help="Channels, height and width of an image, as 3,224,224.")] = None,
+    against: Annotated[str | None, typer.Option(help="Another architecture, to stand beside this one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count parameters, multiply-adds and memory, and find the receptive field, layer by layer, without allocating the network.
+
+    The architecture may be typed too: nas profile "conv3-64 x2 pool3 residual\\[conv3 conv3] x3-128"
+    """
+    from nas.runtime.costs import Asked, show_profile
+
+    show_profile(Asked(architecture, assignments or [], input), against, as_json, terminal())

@@ -1,0 +1,138 @@
+"""The commands that train: one network in full, and its features on other data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.options import (
+    Address,
+    ArchitectureName,
+    Assignments,
+    ExecutorName,
+    GpusPerWorker,
+    RunFolder,
+    Workers,
+    executor_of,
+    kept_if_begun,
+    new_folder,
+    stoppable,
+    terminal,
+)
+
+if TYPE_CHECKING:
+    from nas.runtime.full_training import Planned
+    from nas.runtime.transfer import Planned as PlannedTransfer
+
+RecipeName = Annotated[str, typer.Option(help="A recipe by name, as darts_cifar (nas list recipes), or a YAML file.")]
+Checkpoint = Annotated[
+    str, typer.Argument(metavar="CHECKPOINT", help="A run folder with trained weights, or a .safetensors file of one.")
+]
+Target = Annotated[
+    str, typer.Option(help="A folder of images, a subfolder a class; a data set by name, as Digits; or one of the hub.")
+]
+Ways = Annotated[
+    str | None, typer.Option(help="Of linear_probe, fine_tune, gradual, scratch; all but gradual, if none is given.")
+]
+Labels = Annotated[
+    str | None, typer.Option(help="Percent of the labels to learn from, as 1,5,25,100 for a low-data curve.")
+]
+Seed = Annotated[int | None, typer.Option(help="Short for seed=N.")]
+
+
+def train(
+    architecture: ArchitectureName,
+    recipe: RecipeName,
+    assignments: Assignments = None,
+    executor: ExecutorName = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    address: Address = None,
+    run_dir: RunFolder = None,
+    seed: Seed = None,
+) -> None:
+    """Train: stack what was found as a recipe says, train it, and test it once.
+
+    Settings of the recipe are changed as network.layers=8 or fit.macs=600_000_000. With --workers 8 --gpus-per-worker 1 eight
+    processes share every batch. A training that was cut off, in whatever way, goes on with `nas resume`, with another number
+    of workers if need be.
+    """
+    from dataclasses import replace
+
+    from nas.runtime.architecture import find_architecture
+    from nas.runtime.full_training import create_training, load_recipe, plan_training
+
+    declared = load_recipe(recipe, _with_seed(assignments, seed))
+    together = "ray_train" if workers is not None and workers > 1 else None
+    chosen = executor_of(declared.executor, executor or together, workers, gpus_per_worker, address)
+    planned = plan_training(replace(declared, executor=chosen), find_architecture(architecture))
+    folder = run_dir or new_folder(Path(recipe).stem)
+    create_training(folder, planned)
+    with kept_if_begun(folder):
+        run_train(planned, folder)
+
+
+def transfer(
+    checkpoint: Checkpoint,
+    to: Target,
+    assignments: Assignments = None,
+    ways: Ways = None,
+    labels: Labels = None,
+    executor: ExecutorName = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    address: Address = None,
+    run_dir: RunFolder = None,
+    seed: Seed = None,
+) -> None:
+    """Transfer: take trained features to other data: linear probe and fine-tuning beside a start from scratch, as a table.
+
+    Images are brought to the size that the network was trained with. Settings are changed as recipe.epochs=10 or repeats=3.
+    What was cut off goes on with `nas resume`.
+    """
+    from nas.runtime.inline import Inline
+    from nas.runtime.transfer import Asked, create_transfer, plan_transfer
+
+    short = {"ways": ways, "labels_percent": labels}
+    changes = [f"{key}=[{value}]" for key, value in short.items() if value is not None]
+    chosen = executor_of(Inline(), executor, workers, gpus_per_worker, address)
+    planned = plan_transfer(Asked(checkpoint, to, [*changes, *_with_seed(assignments, seed)]), chosen)
+    folder = run_dir or new_folder("transfer")
+    create_transfer(folder, planned)
+    with kept_if_begun(folder):
+        run_transfer(planned, folder)
+
+
+def _with_seed(assignments: list[str] | None, seed: int | None) -> list[str]:
+    return [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
+
+
+def run_train(planned: Planned, folder: Path) -> None:
+    """Train and test to the end, and print what was measured."""
+    from nas.runtime.full_training import run_training
+    from nas.runtime.show_training import describe_training, show_trained
+    from nas.runtime.terminal import Phases
+
+    console = terminal()
+    describe_training(planned, console)
+    with stoppable(folder, console), Phases(console, planned.describe) as phases:
+        done = run_training(planned, folder.resolve(), phases.view)
+    show_trained(planned.declared, done, folder, console)
+    if done.failure:
+        raise typer.Exit(1)
+
+
+def run_transfer(planned: PlannedTransfer, folder: Path) -> None:
+    """Do all trials of a transfer, and print what they came to."""
+    from nas.runtime import transfer
+    from nas.runtime.show_training import show_transferred
+    from nas.runtime.terminal import Phases
+
+    console = terminal()
+    with stoppable(folder, console), Phases(console, transfer.describe) as phases:
+        history = transfer.run_transfer(planned, folder.resolve(), phases.view)
+    show_transferred(history, folder, console)
+    if history.failures:
+        raise typer.Exit(1)

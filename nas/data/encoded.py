@@ -1,0 +1,102 @@
+"""Encoded images: as files hold them, read by number when they are needed; the counterpart of images held in memory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor
+
+from nas.record import NonNegative, RecordError
+
+CENTRE = 0.875
+"""The side of the central crop as a share of the image's shorter side: 224 of 256, as in most published results."""
+
+TOLERATED = 0.01
+"""The share of images that may be broken."""
+
+Rgb = tuple[NonNegative, NonNegative, NonNegative]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Source(ABC):
+    """Reads encoded images by number. It is sent to worker processes: keep it small, and able to be pickled."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def read(self, number: int) -> bytes:
+        """Return an image as its file holds it; an OSError makes it a broken one."""
+
+    @abstractmethod
+    def name(self, number: int) -> str:
+        """Return what the image is called in messages: where to find it."""
+
+    def order(self, numbers: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a random order, int64 (M,), in which to read the images `numbers`, (M,); here any order is as quick."""
+        return torch.randperm(len(numbers), generator=generator)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Holds where images are, `numbers` of a source, int64 (N,), and their labels `y`, int64 (N,).
+
+    They are decoded to (3, size, size) by `feed`. `centre` is the side of the central crop as a share of the shorter
+    side, `tolerated` the share of images that may be broken before it is an error.
+    """
+
+    source: Source
+    numbers: Tensor
+    y: Tensor
+    size: int
+    centre: float = CENTRE
+    tolerated: float = TOLERATED
+
+    def __post_init__(self) -> None:
+        for name, each in (("numbers", self.numbers), ("labels", self.y)):
+            if each.dtype != torch.int64 or each.shape != (len(self.y),):
+                raise TypeError(f"{name} are {each.dtype} {tuple(each.shape)}: give int64 ({len(self.y)},)")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return one decoded image's (C, H, W)."""
+        return 3, self.size, self.size
+
+    def __repr__(self) -> str:
+        return f"Encoded({len(self)} of {self.shape})"
+
+    def at(self, indices: Tensor | slice) -> Encoded:
+        """Return the images at `indices`, int64 (M,) or a slice, in their order."""
+        return replace(self, numbers=self.numbers[indices], y=self.y[indices])
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Return a random order of the images, int64 (N,), in which their source is quick to read."""
+        return self.source.order(self.numbers, generator)
+
+
+def class_names(train: Tensor, test: Tensor, names: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Return the names of the classes that labels (N,) stand for; without `names`, the labels up to the largest.
+
+    Raises RecordError where there are no images, or one class, or where a label has no name, or is of test images alone.
+    """
+    for part, y in (("train", train), ("test", test)):
+        if not len(y):
+            raise RecordError(f"{where} has no images to {part} with: give another one")
+    names = names or tuple(map(str, range(int(train.max()) + 1)))
+    if (train == train[0]).all():
+        raise RecordError(f"{where} has one class, {int(train[0])}, to train with: give images of at least two classes")
+    lowest, highest = (int(each) for each in torch.cat([train, test]).aminmax())
+    if lowest < 0 or highest >= len(names):
+        raise RecordError(
+            f"{where} has the labels {lowest} to {highest}, and classes are 0 to {len(names) - 1}: give images that are "
+            "labelled, with the same classes to train and to test with"
+        )
+    return names

@@ -1,0 +1,109 @@
+"""Images that the `datasets` library reads: from the Hugging Face hub, a local folder, or parquet files."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from nas.data.base import Data, Loaded, optional
+from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
+from nas.record import Fraction, Positive, RecordError, record
+
+
+@record
+class HubImages(Data):
+    """Reads a data set of the hub, such as ILSVRC/imagenet-1k, or a local folder of images or parquet files.
+
+    `datasets` fetches it once and keeps it as memory-mapped files; images are decoded when they are needed. `train` and
+    `test` name its parts, `image` and `label` its columns. The other fields are those of ImageFiles. Raises RecordError.
+    """
+
+    name: str
+    config: str | None = None
+    train: str = "train"
+    test: str = "validation"
+    image: str = "image"
+    label: str = "label"
+    size: Positive = 224
+    centre: Fraction = CENTRE
+    mean: Rgb = IMAGENET_MEAN
+    std: Rgb = IMAGENET_STD
+    tolerated: Fraction = TOLERATED
+
+    def load(self) -> Loaded:
+        parts = self._fetch()
+        for name in (self.train, self.test):
+            _check_known(name, list(parts), f"{self.name} has no part", "give `train` and `test`")
+        train, test = parts[self.train], parts[self.test]
+        names = _label_names(train, self.label)
+        if _label_names(test, self.label) != names:
+            raise RecordError(f"{self.name} has other classes in {self.test} than in {self.train}: make them equal")
+        images, test_images = self._encoded(train), self._encoded(test)
+        classes = class_names(images.y, test_images.y, names, self.name)
+        return Loaded(images, test_images, classes, self.mean, self.std)
+
+    def _fetch(self) -> Any:
+        """Return the parts by name; those wanted are looked through for their columns."""
+        datasets = optional("datasets", "datasets")
+        saved = (Path(self.name).expanduser() / "dataset_dict.json").is_file()
+        try:
+            parts = datasets.load_from_disk(self.name) if saved else datasets.load_dataset(self.name, self.config)
+        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            reason = " ".join(str(error).split())
+            raise RecordError(
+                f"{self.name} cannot be fetched ({reason}): give the name of a data set of the hub that you may read, or a "
+                "folder of images or parquet files"
+            ) from error
+        for part in (parts[name] for name in (self.train, self.test) if name in parts):
+            for column in (self.image, self.label):
+                _check_known(column, part.column_names, f"{self.name} has no column", "give `image` and `label`")
+        return parts
+
+    def _encoded(self, part: Any) -> Encoded:
+        labels = part.with_format("numpy")[self.label][:]
+        if labels.dtype.kind not in "iu":
+            raise RecordError(f"column {self.label!r} of {self.name} holds no whole numbers: give another `label`")
+        undecoded = optional("datasets", "datasets").Image(decode=False)
+        rows = part.select_columns([self.image]).cast_column(self.image, undecoded)
+        y = torch.from_numpy(labels).long()
+        return Encoded(
+            _Rows(rows, self.image, self.name), torch.arange(len(y)), y, self.size, self.centre, self.tolerated
+        )
+
+
+def _check_known(name: str, known: list[str], what: str, repair: str) -> None:
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, 1, 0.0)
+    nearest = f"did you mean {close[0]!r}? it has {', '.join(known)}; " if close else ""
+    raise RecordError(f"{what} {name!r}: {nearest}{repair}")
+
+
+def _label_names(part: Any, column: str) -> tuple[str, ...]:
+    """Return the names of the classes, where the data set names them."""
+    return tuple(getattr(part.features[column], "names", ()))
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows(Source):
+    """Reads rows of a memory-mapped table: bytes, or the path of a file."""
+
+    rows: Any
+    column: str
+    title: str
+
+    def read(self, number: int) -> bytes:
+        image = self.rows[number][self.column]
+        if image is None or (image["bytes"] is None and image["path"] is None):
+            raise OSError("the row holds no image")
+        found: bytes = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+        return found
+
+    def name(self, number: int) -> str:
+        path = (self.rows[number][self.column] or {}).get("path")
+        return f"{self.title}, row {number}" + (f" ({path})" if path else "")

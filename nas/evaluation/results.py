@@ -1,0 +1,64 @@
+"""Results: the files that a final training leaves beside its weights, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from nas.build import Node
+from nas.plain import from_plain, read, write
+from nas.record import RecordError, digest, to_plain
+from nas.training import Epoch, save_weights
+from nas.training.checkpoint import write_atomically
+from nas.training.measure import Measured
+
+
+def beside(weights: Path, ending: str) -> Path:
+    """Return the file of the same name beside the weights, as best.test.json beside best.safetensors."""
+    return weights.with_name(f"{weights.name.removesuffix('.safetensors')}.{ending}")
+
+
+def save_test(weights: Path, network: Node, model: nn.Module, average: nn.Module | None, measured: Measured) -> None:
+    """Write the weights that are handed over, the moving average's if there is one, and what was measured of them."""
+    name = digest(network)
+    save_weights(average if average is not None else model, weights, name)
+    if average is not None:
+        save_weights(model, beside(weights, "raw.safetensors"), name)
+    text = write(measured)
+    write_atomically(beside(weights, "test.json"), lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def append_epoch(weights: Path, epoch: Epoch) -> None:
+    """Add the report of an epoch to those beside the weights."""
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    with beside(weights, "epochs.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(to_plain(epoch, defaults=True)) + "\n")
+
+
+def read_epochs(weights: Path) -> list[Epoch]:
+    """Return the epochs of the training whose weights are, or will be, in that file; of an epoch done again the last report."""
+    path = beside(weights, "epochs.jsonl")
+    found: dict[int, Epoch] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            epoch: Epoch = from_plain(json.loads(line), Epoch)
+        except ValueError:  # torn, when the training was killed
+            continue
+        found[epoch.epoch] = epoch
+    return [found[number] for number in sorted(found)]
+
+
+def read_test(weights: Path) -> Measured | None:
+    """Return what was measured of the weights in that file. Raises RecordError where it cannot be read."""
+    path = beside(weights, "test.json")
+    if not path.is_file():
+        return None
+    try:
+        plain: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RecordError(f"{path} cannot be read ({error}): test the weights again") from None
+    measured: Measured = read(plain, str(path), Measured)
+    return measured

@@ -1,0 +1,237 @@
+"""Transfer: the features of a trained network on other data, learnt further or not, beside a start from nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from inspect import signature
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from torch import nn
+
+from nas.build import Node, Shape, build
+from nas.data import Data, Split, split
+from nas.data.resized import Resized
+from nas.evaluation.evaluator import Evaluation, Job
+from nas.evaluation.results import save_test
+from nas.evaluation.training import reported
+from nas.family import family
+from nas.profile import profile
+from nas.record import Natural, NonNegative, Positive, Range, RecordError, digest, record
+from nas.topology.chain import Stage
+from nas.topology.network import Network
+from nas.training import Execution, Recipe, best_device, evaluate, load_weights, mixed_seed, seeded, train
+from nas.training.measure import Measured
+
+Way = Literal["linear_probe", "fine_tune", "gradual", "scratch"]
+
+SHORT = Recipe(epochs=30, batch=64, lr=0.01, drop_path=0.0, cutout=0, validate_every=1000)
+
+LONGEST = 20
+"""How many times as many epochs a training with few labels has, at most."""
+
+Percent = Annotated[float, Range(0, 100)]
+
+
+@record
+class Transfer:
+    """Says to which data the features of a trained network are taken, and how.
+
+    Each of the `ways` is tried with each share of the labels, `repeats` times with other images and seeds: `linear_probe`
+    learns a new head on features that stay as they are, their batch norms' statistics too (Kornblith et al. 2019,
+    arXiv:1805.08974); `fine_tune` learns everything, `gradual` first the head and then stage after stage from the last to
+    the first (Howard and Ruder 2018, arXiv:1801.06146, section 3.3), and `scratch` is the same network from fresh weights.
+    A rate of its own goes with each. With fewer labels there are more epochs, so that the steps remain about as many.
+    """
+
+    data: Data
+    ways: tuple[Way, ...] = ("linear_probe", "fine_tune", "scratch")
+    labels_percent: tuple[Percent, ...] = (100.0,)
+    repeats: Positive = 1
+    recipe: Recipe = SHORT
+    linear_probe_lr: NonNegative = 0.1
+    fine_tune_lr: NonNegative = 0.01
+    scratch_lr: NonNegative = 0.1
+    execution: Execution = Execution()
+    seed: Natural = 0
+
+    def __post_init__(self) -> None:
+        for name in ("ways", "labels_percent"):
+            if not getattr(self, name):
+                raise RecordError(f"Transfer.{name} is empty: give one at least", name)
+        if 0 in self.labels_percent:
+            raise RecordError("Transfer.labels_percent has 0: give shares above 0, as 1", "labels_percent")
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return what is to be tried."""
+        shares = self.labels_percent
+        return tuple(Trial(way, share, i) for share in shares for way in self.ways for i in range(self.repeats))
+
+    def recipe_of(self, trial: Trial, images: int) -> Recipe:
+        """Return the recipe of a trial: the way's rate, and as many steps as with all of `images`."""
+        rates = {"linear_probe": self.linear_probe_lr, "scratch": self.scratch_lr}
+        more = min(LONGEST, max(1, images / max(self.recipe.batch, images * trial.labels_percent / 100)))
+        epochs = round(self.recipe.epochs * more)
+        return replace(self.recipe, lr=rates.get(trial.way, self.fine_tune_lr), epochs=epochs)
+
+
+@record
+class Trial:
+    """One training of a transfer: in which way, with how many of the labels, the how many'th time."""
+
+    way: Way
+    labels_percent: Percent
+    repeat: Natural
+
+    @property
+    def name(self) -> str:
+        """The name of its files."""
+        return f"{self.way}-{self.labels_percent:g}-{self.repeat}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained network: of which family, how it was stacked, for images of which shape, and where its weights are."""
+
+    family: str
+    architecture: Any
+    weights: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    input: Shape = (3, 32, 32)
+
+    def network(self) -> Node:
+        """Return the network."""
+        return family(self.family).network(self.architecture, **self.options)
+
+    def with_head(self, classes: int) -> Trained:
+        """Return what has the same features and a new head for so many classes; auxiliary heads are left out."""
+        anew: dict[str, Any] = {"classes": classes, "auxiliary": False}
+        known = signature(family(self.family).network).parameters
+        return replace(self, options={**self.options, **{key: anew[key] for key in anew.keys() & known.keys()}})
+
+    def model(self) -> nn.Module:
+        """Return the network with its weights. Raises RecordError where they are of another."""
+        network = self.network()
+        with seeded(0):
+            model = build(network, self.input)
+        load_weights(model, self.weights, digest(network))
+        return model
+
+
+def adapted(data: Data, shape: Shape) -> Data:
+    """Return a data set whose images are as the network was trained with: read at its size, or scaled to it."""
+    if any(each.name == "size" for each in fields(data)):  # type: ignore[arg-type]
+        sized: Data = replace(data, size=shape[1])  # type: ignore[type-var]
+        return sized
+    found = split(data, 0, 0).shape
+    return data if found == shape else Resized(data, shape[1], shape[0])
+
+
+def check(declared: Transfer, trained: Trained) -> None:
+    """Raise RecordError where the weights are of another network, or do not fit the images, or these are too few."""
+    shapes = {split_of(declared, trial).shape for trial in declared.trials()}
+    model = trained.model()
+    for shape in shapes:
+        if shape[0] != trained.input[0]:
+            raise RecordError(
+                f"the images have {shape[0]} channels and the network takes {trained.input[0]}: give images of "
+                f"{trained.input[0]}, or a network that takes {shape[0]}"
+            )
+        take_features(build(trained.with_head(2).network(), shape), model)
+
+
+def carry_out(declared: Transfer, trained: Trained, folder: Path, job: Job) -> Evaluation:
+    """Do one trial, and leave the weights and what was measured of them in the folder; returns the scores."""
+    trial: Trial = job.architecture
+    images = split_of(declared, trial)
+    network = trained.with_head(len(images.classes)).network()
+    with seeded(mixed_seed(declared.seed, trial.name)):
+        model = build(network, images.shape)
+    if trial.way != "scratch":
+        take_features(model, trained.model())
+    recipe = declared.recipe_of(trial, len(split(declared.data, 0, trial.repeat).train))
+    reports = train(
+        model,
+        images,
+        recipe,
+        seed=mixed_seed(declared.seed, trial.name, "training"),
+        checkpoint=job.checkpoint,
+        execution=declared.execution,
+        frozen=frozen_parts(trial.way, network, recipe.epochs),
+    )
+    last, average = yield from reported(reports)
+    measured = _measured(model, average, images, recipe, declared.execution)
+    save_test(folder / f"{trial.name}.safetensors", network, model, average, measured)
+    decisive = measured.ema or measured.raw
+    costs = {
+        "images": len(images.train),
+        "seconds": last.total_seconds,
+        "params": profile(network, images.shape).params,
+    }
+    return {"test_top1_percent": decisive.top1_percent, "loss": last.loss, **costs}
+
+
+def split_of(declared: Transfer, trial: Trial) -> Split:
+    """Return the images of a trial; those of fewer labels are a part of those of more. Raises RecordError where too few are."""
+    whole = split(declared.data, 0, trial.repeat)
+    number = round(len(whole.train) * trial.labels_percent / 100)
+    if number < len(whole.classes):
+        raise RecordError(
+            f"{trial.labels_percent:g} % of {len(whole.train)} images are {number}, fewer than the {len(whole.classes)} "
+            "classes: give more labels"
+        )
+    return split(declared.data, 0, trial.repeat, number)
+
+
+def _measured(
+    model: nn.Module, average: nn.Module | None, images: Split, recipe: Recipe, execution: Execution
+) -> Measured:
+    test, device = images.open_test(), best_device()
+    raw, ema = (
+        evaluate(each, test, images, recipe, device, execution.decoders_here()) if each is not None else None
+        for each in (model, average)
+    )
+    assert raw is not None, "there is always a model"
+    return Measured(images.classes, raw, ema)
+
+
+def take_features(model: nn.Module, trained: nn.Module) -> None:
+    """Copy all weights but those of the heads. Raises RecordError where the model has other features."""
+    given = {name: tensor for name, tensor in trained.state_dict().items() if not _is_of_head(name)}
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if not _is_of_head(name)}
+    shapes = [{name: tuple(tensor.shape) for name, tensor in each.items()} for each in (wanted, given)]
+    if differing := sorted(name for name in given.keys() | wanted.keys() if shapes[0].get(name) != shapes[1].get(name)):
+        name = differing[0]
+        raise RecordError(
+            f"the features do not fit: {len(differing)} tensors differ, the first {name!r}, {shapes[1].get(name)} as trained "
+            f"and {shapes[0].get(name)} for these images: give images of the shape that it was trained with"
+        )
+    model.load_state_dict(given, strict=False)
+
+
+def _is_of_head(name: str) -> bool:
+    return name.startswith(("head.", "auxiliary."))
+
+
+def frozen_parts(way: Way, network: Node, epochs: int) -> dict[str, int]:
+    """Return for how many epochs each part of the network does not learn."""
+    if way in ("fine_tune", "scratch"):
+        return {}
+    if way == "linear_probe":
+        return {"stem": epochs, "layers": epochs}
+    stages = list(_stages(network))
+    frozen: dict[str, int] = {}
+    for i, layers in enumerate(reversed([["stem"], *stages])):
+        frozen |= dict.fromkeys(layers, epochs * (i + 1) // (len(stages) + 2))
+    return frozen
+
+
+def _stages(network: Node) -> list[list[str]]:
+    """Return the names of the modules of each stage."""
+    assert isinstance(network, Network), "what is stacked is a network"
+    sizes = [
+        len(list(stage.members())) if isinstance(stage, Stage) and stage.is_plain else 1 for stage in network.stages
+    ]
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    return [[f"layers.{i}" for i in range(end - size, end)] for size, end in zip(sizes, ends, strict=True)]

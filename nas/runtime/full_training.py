@@ -1,0 +1,170 @@
+"""Full training: one architecture, stacked as a recipe says, trained and tested in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nas.data import Data
+from nas.evaluation.evaluator import Evaluation, Job, Task
+from nas.evaluation.fit import Fit
+from nas.evaluation.results import read_epochs
+from nas.evaluation.scale import Scale
+from nas.evaluation.training import Training
+from nas.export.drawing import draw
+from nas.family import family
+from nas.history import Evaluated, forget_failures
+from nas.plain import write
+from nas.record import Natural, Positive, RecordError, nearest, record
+from nas.report.trainings import plot_training
+from nas.runtime.architecture import Found, read_found
+from nas.runtime.declared import experiments_folder, load_declared
+from nas.runtime.executor import Executor
+from nas.runtime.experiment import Expectation, task_of
+from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
+from nas.runtime.inline import Inline
+from nas.runtime.search import Budget, Given, Rules, Search
+from nas.runtime.view import View
+from nas.training import Execution, Recipe
+
+MAY_CHANGE = ("executor", "execution")
+"""What may be set anew when a training is resumed."""
+
+OF_THE_PLACE = ("executor", "execution", "data.path", "data.folder", "seed")
+"""What may differ from place to place without a published number being another."""
+
+WEIGHTS = "best.safetensors"
+
+
+@record
+class FullTraining:
+    """A training of one architecture: how it is stacked, on which data, by which recipe, and who does it.
+
+    `network` holds options of the network function of the architecture's family; what it does not say is as there by
+    default. `scale` makes it deeper, wider and its images larger, `fit` as wide as a budget allows. `expect` holds published
+    numbers by name of the score. `imports` names modules of your own to import first.
+    """
+
+    data: Data
+    recipe: Recipe = Recipe()
+    network: Mapping[str, Any] = field(default_factory=dict)
+    scale: Scale | None = None
+    fit: Fit | None = None
+    validation: int | float = 0
+    images: Positive | None = None
+    split_seed: Natural = 0
+    execution: Execution = Execution()
+    executor: Executor = Inline()
+    seed: Natural = 0
+    expect: Mapping[str, Expectation] = field(default_factory=dict)
+    imports: tuple[str, ...] = ()
+
+    def evaluator(self) -> Training:
+        """Return what trains and tests; images are of the scaled size."""
+        data = self.data if self.scale is None else _scaled(self.data, self.scale)
+        return Training(data, self.recipe, self.validation, self.images, self.split_seed, self.execution)
+
+
+def _scaled(data: Data, scale: Scale) -> Data:
+    """Return the data with images of the scaled size. Raises RecordError where they have one size alone."""
+    if scale.size(1000) == 1000:
+        return data
+    size: int | None = getattr(data, "size", None)
+    if size is None:
+        raise RecordError(
+            f"scale.resolution is {scale.resolution}, and {type(data).__name__} has images of one size: give 1",
+            "scale.resolution",
+        )
+    sized: Any = data
+    scaled: Data = replace(sized, size=scale.size(size))
+    return scaled
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A training whose data are loaded: what was asked for, of which architecture, and the network that it becomes."""
+
+    declared: FullTraining
+    found: Found
+    evaluator: Training
+    task: Task
+
+    def describe(self, architecture: Any) -> str:
+        """Write the architecture as short text."""
+        return family(self.found.family).describe(architecture)
+
+
+def recipes() -> dict[str, Path]:
+    """Return the recipes that come with the library, by name."""
+    return {path.stem: path for path in sorted((experiments_folder() / "recipes").glob("*.yaml"))}
+
+
+def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
+    """Read a recipe by its name or its file, with `key=value` assignments over it. Raises RecordError where there is none.
+
+    Published numbers are of the recipe as it is: where a setting that they depend on is changed, they are left out.
+    """
+    known = recipes()
+    path = Path(name) if Path(name).is_file() else known.get(name)
+    if path is None:
+        raise RecordError(f"there is no recipe {name!r}: give a YAML file, or a name: {nearest(name, known)}")
+    declared = load_declared(path, assignments, FullTraining)
+    is_changed = any(not assignment.startswith(OF_THE_PLACE) for assignment in assignments)
+    return replace(declared, expect={}) if is_changed else declared
+
+
+def plan_training(declared: FullTraining, found: Found) -> Planned:
+    """Stack the architecture and load the data, so that what is missing is found before anything is done."""
+    known, evaluator = family(found.family), declared.evaluator()
+    task = task_of(known, found.architecture, evaluator.prepare(None), declared.network, "network")
+    if declared.scale is not None:
+        task = replace(task, options=declared.scale.options(task.options))
+    task = replace(task, fit=declared.fit)
+    task = replace(task, options=task.options_for(found.architecture), fit=None)
+    evaluator.check(task)
+    return Planned(declared, found, evaluator, task)
+
+
+def create_training(folder: Path, planned: Planned) -> None:
+    """Make a run folder that holds what is to be trained, and how. Raises RecordError where the folder exists."""
+    make_folder(folder)
+    write_declared(folder / "training.yaml", planned.declared, provenance())
+    stacked = Found(planned.found.family, planned.found.architecture, planned.task.options, planned.task.input)
+    (folder / "best.json").write_text(write(stacked), encoding="utf-8")
+    if (picture := draw(planned.found.architecture)) is not None:
+        (folder / "best.svg").write_text(picture, encoding="utf-8")
+
+
+def load_training(folder: Path, assignments: Sequence[str] = ()) -> Planned:
+    """Read the training of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none."""
+    load = partial(load_declared, kind=FullTraining)
+    declared = reassigned(folder / "training.yaml", assignments, MAY_CHANGE, load)
+    return plan_training(declared, read_found(folder / "best.json"))
+
+
+def run_training(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> Evaluated:
+    """Train and test, or go on where that was cut off; a training that failed is begun anew."""
+    journal = folder / "training.jsonl"
+    if journal.exists():
+        forget_failures(journal)
+    rules = Rules(Budget(1), "test_top1_percent", "evaluate", give_up_after=2, seed=planned.declared.seed)
+    strategy = Given(((planned.found.architecture, "given"),))
+    with closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
+        planned.declared.executor.run(session, partial(_test, planned, folder / WEIGHTS), folder)
+    draw_training(folder)
+    (done,) = session.history.finished.values()
+    return done
+
+
+def draw_training(folder: Path) -> None:
+    """Draw how the epochs went so far, if any did and matplotlib is installed."""
+    if epochs := read_epochs(folder / WEIGHTS):
+        plot_training(epochs, folder / "training.svg", folder.name)
+
+
+def _test(planned: Planned, weights: Path, job: Job) -> Evaluation:
+    return planned.evaluator.test(planned.task, job, weights)

@@ -1,0 +1,136 @@
+"""What the commands print of a full training: what will be trained, how it goes, and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+from rich.console import Console
+from rich.table import Table
+
+from nas.evaluation.results import read_epochs, read_test
+from nas.history import Evaluated, History
+from nas.profile import profile
+from nas.report.measured import class_table, test_table
+from nas.runtime.full_training import WEIGHTS, FullTraining, Planned, draw_training, load_training
+from nas.runtime.terminal import duration, number, print_failure
+from nas.runtime.transfer import LABELS, by_way, draw_transfer, load_transfer, transferred
+from nas.training import Epoch
+
+LAST_EPOCHS = 10
+"""How many epochs `nas show` lists."""
+
+
+def describe_training(planned: Planned, console: Console) -> None:
+    """Print what will be trained: the network's options, and what it costs."""
+    task = planned.task
+    costs = profile(task.network(planned.found.architecture), task.input)
+    options = "  ".join(f"{key} {value}" for key, value in task.options.items())
+    size = "x".join(map(str, task.input))
+    console.print(f"{planned.found.family}, {options}", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"{costs.params:,} parameters, {costs.macs:,} MACs at {size}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console: Console) -> None:
+    """Print what a training came to, beside the published numbers if there are some, and where it is."""
+    if done.failure is not None:
+        print_failure("training", done, console)
+    _show_test(folder, console)
+    for name, expected in declared.expect.items():
+        if name in done.scores:
+            holds = abs(done.scores[name] - expected.mean) <= expected.tolerance
+            verdict = "holds" if holds else "does not hold"
+            console.print(
+                f"{name}: published {expected.mean:g}, own {done.scores[name]:.2f}, tolerance {expected.tolerance:g}: {verdict}",
+                style="green" if holds else "red",
+                highlight=False,
+            )
+    if (plot := folder / "training.svg").is_file():
+        console.print(f"Epochs over time: {plot}", highlight=False, soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder})", highlight=False, soft_wrap=True)
+
+
+def show_training(folder: Path, console: Console) -> None:
+    """Print how a training goes or went."""
+    planned = load_training(folder)
+    describe_training(planned, console)
+    if epochs := read_epochs(folder / WEIGHTS):
+        console.print(_epochs_table(epochs))
+        _show_time(epochs, console)
+    draw_training(folder)
+    _show_test(folder, console)
+    if read_test(folder / WEIGHTS) is None:
+        console.print(f"It has not ended: go on with nas resume {folder}", highlight=False, soft_wrap=True)
+    if (plot := folder / "training.svg").is_file():
+        console.print(f"Epochs over time: {plot}", highlight=False, soft_wrap=True)
+
+
+def _show_test(folder: Path, console: Console) -> None:
+    if (measured := read_test(folder / WEIGHTS)) is not None:
+        console.print(test_table(measured))
+        console.print(class_table(measured))
+        console.print(f"Weights: {folder / WEIGHTS}", highlight=False, soft_wrap=True)
+
+
+def _show_time(epochs: list[Epoch], console: Console) -> None:
+    last = epochs[-1]
+    left = (last.epochs - last.epoch) * last.total_seconds / last.epoch
+    text = f"{last.epoch} of {last.epochs} epochs in {duration(last.total_seconds)}"
+    console.print(text + (f", about {duration(left)} left" if left else ""), highlight=False)
+
+
+def _epochs_table(epochs: list[Epoch]) -> Table:
+    table = Table(title="Epochs", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    columns = ("epoch", "loss", "train, %", "validation, %", "EMA, %", "images/s", "waits, %", "broken", "lr")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for each in epochs[-LAST_EPOCHS:]:
+        accuracies = (each.train_top1_percent, each.validation_top1_percent, each.ema_top1_percent)
+        shown = [f"{value:.2f}" if value is not None else "" for value in accuracies]
+        rest = [
+            f"{each.images_per_second:,.0f}",
+            f"{each.waiting_percent:.1f}",
+            str(each.broken_images or ""),
+            number(each.lr),
+        ]
+        table.add_row(str(each.epoch), f"{each.loss:.4f}", *shown, *rest)
+    return table
+
+
+def show_transferred(history: History, folder: Path, console: Console) -> None:
+    """Print what the trials of a transfer came to: a row a way, a column a share of the labels."""
+    curves = by_way(history)
+    shares = sorted({share for points in curves.values() for share, _ in points})
+    table = Table(title="Test accuracy, %, by the labels used", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for share in shares:
+        table.add_column(f"{share:g} %", justify="right")
+    for way, points in curves.items():
+        table.add_row(LABELS[way], *(_spread([value for at, value in points if at == share]) for share in shares))
+    console.print(table)
+    for done in history.failures:
+        print_failure(done.architecture.name, done, console)
+    if (plot := folder / "transfer.svg").is_file():
+        console.print(f"Accuracy by labels: {plot}", highlight=False, soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder})", highlight=False, soft_wrap=True)
+
+
+def show_transfer(folder: Path, console: Console) -> None:
+    """Print how a transfer goes or went."""
+    history, planned = transferred(folder), load_transfer(folder)
+    draw_transfer(history, folder)
+    show_transferred(history, folder, console)
+    left = len(planned.declared.trials()) - len(history.scored)
+    if left:
+        console.print(f"{left} trials are left: go on with nas resume {folder}", highlight=False, soft_wrap=True)
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")

@@ -1,0 +1,57 @@
+"""Reports: what a training says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from nas.record import record
+
+
+@record
+class Epoch:
+    """Reports one finished epoch, the first being 1.
+
+    `loss` is what was minimised, the auxiliary loss included, and `train_top1_percent` is of the varied images while
+    the weights changed; of mixed images the first of the two labels counts. The accuracies on validation images, of the
+    weights and of their moving average, are None where they were not measured. `seconds` includes the validation,
+    `images_per_second` does not; `total_seconds` are those of all epochs so far. `waiting_percent` is the share of the
+    training's time in which it waited for images, `broken_images` the number that could not be decoded. `lr` is the rate at
+    the epoch's start.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    train_top1_percent: float
+    validation_top1_percent: float | None
+    seconds: float
+    images_per_second: float
+    lr: float
+    ema_top1_percent: float | None = None
+    total_seconds: float = 0.0
+    waiting_percent: float = 0.0
+    broken_images: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """Reports an epoch under way: how many epochs are done, as 3.4, and the mean loss of this one so far."""
+
+    epochs_done: float
+    epochs: int
+    loss: float
+    images_per_second: float
+    waiting_percent: float
+
+
+@final
+class Diverged(ArithmeticError):
+    """Says at which epoch and step, both counted from 1, the loss was no longer a finite number."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        super().__init__(epoch, step)
+        self.epoch, self.step = epoch, step
+
+    def __str__(self) -> str:
+        return f"the loss is not finite at epoch {self.epoch}, step {self.step}: lower lr, or clip the gradient"

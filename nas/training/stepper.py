@@ -1,0 +1,139 @@
+"""Stepper: one batch, one change of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from nas.data import Images, Split, augment
+from nas.data.draws import Draws
+from nas.data.mixing import Labels, mix
+from nas.operations.drop_path import DropPath
+from nas.training.average import averaged
+from nas.training.execution import Execution
+from nas.training.peers import Peers
+from nas.training.randomness import mixed_seed, seeded, stream
+from nas.training.recipe import Recipe, learning_rate
+from nas.training.step import autocast, compile_layers, loss_of, make_optimizer, memory_format, place
+from nas.training.together import parallel, synchronise
+
+
+@final
+class Stepper:
+    """The model, its optimizer and its moving average at work; each step draws from the seed and its own number."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        split: Split,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        execution: Execution,
+        peers: Peers,
+    ) -> None:
+        if recipe.sync_batch_norm and peers.size > 1:
+            model = synchronise(model, device)
+        self.split, self.recipe, self.seed, self.device = split, recipe, seed, device
+        self.peers, self.parts = peers, execution.accumulate
+        is_cropped = not isinstance(split.train, Images)  # where it was decoded
+        self.augmentation = replace(recipe.augmentation, crop_pad=0) if is_cropped else recipe.augmentation
+        self.model = place(model, recipe, device)
+        peers.align(
+            list(self.model.state_dict().values())
+        )  # equal by their seed; on unlike processors, but for rounding
+        self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.optimizer = make_optimizer(self.weights, recipe)
+        self.average = averaged(self.model, recipe.ema) if recipe.ema else None
+        if execution.compile_layers:
+            compile_layers(self.model)
+        self.parallel, self.shut = parallel(self.model, peers, device), frozenset[str]()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the steps to come depend on."""
+        average = self.average.state_dict() if self.average is not None else None
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "average": average}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def begin(self, epoch: int, frozen: Mapping[str, int]) -> None:
+        """Set what is of an epoch: the probability of drop path, and which parts do not learn yet."""
+        self.model.train()
+        progress = (epoch - 1) / self.recipe.epochs if self.recipe.drop_path_schedule == "linear" else 1.0
+        for module in self.model.modules():
+            if isinstance(module, DropPath):
+                module.probability = self.recipe.drop_path * progress * module.share
+        shut = frozenset(name for name, epochs in frozen.items() if epoch <= epochs)
+        for name in frozen:
+            self.model.get_submodule(name).requires_grad_(name not in shut).train(name not in shut)
+        if shut != self.shut:
+            self.parallel, self.shut = parallel(self.model, self.peers, self.device), shut
+
+    def set_lr(self, epochs_done: float) -> None:
+        """Set the learning rate of the schedule."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, epochs_done)
+
+    def step(self, epoch: int, step: int, batch: Images, whole: int) -> tuple[Tensor, Tensor]:
+        """Change the weights by this process's share of a batch of `whole` images.
+
+        Returns the mean loss of the share and how many of it were right, both still on the device.
+        """
+        x, labels = self._varied(batch, whole, epoch, step)
+        loss, right = torch.zeros((), device=self.device), torch.zeros((), dtype=torch.int64, device=self.device)
+        self.optimizer.zero_grad()
+        with seeded(mixed_seed(self.seed, "layers", epoch, step, self.peers.rank), self.device):
+            for part, context in self._accumulated(len(x)):
+                with context:
+                    of_part, hits = self._backward(x[part], _at(labels, part), (part.stop - part.start) / len(x))
+                loss, right = loss + of_part, right + hits
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return loss, right
+
+    def _varied(self, batch: Images, whole: int, epoch: int, step: int) -> tuple[Tensor, Tensor | Labels]:
+        recipe, own = self.recipe, self.peers.share(torch.arange(whole)) if self.peers.size > 1 else None
+        generator = stream(self.seed, "augmentation", epoch, step, device=self.device)
+        draws = Draws(generator, whole, own)
+        x = augment(batch.x, self.augmentation, self.split.mean, self.split.std, draws)
+        labels: Tensor | Labels = batch.y
+        if recipe.mixup or recipe.cutmix:
+            rng = Random(mixed_seed(self.seed, "mixing", epoch, step))
+            x, labels = mix(x, batch.y, recipe.mixup, recipe.cutmix, rng)
+        return x.contiguous(memory_format=memory_format(recipe)), labels
+
+    def _accumulated(self, images: int) -> Iterator[tuple[slice, AbstractContextManager[None]]]:
+        """Yield the parts of a batch; gradients are averaged over the processes after the last."""
+        bounds = [images * i // self.parts for i in range(self.parts + 1)]
+        parts = [slice(a, b) for a, b in pairwise(bounds) if b > a]
+        for part in parts:
+            is_last, model = part is parts[-1], self.parallel
+            yield part, nullcontext() if is_last or not isinstance(model, DistributedDataParallel) else model.no_sync()
+
+    def _backward(self, x: Tensor, labels: Tensor | Labels, weight: float) -> tuple[Tensor, Tensor]:
+        with autocast(self.recipe, self.device):
+            output = self.parallel(x)
+        loss, logits = loss_of(output, labels, self.recipe)
+        torch.autograd.backward(loss * weight)
+        y = labels if isinstance(labels, Tensor) else labels.y
+        return loss.detach() * weight, (logits.detach().argmax(1) == y).sum()
+
+
+def _at(labels: Tensor | Labels, part: slice) -> Tensor | Labels:
+    return labels[part] if isinstance(labels, Tensor) else Labels(labels.y[part], labels.other[part], labels.share)

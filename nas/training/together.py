@@ -1,0 +1,93 @@
+"""Together: one model that several processes train, each with its part of every batch."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from nas.training.peers import Peers
+
+
+def parallel(model: nn.Module, peers: Peers, device: torch.device) -> nn.Module:
+    """Return what a step calls: the model or, with others, one whose backward pass averages gradients over all of them.
+
+    Some weights may get no gradient: edges of a cell that reach no output are built, too.
+    """
+    if peers.size == 1:
+        return model
+    gpus = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(
+        model, device_ids=gpus, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
+    )
+
+
+def settle(model: nn.Module, peers: Peers) -> None:
+    """Make the running statistics of batch norms the mean over all processes."""
+    peers.average([buffer for buffer in model.buffers() if buffer.is_floating_point()])
+
+
+def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
+    """Return the model with batch norms that take their statistics over the batches of all processes."""
+    if device.type == "cuda":
+        synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return synchronised
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, _SharedBatchNorm.of(child))
+    return model
+
+
+@final
+class _SharedBatchNorm(_BatchNorm):
+    """Normalises (B, C, H, W) by the statistics of all processes; torch's own does so on GPUs alone. Parts are of one size."""
+
+    @classmethod
+    def of(cls, norm: nn.BatchNorm2d) -> _SharedBatchNorm:
+        """Return one with the weights and buffers of a norm."""
+        own = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+        own._parameters, own._buffers, own.training = norm._parameters, norm._buffers, norm.training
+        return own
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() != 4:
+            raise ValueError(f"a batch norm is given {tuple(input.shape)}: it takes (B, C, H, W)")
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        self._check_input_dim(input)
+        mean = _mean_of_all(input.mean((0, 2, 3)))
+        centred = input - mean[:, None, None]
+        variance = _mean_of_all(centred.square().mean((0, 2, 3)))
+        self._track(mean.detach(), variance.detach(), input.numel() // input.shape[1] * _processes())
+        normalised = centred * (variance + self.eps).rsqrt()[:, None, None]
+        if not self.affine:
+            return normalised
+        return normalised * self.weight[:, None, None] + self.bias[:, None, None]
+
+    def _track(self, mean: Tensor, variance: Tensor, values: int) -> None:
+        if not self.track_running_stats:
+            return
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * values / max(1, values - 1), momentum)
+
+
+def _mean_of_all(values: Tensor) -> Tensor:
+    total: Any = all_reduce(values)  # type: ignore[no-untyped-call]
+    mean: Tensor = total / _processes()
+    return mean
+
+
+def _processes() -> int:
+    return torch.distributed.get_world_size()

@@ -1,0 +1,88 @@
+"""The recipes that come with the library: each is read, is what was published, and stacks the networks that it is for."""
+
+from __future__ import annotations
+
+import pytest
+
+from nas.data import Augmentation
+from nas.family import family
+from nas.profile import profile
+from nas.record import RecordError
+from nas.runtime.architecture import find_architecture
+from nas.runtime.experiment import task_of
+from nas.runtime.full_training import load_recipe, recipes
+from nas.training import learning_rate
+
+IMAGENET = {"classes": 1000, "input": (3, 224, 224)}
+CIFAR = {"classes": 10, "input": (3, 32, 32)}
+STACKED = {
+    "darts_cifar": ("darts:DARTS_V2", CIFAR, 3_349_342 + 476_426, 528_359_040),
+    "darts_imagenet": ("darts:DARTS_V2", IMAGENET, 4_718_752 + 1_260_776, 529_911_552),
+    "pc_darts_imagenet": ("darts:PC_DARTS_image", IMAGENET, 5_342_464 + 1_260_776, 581_627_328),
+    "nasbench201": ("nasbench201:all_conv_3x3", CIFAR, 1_531_546, 220_119_680),
+    "amoebanet_cifar": ("nasnet:AmoebaNet_A", CIFAR, None, 509_700_000),
+    "modern_imagenet": ("darts:DARTS_V2", IMAGENET, 4_718_752, 529_911_552),
+}
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_stacks_the_published_network(name: str) -> None:
+    architecture, fixed, params, macs = STACKED[name]
+    found, declared = find_architecture(architecture), load_recipe(name)
+    task = task_of(family(found.family), found.architecture, fixed, declared.network, "network")
+    costs = profile(task.network(found.architecture), task.input)
+    assert costs.macs == pytest.approx(macs, rel=1e-3 if params is None else 0)
+    assert params is None or costs.params == params
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_has_a_header_with_claim_source_and_command(name: str) -> None:
+    header = recipes()[name].read_text(encoding="utf-8").split("\ndata:")[0]
+    for word in ("# Source:", "# Claim:", "nas train "):
+        assert word in header
+
+
+def test_the_protocol_of_darts_on_cifar() -> None:
+    recipe = load_recipe("darts_cifar").recipe
+    assert (recipe.epochs, recipe.batch, recipe.momentum, recipe.weight_decay, recipe.clip) == (600, 96, 0.9, 3e-4, 5)
+    assert (recipe.drop_path, recipe.auxiliary, recipe.label_smoothing) == (0.2, 0.4, 0)
+    assert recipe.augmentation == Augmentation(4, True, 16)
+    assert [learning_rate(recipe, epoch) for epoch in (0, 300)] == pytest.approx([0.025, 0.0125])
+
+
+def test_the_protocol_of_darts_on_imagenet() -> None:
+    recipe = load_recipe("darts_imagenet").recipe
+    assert (recipe.epochs, recipe.batch, recipe.weight_decay, recipe.label_smoothing) == (250, 128, 3e-5, 0.1)
+    assert recipe.augmentation == Augmentation(0, True, 0, (0.4, 0.4, 0.4, 0.2))
+    assert [learning_rate(recipe, epoch) for epoch in (0, 1, 10)] == pytest.approx([0.1, 0.097, 0.1 * 0.97**10])
+
+
+def test_the_protocol_of_pc_darts_on_imagenet() -> None:
+    recipe = load_recipe("pc_darts_imagenet").recipe
+    assert recipe.batch == 1024
+    assert [learning_rate(recipe, epoch) for epoch in (0, 4, 5, 250)] == pytest.approx([0.1, 0.5, 0.5, 0])
+
+
+def test_the_protocol_of_nasbench201() -> None:
+    recipe = load_recipe("nasbench201").recipe
+    assert (recipe.epochs, recipe.batch, recipe.nesterov, recipe.weight_decay, recipe.clip) == (
+        200,
+        256,
+        True,
+        5e-4,
+        None,
+    )
+    assert recipe.augmentation == Augmentation(4, True, 0)
+    assert [learning_rate(recipe, epoch) for epoch in (0, 100, 200)] == pytest.approx([0.1, 0.05, 0])
+
+
+def test_an_unknown_recipe_and_key_are_named_with_the_nearest() -> None:
+    with pytest.raises(RecordError, match=r"there is no recipe 'dart_cifar': .*did you mean 'darts_cifar'"):
+        load_recipe("dart_cifar")
+    with pytest.raises(RecordError, match=r"recipe.*epoch.*epochs"):
+        load_recipe("darts_cifar", ["recipe.epoch=3"])
+
+
+def test_published_numbers_are_of_the_recipe_as_it_is() -> None:
+    assert load_recipe("darts_cifar", ["data.folder=/data", "executor=Inline", "seed=3"]).expect
+    assert not load_recipe("darts_cifar", ["recipe.epochs=3"]).expect
