@@ -42,6 +42,10 @@ install: $(STAMP) ## Create .venv with the locked dependencies and the project i
 quickstart: install ## Install, then run a small search from beginning to end
 	@$(BIN)/nas search experiments/quickstart.yaml
 
+.PHONY: end-to-end
+end-to-end: install ## Search, stack, train, test and transfer on CIFAR-10, small; NAS_DATA names its folder
+	@$(BIN)/python tests/end_to_end.py
+
 .PHONY: test
 test: install ## Run the tests
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal

@@ -38,7 +38,7 @@ NEVER = {
 }
 """Imports that the order within a layer forbids."""
 
-HEAVY = frozenset("datasets kornia matplotlib onnx onnxruntime onnxscript optuna PIL ray sklearn".split())
+HEAVY = frozenset("datasets matplotlib onnx onnxruntime onnxscript optuna PIL ray simplejpeg sklearn".split())
 TUNE = "nas.runtime.tune"
 
 

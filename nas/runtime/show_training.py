@@ -9,6 +9,8 @@ from statistics import fmean, stdev
 from rich.console import Console
 from rich.table import Table
 
+from nas.data import decoder_name, split
+from nas.data.encoded import Encoded
 from nas.evaluation.results import read_epochs, read_test
 from nas.history import Evaluated, History
 from nas.profile import profile
@@ -34,6 +36,20 @@ def describe_training(planned: Planned, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _show_decoding(planned, console)
+
+
+def _show_decoding(planned: Planned, console: Console) -> None:
+    """Say by what images are decoded, where that is done while training."""
+    evaluator = planned.evaluator
+    images = split(evaluator.data, evaluator.validation, evaluator.split_seed, evaluator.images).train
+    if isinstance(images, Encoded):
+        processes = evaluator.execution.decoders_here()
+        console.print(
+            f"{len(images):,} images are decoded by {decoder_name()} in {processes} processes",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console: Console) -> None:

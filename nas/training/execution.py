@@ -13,7 +13,8 @@ class Execution:
     """Says how a training is carried out; beside rounding nothing of its results depends on it, so it may change on resuming.
 
     `accumulate` computes a batch in so many parts, for a GPU that has no room for the whole; batch norm sees one part at a
-    time. `decoders` is the number of processes that decode images, by default one for each processor, shared by those who train here; 0 decodes here.
+    time. `decoders` is the number of processes that decode images, by default as many as there
+    are processors for it; 0 decodes here.
     `compile_layers` compiles each layer by itself, which takes minutes. Within an epoch progress is reported every
     `report_seconds`; a checkpoint is written then, and after an epoch, where the last is `checkpoint_seconds` old.
     """

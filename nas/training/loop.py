@@ -222,7 +222,7 @@ class _Run:
         """Return the report of an epoch that is trained, with the accuracies on the validation images if they are due."""
         tally, begun = self.tally, perf_counter()
         validation = self._validate()
-        self.peers.average([tally.sums])
+        self.peers.total([tally.sums])
         loss, right, images = tally.sums.tolist()
         seconds = tally.seconds + perf_counter() - begun
         return Epoch(
@@ -234,7 +234,7 @@ class _Run:
             ema_top1_percent=validation[1],
             seconds=seconds,
             total_seconds=seconds + (self.report.total_seconds if self.report is not None else 0.0),
-            images_per_second=self.peers.size * images / tally.seconds,
+            images_per_second=images / tally.seconds,
             waiting_percent=100 * tally.waited_seconds / tally.seconds,
             broken_images=tally.broken,
             lr=learning_rate(self.recipe, self.number - 1),

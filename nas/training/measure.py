@@ -138,10 +138,7 @@ class _Sums:
 
     def over(self, peers: Peers) -> _Sums:
         """Add up what all processes have, in place; returns the same sums."""
-        sums = [self.whole, self.bins, self.classes]
-        peers.average(sums)
-        for each in sums:
-            each *= peers.size
+        peers.total([self.whole, self.bins, self.classes])
         return self
 
     def accuracy(self, expected: int) -> Accuracy:

@@ -42,6 +42,10 @@ class Peers:
 
         self._exchange(tensors, mean)
 
+    def total(self, tensors: Sequence[Tensor]) -> None:
+        """Make each tensor the sum over all processes, in place and in one message a data type."""
+        self._exchange(tensors, distributed.all_reduce)
+
     def align(self, tensors: Sequence[Tensor]) -> None:
         """Make each tensor what it is in the first process, in place and in one message a data type."""
         self._exchange(tensors, partial(distributed.broadcast, src=0))
