@@ -158,6 +158,28 @@ def test_images_of_a_folder_go_only_where_their_channels_do(
     assert done.stderr.count("\n") == 1
 
 
+# -------------------------------------------------------------------------------------------------------------- test
+
+
+def test_weights_are_tested_again_alone(trained: Path, call: Call) -> None:
+    measured = read_test(trained / "best.safetensors")
+    assert measured is not None
+    assert measured.ema is not None
+    found = json.loads(call("test", trained, "--json").stdout)["Measured"]
+    assert found["raw"]["top1_percent"] == measured.ema.top1_percent, "the weights that are handed over are the average"
+    assert "calibration error" in call("test", trained, "--on", "Digits").stdout
+
+
+def test_data_of_other_classes_are_refused(trained: Path, call: Call, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            Image.new("L", (9, 9), i).save(tmp_path / name / f"{i}.png")
+    said = call("test", trained, "--on", tmp_path)
+    assert said.returncode == 2
+    assert "channels" in said.stderr or "tells 10 classes apart, and the data have 2" in said.stderr
+
+
 # ------------------------------------------------------------------------------------------------------ bad input
 
 
@@ -176,7 +198,7 @@ def test_weights_of_another_network_are_refused_by_their_digests(trained: Path, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--to", "Digit"), "--to 'Digit' is no folder here, and no data set: did you mean 'Digits'"),
+        (("--to", "Digit"), "'Digit' is no folder here, and no data set: did you mean 'Digits'"),
         (
             ("--to", "Digits", "--labels", "0.1"),
             "0.1 % of 1438 images are 1, fewer than the 10 classes: give more labels",

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = (
     "network.channels=4 network.layers=3 network.auxiliary=false data=Digits recipe.cutout=2 recipe.crop_pad=1 recipe.flip=false "
-    "recipe.epochs=8 images=320 recipe.batch=32 recipe.drop_path=0 recipe.sync_batch_norm=true recipe.lr=0.01 recipe.validate_every=4 "
-    "validation=100 execution.report_seconds=0.2 execution.checkpoint_seconds=0.2"
+    "recipe.epochs=8 images=320 recipe.batch=32 recipe.drop_path=0 recipe.sync_batch_norm=true recipe.lr=0.01 "
+    "recipe.validate_every=4 validation=100 execution.report_seconds=0.2 execution.checkpoint_seconds=0.2"
 ).split()
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -47,7 +47,9 @@ def start() -> Any:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a training by two workers that nothing happened to."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    done = subprocess.run([sys.executable, "-m", "nas.cli", *train(folder, 2)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "nas.cli", *train(folder, 2)], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done
     return folder
 

@@ -9,7 +9,7 @@ import typer
 from nas.cli.resuming import resume
 from nas.cli.searching import reproduce, search
 from nas.cli.showing import list_, profile, show
-from nas.cli.training import train, transfer
+from nas.cli.training import test_, train, transfer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +20,7 @@ app = typer.Typer(
     epilog="Begin with: nas search experiments/quickstart.yaml",
 )
 
-for _command in (search, resume, show, list_, profile, train, transfer, reproduce):
+for _command in (search, resume, show, list_, profile, train, test_, transfer, reproduce):
     app.command(name=_command.__name__.rstrip("_"))(_command)
 
 

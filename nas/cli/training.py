@@ -105,6 +105,27 @@ def transfer(
         run_transfer(planned, folder)
 
 
+def test_(
+    checkpoint: Checkpoint,
+    on: Annotated[
+        str | None, typer.Option(help="A folder of images, or a data set by name; else that of the training.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Test: measure trained weights on test images: top-1, top-5, calibration, every class, speed."""
+    from nas.plain import write
+    from nas.report.measured import class_table, test_table
+    from nas.runtime.testing import measure_weights
+
+    measured = measure_weights(checkpoint, on)
+    if as_json:
+        print(write(measured))
+        return
+    console = terminal()
+    console.print(test_table(measured))
+    console.print(class_table(measured))
+
+
 def _with_seed(assignments: list[str] | None, seed: int | None) -> list[str]:
     return [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
 

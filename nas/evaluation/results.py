@@ -1,4 +1,7 @@
-"""Results: the files that a final training leaves beside its weights, and how they are read."""
+"""Results: the files that a final training leaves beside its weights, and how they are read.
+
+Of several processes that train together the first one writes.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from nas.record import RecordError, digest, to_plain
 from nas.training import Epoch, save_weights
 from nas.training.checkpoint import write_atomically
 from nas.training.measure import Measured
+from nas.training.peers import peers
 
 
 def beside(weights: Path, ending: str) -> Path:
@@ -23,6 +27,8 @@ def beside(weights: Path, ending: str) -> Path:
 
 def save_test(weights: Path, network: Node, model: nn.Module, average: nn.Module | None, measured: Measured) -> None:
     """Write the weights that are handed over, the moving average's if there is one, and what was measured of them."""
+    if peers().rank:
+        return
     name = digest(network)
     save_weights(average if average is not None else model, weights, name)
     if average is not None:
@@ -33,6 +39,8 @@ def save_test(weights: Path, network: Node, model: nn.Module, average: nn.Module
 
 def append_epoch(weights: Path, epoch: Epoch) -> None:
     """Add the report of an epoch to those beside the weights."""
+    if peers().rank:
+        return
     weights.parent.mkdir(parents=True, exist_ok=True)
     with beside(weights, "epochs.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(to_plain(epoch, defaults=True)) + "\n")

@@ -69,8 +69,8 @@ class Training(Evaluator):
         images, network = self._split(), task.network(job.architecture)
         model = _built(network, job, images)
         last, average = yield from self._train(model, job, images, weights)
-        measured = self._measure(model, average, images)
-        if weights is not None and peers().rank == 0:
+        measured = measure_on_test(model, average, images, self.recipe, self.execution)
+        if weights is not None:
             save_test(weights, network, model, average, measured)
         decisive = measured.ema or measured.raw
         tested = {"test_top1_percent": decisive.top1_percent, "test_top5_percent": decisive.top5_percent}
@@ -85,18 +85,17 @@ class Training(Evaluator):
         epochs = train(model, images, self.recipe, seed=job.seed, checkpoint=job.checkpoint, execution=self.execution)
         return (yield from reported(epochs, weights))
 
-    def _measure(self, model: nn.Module, average: nn.Module | None, images: Split) -> Measured:
-        """Open the test set, and measure the weights and their moving average."""
-        test, device, decoders = images.open_test(), best_device(), self.execution.decoders_here()
-        accuracies = [
-            evaluate(each, test, images, self.recipe, device, decoders, peers()) if each is not None else None
-            for each in (model, average)
-        ]
-        raw, ema = accuracies
-        assert raw is not None, "there is always a model"
-        is_first = peers().rank == 0
-        speed = measure_speed(model, images.shape, self.recipe, device, self.recipe.batch) if is_first else None
-        return Measured(images.classes, raw, ema, speed)
+
+def measure_on_test(
+    model: nn.Module, average: nn.Module | None, images: Split, recipe: Recipe, execution: Execution
+) -> Measured:
+    """Open the test set, and measure the weights and their moving average, and by the first process the speed."""
+    test, device, decoders, together = images.open_test(), best_device(), execution.decoders_here(), peers()
+    raw = evaluate(model, test, images, recipe, device, decoders, together)
+    ema = evaluate(average, test, images, recipe, device, decoders, together) if average is not None else None
+    is_first = together.rank == 0
+    speed = measure_speed(model, images.shape, recipe, device, recipe.batch) if is_first else None
+    return Measured(images.classes, raw, ema, speed)
 
 
 def reported(
@@ -118,7 +117,7 @@ def reported(
             last = report
             if report.validation_top1_percent is not None:
                 validation = {"validation_top1_percent": report.validation_top1_percent}
-            if weights is not None and peers().rank == 0:
+            if weights is not None:
                 append_epoch(weights, report)
         yield {**_progress(report), **validation}
 

@@ -15,14 +15,13 @@ from nas.data import Data, Split, split
 from nas.data.resized import Resized
 from nas.evaluation.evaluator import Evaluation, Job
 from nas.evaluation.results import save_test
-from nas.evaluation.training import reported
+from nas.evaluation.training import measure_on_test, reported
 from nas.family import family
 from nas.profile import profile
 from nas.record import Natural, NonNegative, Positive, Range, RecordError, digest, record
 from nas.topology.chain import Stage
 from nas.topology.network import Network
-from nas.training import Execution, Recipe, best_device, evaluate, load_weights, mixed_seed, seeded, train
-from nas.training.measure import Measured
+from nas.training import Execution, Recipe, load_weights, mixed_seed, seeded, train
 
 Way = Literal["linear_probe", "fine_tune", "gradual", "scratch"]
 
@@ -133,12 +132,17 @@ def check(declared: Transfer, trained: Trained) -> None:
     shapes = {split_of(declared, trial).shape for trial in declared.trials()}
     model = trained.model()
     for shape in shapes:
-        if shape[0] != trained.input[0]:
-            raise RecordError(
-                f"the images have {shape[0]} channels and the network takes {trained.input[0]}: give images of "
-                f"{trained.input[0]}, or a network that takes {shape[0]}"
-            )
+        check_channels(trained, shape)
         take_features(build(trained.with_head(2).network(), shape), model)
+
+
+def check_channels(trained: Trained, shape: Shape) -> None:
+    """Raise RecordError where images of a shape (C, H, W) have other channels than the network takes."""
+    if shape[0] != trained.input[0]:
+        raise RecordError(
+            f"the images have {shape[0]} channels and the network takes {trained.input[0]}: give images of "
+            f"{trained.input[0]}, or a network that takes {shape[0]}"
+        )
 
 
 def carry_out(declared: Transfer, trained: Trained, folder: Path, job: Job) -> Evaluation:
@@ -161,7 +165,7 @@ def carry_out(declared: Transfer, trained: Trained, folder: Path, job: Job) -> E
         frozen=frozen_parts(trial.way, network, recipe.epochs),
     )
     last, average = yield from reported(reports)
-    measured = _measured(model, average, images, recipe, declared.execution)
+    measured = measure_on_test(model, average, images, recipe, declared.execution)
     save_test(folder / f"{trial.name}.safetensors", network, model, average, measured)
     decisive = measured.ema or measured.raw
     costs = {
@@ -182,18 +186,6 @@ def split_of(declared: Transfer, trial: Trial) -> Split:
             "classes: give more labels"
         )
     return split(declared.data, 0, trial.repeat, number)
-
-
-def _measured(
-    model: nn.Module, average: nn.Module | None, images: Split, recipe: Recipe, execution: Execution
-) -> Measured:
-    test, device = images.open_test(), best_device()
-    raw, ema = (
-        evaluate(each, test, images, recipe, device, execution.decoders_here()) if each is not None else None
-        for each in (model, average)
-    )
-    assert raw is not None, "there is always a model"
-    return Measured(images.classes, raw, ema)
 
 
 def take_features(model: nn.Module, trained: nn.Module) -> None:

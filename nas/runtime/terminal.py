@@ -22,6 +22,10 @@ SECONDS_BETWEEN_LINES = 30.0
 """In a log, where nothing can be redrawn, how often work that takes long says how far it is."""
 
 
+SECONDS_BETWEEN_EPOCHS = 2.0
+"""How often the end of an epoch of a single training is written down, in a terminal too."""
+
+
 @final
 class Terminal(View):
     """Shows the best so far, what each worker does, what is done and left, and failures with their reasons."""
@@ -54,13 +58,20 @@ class Terminal(View):
     def progress(self, number: int, worker: str, progress: Progress) -> None:
         self.working[number] = worker, progress
         if "epochs" in progress:
-            self.at_first.setdefault(number, _part(progress, before=1.0))
+            before = float(progress["epoch"]).is_integer()  # one within an epoch comes soon after the beginning
+            self.at_first.setdefault(number, _part(progress, before))
         warning = progress.get("warning")
         if warning and number not in self.warned:
             self.warned.add(number)
             self._line(f"#{number}, epoch {progress['epoch']:.0f}: {warning}", "yellow")
-        if not self.console.is_terminal and time.monotonic() - self.said > SECONDS_BETWEEN_LINES:
+        is_due = not self.console.is_terminal and time.monotonic() - self.said > SECONDS_BETWEEN_LINES
+        if is_due or self._ends_an_epoch(progress):
             self._line(f"{self.phase} #{number} epoch {'  '.join(_epoch_and_scores(progress))}")
+
+    def _ends_an_epoch(self, progress: Progress) -> bool:
+        """Whether an epoch of the only training has ended, and no line was written just now."""
+        is_whole = "epochs" in progress and float(progress["epoch"]).is_integer()
+        return self.total == 1 and is_whole and time.monotonic() - self.said > SECONDS_BETWEEN_EPOCHS
 
     def _line(self, text: str, style: str = "") -> None:
         self.said = time.monotonic()
@@ -155,8 +166,12 @@ def _part(progress: Progress, before: float = 0.0) -> float:
 
 def _epoch_and_scores(progress: Progress) -> tuple[str, str]:
     shown = {name: value for name, value in progress.items() if name not in ("epoch", "epochs", "warning")}
-    epoch = f"{progress['epoch']:.0f} / {progress['epochs']:.0f}" if "epochs" in progress else ""
+    epoch = f"{_tenths(progress['epoch'])} / {progress['epochs']:.0f}" if "epochs" in progress else ""
     return epoch, "  ".join(f"{name} {number(float(value))}" for name, value in shown.items())
+
+
+def _tenths(epoch: float | str) -> str:
+    return f"{epoch:.0f}" if float(epoch).is_integer() else f"{float(epoch):.1f}"
 
 
 def _scores(done: Evaluated) -> str:

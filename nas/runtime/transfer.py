@@ -25,6 +25,7 @@ from nas.runtime.inline import Inline
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
 from nas.runtime.yaml_file import override
+from nas.training.checkpoint import write_atomically
 
 MAY_CHANGE = ("execution",)
 """What may be set anew when a transfer is resumed."""
@@ -67,7 +68,7 @@ class Planned:
 def plan_transfer(asked: Asked, executor: Executor) -> Planned:
     """Find the checkpoint and load the data, so that what is missing or does not fit is found before anything is done."""
     found, weights = find_checkpoint(asked.checkpoint)
-    plain: dict[str, Any] = {"data": to_plain(adapted(_data(asked.to), found.input))}
+    plain: dict[str, Any] = {"data": to_plain(adapted(data_named(asked.to), found.input))}
     override(plain, asked.assignments)
     declared: Transfer = from_plain(plain, Transfer)
     planned = Planned(declared, found, weights.resolve(), executor)
@@ -75,7 +76,7 @@ def plan_transfer(asked: Asked, executor: Executor) -> Planned:
     return planned
 
 
-def _data(name: str) -> Data:
+def data_named(name: str) -> Data:
     """Return the data set that a name stands for: a folder, a record that needs no settings, or one of the hub."""
     import_all("nas.data")
     known = record_classes(Data)
@@ -85,7 +86,7 @@ def _data(name: str) -> Data:
         return from_plain({name: {}}, Data)
     if "/" in name and not name.startswith((".", "/")):
         return from_plain({"HubImages": {"name": name}}, Data)
-    raise RecordError(f"--to {name!r} is no folder here, and no data set: {nearest(name, known)}")
+    raise RecordError(f"{name!r} is no folder here, and no data set: {nearest(name, known)}")
 
 
 def describe(trial: Any) -> str:
@@ -126,7 +127,8 @@ def _carry_out(planned: Planned, folder: Path, job: Job) -> Evaluation:
     scores = yield from carry_out(planned.declared, planned.trained, folder, job)
     network = planned.trained.with_head(len(split_of(planned.declared, job.architecture).classes))
     found = Found(network.family, network.architecture, network.options, network.input, scores)
-    (folder / f"{job.architecture.name}.json").write_text(write(found), encoding="utf-8")
+    path = folder / f"{job.architecture.name}.json"
+    write_atomically(path, lambda beside: beside.write_text(write(found), encoding="utf-8"))
     return scores
 
 
