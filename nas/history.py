@@ -165,7 +165,7 @@ def _lock(file: IO[str], path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise RecordError(f"{path} is being written by another process: wait for that search, or stop it") from None
+        raise RecordError(f"{path} is being written by another process: wait for that run, or stop it") from None
     except OSError:
         pass  # some network file systems have no locks
 

@@ -2,6 +2,9 @@
 
 `make end-to-end` runs it, or `python tests/end_to_end.py FOLDER`. CIFAR-10 is in NAS_DATA, or is unpacked from the folder of
 real data. Each step is a command in a process of its own. Exit code 2 where there are no images, 1 where a step fails.
+Measured once, on two busy processors: 4.5 minutes of searching, 4 of training, 4 of transfers, 11 minutes of a processor in
+all. The cell is right on 53.8 % of the test images; on photographs of animals and vehicles with 40 labels, a linear probe on
+87 %, from scratch 74 %.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import yaml
 from nas.data import Cifar10, Images
 from nas.evaluation.results import read_epochs, read_test
 from nas.record import RecordError
+from nas.runtime.architecture import read_found
 from nas.runtime.transfer import by_way, transferred
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,10 +40,14 @@ TRAINING = (
     "fit.macs=10_000_000 network.layers=5 images=5000 execution.checkpoint_seconds=0 "
     f"recipe.epochs={EPOCHS} recipe.batch=32 recipe.lr=0.05 recipe.cutout=0 recipe.drop_path=0"
 ).split()
+TRANSFER = ("recipe.batch=32", "fine_tune_lr=0.05")
 
 VEHICLES = ("airplane", "automobile", "ship", "truck")
 PHOTOGRAPHS, SIDE = 400, 40
 """How many photographs of each of two classes are written, and how many pixels wide."""
+
+LONGEST = 600
+"""How many seconds a command may take."""
 
 
 class StepFailed(Exception):
@@ -107,12 +115,15 @@ def nas(data: Path, *arguments: object) -> None:
 
 
 def ended(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a command to end. Raises StepFailed where its exit code is not 0."""
+    """Wait for a command to end. Raises StepFailed where its exit code is not 0, or it does not end."""
     try:
-        if code := process.wait():
-            raise StepFailed(f"the command ended with exit code {code}")
+        code = process.wait(LONGEST)
+    except subprocess.TimeoutExpired:
+        raise StepFailed(f"the command has not ended in {LONGEST} s") from None
     finally:
         process.terminate()
+    if code:
+        raise StepFailed(f"the command ended with exit code {code}")
 
 
 def descendants(of: int) -> list[tuple[int, str]]:
@@ -156,17 +167,20 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def wait_for(happens: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    """Wait until something happens. Raises StepFailed where the command ends first."""
+    """Wait until something happens. Raises StepFailed where the command ends first, or neither comes."""
+    begun = time.monotonic()
     while not happens():
         if process.poll() is not None:
             raise StepFailed(f"the command ended too early, with exit code {process.returncode}")
+        if time.monotonic() - begun > LONGEST:
+            raise StepFailed(f"nothing has happened in {LONGEST} s")
         time.sleep(0.2)
 
 
 def check_went_on(folder: Path, done: int) -> str:
     """Say how a training went that lost a worker. Raises StepFailed where an epoch was trained twice, or not at all."""
     lines = (folder / "best.epochs.jsonl").read_text(encoding="utf-8").splitlines()
-    epochs = [json.loads(line)["epoch"] for line in lines]
+    epochs = [json.loads(line)["Epoch"]["epoch"] for line in lines]
     if epochs != list(range(1, EPOCHS + 1)):
         raise StepFailed(f"the epochs that were trained are {epochs}, and should be 1 to {EPOCHS}, each once")
     return f"epochs {epochs}: a worker was killed after epoch {done}, and epoch {done + 1} came next"
@@ -181,7 +195,7 @@ def run(data: Path, folder: Path) -> dict[str, Any]:
     searched, trained = folder / "search", folder / "train"
     with timed(steps, "search") as search:
         nas(data, "search", "experiments/cifar10/small_search.yaml", "--run-dir", searched)
-        search |= json.loads((searched / "best.json").read_text(encoding="utf-8"))["scores"]
+        search["validation_top1_percent"] = read_found(searched / "best.json").scores["validation_top1_percent"]
     with timed(steps, "train") as training:
         training["killed"], done = train_and_kill(data, searched, trained)
         training["went_on"] = check_went_on(trained, done)
@@ -213,7 +227,7 @@ def tested(folder: Path) -> float:
 
 def transfer(data: Path, trained: Path, to: object, folder: Path, *more: str) -> dict[str, Any]:
     """Take what was trained to other data; returns, for each way, its accuracy in percent by percent of the labels."""
-    nas(data, "transfer", trained, "--to", to, "recipe.batch=32", *more, "--workers", 2, "--run-dir", folder)
+    nas(data, "transfer", trained, "--to", to, *TRANSFER, *more, "--workers", 2, "--run-dir", folder)
     return {
         way: {f"{share:g} %": top1 for share, top1 in points} for way, points in by_way(transferred(folder)).items()
     }
@@ -241,6 +255,8 @@ def main(arguments: Sequence[str]) -> int:
     except StepFailed as error:
         print(f"end-to-end: {error}; see {folder}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     (folder / "summary.json").write_text(json.dumps(steps, indent=1), encoding="utf-8")
     print(summary(steps, folder), flush=True)
     return 0

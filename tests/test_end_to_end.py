@@ -16,10 +16,11 @@ WAYS = {"linear_probe", "fine_tune", "scratch"}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_everything_from_the_search_to_the_transfer(tmp_path: Path, shared_data: Path) -> None:
-    environment = {**os.environ, "NAS_SHARED_DATA": str(shared_data)}
-    done = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path)], env=environment, check=False)
+@pytest.mark.timeout(900)
+def test_everything_from_the_search_to_the_transfer(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if not os.environ.get("NAS_DATA"):
+        request.getfixturevalue("shared_data")  # skips where there is none
+    done = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path)], check=False)
     assert done.returncode == 0
     steps = json.loads((tmp_path / "summary.json").read_text())
 
@@ -27,7 +28,7 @@ def test_everything_from_the_search_to_the_transfer(tmp_path: Path, shared_data:
     assert len(finished) == 12
     measured = json.loads((tmp_path / "train" / "best.test.json").read_text())
     assert measured["raw"]["images"] == 10_000, "the whole test set"
-    assert steps["train"]["test_top1_percent"] > 35, "far above the 10 % of guessing"
+    assert steps["train"]["test_top1_percent"] > 45, "far above the 10 % of guessing"
     assert Image.open(next((tmp_path / "photographs" / "animal").iterdir())).size == (40, 40)
 
     assert steps["transfer to Digits"].keys() == {"seconds", *WAYS}

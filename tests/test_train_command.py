@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -20,6 +21,8 @@ from safetensors.torch import load_file
 
 from nas.data import Digits
 from nas.evaluation.results import read_epochs, read_test
+from nas.runtime.inline import Inline
+from nas.runtime.transfer import Asked, plan_transfer
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("network.channels=4", "network.layers=3", "network.auxiliary=false", "data=Digits", "recipe.cutout=0")
@@ -166,7 +169,9 @@ def test_weights_are_tested_again_alone(trained: Path, call: Call) -> None:
     assert measured is not None
     assert measured.ema is not None
     found = json.loads(call("test", trained, "--json").stdout)["Measured"]
-    assert found["raw"]["top1_percent"] == measured.ema.top1_percent, "the weights that are handed over are the average"
+    assert found["raw"]["Accuracy"]["top1_percent"] == measured.ema.top1_percent, (
+        "the weights that are handed over are the average"
+    )
     assert "calibration error" in call("test", trained, "--on", "Digits").stdout
 
 
@@ -215,6 +220,28 @@ def test_a_transfer_that_cannot_be_is_one_line(
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_setting_of_the_recipe_leaves_the_others_as_they_are_for_transfers(trained: Path) -> None:
+    recipe = plan_transfer(Asked(str(trained), "Digits", ["recipe.epochs=5"]), Inline()).declared.recipe
+    assert (recipe.epochs, recipe.cutout, recipe.drop_path, recipe.flip, recipe.crop_pad) == (5, 0, 0, False, 1)
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_folder(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "run" / "training.yaml"))
+
+    monkeypatch.setattr("nas.runtime.full_training.write_declared", full)
+    done = call(*train(run_dir=tmp_path / "run"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
+    assert "training.yaml cannot be written (No space left on device): make room" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_others_may_read_the_weights(trained: Path) -> None:
+    assert (trained / "best.safetensors").stat().st_mode == (trained / "best.json").stat().st_mode
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+import warnings
+from collections.abc import Callable
 
 import typer
 
 from nas.cli.resuming import resume
 from nas.cli.searching import reproduce, search
 from nas.cli.showing import list_, profile, show
-from nas.cli.training import test_, train, transfer
+from nas.cli.training import measure, train, transfer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,14 +23,29 @@ app = typer.Typer(
     epilog="Begin with: nas search experiments/quickstart.yaml",
 )
 
-for _command in (search, resume, show, list_, profile, train, test_, transfer, reproduce):
-    app.command(name=_command.__name__.rstrip("_"))(_command)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "search": search,
+    "resume": resume,
+    "show": show,
+    "list": list_,
+    "profile": profile,
+    "train": train,
+    "test": measure,
+    "transfer": transfer,
+    "reproduce": reproduce,
+}
+
+for _name, _command in COMMANDS.items():
+    app.command(name=_name)(_command)
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is one line on stderr and exit code 2."""
+    """Run the command line; what the user can mend, as a full disk, is one line on stderr and exit code 2."""
     from nas.record import RecordError
 
+    warnings.formatwarning = lambda message, *_: f"nas: {message}\n"
     try:
         app()
     except RecordError as error:
@@ -36,3 +54,11 @@ def main() -> None:
     except BrokenPipeError:  # as in `nas list | head`
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        place = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
+        print(
+            f"nas: {place} ({error.strerror}): make room, or give another folder; nas resume goes on", file=sys.stderr
+        )
+        sys.exit(2)

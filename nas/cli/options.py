@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 ExperimentFile = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT", help="A YAML file, as experiments/quickstart.yaml.")
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, as recipe.epochs=10 or seed=1."),
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, as strategy.population=20 or rules.seed=1."),
@@ -28,7 +32,7 @@ ArchitectureName = Annotated[
 ]
 ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]
 Workers = Annotated[
-    int | None, typer.Option(help="How many evaluations at once (ray_tune), or processes for one (ray_train).")
+    int | None, typer.Option(help="How many evaluations at once or, for one training, how many processes share it.")
 ]
 GpusPerWorker = Annotated[float | None, typer.Option(help="GPUs of each worker; with ray_tune also a fraction.")]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster: auto, or host:port; else one is started here.")]
@@ -49,14 +53,16 @@ def new_folder(name: str) -> Path:
 
 @contextmanager
 def kept_if_begun(folder: Path) -> Iterator[None]:
-    """Remove the run folder where the block fails by the user's fault before anything was proposed."""
+    """Remove the run folder that the block makes, where it fails before anything was proposed."""
     from nas.record import RecordError
     from nas.runtime.folder import discard_if_empty
 
+    is_new = not folder.exists()
     try:
         yield
-    except RecordError:
-        discard_if_empty(folder)
+    except (RecordError, OSError):
+        if is_new:
+            discard_if_empty(folder)
         raise
 
 

@@ -50,8 +50,8 @@ def search(
     loaded = load(experiment, changes)
     chosen = executor_of(loaded.executor, executor, workers, gpus_per_worker, address)
     folder, planned = run_dir or new_folder(experiment.stem), plan(replace(loaded, executor=chosen))
-    create_folder(folder, planned)
     with kept_if_begun(folder):
+        create_folder(folder, planned)
         run_search(planned, folder)
 
 

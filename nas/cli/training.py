@@ -10,10 +10,10 @@ import typer
 from nas.cli.options import (
     Address,
     ArchitectureName,
-    Assignments,
     ExecutorName,
     GpusPerWorker,
     RunFolder,
+    Settings,
     Workers,
     executor_of,
     kept_if_begun,
@@ -45,7 +45,7 @@ Seed = Annotated[int | None, typer.Option(help="Short for seed=N.")]
 def train(
     architecture: ArchitectureName,
     recipe: RecipeName,
-    assignments: Assignments = None,
+    assignments: Settings = None,
     executor: ExecutorName = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = None,
@@ -65,19 +65,20 @@ def train(
     from nas.runtime.full_training import create_training, load_recipe, plan_training
 
     declared = load_recipe(recipe, _with_seed(assignments, seed))
-    together = "ray_train" if workers is not None and workers > 1 else None
-    chosen = executor_of(declared.executor, executor or together, workers, gpus_per_worker, address)
+    if executor is None and (workers, gpus_per_worker, address) != (None, None, None):
+        executor, workers = "ray_train", workers or 1
+    chosen = executor_of(declared.executor, executor, workers, gpus_per_worker, address)
     planned = plan_training(replace(declared, executor=chosen), find_architecture(architecture))
     folder = run_dir or new_folder(Path(recipe).stem)
-    create_training(folder, planned)
     with kept_if_begun(folder):
+        create_training(folder, planned)
         run_train(planned, folder)
 
 
 def transfer(
     checkpoint: Checkpoint,
     to: Target,
-    assignments: Assignments = None,
+    assignments: Settings = None,
     ways: Ways = None,
     labels: Labels = None,
     executor: ExecutorName = None,
@@ -100,12 +101,12 @@ def transfer(
     chosen = executor_of(Inline(), executor, workers, gpus_per_worker, address)
     planned = plan_transfer(Asked(checkpoint, to, [*changes, *_with_seed(assignments, seed)]), chosen)
     folder = run_dir or new_folder("transfer")
-    create_transfer(folder, planned)
     with kept_if_begun(folder):
+        create_transfer(folder, planned)
         run_transfer(planned, folder)
 
 
-def test_(
+def measure(
     checkpoint: Checkpoint,
     on: Annotated[
         str | None, typer.Option(help="A folder of images, or a data set by name; else that of the training.")

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from nas.build import Node, build
+from nas.choice import is_open
 from nas.data import Data, Split, split
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import append_epoch, save_test
@@ -58,6 +59,8 @@ class Training(Evaluator):
                 reasons.append(" ".join(str(error).split()))
             else:
                 return
+        if not is_open(task.space):
+            raise RecordError(f"the network cannot be built: {reasons[0]}")
         raise RecordError(f"none of {TRIED} architectures drawn from the space builds, the first because {reasons[0]}")
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:

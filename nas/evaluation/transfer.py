@@ -25,7 +25,8 @@ from nas.training import Execution, Recipe, load_weights, mixed_seed, seeded, tr
 
 Way = Literal["linear_probe", "fine_tune", "gradual", "scratch"]
 
-SHORT = Recipe(epochs=30, batch=64, lr=0.01, drop_path=0.0, cutout=0, validate_every=1000)
+SHORT = Recipe(epochs=30, batch=64, lr=0.01, drop_path=0.0, cutout=0, flip=False, validate_every=1000)
+"""What is changed where a transfer is given settings; scans of digits, say, must not be mirrored, and photographs may be."""
 
 LONGEST = 20
 """How many times as many epochs a training with few labels has, at most."""

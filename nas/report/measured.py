@@ -15,9 +15,11 @@ WORST, BEST = 10, 5
 LETTERS = 40
 """How many letters of a class's name are shown."""
 
+FIVE = "right among five, %"
+
 ROWS: Mapping[str, Callable[[Accuracy], str]] = {
     "right, %": lambda each: f"{each.top1_percent:.2f}",
-    "right among five, %": lambda each: f"{each.top5_percent:.2f}",
+    FIVE: lambda each: f"{each.top5_percent:.2f}",
     "loss": lambda each: f"{each.loss:.4f}",
     "calibration error, %": lambda each: f"{each.calibration_error_percent:.2f}",
     "images": lambda each: f"{each.images:,}",
@@ -29,7 +31,8 @@ def test_table(measured: Measured) -> Table:
     found = _by_weights(measured)
     table = _table("Tested", "", *(name or "weights" for name in found))
     for name, written in ROWS.items():
-        table.add_row(name, *map(written, found.values()))
+        if name != FIVE or len(measured.classes) > 5:
+            table.add_row(name, *map(written, found.values()))
     if (speed := measured.speed) is not None:
         table.add_row(f"images a second, {speed.batch} at once", f"{speed.images_per_second:,.0f}")
         latency = f"{speed.latency_milliseconds:.2f} (slowest tenth: {speed.latency_p90_milliseconds:.2f})"

@@ -34,7 +34,9 @@ def find_architecture(name: str) -> Found:
     if name and path.is_dir():
         path /= "best.json"
         if not path.is_file():
-            raise RecordError(f"{name} has no best.json yet: is it a run folder whose search has ended?")
+            raise RecordError(
+                f"{name} has no best.json yet: give a run folder whose search has ended, or a file as {NAMED}"
+            )
     if path.is_file():
         return read_found(path)
     if name in (spaces := families()) and spaces[name].published:

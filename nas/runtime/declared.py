@@ -40,9 +40,10 @@ def load_declared(
 
 
 def experiments_folder() -> Path:
-    """Return the folder of the experiments that come with the library: in a checkout, or installed with it."""
-    here = Path("experiments")
-    return here if (here / "recipes").is_dir() else Path(sys.prefix, "share", "cellstack", "experiments")
+    """Return the folder of the experiments that come with the library: here, in its checkout, or installed with it."""
+    places = Path("experiments"), Path(__file__).resolve().parents[2] / "experiments"
+    installed = Path(sys.prefix, "share", "cellstack", "experiments")
+    return next((place for place in places if (place / "recipes").is_dir()), installed)
 
 
 def _import(module: str) -> None:

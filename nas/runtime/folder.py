@@ -44,6 +44,12 @@ def write_declared(file: Path, declared: object, comments: Sequence[str]) -> Non
     file.write_text("".join(f"{line}\n" for line in comments) + dump(declared), encoding="utf-8")
 
 
+def concerns(assignment: str, places: Sequence[str]) -> bool:
+    """Whether a `key=value` assignment sets something at one of the places, or below it."""
+    key = assignment.partition("=")[0]
+    return any(key == place or key.startswith(f"{place}.") for place in places)
+
+
 def reassigned(
     file: Path, assignments: Sequence[str], may_change: tuple[str, ...], load: Callable[[Path, Sequence[str]], T]
 ) -> T:
@@ -52,7 +58,7 @@ def reassigned(
     Raises RecordError where one would.
     """
     for assignment in assignments:
-        if not assignment.startswith(may_change):
+        if not concerns(assignment, may_change):
             raise RecordError(f"{assignment}: a run that has begun takes {', '.join(may_change)}; else begin anew")
     declared = load(file, assignments)
     if assignments:

@@ -25,7 +25,7 @@ from nas.runtime.architecture import Found, read_found
 from nas.runtime.declared import experiments_folder, load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Expectation, task_of
-from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
+from nas.runtime.folder import concerns, make_folder, provenance, reassigned, write_declared
 from nas.runtime.inline import Inline
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
@@ -113,7 +113,7 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
     if path is None:
         raise RecordError(f"there is no recipe {name!r}: give a YAML file, or a name: {nearest(name, known)}")
     declared = load_declared(path, assignments, FullTraining)
-    is_changed = any(not assignment.startswith(OF_THE_PLACE) for assignment in assignments)
+    is_changed = any(not concerns(assignment, OF_THE_PLACE) for assignment in assignments)
     return replace(declared, expect={}) if is_changed else declared
 
 
@@ -147,7 +147,7 @@ def load_training(folder: Path, assignments: Sequence[str] = ()) -> Planned:
 
 
 def run_training(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> Evaluated:
-    """Train and test, or go on where that was cut off; a training that failed is begun anew."""
+    """Train and test, or go on where that was cut off; one that failed is tried again from its last checkpoint."""
     journal = folder / "training.jsonl"
     if journal.exists():
         forget_failures(journal)

@@ -74,7 +74,10 @@ def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
     """
     file = folder / "experiment.yaml"
     if not file.is_file():
-        raise RecordError(f"{folder} is no run folder: it has no experiment.yaml; `nas search` makes one")
+        raise RecordError(
+            f"{folder} is no run folder: it has no experiment.yaml, training.yaml or transfer.yaml; `nas search`, "
+            "`nas train` and `nas transfer` make one"
+        )
     experiment = reassigned(file, assignments, MAY_CHANGE, load)
     if any(assignment.startswith("final") for assignment in assignments):
         _set_aside(folder / "final.jsonl")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, final
@@ -127,8 +128,9 @@ class Search:
             done = self.history.fail(number, outcome.failure or "no reason given", worker)
         self._close(done)
         if outcome.trace and self.folder:
-            (self.folder / "failures").mkdir(exist_ok=True)
-            (self.folder / "failures" / f"{self.name}-{number:05}.txt").write_text(outcome.trace)
+            with suppress(OSError):  # as where the disk is full: the reason is in the journal
+                (self.folder / "failures").mkdir(exist_ok=True)
+                (self.folder / "failures" / f"{self.name}-{number:05}.txt").write_text(outcome.trace)
         self._give_up_if_hopeless(done)
 
     def _give_up_if_hopeless(self, done: Evaluated) -> None:
@@ -174,7 +176,8 @@ class Search:
 
     def _close(self, done: Evaluated) -> None:
         self._write(finished_event(done, time.time()))
-        if (checkpoint := self._checkpoint(done.number)) is not None:
+        checkpoint = self._checkpoint(done.number)
+        if checkpoint is not None and (done.failure is None or self.name == "history"):  # others are tried again
             checkpoint.unlink(missing_ok=True)
         self.view.finished(done, self.history)
 

@@ -54,8 +54,6 @@ def _show_decoding(planned: Planned, console: Console) -> None:
 
 def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console: Console) -> None:
     """Print what a training came to, beside the published numbers if there are some, and where it is."""
-    if done.failure is not None:
-        print_failure("training", done, console)
     _show_test(folder, console)
     for name, expected in declared.expect.items():
         if name in done.scores:
@@ -122,7 +120,7 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
     """Print what the trials of a transfer came to: a row a way, a column a share of the labels."""
     curves = by_way(history)
     shares = sorted({share for points in curves.values() for share, _ in points})
-    table = Table(title="Test accuracy, %, by the labels used", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title="Test accuracy, %", title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("")
     for share in shares:
         table.add_column(f"{share:g} %", justify="right")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nas.data import Data
 from nas.evaluation.evaluator import Evaluation, Job
-from nas.evaluation.transfer import Trained, Transfer, adapted, carry_out, check, split_of
+from nas.evaluation.transfer import SHORT, Trained, Transfer, adapted, carry_out, check, split_of
 from nas.history import History, forget_failures, replay
 from nas.plain import from_plain, write
 from nas.record import RecordError, import_all, nearest, record_classes, to_plain
@@ -26,6 +26,7 @@ from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
 from nas.runtime.yaml_file import override
 from nas.training.checkpoint import write_atomically
+from nas.training.peers import peers
 
 MAY_CHANGE = ("execution",)
 """What may be set anew when a transfer is resumed."""
@@ -68,7 +69,8 @@ class Planned:
 def plan_transfer(asked: Asked, executor: Executor) -> Planned:
     """Find the checkpoint and load the data, so that what is missing or does not fit is found before anything is done."""
     found, weights = find_checkpoint(asked.checkpoint)
-    plain: dict[str, Any] = {"data": to_plain(adapted(data_named(asked.to), found.input))}
+    data, recipe = adapted(data_named(asked.to), found.input), replace(SHORT, crop_pad=found.input[1] // 8)
+    plain: dict[str, Any] = {"data": to_plain(data), "recipe": to_plain(recipe)}
     override(plain, asked.assignments)
     declared: Transfer = from_plain(plain, Transfer)
     planned = Planned(declared, found, weights.resolve(), executor)
@@ -127,8 +129,9 @@ def _carry_out(planned: Planned, folder: Path, job: Job) -> Evaluation:
     scores = yield from carry_out(planned.declared, planned.trained, folder, job)
     network = planned.trained.with_head(len(split_of(planned.declared, job.architecture).classes))
     found = Found(network.family, network.architecture, network.options, network.input, scores)
-    path = folder / f"{job.architecture.name}.json"
-    write_atomically(path, lambda beside: beside.write_text(write(found), encoding="utf-8"))
+    if peers().rank == 0:
+        path = folder / f"{job.architecture.name}.json"
+        write_atomically(path, lambda beside: beside.write_text(write(found), encoding="utf-8"))
     return scores
 
 

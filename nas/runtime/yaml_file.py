@@ -87,7 +87,7 @@ def override(plain: dict[str, Any], assignments: Sequence[str]) -> dict[str, str
     for assignment in assignments:
         path, equals, value = assignment.partition("=")
         if not equals or not path:
-            raise RecordError(f"{assignment!r} sets nothing: write key=value, as strategy.population=20")
+            raise RecordError(f"{assignment!r} sets nothing: write key=value, as recipe.epochs=10")
         at, place = plain, ""
         *above, last = path.split(".")
         for key in above:

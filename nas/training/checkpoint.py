@@ -25,9 +25,12 @@ NETWORK = "cellstack_network"
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, and put it in place when it is on the disk: `path` is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.new")
     try:
+        beside.touch()
+        mode = beside.stat().st_mode
         write(beside)
+        beside.chmod(mode)  # some libraries make files that others may not read
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
@@ -37,7 +40,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def save_checkpoint(path: Path, run: str, state: dict[str, Any]) -> None:
     """Write the state of the run named `run`, atomically."""
-    write_atomically(path, lambda beside: torch.save({"cellstack": FORMAT, "run": run, **state}, beside))
+
+    def write(beside: Path) -> None:
+        with beside.open("wb") as file:  # given a path, torch does not say that the disk is full
+            torch.save({"cellstack": FORMAT, "run": run, **state}, file)
+
+    write_atomically(path, write)
 
 
 def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
