@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -69,8 +70,11 @@ def failing_writes(patch: pytest.MonkeyPatch) -> None:
     """Let a file be begun, and the disk be full then."""
 
     def write(*arguments: Any, **_: Any) -> None:
-        path = next(each for each in arguments if isinstance(each, Path))
-        path.write_bytes(b"half of it")
+        for each in arguments:
+            if isinstance(each, Path):
+                each.write_bytes(b"half of it")
+            elif isinstance(each, io.IOBase):
+                each.write(b"half of it")
         raise FULL
 
     patch.setattr(torch, "save", write)

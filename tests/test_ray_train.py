@@ -72,10 +72,10 @@ class Told:
         self.outcomes[number] = worker, outcome
 
     def epochs(self, number: int) -> list[float]:
-        return [progress["epoch"] for each, _, progress in self.progressed if each == number]
+        return [progress["epoch"] for each, _, progress in self.progressed if each == number and "epoch" in progress]
 
     def workers(self, number: int) -> set[str]:
-        return {worker for each, worker, _ in self.progressed if each == number}
+        return {worker for each, worker, _ in self.progressed if each == number and worker}
 
 
 def search(folder: Path, killed: bool, job: Job) -> Evaluation:

@@ -51,7 +51,7 @@ class Transfer:
     repeats: Positive = 1
     recipe: Recipe = SHORT
     linear_probe_lr: NonNegative = 0.1
-    fine_tune_lr: NonNegative = 0.01
+    fine_tune_lr: NonNegative = 0.03
     scratch_lr: NonNegative = 0.1
     execution: Execution = Execution()
     seed: Natural = 0

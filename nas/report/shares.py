@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from nas.build import Node
@@ -67,7 +68,10 @@ def plot_shares(space: Any, architectures: Sequence[Any], window: int, path: Pat
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(4.2 * columns, 2.1 * rows + 0.7), facecolor="#ffffff", layout="constrained")
         figure.suptitle(
-            f"{title}: share of each option in the last {window} evaluations, %", fontsize=10, x=0.01, ha="left"
+            "\n".join(wrap(f"{title}: share of each option in the last {window} evaluations, %", 56 * columns)),
+            fontsize=10,
+            x=0.01,
+            ha="left",
         )
         axes = figure.subplots(rows, columns, squeeze=False)
         for axis, panel in zip(axes.flat, shown, strict=False):
@@ -80,10 +84,10 @@ def plot_shares(space: Any, architectures: Sequence[Any], window: int, path: Pat
 
 def _draw(axis: Axes, panel: Panel, window: int) -> None:
     shares = {label: values for label, values in panel.shares(window).items() if any(values)}
-    styles = lines(panel.labels)
+    styles = lines(map(_spaced, panel.labels))
     total = len(panel.taken)
     drawn = sorted({*range(0, total, max(1, total // POINTS)), total - 1})
-    colours = [styles[label].colour for label in shares]
+    colours = [styles[_spaced(label)].colour for label in shares]
     curves = ([values[i] for i in drawn] for values in shares.values())
     axis.stackplot([i + 1 for i in drawn], *curves, colors=colours, edgecolor="#ffffff", linewidth=0.4)
     axis.set_title(panel.title, fontsize=8.5, loc="left", color=INK)
@@ -95,6 +99,11 @@ def _draw(axis: Axes, panel: Panel, window: int) -> None:
             middle = below + values[-1] / 2
             axis.annotate(text, (1.02, middle / 100), xycoords="axes fraction", fontsize=7, va="center", color=INK)
         below += values[-1]
+
+
+def _spaced(label: str) -> str:
+    """Write sep_conv5 as `Sep_conv 5`: a kind of operation, which has a hue, and its size, which has a shade."""
+    return re.sub(r"(?<=[a-z])(?=\d)", " ", label, count=1).capitalize()
 
 
 def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:

@@ -63,7 +63,8 @@ class Terminal(View):
         warning = progress.get("warning")
         if warning and number not in self.warned:
             self.warned.add(number)
-            self._line(f"#{number}, epoch {progress['epoch']:.0f}: {warning}", "yellow")
+            epoch = f", epoch {progress['epoch']:.0f}" if "epoch" in progress else ""
+            self._line(f"#{number}{epoch}: {warning}", "yellow")
         is_due = not self.console.is_terminal and time.monotonic() - self.said > SECONDS_BETWEEN_LINES
         if is_due or self._ends_an_epoch(progress):
             self._line(f"{self.phase} #{number} epoch {'  '.join(_epoch_and_scores(progress))}")
@@ -107,7 +108,7 @@ class Terminal(View):
         text = Text(f"{self._counted(history)}  {self._time_left(len(history.finished))}", "bold")
         if history.failures:
             text.append(f"  {len(history.failures)} failed", "red")
-        if (best := history.best) is not None:
+        if self.phase == "search" and (best := history.best) is not None:
             text.append(f"\n{sparkline(best_so_far(history))}  best {_scores(best)}", "green")
             if self.console.is_terminal:  # a log has it once, when the search is over
                 described, room = self.describe(best.architecture), 2 * self.console.width

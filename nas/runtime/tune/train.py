@@ -32,6 +32,8 @@ SETTINGS = {
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # where a worker is lost the others do not come to say farewell
 }
 
+LOST = "a worker died: all begin again from the last checkpoint"
+
 Ended = tuple[str, Outcome]
 """The worker, as `host:pid`, that said how a job ended, and how."""
 
@@ -94,6 +96,8 @@ class Conductor:
                     TorchTrainer(each, scaling_config=scaling, run_config=config).fit()
                 except WorkerGroupError as error:
                     lost = str(error)
+                    if not self.outcomes and attempt < retries:
+                        self.progress.put(("", {"warning": LOST}))
                 if self.outcomes:
                     return self.outcomes[0]
         except TrainingFailedError as error:
