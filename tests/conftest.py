@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors: threads of each would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from nas.record import classes
 
 ROOT = Path(__file__).resolve().parents[1]

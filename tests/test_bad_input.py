@@ -510,7 +510,7 @@ def test_a_run_folder_cannot_be_made_in_a_file(toy: Toy, call: Call, tmp_path: P
 @pytest.mark.parametrize("name", ["", "nowhere"])
 def test_a_folder_that_is_no_run_cannot_be_resumed(name: str, call: Call, tmp_path: Path) -> None:
     folder = tmp_path / name
-    assert_says(call("resume", folder), f"{folder} is no run folder", "experiment.yaml", "`nas search` makes one")
+    assert_says(call("resume", folder), f"{folder} is no run folder", "experiment.yaml", "`nas transfer` make one")
 
 
 def test_a_folder_without_a_best_is_no_architecture(call: Call, tmp_path: Path) -> None:

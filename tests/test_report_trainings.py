@@ -330,8 +330,8 @@ def printed(table: Table) -> list[list[str]]:
 
 
 def test_the_summary_has_the_weights_beside_their_average() -> None:
-    raw, ema = accuracy([4, 4], [3, 1]), accuracy([4, 4], [4, 2])
-    rows = printed(summary_table(Measured(("cat", "dog"), raw, ema, Speed(1234.5, 64, 2.5, 3.25))))
+    raw, ema = accuracy([4, 4, 0, 0, 0, 0], [3, 1, 0, 0, 0, 0]), accuracy([4, 4, 0, 0, 0, 0], [4, 2, 0, 0, 0, 0])
+    rows = printed(summary_table(Measured(tuple("abcdef"), raw, ema, Speed(1234.5, 64, 2.5, 3.25))))
     assert rows == [
         ["raw", "EMA"],
         ["right, %", "50.00", "75.00"],

@@ -143,7 +143,7 @@ class PlainLoop:
         """Rise to the rate within the warm-up, then fall along half a cosine to 0.01."""
         first = self.recipe.warmup_epochs
         if epochs < first:
-            return self.recipe.lr * min(1, (epochs + 1) / first)
+            return self.recipe.lr * (1 + epochs * (first - 1) / first) / first
         angle = math.pi * (epochs - first) / (self.recipe.epochs - first)
         return 0.01 + (self.recipe.lr - 0.01) * (1 + math.cos(angle)) / 2
 
@@ -244,7 +244,7 @@ def test_the_optimizer_has_the_rate_of_the_schedule(by: Any) -> None:
     finally:
         handle.remove()
     by_epoch = [0.15] * 2 + [0.3] * 2 + [0.3] * 2 + [0.25] * 2 + [0.2] * 2 + [0.15] * 2
-    by_step = [0.15, 0.225, 0.3, 0.3, 0.3, 0.275, 0.25, 0.225, 0.2, 0.175, 0.15, 0.125]
+    by_step = [0.15, 0.1875, 0.225, 0.2625, 0.3, 0.275, 0.25, 0.225, 0.2, 0.175, 0.15, 0.125]
     assert rates == pytest.approx(by_epoch if by == "epoch" else by_step)
 
 

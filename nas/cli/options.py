@@ -104,3 +104,14 @@ def executor_of(
     if given:
         chosen = replace(chosen if isinstance(chosen, RayTune | RayTrain) else RayTune(), **given)
     return chosen
+
+
+def sharing_executor(
+    chosen: Executor, name: str | None, workers: int | None, gpus: float | None, address: str | None
+) -> Executor:
+    """Return the executor of a single training: workers, unless an executor is named, share it by Ray Train."""
+    from nas.runtime.ray_train import RayTrain
+
+    if name is None and (workers, gpus, address) != (None, None, None):
+        name, workers = "ray_train", workers or (None if isinstance(chosen, RayTrain) else 1)
+    return executor_of(chosen, name, workers, gpus, address)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import Address, ExecutorName, GpusPerWorker, Workers, executor_of
+from nas.cli.options import Address, ExecutorName, GpusPerWorker, Workers, executor_of, sharing_executor
 from nas.cli.searching import run_search
 from nas.cli.training import run_train, run_transfer
 
@@ -44,7 +44,7 @@ def resume(
         )
     elif (run / "training.yaml").is_file():
         training = load_training(run, given)
-        chosen = executor_of(training.declared.executor, executor, workers, gpus_per_worker, address)
+        chosen = sharing_executor(training.declared.executor, executor, workers, gpus_per_worker, address)
         run_train(replace(training, declared=replace(training.declared, executor=chosen)), run)
     else:
         searched = load_run(run, given)

@@ -18,6 +18,7 @@ from nas.cli.options import (
     executor_of,
     kept_if_begun,
     new_folder,
+    sharing_executor,
     stoppable,
     terminal,
 )
@@ -65,9 +66,7 @@ def train(
     from nas.runtime.full_training import create_training, load_recipe, plan_training
 
     declared = load_recipe(recipe, _with_seed(assignments, seed))
-    if executor is None and (workers, gpus_per_worker, address) != (None, None, None):
-        executor, workers = "ray_train", workers or 1
-    chosen = executor_of(declared.executor, executor, workers, gpus_per_worker, address)
+    chosen = sharing_executor(declared.executor, executor, workers, gpus_per_worker, address)
     planned = plan_training(replace(declared, executor=chosen), find_architecture(architecture))
     folder = run_dir or new_folder(Path(recipe).stem)
     with kept_if_begun(folder):
@@ -102,8 +101,7 @@ def transfer(
     planned = plan_transfer(Asked(checkpoint, to, [*changes, *_with_seed(assignments, seed)]), chosen)
     folder = run_dir or new_folder("transfer")
     with kept_if_begun(folder):
-        create_transfer(folder, planned)
-        run_transfer(planned, folder)
+        run_transfer(create_transfer(folder, planned), folder)
 
 
 def measure(

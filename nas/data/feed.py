@@ -46,6 +46,7 @@ def feed(
     device: torch.device,
     crop: RandomCrop | None = None,
     processes: int | None = None,
+    sharers: int = 1,
 ) -> Feed:
     """Return the batches of images of each part, int64 (B,) on the processor, in order, on the device.
 
@@ -53,11 +54,12 @@ def feed(
     use, and by this process for 0; the batches are the same for any number. With `crop` a random part of each is
     scaled to (3, size, size), without it a central one. An image that cannot be decoded is named in a warning; with
     `crop` the next sound one of the batch takes its place, without it is left out, a batch of nothing too. Where more
-    than the tolerated share of the images are broken, the next batch raises RecordError.
+    than the tolerated share of the images are broken, of which `sharers` processes have equal parts, the next batch raises
+    RecordError.
     """
     if isinstance(images, Images):
-        return Feed(_from_memory(images, parts, device), _Broken())
-    broken = _Broken()
+        return Feed(_from_memory(images, parts, device), _Broken(0))
+    broken = _Broken(images.tolerated * len(images) / sharers)
     workers = min(_processors() if processes is None else processes, len(parts))
     return Feed(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
 
@@ -91,12 +93,13 @@ class Feed(Iterator[Images]):
 class _Broken:
     """Counts what could not be decoded."""
 
+    tolerated: float
     names: list[str] = field(default_factory=list)
 
     def add(self, images: Encoded, number: int, reason: str) -> None:
         """Name an image; raises RecordError if there are now more than is tolerated."""
         self.names.append(name := images.source.name(number))
-        if len(self.names) <= images.tolerated * len(images):
+        if len(self.names) <= self.tolerated:
             warnings.warn(f"{name} cannot be decoded ({reason}): repair or remove it", stacklevel=2)
             return
         named = ", ".join(self.names[-NAMED:])

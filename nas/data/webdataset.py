@@ -128,6 +128,8 @@ def _members(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
         elif kind in b"0\0":
             yield long_name or _name(header), place, length
             long_name = ""
+        elif kind != b"g":  # a folder or a link, whose name it was
+            long_name = ""
         place += -(-length // BLOCK) * BLOCK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -73,6 +74,10 @@ class Training(Evaluator):
         model = _built(network, job, images)
         last, average = yield from self._train(model, job, images, weights)
         measured = measure_on_test(model, average, images, self.recipe, self.execution)
+        if peers().rank == 0:
+            at_once = max(1, self.recipe.batch // self.execution.accumulate)
+            speed = measure_speed(model, images.shape, self.recipe, best_device(), at_once)
+            measured = replace(measured, speed=speed)
         if weights is not None:
             save_test(weights, network, model, average, measured)
         decisive = measured.ema or measured.raw
@@ -92,13 +97,12 @@ class Training(Evaluator):
 def measure_on_test(
     model: nn.Module, average: nn.Module | None, images: Split, recipe: Recipe, execution: Execution
 ) -> Measured:
-    """Open the test set, and measure the weights and their moving average, and by the first process the speed."""
+    """Open the test set, and measure the weights and their moving average."""
     test, device, decoders, together = images.open_test(), best_device(), execution.decoders_here(), peers()
-    raw = evaluate(model, test, images, recipe, device, decoders, together)
-    ema = evaluate(average, test, images, recipe, device, decoders, together) if average is not None else None
-    is_first = together.rank == 0
-    speed = measure_speed(model, images.shape, recipe, device, recipe.batch) if is_first else None
-    return Measured(images.classes, raw, ema, speed)
+    settings = recipe, device, decoders, together, execution.accumulate
+    raw = evaluate(model, test, images, *settings)
+    ema = evaluate(average, test, images, *settings) if average is not None else None
+    return Measured(images.classes, raw, ema, None, images.mean, images.std)
 
 
 def reported(

@@ -21,7 +21,7 @@ from nas.history import Evaluated, forget_failures
 from nas.plain import write
 from nas.record import Natural, Positive, RecordError, nearest, record
 from nas.report.trainings import plot_training
-from nas.runtime.architecture import Found, read_found
+from nas.runtime.architecture import Found, find_architecture, read_found
 from nas.runtime.declared import experiments_folder, load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Expectation, task_of
@@ -46,7 +46,7 @@ class FullTraining:
 
     `network` holds options of the network function of the architecture's family; what it does not say is as there by
     default. `scale` makes it deeper, wider and its images larger, `fit` as wide as a budget allows. `expect` holds published
-    numbers by name of the score. `imports` names modules of your own to import first.
+    numbers by name of the score, of the architecture `expect_of`. `imports` names modules of your own to import first.
     """
 
     data: Data
@@ -61,6 +61,7 @@ class FullTraining:
     executor: Executor = Inline()
     seed: Natural = 0
     expect: Mapping[str, Expectation] = field(default_factory=dict)
+    expect_of: str = ""
     imports: tuple[str, ...] = ()
 
     def evaluator(self) -> Training:
@@ -71,7 +72,7 @@ class FullTraining:
 
 def _scaled(data: Data, scale: Scale) -> Data:
     """Return the data with images of the scaled size. Raises RecordError where they have one size alone."""
-    if scale.size(1000) == 1000:
+    if scale.resolution**scale.phi == 1:
         return data
     size: int | None = getattr(data, "size", None)
     if size is None:
@@ -92,6 +93,11 @@ class Planned:
     found: Found
     evaluator: Training
     task: Task
+
+    @property
+    def stacked(self) -> Found:
+        """The architecture with the options by which it is stacked, for images of the data's shape."""
+        return Found(self.found.family, self.found.architecture, self.task.options, self.task.input)
 
     def describe(self, architecture: Any) -> str:
         """Write the architecture as short text."""
@@ -120,6 +126,8 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
 def plan_training(declared: FullTraining, found: Found) -> Planned:
     """Stack the architecture and load the data, so that what is missing is found before anything is done."""
     known, evaluator = family(found.family), declared.evaluator()
+    if declared.expect_of and find_architecture(declared.expect_of).architecture != found.architecture:
+        declared = replace(declared, expect={}, expect_of="")
     task = task_of(known, found.architecture, evaluator.prepare(None), declared.network, "network")
     if declared.scale is not None:
         task = replace(task, options=declared.scale.options(task.options))
@@ -133,8 +141,7 @@ def create_training(folder: Path, planned: Planned) -> None:
     """Make a run folder that holds what is to be trained, and how. Raises RecordError where the folder exists."""
     make_folder(folder)
     write_declared(folder / "training.yaml", planned.declared, provenance())
-    stacked = Found(planned.found.family, planned.found.architecture, planned.task.options, planned.task.input)
-    (folder / "best.json").write_text(write(stacked), encoding="utf-8")
+    (folder / "best.json").write_text(write(planned.stacked), encoding="utf-8")
     if (picture := draw(planned.found.architecture)) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
 

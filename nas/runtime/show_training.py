@@ -12,10 +12,12 @@ from rich.table import Table
 from nas.data import decoder_name, split
 from nas.data.encoded import Encoded
 from nas.evaluation.results import read_epochs, read_test
+from nas.family import family
 from nas.history import Evaluated, History
 from nas.profile import profile
 from nas.report.measured import class_table, test_table
-from nas.runtime.full_training import WEIGHTS, FullTraining, Planned, draw_training, load_training
+from nas.runtime.architecture import Found, read_found
+from nas.runtime.full_training import WEIGHTS, FullTraining, Planned, draw_training
 from nas.runtime.terminal import duration, number, print_failure
 from nas.runtime.transfer import LABELS, by_way, draw_transfer, load_transfer, transferred
 from nas.training import Epoch
@@ -25,18 +27,19 @@ LAST_EPOCHS = 10
 
 
 def describe_training(planned: Planned, console: Console) -> None:
-    """Print what will be trained: the network's options, and what it costs."""
-    task = planned.task
-    costs = profile(task.network(planned.found.architecture), task.input)
-    options = "  ".join(f"{key} {value}" for key, value in task.options.items())
-    size = "x".join(map(str, task.input))
-    console.print(f"{planned.found.family}, {options}", highlight=False, markup=False, soft_wrap=True)
-    console.print(
-        f"{costs.params:,} parameters, {costs.macs:,} MACs at {size}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    """Print what will be trained, what it costs, and by what images are decoded where that is done while training."""
+    _describe(planned.stacked, console)
     _show_decoding(planned, console)
+
+
+def _describe(found: Found, console: Console) -> None:
+    """Print a network's options, and what it costs."""
+    network = family(found.family).network(found.architecture, **found.network)
+    costs = profile(network, found.input)
+    options = "  ".join(f"{key} {value}" for key, value in found.network.items())
+    size = "x".join(map(str, found.input))
+    console.print(f"{found.family}, {options}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{costs.params:,} parameters, {costs.macs:,} MACs at {size}", highlight=False, soft_wrap=True)
 
 
 def _show_decoding(planned: Planned, console: Console) -> None:
@@ -70,9 +73,8 @@ def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console:
 
 
 def show_training(folder: Path, console: Console) -> None:
-    """Print how a training goes or went."""
-    planned = load_training(folder)
-    describe_training(planned, console)
+    """Print how a training goes or went; its data need not be there."""
+    _describe(read_found(folder / "best.json"), console)
     if epochs := read_epochs(folder / WEIGHTS):
         console.print(_epochs_table(epochs))
         _show_time(epochs, console)

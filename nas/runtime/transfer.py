@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,14 +15,13 @@ from nas.data import Data
 from nas.evaluation.evaluator import Evaluation, Job
 from nas.evaluation.transfer import SHORT, Trained, Transfer, adapted, carry_out, check, split_of
 from nas.history import History, forget_failures, replay
-from nas.plain import from_plain, write
+from nas.plain import from_plain, read, write
 from nas.record import RecordError, import_all, nearest, record_classes, to_plain
 from nas.report.transfers import plot_transfer
 from nas.runtime.architecture import Found, find_checkpoint
 from nas.runtime.declared import load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
-from nas.runtime.inline import Inline
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
 from nas.runtime.yaml_file import override
@@ -32,6 +32,8 @@ MAY_CHANGE = ("execution",)
 """What may be set anew when a transfer is resumed."""
 
 TRAINED = "trained.safetensors"
+
+EXECUTOR = "executor.json"
 
 LABELS = {
     "linear_probe": "linear probe",
@@ -96,18 +98,25 @@ def describe(trial: Any) -> str:
     return f"{LABELS[trial.way]}, {trial.labels_percent:g} % of the labels"
 
 
-def create_transfer(folder: Path, planned: Planned) -> None:
-    """Make a run folder with what is to be tried, and the weights to begin with. Raises RecordError where it exists."""
+def create_transfer(folder: Path, planned: Planned) -> Planned:
+    """Make a run folder with what is to be tried, by whom, and the weights to begin with; returns the plan with these weights.
+
+    Raises RecordError where the folder exists.
+    """
     make_folder(folder)
     write_declared(folder / "transfer.yaml", planned.declared, provenance())
     shutil.copyfile(planned.weights, folder / TRAINED)
     (folder / TRAINED).with_suffix(".json").write_text(write(planned.found), encoding="utf-8")
+    (folder / EXECUTOR).write_text(write(planned.executor), encoding="utf-8")
+    return replace(planned, weights=(folder / TRAINED).resolve())
 
 
 def load_transfer(folder: Path, assignments: Sequence[str] = ()) -> Planned:
     """Read the transfer of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none."""
     declared = reassigned(folder / "transfer.yaml", assignments, MAY_CHANGE, partial(load_declared, kind=Transfer))
-    return Planned(declared, *find_checkpoint(str(folder / TRAINED)), Inline())
+    executor: Executor = read(json.loads((folder / EXECUTOR).read_text(encoding="utf-8")), EXECUTOR, Executor)
+    found, weights = find_checkpoint(str(folder / TRAINED))
+    return Planned(declared, found, weights.resolve(), executor)
 
 
 def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> History:

@@ -10,7 +10,8 @@ from nas.record import Natural, NonNegative, Positive, record
 
 @record
 class Execution:
-    """Says how a training is carried out; beside rounding nothing of its results depends on it, so it may change on resuming.
+    """Says how a training is carried out; nothing of its results depends on it but rounding
+    and noise, so it may change on resuming.
 
     `accumulate` computes a batch in so many parts, for a GPU that has no room for the whole; batch norm sees one part at a
     time. `decoders` is the number of processes that decode images, by default as many as there

@@ -28,7 +28,6 @@ from nas.training.recipe import Recipe, learning_rate
 from nas.training.reports import Diverged, Epoch, Underway
 from nas.training.step import best_device, in_batches
 from nas.training.stepper import Stepper
-from nas.training.together import settle
 
 Reports = Generator[Epoch | Underway, None, nn.Module | None]
 
@@ -59,7 +58,8 @@ def train(
     batch norms keep their statistics, too.
 
     In a process group, as Ray Train and torchrun set up, the processes share every batch: the result is that of one process
-    with the same batch, but for batch norms, which see their part alone unless the recipe synchronises them.
+    with the same batch, but for batch norms, which see their part alone unless the recipe synchronises them, for the noise of
+    drop path and dropout, and for the partners of mixed images, which are of the same process.
 
     Raises RecordError if the file is of another run, and Diverged if the loss is no finite number.
     """
@@ -120,7 +120,7 @@ class _Run:
         state = load_together(self.checkpoint, self.name, self.peers, self.device)
         if state is not None:
             self.stepper.load_state_dict(state["stepper"])
-            sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.device)
+            sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.device) / self.peers.size
             self.tally = _Tally(sums, *state["tally"])
             self.number = state["epoch"]
             self.report = from_plain(state["report"], Epoch) if state["report"] is not None else None
@@ -128,9 +128,9 @@ class _Run:
 
     def _save(self) -> None:
         """Write all that the rest of the run depends on. Random states are not in it: each step has its own from the seed."""
-        settle(self.stepper.model, self.peers)
+        self.stepper.settle()
         sums = self.tally.sums.clone()
-        self.peers.average([sums])
+        self.peers.total([sums])
         if self.checkpoint is not None and self.peers.rank == 0:
             tally = self.tally
             state = {
@@ -167,7 +167,9 @@ class _Run:
         own = [self.peers.share(part) for part in parts[self.tally.steps :]]
         beat = Beat(self.peers, self.device, self.execution.report_seconds)
         before, losses = self.tally.seconds, list[Tensor]()
-        with closing(feed(self.images, own, self.device, crop, self.execution.decoders_here())) as coming:
+        with closing(
+            feed(self.images, own, self.device, crop, self.execution.decoders_here(), self.peers.size)
+        ) as coming:
             for batch in self._waited_for(coming):
                 losses.append(self._step(batch, parts))
                 self.tally.seconds = before + perf_counter() - beat.begun
@@ -180,10 +182,12 @@ class _Run:
         self.tally.seconds = before + perf_counter() - beat.begun
 
     def _batches(self) -> list[Tensor]:
-        """Return the indices of each batch of the epoch; one that is too small for all processes is left out."""
+        """Return the indices of each batch of the epoch; a last one of less than two images a process is left out."""
         order = self.images.order(stream(self.seed, "order", self.number))
-        parts = [part for part in in_batches(order, self.recipe.batch) if len(part) >= self.peers.size]
-        if not parts:
+        parts = list(in_batches(order, self.recipe.batch))
+        if len(parts) > 1 and len(parts[-1]) < 2 * self.peers.size:
+            parts.pop()
+        if len(parts[0]) < self.peers.size:
             raise RecordError(
                 f"{len(self.images)} images are less than one for each of {self.peers.size} workers: give more images, or "
                 "fewer workers"
@@ -222,7 +226,9 @@ class _Run:
         """Return the report of an epoch that is trained, with the accuracies on the validation images if they are due."""
         tally, begun = self.tally, perf_counter()
         validation = self._validate()
-        self.peers.total([tally.sums])
+        times = torch.tensor([tally.waited_seconds, tally.broken], dtype=torch.float64, device=self.device)
+        self.peers.total([tally.sums, times])
+        waited, broken = times.tolist()
         loss, right, images = tally.sums.tolist()
         seconds = tally.seconds + perf_counter() - begun
         return Epoch(
@@ -235,8 +241,8 @@ class _Run:
             seconds=seconds,
             total_seconds=seconds + (self.report.total_seconds if self.report is not None else 0.0),
             images_per_second=images / tally.seconds,
-            waiting_percent=100 * tally.waited_seconds / tally.seconds,
-            broken_images=tally.broken,
+            waiting_percent=100 * waited / self.peers.size / tally.seconds,
+            broken_images=round(broken),
             lr=learning_rate(self.recipe, self.number - 1),
         )
 
@@ -245,13 +251,20 @@ class _Run:
         due = self.number % self.recipe.validate_every == 0 or self.number == self.recipe.epochs
         if not due or not len(self.validation):
             return None, None
-        settle(self.stepper.model, self.peers)
+        self.stepper.settle()
         average = self.stepper.average
         return self._accuracy(self.stepper.model), self._accuracy(average.module) if average is not None else None
 
     def _accuracy(self, model: nn.Module) -> float:
         measured = evaluate(
-            model, self.validation, self.split, self.recipe, self.device, self.execution.decoders_here(), self.peers
+            model,
+            self.validation,
+            self.split,
+            self.recipe,
+            self.device,
+            self.execution.decoders_here(),
+            self.peers,
+            self.execution.accumulate,
         )
         return measured.top1_percent
 

@@ -56,12 +56,17 @@ class Speed:
 
 @record
 class Measured:
-    """Holds what was measured of a trained network: with its weights, with their moving average if there is one, its speed."""
+    """Holds what was measured of a trained network: with its weights, with their moving average if there is one, its speed.
+
+    `mean` and `std` are what images were normalised by.
+    """
 
     classes: tuple[str, ...]
     raw: Accuracy
     ema: Accuracy | None = None
     speed: Speed | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 @torch.no_grad()
@@ -73,19 +78,21 @@ def evaluate(
     device: torch.device | None = None,
     processes: int | None = None,
     peers: Peers = Peers(),  # noqa: B008, a frozen value
+    accumulate: int = 1,
 ) -> Accuracy:
     """Measure the model on `images`, normalised with the split's mean and deviation; broken images are left out.
 
     Puts the model on the device, and leaves its parts in the mode, training or not, in which they were. `processes` is how many
-    decode images. Each of the peers measures its part of the images, and all return the same. With fewer than five
-    classes the top-5 accuracy is 100. Raises RecordError if there are no images.
+    decode images. Twice the part of a batch that is trained at once, by `accumulate`, is measured at once. Each of the peers
+    measures its part of the images, and all return the same. With fewer than five classes the top-5 accuracy is 100.
+    Raises RecordError if there are no images.
     """
     if not len(images):
         raise RecordError("there are no images to evaluate on: give the split a validation part")
     device = device or best_device()
     sums = _Sums(len(split.classes), device)
     with _in_evaluation(place(model, recipe, device)):
-        for batch in feed(images, _parts(len(images), recipe.batch, peers), device, None, processes):
+        for batch in feed(images, _parts(len(images), recipe.batch // accumulate, peers), device, None, processes):
             x = normalise(batch.x, split.mean, split.std).contiguous(memory_format=memory_format(recipe))
             with autocast(recipe, device):
                 output = model(x)

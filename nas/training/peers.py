@@ -55,7 +55,8 @@ class Peers:
         for kind in kinds if self.size > 1 else ():
             alike = [tensor.detach() for tensor in tensors if tensor.dtype == kind]
             flat = torch.cat([tensor.flatten() for tensor in alike])
-            _exchanged(exchange, flat)
+            with guarded():
+                exchange(flat)
             for tensor, part in zip(alike, torch.split(flat, [tensor.numel() for tensor in alike]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
@@ -75,13 +76,6 @@ def guarded() -> Iterator[None]:
         if isinstance(error, distributed.DistError) or SIGNS_OF_LOSS.search(str(error)):
             raise PeerLost(f"{type(error).__name__}: {error}") from error
         raise
-
-
-def _exchanged(exchange: Callable[..., object], *tensors: Tensor) -> None:
-    try:
-        exchange(*tensors)
-    except RuntimeError as error:
-        raise PeerLost(f"{type(error).__name__}: {error}") from error
 
 
 def peers() -> Peers:

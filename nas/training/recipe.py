@@ -103,7 +103,9 @@ def learning_rate(recipe: Recipe, epochs_done: float) -> float:
     Set once an epoch, as in DARTS, the last epoch is trained at the rate just before the end, not at `final_lr`.
     """
     if epochs_done < recipe.warmup_epochs:
-        return recipe.lr * min(1.0, (epochs_done + 1) / recipe.warmup_epochs)
+        first = 1 / recipe.warmup_epochs
+        rise = epochs_done * (1 - first if recipe.schedule_by == "step" else 1) / recipe.warmup_epochs
+        return recipe.lr * min(1.0, first + rise)
     epochs_done -= recipe.warmup_epochs
     progress = epochs_done / (recipe.epochs - recipe.warmup_epochs)
     if recipe.schedule == "cosine":

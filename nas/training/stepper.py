@@ -17,13 +17,14 @@ from nas.data import Images, Split, augment
 from nas.data.draws import Draws
 from nas.data.mixing import Labels, mix
 from nas.operations.drop_path import DropPath
+from nas.record import RecordError
 from nas.training.average import averaged
 from nas.training.execution import Execution
 from nas.training.peers import Peers
 from nas.training.randomness import mixed_seed, seeded, stream
 from nas.training.recipe import Recipe, learning_rate
 from nas.training.step import autocast, compile_layers, loss_of, make_optimizer, memory_format, place
-from nas.training.together import parallel, synchronise
+from nas.training.together import parallel, settle, synchronise
 
 
 @final
@@ -42,6 +43,10 @@ class Stepper:
     ) -> None:
         if recipe.sync_batch_norm and peers.size > 1:
             model = synchronise(model, device)
+        if recipe.batch % peers.size:
+            raise RecordError(
+                f"recipe.batch is {recipe.batch}, which {peers.size} workers cannot share evenly: give a multiple of {peers.size}"
+            )
         self.split, self.recipe, self.seed, self.device = split, recipe, seed, device
         self.peers, self.parts = peers, execution.accumulate
         is_cropped = not isinstance(split.train, Images)  # where it was decoded
@@ -68,6 +73,12 @@ class Stepper:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+
+    def settle(self) -> None:
+        """Make the running statistics of batch norms, and those of the moving average, the mean over all processes."""
+        settle(self.model, self.peers)
+        if self.average is not None:
+            settle(self.average.module, self.peers)
 
     def begin(self, epoch: int, frozen: Mapping[str, int]) -> None:
         """Set what is of an epoch: the probability of drop path, and which parts do not learn yet."""
@@ -120,7 +131,8 @@ class Stepper:
 
     def _accumulated(self, images: int) -> Iterator[tuple[slice, AbstractContextManager[None]]]:
         """Yield the parts of a batch; gradients are averaged over the processes after the last."""
-        bounds = [images * i // self.parts for i in range(self.parts + 1)]
+        number = max(1, min(self.parts, images // 2))  # batch norm cannot normalise a single image
+        bounds = [images * i // number for i in range(number + 1)]
         parts = [slice(a, b) for a, b in pairwise(bounds) if b > a]
         for part in parts:
             is_last, model = part is parts[-1], self.parallel

@@ -6,7 +6,6 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -62,14 +61,15 @@ class _SharedBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(input)
         self._check_input_dim(input)
-        mean = _mean_of_all(input.mean((0, 2, 3)))
-        centred = input - mean[:, None, None]
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean = _mean_of_all(x.mean((0, 2, 3)))
+        centred = x - mean[:, None, None]
         variance = _mean_of_all(centred.square().mean((0, 2, 3)))
         self._track(mean.detach(), variance.detach(), input.numel() // input.shape[1] * _processes())
         normalised = centred * (variance + self.eps).rsqrt()[:, None, None]
-        if not self.affine:
-            return normalised
-        return normalised * self.weight[:, None, None] + self.bias[:, None, None]
+        if self.affine:
+            normalised = normalised * self.weight[:, None, None] + self.bias[:, None, None]
+        return normalised.to(input.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor, values: int) -> None:
         if not self.track_running_stats:
@@ -84,9 +84,25 @@ class _SharedBatchNorm(_BatchNorm):
 
 
 def _mean_of_all(values: Tensor) -> Tensor:
-    total: Any = all_reduce(values)  # type: ignore[no-untyped-call]
-    mean: Tensor = total / _processes()
-    return mean
+    total: Tensor = _Total.apply(values)  # type: ignore[no-untyped-call]
+    return total / _processes()
+
+
+@final
+class _Total(torch.autograd.Function):
+    """Adds up a tensor over all processes, and its gradients likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        torch.distributed.all_reduce(total)
+        return total
 
 
 def _processes() -> int:
