@@ -10,14 +10,12 @@ from nas.record import Natural, NonNegative, Positive, record
 
 @record
 class Execution:
-    """Says how a training is carried out; nothing of its results depends on it but rounding
-    and noise, so it may change on resuming.
+    """Says how a training is carried out; of its results only rounding and noise depend on it, so it may change on resuming.
 
     `accumulate` computes a batch in so many parts, for a GPU that has no room for the whole; batch norm sees one part at a
-    time. `decoders` is the number of processes that decode images, by default as many as there
-    are processors for it; 0 decodes here.
-    `compile_layers` compiles each layer by itself, which takes minutes. Within an epoch progress is reported every
-    `report_seconds`; a checkpoint is written then, and after an epoch, where the last is `checkpoint_seconds` old.
+    time. `decoders` is the number of processes that decode images, by default as many as there are processors for it; 0
+    decodes here. `compile_layers` compiles each layer by itself, which takes minutes. Within an epoch progress is reported
+    every `report_seconds`; a checkpoint is written then, and after an epoch, where the last is `checkpoint_seconds` old.
     """
 
     accumulate: Positive = 1
