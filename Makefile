@@ -3,8 +3,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-# How many processes run the tests; one more than two processors, as tests that start others wait for them.
-TEST_WORKERS ?= 3
+# How many processes run the tests.
+TEST_WORKERS ?= 2
 
 # `make lock` keeps the versions that are locked unless told otherwise: LOCK_FLAGS=--upgrade
 LOCK_VENV  := .venv-lock

@@ -437,6 +437,7 @@ def test_missing_data_of_the_final_training_are_found_before_the_search(
 # ------------------------------------------------------------------------------------------------------ Ray clusters
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_fewer_gpus_than_asked_for_says_what_there_is(nas: Call, run_folder: Path) -> None:
     answer = nas("search", "experiments/quickstart.yaml", "--gpus-per-worker", "1", "--run-dir", run_folder)

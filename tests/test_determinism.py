@@ -84,6 +84,7 @@ def test_a_search_on_the_table_is_the_same_in_every_process(
     assert (folders[0] / "best.json").read_bytes() == (folders[1] / "best.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_trainings_are_the_same_in_every_process(twice: Callable[..., tuple[Path, Path]], tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     path = tmp_path / "trained.yaml"

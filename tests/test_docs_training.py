@@ -15,6 +15,8 @@ import pytest
 
 from nas import cli
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "training.md"
 
 

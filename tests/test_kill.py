@@ -101,6 +101,7 @@ def assert_went_on(folder: Path, killed: dict[str, Any]) -> None:
     assert later[-1]["epoch"] == EPOCHS
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_training_goes_on(
     experiment: Path, launch: Callable[..., subprocess.Popen[str]]
 ) -> None:
