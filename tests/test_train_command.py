@@ -144,6 +144,7 @@ def test_a_network_is_opened_stage_by_stage_and_begun_anew(trained: Path, tmp_pa
     assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith("stem."))
 
 
+@pytest.mark.slow
 def test_features_are_taken_to_other_data(trained: Path, tmp_path: Path, call: Call) -> None:
     folder = tmp_path / "transfer"
     done = call(
@@ -280,6 +281,7 @@ def test_without_weights_there_is_no_transfer(call: Call, tmp_path: Path) -> Non
     assert "stands alone" in call("transfer", tmp_path / "alone.safetensors", "--to", "Digits").stderr
 
 
+@pytest.mark.slow
 def test_a_budget_makes_the_network_as_wide_as_it_allows(call: Call, tmp_path: Path) -> None:
     done = call(*train("fit.macs=300_000", "recipe.epochs=1", "images=64", run_dir=tmp_path / "run"))
     assert done.returncode == 0, done
