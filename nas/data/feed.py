@@ -28,7 +28,7 @@ from nas.data.decode import Undecodable, decode, has_simplejpeg
 from nas.data.encoded import Encoded, Source
 from nas.record import RecordError
 
-__all__ = ["Feed", "RandomCrop", "feed"]
+__all__ = ["Feed", "RandomCrop", "feed", "processors"]
 
 NAMED = 3
 """How many broken images an error names."""
@@ -60,11 +60,12 @@ def feed(
     if isinstance(images, Images):
         return Feed(_from_memory(images, parts, device), _Broken(0))
     broken = _Broken(images.tolerated * len(images) / sharers)
-    workers = min(_processors() if processes is None else processes, len(parts))
+    workers = min(processors() if processes is None else processes, len(parts))
     return Feed(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 

@@ -80,7 +80,7 @@ class Training(Evaluator):
             measured = replace(measured, speed=speed)
         if weights is not None:
             save_test(weights, network, model, average, measured)
-        decisive = measured.ema or measured.raw
+        decisive = measured.decisive
         tested = {"test_top1_percent": decisive.top1_percent, "test_top5_percent": decisive.top5_percent}
         return {**tested, **_scores(last, network, images)}
 

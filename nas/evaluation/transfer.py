@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -18,10 +18,11 @@ from nas.evaluation.results import save_test
 from nas.evaluation.training import measure_on_test, reported
 from nas.family import family
 from nas.profile import profile
-from nas.record import Natural, NonNegative, Positive, Range, RecordError, digest, record
+from nas.record import Natural, NonNegative, Positive, RecordError, digest, record
 from nas.topology.chain import Stage
 from nas.topology.network import Network
 from nas.training import Execution, Recipe, load_weights, mixed_seed, seeded, train
+from nas.training.measure import Percent
 
 Way = Literal["linear_probe", "fine_tune", "gradual", "scratch"]
 
@@ -30,8 +31,6 @@ SHORT = Recipe(epochs=30, batch=64, lr=0.01, drop_path=0.0, cutout=0, flip=False
 
 LONGEST = 20
 """How many times as many epochs a training with few labels has, at most."""
-
-Percent = Annotated[float, Range(0, 100)]
 
 
 @record
@@ -168,13 +167,12 @@ def carry_out(declared: Transfer, trained: Trained, folder: Path, job: Job) -> E
     last, average = yield from reported(reports)
     measured = measure_on_test(model, average, images, recipe, declared.execution)
     save_test(folder / f"{trial.name}.safetensors", network, model, average, measured)
-    decisive = measured.ema or measured.raw
     costs = {
         "images": len(images.train),
         "seconds": last.total_seconds,
         "params": profile(network, images.shape).params,
     }
-    return {"test_top1_percent": decisive.top1_percent, "loss": last.loss, **costs}
+    return {"test_top1_percent": measured.decisive.top1_percent, "loss": last.loss, **costs}
 
 
 def split_of(declared: Transfer, trial: Trial) -> Split:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 
+from nas.data.feed import processors
 from nas.record import Natural, NonNegative, Positive, record
 
 
@@ -28,5 +28,4 @@ class Execution:
         """Return how many processes decode for this one, of those that train on this machine."""
         if self.decoders is not None:
             return self.decoders
-        processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        return max(1, processors // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+        return max(1, processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

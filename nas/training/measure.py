@@ -68,6 +68,11 @@ class Measured:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
+    @property
+    def decisive(self) -> Accuracy:
+        """The accuracy of the weights that are handed over: the moving average's, if there is one."""
+        return self.ema or self.raw
+
 
 @torch.no_grad()
 def evaluate(
