@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-EVALUATIONS, EPOCHS = 6, 12
+EVALUATIONS, EPOCHS = 4, 10
 
 
 @pytest.fixture

