@@ -145,7 +145,9 @@ def backward(module: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
 
 @every_network
-@pytest.mark.parametrize(("layout", "size"), [("channels_last", 8), pytest.param("contiguous", 11, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("layout", "size"), [("channels_last", 8), pytest.param("contiguous", 11, marks=pytest.mark.slow)]
+)
 def test_a_grouped_supernet_is_the_plain_one(name: str, layout: str, size: int) -> None:
     twins = Twins.of(supernet(NETWORKS[name], size), in_groups)
     plain, other = (each.to(memory_format=LAYOUTS[layout]) for each in (twins.plain, twins.grouped))
