@@ -1,0 +1,43 @@
+"""PNG: a picture in SVG as pixels, by resvg, which needs neither a browser nor cairo."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from nas.record import RecordError
+
+
+def to_png(svg_text: str, path: Path | str, scale: float = 2, dark: bool = False) -> Path:
+    """Write SVG text as a PNG of `scale` times its size, in light or, if it has both themes, in dark; return the path.
+
+    Raises RecordError where resvg-py is not installed: it is in the extra `report`.
+    """
+    try:
+        resvg = import_module("resvg_py")
+    except ImportError as error:
+        raise RecordError(f"resvg-py is not installed ({error}): pip install 'cellstack[report]'") from error
+    if dark:
+        svg_text = re.sub(
+            r"@media \(prefers-color-scheme:\s?dark\)\s?\{(.*)\}(?=</style>)", r"\1", svg_text, flags=re.S
+        )
+    fonts = _fonts()
+    written = Path(path)
+    pixels = resvg.svg_to_bytes(
+        svg_string=svg_text,
+        zoom=scale,
+        font_files=fonts,
+        skip_system_fonts=bool(fonts),
+        sans_serif_family="DejaVu Sans",
+    )
+    written.write_bytes(bytes(pixels))
+    return written
+
+
+def _fonts() -> list[str]:
+    """Return the font that comes with matplotlib, where that is installed: then a PNG is the same on every machine."""
+    found = find_spec("matplotlib")
+    folder = None if found is None or found.origin is None else Path(found.origin).parent / "mpl-data/fonts/ttf"
+    return [str(path) for path in sorted(folder.glob("DejaVuSans*.ttf"))] if folder is not None else []
