@@ -38,7 +38,9 @@ NEVER = {
 }
 """Imports that the order within a layer forbids."""
 
-HEAVY = frozenset("datasets matplotlib onnx onnxruntime onnxscript optuna PIL ray simplejpeg sklearn".split())
+HEAVY = frozenset(
+    "datasets matplotlib onnx onnxruntime onnxscript optuna optuna_dashboard PIL ray resvg_py simplejpeg sklearn".split()
+)
 TUNE = "nas.runtime.tune"
 
 
