@@ -40,6 +40,7 @@ SECTIONS = (
     "layers",
     "topology",
     "executors",
+    "loggers",
     "experiments",
     "recipes",
 )

@@ -10,15 +10,23 @@ import typer
 from nas.cli.options import ArchitectureName, terminal
 
 
-def show(what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help="A run folder, or an architecture.")]) -> None:
+def show(
+    what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help="A run folder, or an architecture.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show a search anew every few seconds, until nobody works on it.")
+    ] = False,
+) -> None:
     """Show a run so far, or an architecture: what it is and what it costs."""
+    from nas.record import RecordError
     from nas.runtime.costs import show_architecture
-    from nas.runtime.show import show_run
+    from nas.runtime.show_run import show_run, watch_run
     from nas.runtime.show_training import show_training, show_transfer
 
     console = terminal()
     if (Path(what) / "experiment.yaml").is_file():
-        show_run(Path(what), console)
+        (watch_run if watch else show_run)(Path(what), console)
+    elif watch:
+        raise RecordError(f"--watch is for the run folder of a search, and {what} is none: leave it out")
     elif (Path(what) / "training.yaml").is_file():
         show_training(Path(what), console)
     elif (Path(what) / "transfer.yaml").is_file():
@@ -33,7 +41,7 @@ def list_(
     ] = None,
 ) -> None:
     """List what there is: spaces, published networks, strategies, supernet methods, evaluators, data, operations, executors,
-    experiments."""
+    loggers, experiments."""
     from nas.runtime.show import show_list
 
     show_list(what, terminal())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from nas.record import Natural, NonNegative, Positive, record
 from nas.runtime.executor import Executor, Session, Work
+from nas.runtime.loggers import Logger
+from nas.runtime.loggers.logged import logged
 from nas.runtime.ray_workers import RayWorkers, tune_module
+from nas.runtime.search import Search
 
 
 @record
@@ -15,7 +18,8 @@ class RayTune(Executor):
     """Do each job as a Ray Tune trial, or `batch` cheap jobs as one; workers are reused from trial to trial.
 
     Without an `address` Ray is started on this machine; with one, `auto` or `host:port`, jobs go to that cluster. GPUs
-    may be fractions. A job whose worker dies is tried again, elsewhere, up to `retries` times.
+    may be fractions. A job whose worker dies is tried again, elsewhere, up to `retries` times. `loggers` are trackers that
+    see the search too, as TensorBoard; the journal is written in any case.
     """
 
     workers: Positive = 2
@@ -24,16 +28,24 @@ class RayTune(Executor):
     batch: Positive = 1
     retries: Natural = 3
     address: str | None = None
+    loggers: tuple[Logger, ...] = ()
 
     def opened(self) -> AbstractContextManager[None]:
+        for logger in self.loggers:
+            logger.check()
         return self._workers().opened()
 
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
         workers = self._workers()
         limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries}
-        with workers.opened():
+        with workers.opened(), self._logged(session, folder):
             workers.check_room()
             tune_module("trials").run(session, work, folder, need=workers.need, **limits)
+
+    def _logged(self, session: Session, folder: Path | None) -> AbstractContextManager[None]:
+        if folder is None or not self.loggers or not isinstance(session, Search):
+            return nullcontext()
+        return logged(session, self.loggers, folder)
 
     def _workers(self) -> RayWorkers:
         return RayWorkers(self.workers, self.cpus_per_worker, self.gpus_per_worker, self.address)

@@ -1,0 +1,190 @@
+"""Logged: a search as its loggers see it.
+
+The search is one run: after each evaluation its scores and the best so far. A candidate that reports epochs is a run of its
+own, with its decisions, a point for each epoch and last its scores. What has no curve of its own gets no run of its own:
+a search on a table would open thousands.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+from uuid import uuid4
+
+from nas.evaluation.evaluator import Progress
+from nas.history import Evaluated, History, Proposal
+from nas.runtime.loggers.labels import Labels
+from nas.runtime.loggers.logger import Logger
+from nas.runtime.search import Search
+from nas.runtime.view import View
+
+About = Mapping[str, object]
+"""What a run is of: words and numbers that are no scores."""
+
+PHASES = {"history": "search"}
+"""What the phase is called whose journal has this name; the others are called as theirs."""
+
+
+@final
+@dataclass(eq=False, slots=True)
+class Run:
+    """What is logged as one run: it answers what Tune's loggers ask of a trial. `evaluated_params` are its decisions."""
+
+    name: str
+    files: Path
+    experiment_dir_name: str
+    evaluated_params: Mapping[str, str]
+    about: About
+    trial_id: str = field(default_factory=lambda: uuid4().hex[:12])
+    checkpoint: None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a tracker lists beside the scores."""
+        return {**self.about, **self.evaluated_params}
+
+    @property
+    def local_path(self) -> str:
+        """The folder of its files."""
+        return str(self.files)
+
+    def init_local_path(self) -> None:
+        """Make the folder of its files, if there is none."""
+        self.files.mkdir(parents=True, exist_ok=True)
+
+
+@final
+class Book:
+    """One logger at work: in a thread of its own, so that a slow tracker holds nothing up.
+
+    One that fails is left out from then on, with a warning: the search is worth more than its log, and the journal has all.
+    """
+
+    def __init__(self, logger: Logger, folder: Path) -> None:
+        self.logger, self.folder = logger, folder
+        self._callback = logger.opened(folder)
+        self._runs: dict[str, Run] = {}
+        self._failed = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=type(logger).__name__)
+
+    def begin(self, name: str, decided: Mapping[str, str], about: About) -> None:
+        """Begin a run."""
+        run = Run(name, self.logger.files_of(self.folder, name), self.folder.name, decided, about)
+        self._runs[name] = run
+        self._do(run.init_local_path)  # as Tune does before it tells its loggers
+        self._do(self._callback.log_trial_start, run)
+
+    def log(self, name: str, step: int, scores: Mapping[str, float]) -> None:
+        """Write what a run came to at a step, which counts from 1."""
+        self._do(self._callback.log_trial_result, step, self._runs[name], {"training_iteration": step, **scores})
+
+    def end(self, name: str, failed: bool = False) -> None:
+        """End a run."""
+        self._do(self._callback.log_trial_end, self._runs.pop(name), failed)
+
+    def close(self) -> None:
+        """End all runs, and wait until everything is written."""
+        for name in list(self._runs):
+            self.end(name)
+        self._do(self._callback.on_experiment_end, [])
+        self._thread.shutdown()
+
+    def _do(self, call: Callable[..., object], *arguments: object) -> None:
+        self._thread.submit(self._guarded, call, *arguments)
+
+    def _guarded(self, call: Callable[..., object], *arguments: object) -> None:
+        if self._failed:
+            return
+        try:
+            call(*arguments)
+        except Exception as error:  # noqa: BLE001, each tracker has errors of its own
+            self._failed = True
+            warnings.warn(f"logger {type(self.logger).__name__} is left out from now on: {error}", stacklevel=1)
+
+
+@final
+class Logged(View):
+    """Passes on what a search's view is told, and writes it to the books."""
+
+    def __init__(self, view: View, search: Search, books: Sequence[Book]) -> None:
+        self.view, self.books = view, books
+        self.phase = PHASES.get(search.name, search.name)
+        self.labels = Labels(search.space)
+        self.rules, self.strategy = search.rules, type(search.strategy).__name__
+        self.proposals: dict[int, Proposal] = {}
+        self.epochs: dict[int, int] = {}
+        self.is_open = False
+
+    def started(self, number: int, proposal: Proposal) -> None:
+        self.view.started(number, proposal)
+        self.proposals[number] = proposal
+
+    def progress(self, number: int, worker: str, progress: Progress) -> None:
+        self.view.progress(number, worker, progress)
+        epoch = progress.get("epoch", 0.0)
+        if isinstance(epoch, str) or epoch < 1 or not float(epoch).is_integer():
+            return
+        name = self._name(number)
+        if number not in self.epochs:
+            self._begin(number, name)
+        self.epochs[number] = int(epoch)
+        numbers = {key: value for key, value in progress.items() if not isinstance(value, str)}
+        scores = {key: value for key, value in numbers.items() if key not in ("epoch", "epochs")}
+        for book in self.books:
+            book.log(name, int(epoch), scores)
+
+    def finished(self, done: Evaluated, history: History) -> None:
+        self.view.finished(done, history)
+        if done.number in self.epochs:
+            for book in self.books:
+                if done.scores:
+                    book.log(self._name(done.number), self.epochs[done.number], done.scores)
+                book.end(self._name(done.number), done.failure is not None)
+            del self.epochs[done.number]
+        self.proposals.pop(done.number, None)
+        self._log_search(done, history)
+
+    def _log_search(self, done: Evaluated, history: History) -> None:
+        scores = {**done.scores, "failed": len(history.failures)}
+        if history.best is not None:
+            scores[f"best_{history.objective}"] = history.best.scores[history.objective]
+        for book in self.books:
+            if not self.is_open:
+                about = {"strategy": self.strategy, "objective": self.rules.objective, "seed": self.rules.seed}
+                book.begin(self.phase, {}, about)
+            book.log(self.phase, len(history.finished), scores)
+        self.is_open = True
+
+    def _begin(self, number: int, name: str) -> None:
+        proposal = self.proposals[number]
+        parents = " ".join(f"#{parent}" for parent in proposal.parents)
+        about = {"number": number, "origin": proposal.origin, "parents": parents}
+        for book in self.books:
+            book.begin(name, self.labels.of(proposal.architecture), about)
+
+    def _name(self, number: int) -> str:
+        """Return a candidate's name; what is trained outside of the search proper is known by where it came from."""
+        of_search = self.phase == PHASES["history"]
+        return f"{self.phase}/{f'{number:05}' if of_search else self.proposals[number].origin}"
+
+
+@contextmanager
+def logged(search: Search, loggers: Sequence[Logger], folder: Path) -> Iterator[None]:
+    """Let loggers see a search while the block runs. Raises RecordError where one cannot begin."""
+    with ExitStack() as stack:
+        books = []
+        for logger in loggers:
+            books.append(Book(logger, folder))
+            stack.callback(books[-1].close)
+        stack.callback(partial(setattr, search, "view", search.view))
+        search.view = Logged(search.view, search, books)
+        yield

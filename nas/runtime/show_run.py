@@ -1,0 +1,339 @@
+"""What the commands print of a search: how it stands, what it found, and what supernets and the end came to."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, median
+from typing import Literal
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from nas.history import Evaluated, History, read_journal, replay
+from nas.report.shares import plot_shares
+from nas.runtime.costs import print_architecture
+from nas.runtime.experiment import Experiment
+from nas.runtime.run import by_role, load_run
+from nas.runtime.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
+from nas.runtime.terminal import best_so_far, duration, number, print_failure, sparkline
+from nas.supernets.search import Searched
+
+if sys.platform != "win32":
+    import fcntl
+
+LAST = 50
+"""How many evaluations are the last ones, by which one sees whether a search still finds something."""
+
+FAILURES, WORKERS, IN_FLIGHT = 3, 8, 8
+"""How many failures, workers and candidates in flight are listed."""
+
+SECONDS_BETWEEN_LOOKS = 2.0
+"""How often a run that is watched is looked at."""
+
+SECONDS_BETWEEN_PHASES = 60.0
+"""How long a run may take from one phase to the next, as to draw what was found and to load other data."""
+
+TESTED = "Tested once, when the search was over"
+
+REUSED = "reused"
+"""The worker of a proposal whose architecture had its scores already."""
+
+State = Literal["running", "stopped", "ended", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A search run as it is on disk at a time `at`; times are in seconds since 1970, by the number of the proposal."""
+
+    folder: Path
+    experiment: Experiment
+    state: State
+    at: float
+    history: History | None = None
+    begun: Mapping[int, float] = field(default_factory=dict)
+    ended: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """The time from the first proposal to now or, where nobody works, to the last event."""
+        until = self.at if self.state == "running" else max([*self.begun.values(), *self.ended.values()])
+        return until - min(self.begun.values())
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time that is left, if that is known, by how the last evaluations went."""
+        budget, history = self.experiment.rules.budget, self.history
+        last = [done for done in history.finished.values() if done.worker != REUSED][-LAST:] if history else []
+        if history is None or budget is None or not last:
+            return None
+        left = [float(budget.evaluations - len(history.finished))] if budget.evaluations is not None else []
+        each = fmean(done.scores.get("seconds", 0.0) for done in last)
+        if budget.seconds is not None and each:
+            left.append((budget.seconds - history.totals.get("seconds", 0.0)) / each)
+        return max(0.0, min(left)) * self._seconds_each(last, len(history.in_flight)) if left else None
+
+    def _seconds_each(self, last: Sequence[Evaluated], at_once: int) -> float:
+        """Return how much time passes between the ends of two evaluations, by the last ones."""
+        took = median(self.ended[done.number] - self.begun[done.number] for done in last)
+        ends = sorted(self.ended[done.number] for done in last)
+        between = sorted(after - before for before, after in pairwise(ends))[:-1]  # the longest may have been a pause
+        return max(took / max(1, at_once), fmean(between) if between else 0.0)
+
+
+def look(folder: Path, at: float) -> Seen:
+    """Read a run folder as it is. Raises RecordError where it is none, or its journal is damaged."""
+    experiment, journal = load_run(folder), folder / "history.jsonl"
+    state = state_of(folder, experiment)
+    if not journal.is_file():
+        return Seen(folder, experiment, state, at)
+    history = replay(journal, experiment.rules.objective)
+    times: dict[str, dict[int, float]] = {"start": {}, "finish": {}}
+    for _, event in read_journal(journal):
+        times[event["event"]][event["number"]] = event["at"]
+    return Seen(folder, experiment, state, at, history, times["start"], times["finish"])
+
+
+def state_of(folder: Path, experiment: Experiment) -> State:
+    """Return whether somebody works on a run, it was stopped, or it has come to its end."""
+    journals = [folder / f"{name}.jsonl" for name in (SUPERNETS, "history", "final")]
+    written = [_is_written(path) for path in journals if path.is_file()]
+    if True in written:
+        return "running"
+    if (folder / "best.json").is_file() and (experiment.final is None or _finals_ended(folder, experiment)):
+        return "ended"
+    if _is_between_phases(folder):
+        return "running"
+    return "unknown" if None in written else "stopped"
+
+
+def _is_written(journal: Path) -> bool | None:
+    """Whether a process has a journal open for writing, by the lock that it holds; None where the system does not say."""
+    if sys.platform == "win32":
+        return None
+    with journal.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
+    return False
+
+
+def _is_between_phases(folder: Path) -> bool:
+    """Whether a phase has ended just now and the next one has no journal yet: nobody holds one, and yet the run goes on."""
+    for last, coming in ((f"{SUPERNETS}.jsonl", "history.jsonl"), ("best.json", "final.jsonl")):
+        if (folder / last).is_file() and not (folder / coming).is_file():
+            return time.time() - (folder / last).stat().st_mtime < SECONDS_BETWEEN_PHASES
+    return False
+
+
+def _finals_ended(folder: Path, experiment: Experiment) -> bool:
+    assert experiment.final is not None, "asked for runs with final trainings only"
+    journal, wanted = folder / "final.jsonl", 1 + int(experiment.final.beside_random)
+    return journal.is_file() and len(replay(journal, experiment.final.objective).finished) >= wanted
+
+
+def show_run(folder: Path, console: Console) -> None:
+    """Print a run as it stands, and draw what it has pictures of."""
+    seen = look(folder, time.time())
+    with suppress(OSError):  # the run may be somebody else's
+        draw_searched(searched_in(folder), folder, seen.experiment)
+    _print(seen, console)
+    if seen.history is not None:
+        with suppress(OSError):
+            show_shares(seen.experiment, seen.history, folder, console)
+
+
+def watch_run(folder: Path, console: Console) -> None:
+    """Print a run as it stands, again and again until nobody works on it; nothing is written. Ctrl-C ends it."""
+    with Live(console=console, auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        began = time.monotonic()
+        while _refreshed(folder, live) == "running":
+            took = time.monotonic() - began
+            time.sleep(max(SECONDS_BETWEEN_LOOKS, 4 * took))  # a long journal is not read all the time
+            began = time.monotonic()
+
+
+def _refreshed(folder: Path, live: Live) -> State:
+    seen, text = look(folder, time.time()), StringIO()
+    _print(seen, Console(file=text, width=live.console.width, force_terminal=live.console.is_terminal))
+    live.update(Text.from_ansi(text.getvalue()), refresh=True)
+    return seen.state
+
+
+def _print(seen: Seen, console: Console) -> None:
+    """Print counts, curve and best, then who does what, and what went wrong."""
+    history, folder = seen.history, seen.folder
+    _print_state(seen, console)
+    _print_failed_seeds(folder, console)
+    show_searched(searched_in(folder), folder, console)
+    if history is None or not history.finished:
+        if not any(folder.glob(f"{SUPERNETS}/*.json")):
+            under_way = f", {len(history.in_flight)} under way" if history and history.in_flight else ""
+            console.print(f"{folder}: nothing was evaluated yet{under_way}", highlight=False, soft_wrap=True)
+        if history is not None:
+            _print_in_flight(seen, history, console)
+        return
+    _print_counts(seen, history, console)
+    if history.best is not None:
+        _print_curve(seen, history, console)
+        show_best(seen.experiment, history.best, console)
+    _print_in_flight(seen, history, console)
+    _print_workers(seen, history, console)
+    for done in history.failures[-FAILURES:]:
+        print_failure(f"#{done.number}", done, console)
+    if seen.experiment.final is not None and (folder / "final.jsonl").is_file():
+        console.print(finals_table(by_role(replay(folder / "final.jsonl", seen.experiment.final.objective))))
+
+
+def _print_state(seen: Seen, console: Console) -> None:
+    """Say how to go on with a run that has not ended."""
+    said = {
+        "stopped": f"Stopped before its end: go on with nas resume {seen.folder}",
+        "unknown": f"Not ended; if it was stopped, go on with: nas resume {seen.folder}",
+    }
+    if seen.state in said:
+        console.print(said[seen.state], style="yellow", highlight=False, soft_wrap=True)
+
+
+def _print_counts(seen: Seen, history: History, console: Console) -> None:
+    """Print how much is done of how much, and the time."""
+    counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
+    console.print(f"[bold]{seen.folder}[/bold]: {counts}", highlight=False, soft_wrap=True)
+    budget = seen.experiment.rules.budget
+    parts: list[str] = [seen.state] if seen.state != "unknown" else []
+    if budget is not None and budget.evaluations is not None:
+        parts.append(f"{len(history.finished)} of {budget.evaluations} evaluations")
+    if budget is not None and budget.seconds is not None:
+        parts.append(f"{duration(history.totals.get('seconds', 0.0))} of {duration(budget.seconds)} of evaluation")
+    parts.append(f"{duration(seen.seconds)} since the first proposal")
+    if seen.state != "ended" and seen.seconds_left is not None:
+        parts.append(f"about {duration(seen.seconds_left)} left")
+    console.print(", ".join(parts), highlight=False, soft_wrap=True)
+
+
+def _print_curve(seen: Seen, history: History, console: Console) -> None:
+    """Print the best so far as a line of bars between its ends, and what the last evaluations came to."""
+    sign = -1.0 if seen.experiment.rules.objective.startswith("-") else 1.0
+    curve, values = best_so_far(history), [history.value(done) for done in history.scored]
+    first, best = number(sign * curve[0]), number(sign * curve[-1])
+    text = f"{history.objective} {first} {sparkline(curve, width=60)} {best}"
+    console.print(text, style="green", highlight=False, soft_wrap=True)
+    if len(values) > LAST:
+        since, last = len(values) - 1 - values.index(curve[-1]), values[-LAST:]
+        text = f"Last {LAST}: best {number(sign * max(last))}, mean {number(sign * fmean(last))}"
+        console.print(f"{text}; {since} evaluations since the best", highlight=False, soft_wrap=True)
+
+
+def _print_in_flight(seen: Seen, history: History, console: Console) -> None:
+    """Print what is worked on, the oldest first, or what was when the run was stopped."""
+    if not history.in_flight:
+        return
+    console.print("In flight" if seen.state != "stopped" else "In flight when it was stopped", style="bold")
+    for each in sorted(history.in_flight)[:IN_FLIGHT]:
+        proposal = history.in_flight[each]
+        parents = ", ".join(f"#{parent}" for parent in proposal.parents)
+        since = f"  for {duration(seen.at - seen.begun[each])}" if seen.state != "stopped" else ""
+        origin = f"{proposal.origin} of {parents}" if parents else proposal.origin
+        console.print(f"  #{each}  {origin}{since}", highlight=False, markup=False, soft_wrap=True)
+    if (more := len(history.in_flight) - IN_FLIGHT) > 0:
+        console.print(f"  and {more} more", highlight=False)
+
+
+def _print_workers(seen: Seen, history: History, console: Console) -> None:
+    """Print how much each worker has done, the busiest first; nothing where there was only one."""
+    done, failed = Counter[str](), Counter[str]()
+    last: dict[str, float] = {}
+    for each in history.finished.values():
+        worker = each.worker or "none"
+        done[worker] += 1
+        failed[worker] += each.failure is not None
+        last[worker] = max(seen.ended[each.number], last.get(worker, 0.0))
+    if len(done) < 2:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("worker", "evaluations", "failed", "last"):
+        table.add_column(column, justify="left" if column == "worker" else "right", header_style="dim")
+    for worker, count in done.most_common(WORKERS):
+        table.add_row(worker, str(count), str(failed[worker] or ""), f"{duration(seen.at - last[worker])} ago")
+    if rest := done.most_common()[WORKERS:]:
+        table.add_row(f"{len(rest)} more", str(sum(count for _, count in rest)), "", "")
+    console.print(table)
+
+
+def _print_failed_seeds(folder: Path, console: Console) -> None:
+    journal = folder / f"{SUPERNETS}.jsonl"
+    for done in replay(journal, SUPERNET_OBJECTIVE).failures if journal.is_file() else ():
+        print_failure(f"supernet, seed {done.number}", done, console)
+
+
+def show_searched(searched: Sequence[Searched], folder: Path, console: Console) -> None:
+    """Print how each search with a supernet ended, with the monitor's last warning, and where its plot is."""
+    if not searched:
+        return
+    shown = ("validation_top1_percent", "supernet_top1_percent", "entropy", "skips", "epochs", "seconds")
+    table = Table(title="Searched with a supernet", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("seed", *shown):
+        table.add_column(column, justify="right")
+    for each in searched:
+        scores = each.scores or _so_far(each)
+        cells = [number(scores[name]) if name in scores else "" for name in shown]
+        if each.epochs and each.epochs[-1].skippable:
+            cells[shown.index("skips")] += f" of {each.epochs[-1].skippable}"
+        table.add_row(str(each.number), *cells)
+    console.print(table)
+    for each in searched:
+        if each.epochs and (warning := each.epochs[-1].warning):
+            console.print(
+                f"seed {each.number}: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
+        if (plot := folder / SUPERNETS / f"{each.number}.svg").is_file():
+            console.print(f"Alphas over time: {plot}", highlight=False, soft_wrap=True)
+
+
+def _so_far(searched: Searched) -> dict[str, float]:
+    """Return what is known of a search that has not ended."""
+    if not searched.epochs:
+        return {}
+    last, seconds = searched.epochs[-1], sum(epoch.seconds for epoch in searched.epochs)
+    supernet = last.top1_percent if last.alphas_top1_percent is None else last.alphas_top1_percent
+    scores = {"supernet_top1_percent": supernet, "entropy": last.entropy, "skips": last.skips}
+    return {**scores, "epochs": len(searched.epochs), "seconds": seconds}
+
+
+def show_best(experiment: Experiment, best: Evaluated, console: Console) -> None:
+    scores = "  ".join(f"{name} {number(value)}" for name, value in best.scores.items())
+    console.print(f"\n[bold]Best of the search[/bold]: #{best.number}, {scores}", highlight=False, soft_wrap=True)
+    print_architecture(experiment.family().describe(best.architecture), console)
+
+
+def show_shares(experiment: Experiment, history: History, folder: Path, console: Console) -> None:
+    """Draw what the population chose, where a strategy proposed and there is something to see, and say where it is."""
+    if experiment.strategy is None or len(history.scored) < 2:
+        return
+    window = getattr(experiment.strategy, "population", 25)
+    title = f"{type(experiment.strategy).__name__} on {experiment.space_name}"
+    architectures = [each.architecture for each in history.scored]
+    if plot_shares(experiment.open_space(), architectures, window, folder / "shares.svg", title):
+        console.print(f"What the population chose: {folder / 'shares.svg'}", highlight=False, soft_wrap=True)
+
+
+def finals_table(finals: Mapping[str, Evaluated]) -> Table:
+    table = Table(title=TESTED, title_justify="left", box=None, padding=(0, 2, 0, 0), min_width=len(TESTED))
+    table.add_column("")
+    for role in finals:
+        table.add_column(role, justify="right")
+    for name in dict.fromkeys(name for done in finals.values() for name in done.scores):
+        table.add_row(name, *(number(done.scores[name]) if name in done.scores else "" for done in finals.values()))
+    return table
