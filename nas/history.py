@@ -10,7 +10,7 @@ import json
 import math
 import sys
 from bisect import insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -190,15 +190,16 @@ def finished_event(done: Evaluated, at: float) -> dict[str, Any]:
     return {"event": "finish", "number": done.number, **outcome, "worker": done.worker, "at": at}
 
 
-def replay(path: Path, objective: str) -> History:
+def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None] = lambda event: None) -> History:
     """Read a journal, also one that is being written: a last line that is not whole is left out.
 
-    Raises RecordError, with the line, where the journal is damaged elsewhere.
+    `seen` is given each event, once it is in the history. Raises RecordError, with the line, where it is damaged elsewhere.
     """
     history = History(objective)
     for line, event in read_journal(path):
         try:
             _apply(history, event)
+            seen(event)
         except (RecordError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise _damaged(path, line, f"{type(error).__name__}: {error}") from None
     return history
@@ -218,7 +219,9 @@ def _apply(history: History, event: Mapping[str, Any]) -> None:
     if event["event"] == "start":
         if event["number"] != len(history.proposals):
             raise RecordError(f"proposal {event['number']} follows proposal {len(history.proposals) - 1}")
-        history.start(Proposal(from_plain(event["architecture"]), event["origin"], tuple(event["parents"])))
+        known = history.known.get(event.get("digest", ""))
+        architecture = from_plain(event["architecture"]) if known is None else known
+        history.start(Proposal(architecture, event["origin"], tuple(event["parents"])))
     elif event["number"] in history.finished:
         raise RecordError(f"evaluation {event['number']} is finished twice")
     elif "failure" in event:

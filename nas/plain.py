@@ -112,6 +112,8 @@ def _one_of(plain: object, values: tuple[Any, ...], where: str) -> Any:
 def _read_tuple(plain: object, kinds: tuple[Any, ...], where: str) -> tuple[Any, ...]:
     if not isinstance(plain, list | tuple):
         raise _wrong(plain, "a list", where)
+    if kinds[-1] is ... and kinds[0] in (int, str, bool) and all(type(part) is kinds[0] for part in plain):
+        return tuple(plain)  # as a string of bits: nothing to check one by one
     if kinds[-1] is ...:
         kinds = (kinds[0],) * len(plain)
     if len(kinds) != len(plain):

@@ -113,6 +113,8 @@ def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
         labels = labels_of(choice)
         if choice.k is None and len(labels) > 1:
             groups.setdefault(labels, []).append(name)
+    if not any(_rank(labels) < 2 for labels in groups):
+        return []  # numbers alone: spares reading what each of many architectures decided
     taken = [_labelled(space, each, groups) for each in architectures]
     found = [
         Panel(title, labels, [[at[name] for name in names if name in at] for at in taken])

@@ -1,0 +1,47 @@
+"""The command that writes a report of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.options import terminal
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders; several are compared.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file; else report.html in the run folder, or here for several runs.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is no report.")] = False,
+) -> None:
+    """Write what happened in runs as one HTML file: the best, curves, family tree, costs, and all evaluations.
+
+    The file needs nothing else and loads nothing from anywhere: send it, or keep it beside the run. A run that is still going on
+    can be reported too.
+
+    nas report runs/quickstart-20260101-120000 --open
+
+    nas report runs/evolution runs/random --out compared.html
+    """
+    from time import perf_counter
+
+    from nas.report.html.page import check_target, write_page
+    from nas.report.summary.summarise import summarise
+
+    console, begin = terminal(), perf_counter()
+    path = out or (runs[0] if len(runs) == 1 else Path()) / "report.html"
+    check_target(path, force)
+    summaries = [summarise(folder) for folder in runs]
+    write_page(path, summaries, force)
+    for each in summaries:
+        if each.head.state == "running":
+            console.print(f"{each.head.folder} is still running: the report says how it stands now.", markup=False)
+    size = path.stat().st_size / 1e6
+    seconds = perf_counter() - begin
+    console.print(f"Report: {path}  ({size:.1f} MB, {seconds:.1f} s)", markup=False, highlight=False, soft_wrap=True)
+    if open_page:
+        typer.launch(path.resolve().as_uri())

@@ -1,0 +1,226 @@
+// Charts: one style for all, in the colours of the page; drawn when they come near to what is seen.
+
+const charts = new Map();
+const themed = new Set();
+const resized = new ResizeObserver((entries) => entries.forEach((entry) => charts.get(entry.target)?.resize()));
+
+/** Return the colours of the page as they are now. */
+function colours() {
+  const probe = h("i", { hidden: true });
+  document.body.append(probe);
+  const resolve = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const names = ["ink", "soft", "line", "accent", "good", "bad", "pale", "surface"];
+  const found = Object.fromEntries(names.map((name) => [name, resolve(name)]));
+  probe.remove();
+  return { ...found, isDark: luminance(found.surface) < 0.2 };
+}
+
+const channels = (colour) =>
+  colour.startsWith("#")
+    ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16))
+    : colour
+        .match(/[\d.]+/g)
+        .slice(0, 3)
+        .map(Number);
+
+/** The relative luminance of WCAG 2. */
+function luminance(colour) {
+  const [r, g, b] = channels(colour).map((c) =>
+    c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4,
+  );
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+/** Return a colour made lighter, or darker, until it stands out from the surface. */
+function readable(colour, c, least = 3) {
+  const target = c.isDark ? 255 : 0;
+  let mixed = channels(colour);
+  for (let step = 0; step < 12; step++) {
+    const [low, high] = [luminance(`rgb(${mixed})`), luminance(c.surface)].sort((a, b) => a - b);
+    if ((high + 0.05) / (low + 0.05) >= least) break;
+    mixed = mixed.map((value) => Math.round(value + 0.12 * (target - value)));
+  }
+  return `rgb(${mixed})`;
+}
+
+/** Return a colour that lets what is below it be seen. */
+const faint = (colour, opacity) => `rgba(${channels(colour)},${opacity})`;
+
+/** Make a chart: `option(colours)` is what ECharts draws; the element's `redraw` draws it anew. */
+function chart(label, option, size = "", ready = () => {}) {
+  const element = h("div", { class: `chart ${size}`, role: "img", "aria-label": label });
+  element.redraw = () => charts.get(element)?.setOption(option(colours()), { notMerge: true });
+  themed.add(element.redraw);
+  lazily(element, () => {
+    charts.set(element, echarts.init(element));
+    element.redraw();
+    resized.observe(element);
+    ready(charts.get(element));
+  });
+  return element;
+}
+
+/** The options that all charts share. */
+function base(c, option) {
+  return {
+    animation: false,
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: c.ink },
+    ...option,
+    grid: { left: 62, right: 18, top: 14, bottom: 46, ...option.grid },
+  };
+}
+
+/** A tooltip in the colours of the page; `formatter` returns an element. */
+const tooltip = (c, option) => ({
+  confine: true,
+  backgroundColor: c.surface,
+  borderColor: c.line,
+  padding: [6, 9],
+  textStyle: { color: c.ink, fontSize: 12 },
+  axisPointer: { lineStyle: { color: c.pale } },
+  ...option,
+});
+
+/** An axis with its name and unit. */
+function axis(c, name, option = {}) {
+  const isVertical = option.side === "y";
+  return {
+    type: "value",
+    name,
+    nameLocation: "middle",
+    nameGap: isVertical ? 46 : 28,
+    nameTextStyle: { color: c.soft, fontSize: 12 },
+    axisLine: { show: !isVertical, lineStyle: { color: c.pale } },
+    axisTick: { show: !isVertical, lineStyle: { color: c.pale } },
+    splitLine: { show: isVertical, lineStyle: { color: c.line } },
+    scale: true,
+    ...option,
+    axisLabel: { color: c.soft, fontSize: 11, hideOverlap: true, ...option.axisLabel },
+  };
+}
+
+/** Limits and ticks of an axis from low to high, with room at the ends: round numbers. */
+function round(low, high) {
+  const room = (high - low || Math.abs(high) / 10 || 1) * 0.04;
+  const wanted = (high - low + 2 * room) / 5;
+  const size = 10 ** Math.floor(Math.log10(wanted));
+  const interval = [1, 2, 2.5, 5, 10].map((each) => each * size).find((each) => each >= wanted * 0.999);
+  return {
+    min: Math.floor((low - room) / interval) * interval,
+    max: Math.ceil((high + room) / interval) * interval,
+    interval,
+  };
+}
+
+/** Write a tick with no more digits than it needs. */
+const tick = (value) => (Math.abs(value) >= 1e4 ? short(value) : String(Number(value.toPrecision(6))));
+
+/** A line through points [[x, y], ...]. */
+function line(name, points, colour, option = {}) {
+  return {
+    type: "line",
+    name,
+    data: points,
+    showSymbol: points.length === 1,
+    symbolSize: 5,
+    symbol: "circle",
+    color: colour,
+    emphasis: { disabled: true },
+    ...option,
+    lineStyle: { width: 2, color: colour, ...option.lineStyle },
+  };
+}
+
+/** A line of level pieces and steps. They stand apart, as ECharts drops points that are less than a pixel apart. */
+function stepLine(name, points, colour, option = {}) {
+  const pieces = points
+    .slice(1)
+    .flatMap(([x, y], i) => [points[i], [x, points[i][1]], [null, null], [x, points[i][1]], [x, y], [null, null]]);
+  return line(name, points.length === 1 ? points : pieces, colour, {
+    connectNulls: false,
+    ...option,
+    lineStyle: { cap: "square", ...option.lineStyle },
+  });
+}
+
+/** A band between two curves with the same x, which lines that are stacked make. */
+function band(name, x, low, high, colour, opacity = 0.16) {
+  const hidden = { lineStyle: { width: 0 }, stack: name, stackStrategy: "all", silent: true, tooltip: { show: false } };
+  return [
+    line(
+      `${name} low`,
+      x.map((each, i) => [each, low[i]]),
+      colour,
+      hidden,
+    ),
+    line(
+      name,
+      x.map((each, i) => [each, high[i] - low[i]]),
+      colour,
+      { ...hidden, areaStyle: { color: faint(colour, opacity) } },
+    ),
+  ];
+}
+
+/** Make a key of [[label, colour, dash]], dash as in SVG; "dot" and "box" stand for points and areas. */
+function legend(keysOf) {
+  const shape = (colour, dash) => {
+    if (dash === "dot") return svg("circle", { cx: 13, cy: 6, r: 4, fill: colour });
+    if (dash === "box") return svg("rect", { x: 4, y: 1, width: 18, height: 10, fill: colour });
+    return svg("path", { d: "M0 6H26", stroke: colour, "stroke-width": 2.5, "stroke-dasharray": dash || null });
+  };
+  const picture = (key) => svg("svg", { viewBox: "0 0 26 12", "aria-hidden": "true" }, key);
+  const list = h("ul", { class: "legend" });
+  const redraw = () => {
+    const items = keysOf(colours()).map(([label, ...key]) => h("li", {}, picture(shape(...key)), label));
+    list.replaceChildren(...items);
+  };
+  themed.add(redraw);
+  redraw();
+  return list;
+}
+
+/** Make an element of SVG. */
+function svg(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  Object.entries(attributes).forEach(([name, value]) => value != null && element.setAttribute(name, value));
+  element.append(...children);
+  return element;
+}
+
+/** Make what a tooltip says: lines of text, of which the last may be code. */
+function tip(rows, code = "") {
+  return h(
+    "div",
+    { class: "tip" },
+    rows.filter(Boolean).map((row, i) => h("div", {}, i ? row : h("strong", {}, row))),
+    code ? h("div", { class: "mono" }, code.length > 600 ? `${code.slice(0, 600)}…` : code) : null,
+  );
+}
+
+const redrawAll = () => themed.forEach((redraw) => redraw());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
+
+/** Make the button that changes between light and dark. */
+function themeButton() {
+  return h(
+    "button",
+    {
+      type: "button",
+      "aria-label": "Light or dark",
+      title: "Light or dark",
+      onclick: () => showTheme(colours().isDark ? "light" : "dark"),
+    },
+    "◐",
+  );
+}
+
+/** Show a theme, or none of ours: that of the system. */
+function showTheme(theme) {
+  if (theme) document.documentElement.dataset.theme = theme;
+  else delete document.documentElement.dataset.theme;
+  redrawAll();
+}

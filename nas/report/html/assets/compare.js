@@ -1,0 +1,63 @@
+// Runs beside each other: a table, and the curves of those that have the same objective.
+
+function comparison(runs) {
+  const searches = runs.filter((run) => run.curve?.best.length);
+  const groups = [...Map.groupBy(searches, (run) => `${sign(run)} ${run.head.objective}`).values()];
+  const curves = groups.filter((group) => group.length > 1).map(comparedCurves);
+  const why = "No two of these runs are searches with the same objective, so no curves are drawn over each other.";
+  const table = section("table", "The runs beside each other", "A name leads to its run.", comparisonTable(runs));
+  return [table, ...(curves.length ? curves : [empty("curves0", "Best so far", why)])];
+}
+
+function comparedCurves(group, i) {
+  const { objective } = group[0].head;
+  const last = (run) => run.curve.best.at(-1);
+  const ranked = [...group].sort((a, b) => sign(a) * (last(b) - last(a)));
+  const spent = (run) => count(run.curve.evaluations.at(-1), "evaluation");
+  const say = (run) => `${run.head.name}, ${score(objective, last(run))} after ${spent(run)}`;
+  const reading = `Best: ${say(ranked[0])}; last: ${say(ranked.at(-1))}.`;
+  return section(`curves${i}`, `Best ${nameOf(objective)} so far`, reading, anytime(group));
+}
+
+const COMPARED = [
+  "run",
+  "state",
+  "space",
+  "strategy",
+  "seed",
+  "best",
+  "test",
+  "params",
+  "MACs",
+  "evaluations",
+  "failed",
+  "time",
+];
+
+function comparisonTable(runs) {
+  const objectives = new Set(runs.map((run) => run.head.objective));
+  const name = objectives.size === 1 ? ` ${nameOf(runs[0].head.objective)}` : "";
+  const columns = COMPARED.map((each) => (each === "best" ? `best${name}` : each));
+  return table(
+    columns,
+    runs.map((run, i) => comparedRow(run, i, !name)),
+  );
+}
+
+function comparedRow({ head, best, costs, finals, tests }, i, isNamed) {
+  const value = score(head.objective, best?.scores[head.objective]);
+  return [
+    h("a", { href: `#run${i}` }, head.name),
+    head.state,
+    head.space,
+    head.strategy,
+    String(head.seed),
+    isNamed ? `${value} ${nameOf(head.objective)}` : value,
+    finalTile(finals)[0]?.[1] ?? score("top1_percent", tests[0]?.measured.top1_percent),
+    short(best?.params),
+    short(best?.macs),
+    plain(costs?.evaluated),
+    plain(costs?.failed),
+    duration(costs?.seconds),
+  ];
+}

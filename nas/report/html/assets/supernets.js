@@ -1,0 +1,79 @@
+// What was measured of supernets, whether they collapsed, and what their alphas learnt.
+
+const MEASURED = [
+  ["Loss", { loss: "of weights", alphas_loss: "of alphas" }],
+  ["Accuracy, %", { top1_percent: "of weights", alphas_top1_percent: "of alphas" }],
+  ["Entropy: 1 undecided, 0 decided", { entropy: "entropy" }, { min: 0, max: 1, scale: false }],
+  ["Skips taken", { skips: "skips", skippable: "might skip" }, { min: 0, scale: false, minInterval: 1 }],
+  ["Largest eigenvalue of the Hessian", { eigenvalue: "eigenvalue" }],
+];
+
+function supernetsOf(run, id) {
+  if (run.supernets.length) return h("div", { id }, run.supernets.map(supernetOf));
+  return run.head.settings.supernet ? empty(id, "Supernet", run.missing.supernets ?? "No epoch has ended yet.") : null;
+}
+
+/** One search with a supernet: the collapse monitor, and the strengths of the options of each choice. */
+function supernetOf(each) {
+  const warnings = Object.entries(each.warnings);
+  const [epoch, warning] = warnings.at(-1) ?? [];
+  return section(
+    null,
+    `Supernet: ${each.method}, seed ${each.seed}`,
+    readSupernet(each, warnings.length),
+    warning ? h("p", { class: "notice" }, `Epoch ${epoch}: ${warning}`) : null,
+    each.note ? h("p", { class: "reading" }, each.note) : null,
+    h(
+      "div",
+      { class: "columns" },
+      MEASURED.map((panel) => measuredPanel(each, ...panel)),
+    ),
+    each.choices.length ? alphas(each) : h("p", { class: "empty" }, "This method learns no strengths of options."),
+  );
+}
+
+function readSupernet(each, warnings) {
+  const last = (name) => each.measured[name]?.findLast((value) => value != null);
+  const [entropy, skips] = [last("entropy"), last("skips")];
+  const monitor = warnings ? `the monitor warned in ${count(warnings, "epoch")}` : "the monitor saw no collapse";
+  const parts = [
+    `After ${count(each.epochs.at(-1) ?? 0, "epoch")} ${monitor}.`,
+    entropy == null ? "" : `The entropy is ${plain(entropy)}.`,
+    skips == null ? "" : `${plain(skips)} of ${plain(last("skippable"))} operations are skips.`,
+  ];
+  return parts.filter(Boolean).join(" ");
+}
+
+/** What was measured after each epoch, of one kind. */
+function measuredPanel(each, title, labels, limits) {
+  const names = Object.keys(labels).filter((name) => each.measured[name]?.some((value) => value != null));
+  if (!names.length) return null;
+  const curve = (name, i) => ({ label: labels[name], epochs: each.epochs, values: each.measured[name], look: nth(i) });
+  const curves = names.map(curve);
+  const keys = (c) => curves.map(({ label, look }) => [label, look(c).colour, svgDash(look(c).dash)]);
+  const drawn = epochChart(title, curves, { limits, phases: each.phases });
+  return h("div", {}, h("h3", {}, title), drawn, curves.length > 1 ? legend(keys) : null);
+}
+
+/** The strengths of all options, a panel a choice. */
+function alphas(each) {
+  const labels = [...new Set(each.choices.flatMap((learnt) => learnt.labels))];
+  const key = (label, c) => [label, optionLine(label, c).colour, svgDash(optionLine(label, c).dash)];
+  return [
+    h("h3", { class: "more" }, "Strength of each option, by choice; the strongest in the end is named"),
+    legend((c) => labels.map((label) => key(label, c))),
+    h(
+      "div",
+      { class: "columns" },
+      each.choices.map((learnt) => alphaPanel(learnt, each)),
+    ),
+  ];
+}
+
+function alphaPanel(learnt, each) {
+  const look = (label) => (c) => ({ ...optionLine(label, c), width: label === learnt.strongest ? 3 : 1.4 });
+  const curve = (label, i) => ({ label, epochs: each.epochs, values: learnt.strengths[i], look: look(label) });
+  const options = { size: "tiny", name: "", limits: { scale: false }, phases: each.phases };
+  const drawn = epochChart(`Strengths of the options of ${learnt.name}`, learnt.labels.map(curve), options);
+  return h("div", {}, h("h3", {}, `${learnt.name}: ${learnt.strongest || "undecided"}`), drawn);
+}

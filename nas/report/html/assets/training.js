@@ -1,0 +1,116 @@
+// Trainings and transfers: curves over epochs, tests with their classes, and trials.
+
+const DRAWN_TRAININGS = 12;
+const DRAWN_CLASSES = 200;
+
+function trainingsOf(run, id) {
+  const { trainings, missing, head } = run;
+  const why = head.kind === "search" ? null : missing.trainings;
+  if (!trainings.length) return why ? empty(id, "Training", why) : null;
+  const said = trainings.map((each) => `${each.role}: ${each.epochs.at(-1) ?? 0} of ${count(each.of_epochs, "epoch")}`);
+  const more = said.length > 4 ? `; and ${said.length - 4} more` : "";
+  const shown = trainings.slice(0, DRAWN_TRAININGS);
+  const isTold = (name) => name !== "total_seconds" && trainings.some((each) => each.measured[name]?.some(Boolean));
+  const names = [...new Set(trainings.flatMap((each) => Object.keys(each.measured)))].filter(isTold);
+  const panels = names.map((name) => h("div", {}, h("h3", {}, capital(words(name))), trainingChart(name, shown)));
+  const keys = (c) => shown.map((each, i) => [each.role, runLook(i)(c).colour, svgDash(runLook(i)(c).dash)]);
+  const reading = `${said.slice(0, 4).join("; ")}${more}.`;
+  const key = shown.length > 1 ? legend(keys) : null;
+  return section(id, "Training, epoch by epoch", reading, h("div", { class: "columns" }, panels), key);
+}
+
+function trainingChart(name, trainings) {
+  const curve = ({ role, epochs, measured }, i) => ({ label: role, epochs, values: measured[name], look: runLook(i) });
+  const curves = trainings.map(curve).filter(({ values }) => values);
+  return epochChart(words(name), curves, { say: (value) => score(name, value) });
+}
+
+function testsOf(run, id) {
+  const { tests, missing, head } = run;
+  const why = head.kind === "search" ? null : missing.tests;
+  if (!tests.length) return why ? empty(id, "On test images", why) : null;
+  const names = [...new Set(tests.flatMap((test) => Object.keys(test.measured)))];
+  const cell = (test, name) => (test.measured[name] == null ? "" : score(name, test.measured[name]));
+  const rows = names.map((name) => [words(name), ...tests.map((test) => cell(test, name))]);
+  const right = score("top1_percent", tests[0].measured.top1_percent);
+  const reading = `${capital(roleOf(tests[0]))}: ${right} of the images are classified right.`;
+  const classes = tests
+    .filter((test) => test.classes.length)
+    .slice(0, 2)
+    .map(classTable);
+  const measured = table(["measured", ...tests.map(roleOf)], rows);
+  return section(id, "On test images", reading, h("div", { class: "columns" }, measured, classes));
+}
+
+/** The classes, the hardest first. */
+function classTable(test) {
+  const order = test.classes.map((_, i) => i).sort((a, b) => test.right_percent[a] - test.right_percent[b]);
+  const row = (i) => [test.classes[i], plain(test.images[i]), meter(test.right_percent[i])];
+  const some = order.length > DRAWN_CLASSES ? `, the ${DRAWN_CLASSES} hardest of ${order.length}` : "";
+  const body = table(["class", "images", "right"], order.slice(0, DRAWN_CLASSES).map(row));
+  const title = `Classes of ${roleOf(test)}, the hardest first${some}`;
+  return h("div", {}, h("h3", {}, title), h("div", { class: "line" }, body));
+}
+
+function trialsOf(run, id) {
+  const { trials, missing, head } = run;
+  const why = head.kind === "transfer" ? (missing.trials ?? "No trial has ended yet.") : null;
+  if (!trials) return why ? empty(id, "Transfer", why) : null;
+  const groups = [...new Set(trials.way)].map((way) => [way, meansOf(trials, way)]);
+  const rows = trials.way.map((way, i) => [
+    way,
+    plain(trials.labels_percent[i]),
+    plain(trials.repeat[i]),
+    trials.failure[i] || score("top1_percent", trials.top1_percent[i]),
+    duration(trials.seconds[i]),
+    trials.worker[i],
+  ]);
+  return section(
+    id,
+    "Transfer: test accuracy by labels",
+    readTrials(trials, groups),
+    chart("Test accuracy by percent of the labels", (c) => trialsOption(trials, groups, c)),
+    legend((c) => groups.map(([way], i) => [way, runLook(i)(c).colour, svgDash(runLook(i)(c).dash)])),
+    h("div", { class: "line" }, table(["way", "labels, %", "repeat", "test top-1", "time", "worker"], rows)),
+  );
+}
+
+function readTrials(trials, groups) {
+  const left = trials.left ? `${count(trials.left, "trial")} left to do.` : "";
+  const all = groups.flatMap(([way, means]) => means.map((each) => ({ way, ...each })));
+  if (!all.length) return left;
+  const best = all.reduce((a, b) => (b.mean > a.mean ? b : a));
+  return `Best: ${best.way} with ${plain(best.labels)} % of the labels, ${best.mean.toFixed(2)} %. ${left}`.trim();
+}
+
+/** The mean over repeats at each share of labels: [{ labels, mean }]. */
+function meansOf(trials, way) {
+  const places = trials.way.map((_, i) => i).filter((i) => trials.way[i] === way && trials.top1_percent[i] != null);
+  const groups = Map.groupBy(places, (i) => trials.labels_percent[i]);
+  const mean = (group) => group.reduce((sum, i) => sum + trials.top1_percent[i], 0) / group.length;
+  return [...groups].map(([labels, group]) => ({ labels, mean: mean(group) })).sort((a, b) => a.labels - b.labels);
+}
+
+function trialsOption(trials, groups, c) {
+  const shares = [...new Set(trials.labels_percent)].sort((a, b) => a - b);
+  const points = trials.way.map((way, i) => ({
+    way,
+    value: [String(trials.labels_percent[i]), trials.top1_percent[i]],
+  }));
+  const series = groups.flatMap(([way, means], i) => {
+    const { colour, dash } = runLook(i)(c);
+    const mean = means.map((each) => [String(each.labels), each.mean]);
+    const data = points.filter((each) => each.way === way && each.value[1] != null).map((each) => each.value);
+    return [
+      line(way, mean, colour, { showSymbol: true, symbolSize: 7, lineStyle: { type: dash } }),
+      { type: "scatter", name: way, symbolSize: 5, itemStyle: { color: faint(colour, 0.5) }, data },
+    ];
+  });
+  const say = ({ seriesName, value }) => tip([seriesName, `${value[0]} % of the labels: ${plain(value[1])} %`]);
+  return base(c, {
+    xAxis: axis(c, "labels, %", { type: "category", data: shares.map(String) }),
+    yAxis: axis(c, "test top-1, %", { side: "y", axisLabel: { formatter: tick } }),
+    tooltip: tooltip(c, { trigger: "item", formatter: say }),
+    series,
+  });
+}

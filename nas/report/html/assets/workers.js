@@ -1,0 +1,127 @@
+// Who did what when, who waited, and what failed.
+
+const BAR = 22;
+
+function workersOf(run, id) {
+  const title = "What the workers did";
+  const { timeline } = run;
+  if (!timeline?.workers.length) return empty(id, title, run.missing.timeline ?? "No worker has done anything yet.");
+  const total = (value) => timeline.workers.reduce((sum, each) => sum + value(each), 0);
+  const [busy, failed] = [total((each) => each.busy_seconds), total((each) => each.failed)];
+  const free = total((each) => (each.busy_seconds * each.idle_percent) / Math.max(1e-9, 100 - each.idle_percent));
+  const drawn = chart("What each worker did when", (c) => workersOption(run, c));
+  drawn.style.height = `${Math.min(900, 62 + BAR * timeline.workers.length)}px`;
+  const reading = [
+    `${count(timeline.workers.length, "worker")}, idle ${((100 * free) / Math.max(1e-9, busy + free)).toFixed(1)} %`,
+    ` of the time; ${count(failed, "failure")}.`,
+    timeline.waited_seconds ? ` A proposal waited ${duration(timeline.waited_seconds)} for a worker.` : "",
+    timeline.pauses.length ? ` The run was stopped ${count(timeline.pauses.length, "time")}.` : "",
+  ].join("");
+  const tables = h("div", { class: "columns" }, workerTable(timeline), failureTable(run));
+  return section(
+    id,
+    title,
+    reading,
+    drawn,
+    legend((c) => keysOf(timeline, c)),
+    tables,
+  );
+}
+
+function keysOf(timeline, c) {
+  const keys = timeline.phases.map((phase, i) => [phase, phaseColour(i, c), "box"]);
+  if (timeline.failed.some(Boolean)) keys.push(["with a failure (also marked on top)", "var(--bad)", "box"]);
+  return timeline.pauses.length ? [...keys, ["the run was stopped", "var(--line)", "box"]] : keys;
+}
+
+/** The colour of a phase, from the darker hues. */
+const phaseColour = (i, c) => readable(DATA.hues[[2, 5, 0][i % 3]], c, 2.5);
+
+function workerTable({ workers }) {
+  const row = (each) => [each.name || "(unnamed)", plain(each.done), plain(each.failed), duration(each.busy_seconds)];
+  const rows = workers.map((each) => [...row(each), meter(each.idle_percent)]);
+  return h("div", {}, h("h3", {}, "By worker"), table(["worker", "done", "failed", "busy", "idle"], rows));
+}
+
+/** The reasons of failures, the commonest first. */
+function failureTable(run) {
+  const all = run.evaluations;
+  const failed = (all?.failure ?? []).map((_, i) => i).filter((i) => all.failure[i] >= 0);
+  const groups = [...Map.groupBy(failed, (i) => all.failure[i])].sort((a, b) => b[1].length - a[1].length);
+  const some = (numbers) =>
+    numbers
+      .slice(0, 6)
+      .map((i) => `#${i}`)
+      .join(" ") + (numbers.length > 6 ? " …" : "");
+  const rows = groups.slice(0, 20).map(([reason, i]) => [plain(i.length), all.failures[reason], some(i)]);
+  const body = rows.length ? table(["how often", "reason", "evaluations"], rows) : h("p", { class: "empty" }, "None.");
+  return h("div", {}, h("h3", {}, "Failures"), body);
+}
+
+function workersOption(run, c) {
+  const { timeline } = run;
+  const names = timeline.workers.map(({ name }) => (name.length > 16 ? `…${name.slice(-15)}` : name));
+  const letters = Math.max(...names.map((name) => name.length));
+  const zoom = { type: "inside", filterMode: "weakFilter", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false };
+  const most = timeline.end.reduce((a, b) => Math.max(a, b), 0);
+  return base(c, {
+    grid: { left: 24 + letters * 7, top: 6, bottom: 42, right: 22 },
+    xAxis: axis(c, "time since the beginning", { min: 0, max: most, scale: false, axisLabel: { formatter: duration } }),
+    yAxis: {
+      ...axis(c, "", { side: "y", axisLabel: { interval: 0 } }),
+      type: "category",
+      inverse: true,
+      data: names,
+      splitLine: { show: false },
+    },
+    tooltip: tooltip(c, { trigger: "item", formatter: ({ data }) => barTip(run, data[3]) }),
+    dataZoom: matchMedia("(hover: hover)").matches ? [zoom] : [],
+    series: [pausesOf(timeline, c), barsOf(timeline, c)],
+  });
+}
+
+/** Where the run was stopped, as grey columns. */
+function pausesOf(timeline, c) {
+  const renderItem = ({ coordSys }, api) => {
+    const [from, to] = [0, 1].map((i) => api.coord([api.value(i), 0])[0]);
+    const x = Math.max(coordSys.x, from);
+    const width = Math.max(1, Math.min(coordSys.x + coordSys.width, to) - x);
+    return { type: "rect", shape: { x, y: coordSys.y, width, height: coordSys.height }, style: { fill: c.line } };
+  };
+  return { type: "custom", silent: true, data: timeline.pauses, encode: { x: [0, 1], y: -1 }, renderItem };
+}
+
+/** What was done, a bar each; a failure is marked by its colour and on top. */
+function barsOf(timeline, c) {
+  const tints = timeline.phases.map((_, i) => phaseColour(i, c));
+  const renderItem = (_, api) => {
+    const i = api.value(3);
+    const [[from, middle], [to]] = [api.coord([api.value(0), api.value(2)]), api.coord([api.value(1), api.value(2)])];
+    const height = Math.max(3, 0.72 * api.size([0, 1])[1]);
+    const y = middle - height / 2;
+    const width = Math.max(0.7, to - from - (to - from > 3 ? 0.6 : 0)); // neighbours stay apart
+    const isFailed = timeline.failed[i] > 0;
+    const style = { fill: isFailed ? c.bad : tints[timeline.phase[i]], opacity: timeline.works[i] > 1 ? 0.85 : 1 };
+    const bar = { type: "rect", shape: { x: from, y, width, height }, style };
+    const mark = {
+      type: "rect",
+      shape: { x: from, y: y - 3, width: Math.max(3, width), height: 3 },
+      style: { fill: c.ink },
+    };
+    return { type: "group", children: isFailed ? [bar, mark] : [bar] };
+  };
+  const data = timeline.begin.map((begin, i) => [begin, timeline.end[i], timeline.worker[i], i]);
+  return { type: "custom", data, encode: { x: [0, 1], y: 2 }, clip: true, renderItem };
+}
+
+function barTip(run, i) {
+  const { timeline } = run;
+  const [works, failed, first] = [timeline.works[i], timeline.failed[i], timeline.first[i]];
+  const what = works > 1 ? `${plain(works)} works from #${first}` : `#${first}`;
+  return tip([
+    `${timeline.phases[timeline.phase[i]]} ${what}`,
+    timeline.workers[timeline.worker[i]].name,
+    `${duration(timeline.begin[i])} to ${duration(timeline.end[i])}: ${duration(timeline.end[i] - timeline.begin[i])}`,
+    failed ? `${count(failed, "failure")}` : "",
+  ]);
+}

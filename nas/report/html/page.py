@@ -1,0 +1,108 @@
+"""Page: what a report says of runs, with all that draws it, as one HTML file that loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from hashlib import sha256
+from html import escape
+from importlib import metadata, resources
+from pathlib import Path
+from string import Template
+
+from nas.record import RecordError
+from nas.report.colours import HUES, lines
+from nas.report.summary.summary import RunSummary, to_json
+from nas.training.checkpoint import write_atomically
+
+SCRIPTS = (
+    *("echarts.min", "core", "chart", "head", "progress", "lineage", "shares", "epochs", "supernets", "pareto"),
+    *("workers", "columns", "table", "training", "compare", "main"),
+)
+"""The scripts of the page in their order: a later one uses what an earlier one declares."""
+
+MARK = '<meta name="generator" content="Cellstack report">'
+"""What tells a report from another file."""
+
+
+def write_page(path: Path, summaries: Sequence[RunSummary], may_replace: bool = False) -> None:
+    """Write the report of some runs; a report that is there already is replaced.
+
+    Raises RecordError where another file is there, unless it may be replaced.
+    """
+    check_target(path, may_replace)
+    text = render(summaries)
+    write_atomically(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def check_target(path: Path, may_replace: bool) -> None:
+    """Raise RecordError where a report cannot be written: a folder, or a file that is no report and may not be replaced."""
+    if path.is_dir():
+        raise RecordError(f"{path} is a folder: give a file, as --out {path / 'report.html'}")
+    if path.exists() and not may_replace and MARK.encode() not in path.read_bytes()[:2000]:
+        raise RecordError(f"{path} exists and is no report: give --force to replace it, or another --out")
+
+
+def render(summaries: Sequence[RunSummary]) -> str:
+    """Return the page. The browser is told to load nothing, and to run no script but the page's own."""
+    script = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    digest = b64encode(sha256(f"\n{script}\n".encode()).digest()).decode()
+    return Template(_asset("page.html")).substitute(
+        mark=MARK,
+        policy=f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:",
+        title=escape(" and ".join(each.head.name for each in summaries)),
+        style=_asset("report.css"),
+        runs=_inert(to_json(summaries)),
+        page=_inert(json.dumps(_about(summaries))),
+        script=script,
+    )
+
+
+def _about(summaries: Iterable[RunSummary]) -> dict[str, object]:
+    return {
+        "made": datetime.now().astimezone().isoformat(" ", "minutes"),
+        "version": _version(),
+        "hues": [HUES[i][0] for i in (2, 3, 0, 1, 4, 5)],
+        "colours": colours_of(_labels(summaries)),
+    }
+
+
+def _version() -> str:
+    try:
+        return metadata.version("cellstack")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _labels(summaries: Iterable[RunSummary]) -> Iterator[str]:
+    for summary in summaries:
+        yield from (label for panel in summary.shares for label in panel.labels)
+        yield from (label for each in summary.supernets for choice in each.choices for label in choice.labels)
+
+
+def colours_of(labels: Iterable[str]) -> dict[str, tuple[str, Sequence[float] | None]]:
+    """Return the colour of each option and its dashes, the same for `sep_conv5` and `SepConv 5`."""
+    written = {label: _class_and_size(label) for label in labels}
+    styles = lines(sorted(set(written.values())))
+    found = {label: styles[name] for label, name in written.items()}
+    return {
+        label: (each.colour, None if isinstance(each.style, str) else each.style[1]) for label, each in found.items()
+    }
+
+
+def _class_and_size(label: str) -> str:
+    """Write an option as its class, which has a hue, and its size, which has a shade: `Sepconv 5`."""
+    joined = label.replace("_", "").replace(" ", "")
+    return re.sub(r"(?<=[A-Za-z])(?=\d)", " ", joined, count=1).capitalize()
+
+
+def _asset(name: str) -> str:
+    return resources.files("nas.report.html").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _inert(data: str) -> str:
+    """Write JSON so that no text in it can end the element that holds it."""
+    return data.replace("<", r"\u003c")

@@ -1,0 +1,1 @@
+"""Summaries: what a report says of a run folder, as plain data."""

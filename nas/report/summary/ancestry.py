@@ -1,0 +1,58 @@
+"""The family tree of the winner: its ancestors, and what each mutation changed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nas.choice import Choice
+from nas.history import Evaluated, History
+from nas.report.shares import labels_of
+from nas.report.summary.summary import Ancestor, Change
+from nas.space import choices, decisions
+from nas.supernets.search import label
+
+NEAREST = 300
+"""So many ancestors are shown at most: the nearest."""
+
+
+def ancestors_of(space: Any, history: History, winner: Evaluated) -> list[Ancestor]:
+    """Return the winner and its ancestors, each once: first the winner, then its parents, then theirs."""
+    known = choices(space)
+    queue, seen, found = deque([winner.number]), {winner.number}, list[Ancestor]()
+    while queue and len(found) < NEAREST:
+        number = queue.popleft()
+        found.append(_ancestor(space, known, history, number))
+        fresh = [parent for parent in history.proposals[number].parents if parent not in seen]
+        seen.update(fresh)
+        queue.extend(fresh)
+    return found
+
+
+def _ancestor(space: Any, known: Mapping[str, Choice], history: History, number: int) -> Ancestor:
+    proposal, done = history.proposals[number], history.finished.get(number)
+    changes: list[Change] = []
+    if proposal.parents:
+        parent = history.proposals[proposal.parents[0]].architecture
+        changes = list(changes_between(known, decisions(space, parent), decisions(space, proposal.architecture)))
+    value = done.scores[history.objective] if done and done.failure is None else None
+    return Ancestor(number, proposal.origin, proposal.parents, value, len(history.children.get(number, ())), changes)
+
+
+def changes_between(
+    known: Mapping[str, Choice], before: Mapping[str, int], after: Mapping[str, int]
+) -> Iterator[Change]:
+    """Yield where two architectures of a space decide differently, in the order of the space's choices."""
+    for name, choice in known.items():
+        if before.get(name) != after.get(name):
+            yield Change(name, decision_label(choice, before.get(name)), decision_label(choice, after.get(name)))
+
+
+def decision_label(choice: Choice, decision: int | None) -> str:
+    """Return what a decision takes, in words; nothing where the choice is not open."""
+    if decision is None:
+        return ""
+    if choice.k is None:
+        return labels_of(choice)[decision]
+    return " + ".join(label(choice.options[i]) for i in choice.picked(decision)) or "nothing"

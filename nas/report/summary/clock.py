@@ -1,0 +1,46 @@
+"""The clock of a run: seconds since its first event, in which it worked."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import final
+
+from nas.report.summary.journal import Log, Work
+
+PAUSE_SECONDS = 60.0
+"""Where nobody worked for longer, the run was stopped, and went on later."""
+
+
+@final
+class Clock:
+    """Counts from the first proposal of a run; `pauses` are (from, to) between works, in seconds since then."""
+
+    def __init__(self, logs: Iterable[Log], works: Iterable[Work]) -> None:
+        logs = list(logs)
+        times = [at for log in logs for at in (*log.proposed[:1], *log.proposed[-1:], *log.ended.values())]
+        self.begin, self.last = min(times, default=0.0), max(times, default=0.0)
+        self.pauses = self._pauses(sorted((work.begin, work.end) for work in works))
+        self._ends = [end for _, end in self.pauses]
+        self._paused = [0.0, *accumulate(end - start for start, end in self.pauses)]
+
+    def _pauses(self, intervals: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        found: list[tuple[float, float]] = []
+        until = intervals[0][1] if intervals else 0.0
+        for begin, end in intervals:
+            if begin - until > PAUSE_SECONDS:
+                found.append((until - self.begin, begin - self.begin))
+            until = max(until, end)
+        return found
+
+    def since(self, at: float) -> float:
+        """Return the seconds from the first event to a time in seconds since 1970, pauses included."""
+        return at - self.begin
+
+    def worked(self, at: float) -> float:
+        """Return the seconds in which the run worked until then: those since the first event, pauses left out."""
+        seconds = at - self.begin
+        over = bisect_right(self._ends, seconds)
+        inside = self.pauses[over] if over < len(self.pauses) else None
+        return min(seconds, inside[0] if inside else seconds) - self._paused[over]

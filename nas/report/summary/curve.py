@@ -1,0 +1,60 @@
+"""The anytime curve of a search: the best so far, against evaluations and against seconds."""
+
+from __future__ import annotations
+
+from nas.history import Evaluated
+from nas.report.summary.baseline import Spent, random_baseline
+from nas.report.summary.loaded import Loaded
+from nas.report.summary.summary import Baseline, Curve
+
+RANDOM = ("random", "start")
+"""The origins of proposals that were drawn from the whole space; a local search begins with the second."""
+
+
+def curve_of(run: Loaded) -> tuple[Curve, str]:
+    """Return the curve of a run in which something was scored, and why it has no baseline, if it has none."""
+    done = list(run.history.finished.values())
+    seconds = _seconds(run, done)
+    steps = _steps(run, done)
+    found = _baseline(run, done, seconds[-1])
+    curve = Curve(
+        evaluations=[i + 1 for i, _ in steps],
+        seconds=[seconds[i] for i, _ in steps],
+        best=[run.value(best) for _, best in steps],
+        number=[best.number for _, best in steps],
+        clock="simulated" if run.simulated else "wall",
+        baseline=found if isinstance(found, Baseline) else None,
+    )
+    return curve, "" if isinstance(found, Baseline) else found
+
+
+def _seconds(run: Loaded, done: list[Evaluated]) -> list[float]:
+    """Return the seconds after each evaluation; simulated ones add up, as a budget counts them."""
+    if not run.simulated:
+        ended = run.logs["search"].ended
+        return [run.clock.worked(ended[each.number]) for each in done]
+    total, seconds = 0.0, list[float]()
+    for each in done:
+        total += each.scores.get("seconds", 0.0)
+        seconds.append(total)
+    return seconds
+
+
+def _steps(run: Loaded, done: list[Evaluated]) -> list[tuple[int, Evaluated]]:
+    """Return (place in the order of finishing, best) of each improvement, and of the end."""
+    steps: list[tuple[int, Evaluated]] = []
+    best: Evaluated | None = None
+    for i, each in enumerate(done):
+        if each.failure is None and (best is None or run.history.value(each) > run.history.value(best)):
+            best = each
+            steps.append((i, best))
+    if steps and steps[-1][0] != len(done) - 1:
+        steps.append((len(done) - 1, steps[-1][1]))
+    return steps
+
+
+def _baseline(run: Loaded, done: list[Evaluated], seconds: float) -> Baseline | str:
+    drawn = [run.value(each) for each in done if each.failure is None and each.proposal.origin in RANDOM]
+    rules = run.experiment.rules
+    spent = Spent(len(done), seconds, rules.duplicates == "evaluate")
+    return random_baseline(run.experiment.evaluator, rules.objective, spent, drawn)

@@ -1,0 +1,85 @@
+"""The Pareto fronts of a search: the objective against multiply-adds and against parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+
+from nas.history import Evaluated
+from nas.profile import Profile, profile
+from nas.record import RecordError
+from nas.report.summary.loaded import Loaded
+from nas.report.summary.summary import Front
+
+COSTS = ("macs", "params")
+
+PROFILED, POINTS = 12, 4000
+"""How many networks are profiled where the scores do not say what they cost, and how many points a front is given with."""
+
+
+def fronts_of(run: Loaded) -> tuple[list[Front], str]:
+    """Return a front for each cost that is known, and why there is none, if there is none."""
+    best = _best_of_each(run)
+    if not best:
+        return [], "nothing was scored yet"
+    if any(cost in done.scores for done in best for cost in COSTS):
+        costs = {cost: {done.number: done.scores[cost] for done in best if cost in done.scores} for cost in COSTS}
+        return [_front(run, cost, best, known, "") for cost, known in costs.items() if known], ""
+    chosen = _spread(best)
+    try:
+        profiles = {done.number: _profile(run, done.architecture) for done in chosen}
+    except (RecordError, ValueError, RuntimeError) as error:
+        return [], f"the scores have no macs and no params, and the networks cannot be profiled: {error}"
+    said = f"The scores have no multiply-adds: {len(chosen)} of {len(best)} architectures were profiled, the best and others."
+    note = said if len(chosen) < len(best) else ""
+    by_cost = {cost: {number: float(getattr(each, cost)) for number, each in profiles.items()} for cost in COSTS}
+    return [_front(run, cost, chosen, known, note) for cost, known in by_cost.items()], ""
+
+
+def _profile(run: Loaded, architecture: object) -> Profile:
+    """Profile the network that an architecture was scored as. Raises RecordError where there is none, or no image's shape."""
+    if run.input is None:
+        raise RecordError("the shape of the images is written when the run ends")
+    experiment = run.experiment
+    network = experiment.family().network(architecture, **experiment.network_options(experiment.network))
+    return profile(network, run.input)
+
+
+def _best_of_each(run: Loaded) -> list[Evaluated]:
+    """Return the best evaluation of each distinct architecture, the best first; of equal ones the first."""
+    found: dict[str, Evaluated] = {}
+    for done in sorted(run.history.scored, key=run.history.value, reverse=True):
+        found.setdefault(done.digest, done)
+    return list(found.values())
+
+
+def _spread(ranked: Sequence[Evaluated]) -> list[Evaluated]:
+    """Return half as many of the best as may be profiled, and as many more evenly from the others."""
+    half = PROFILED // 2
+    others = ranked[half:]
+    return [*ranked[:half], *others[:: max(1, -(-len(others) // half))]]
+
+
+def _front(run: Loaded, cost: str, best: Iterable[Evaluated], costs: Mapping[int, float], note: str) -> Front:
+    points = sorted(
+        ((costs[done.number], run.value(done), done.number) for done in best if done.number in costs),
+        key=lambda point: (point[0], -run.sign * point[1], point[2]),
+    )
+    reached = -inf
+    on_front: set[int] = set()
+    for _, value, number in points:
+        if run.sign * value > reached:
+            reached = run.sign * value
+            on_front.add(number)
+    step = -(-len(points) // POINTS)
+    shown = [point for i, point in enumerate(points) if i % step == 0 or point[2] in on_front]
+    if step > 1:
+        note = f"{note} One of {step} architectures that are not on the front is shown.".strip()
+    return Front(
+        cost,
+        number=[number for _, _, number in shown],
+        costs=[each for each, _, _ in shown],
+        value=[value for _, value, _ in shown],
+        on_front=[int(number in on_front) for _, _, number in shown],
+        note=note,
+    )

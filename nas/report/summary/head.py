@@ -1,0 +1,96 @@
+"""The head of a summary: what was run, with what, and how it stands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from nas.record import to_plain
+from nas.report.summary.clock import Clock
+from nas.report.summary.summary import Head
+
+if sys.platform != "win32":
+    import fcntl
+
+
+Kind = Literal["search", "training", "transfer"]
+State = Literal["ended", "running", "stopped"]
+
+
+def provenance_of(file: Path) -> dict[str, str]:
+    """Return what the comments at the top of a run folder's YAML say: command, started, versions, hardware."""
+    found: dict[str, str] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        key, _, value = line.removeprefix("#").strip().partition(": ")
+        found[key] = f"{found[key]}; {value}" if key in found else value
+    return found
+
+
+def begin_head(kind: Kind, file: Path, objective: str, seed: int, clock: Clock) -> Head:
+    """Return what the head of any run has: where it is from, and from when to when it was; `file` is the YAML of its folder."""
+    found, folder = provenance_of(file), file.parent
+    return Head(
+        kind=kind,
+        name=folder.resolve().name,
+        folder=str(folder),
+        objective=objective.removeprefix("-"),
+        minimises=objective.startswith("-"),
+        seed=seed,
+        started=found.get("started", date(clock.begin)),
+        last=date(clock.last),
+        command=found.get("command", ""),
+        versions=found.get("versions", ""),
+        hardware=found.get("hardware", ""),
+        settings=said({"resumed with": found.get("resumed with", "")}),
+    )
+
+
+def state_of(folder: Path, is_complete: bool) -> State:
+    """Return how a run stands: whoever writes one of its journals locks it; what nobody writes has ended, or was stopped."""
+    if any(_is_locked(path) for path in folder.glob("*.jsonl")):
+        return "running"
+    return "ended" if is_complete else "stopped"
+
+
+def _is_locked(path: Path) -> bool:
+    if sys.platform == "win32":
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # some network file systems have no locks
+            return False
+    return False
+
+
+def named(part: object) -> str:
+    """Return a record in words: its name and the plain settings in which it differs from its defaults."""
+    if part is None:
+        return ""
+    ((name, settings),) = to_plain(part).items()
+    plain = [f"{key} {value}" for key, value in settings.items() if not isinstance(value, Mapping | list)]
+    return f"{name} ({', '.join(plain)})" if plain else str(name)
+
+
+def said(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that have a text."""
+    return {name: text for name, text in settings.items() if text}
+
+
+def written(value: object) -> str:
+    """Return plain options in words: `channels 16, layers 8`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {written(each)}" for key, each in value.items())
+    return " ".join(map(written, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def date(at: float) -> str:
+    """Return a time in seconds since 1970 as a date in ISO 8601; nothing for 0."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds") if at else ""

@@ -1,0 +1,68 @@
+"""The journals of a run, read once: what was proposed and found, and when who worked on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from nas.history import History, replay
+
+REUSED = "reused"
+"""The worker of a proposal whose scores were those of an equal one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One journal: its phase's name, what happened, and when a proposal was made and ended, in seconds since 1970."""
+
+    phase: str
+    history: History
+    proposed: Sequence[float]
+    ended: Mapping[int, float]
+
+
+def read_log(path: Path, phase: str, objective: str) -> Log | None:
+    """Read a journal with its times; None where there is none yet. Raises RecordError, with the line, where it is damaged."""
+    if not path.is_file():
+        return None
+    proposed, ended = list[float](), dict[int, float]()
+
+    def note(event: Mapping[str, Any]) -> None:
+        if event["event"] == "start":
+            proposed.append(float(event["at"]))
+        else:
+            ended[event["number"]] = float(event["at"])
+
+    return Log(phase, replay(path, objective, note), proposed, ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One evaluation that a worker did, from when to when, in seconds since 1970."""
+
+    worker: str
+    phase: str
+    number: int
+    begin: float
+    end: float
+    failed: bool
+
+
+def works_of(log: Log) -> Iterator[Work]:
+    """Yield what workers did, in the order in which it ended.
+
+    A journal says when something was proposed, and not when its worker began with it: that is after the proposal and after
+    the worker's last work, and later still where the evaluation says that it took fewer `seconds`.
+    """
+    free: dict[str, float] = {}
+    for number, done in log.history.finished.items():
+        if done.worker == REUSED:
+            continue
+        end = log.ended[number]
+        earliest = end - done.scores.get("seconds", inf)
+        begin = min(end, max(log.proposed[number], free.get(done.worker, 0.0), earliest))
+        yield Work(done.worker, log.phase, number, begin, end, done.failure is not None)
+        free[done.worker] = end

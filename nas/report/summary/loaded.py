@@ -1,0 +1,86 @@
+"""A search run as it is on disk, read once for all parts of its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.build import Shape
+from nas.evaluation.tabular import Tabular
+from nas.history import Evaluated, History
+from nas.report.summary.clock import Clock
+from nas.report.summary.journal import Log, Work, read_log, works_of
+from nas.runtime.architecture import read_found
+from nas.runtime.experiment import Experiment
+from nas.runtime.run import load_run
+from nas.runtime.supernets import SUPERNET_OBJECTIVE, SUPERNETS
+
+CIFAR: Shape = (3, 32, 32)
+
+SIMULATED = 2.0
+"""Evaluations that took so many times what their workers had of time took it on another clock: that of a table of one's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A search run: what was declared, its journals by their phases, what workers did in each, and the clock.
+
+    `simulated` says that the evaluations' seconds are not of this clock. `input` is the shape (C, H, W) of the images, None
+    where that is not known before the run has ended.
+    """
+
+    folder: Path
+    experiment: Experiment
+    space: Any
+    history: History
+    logs: Mapping[str, Log]
+    works: Sequence[Work]
+    clock: Clock
+    simulated: bool
+    input: Shape | None
+
+    @property
+    def sign(self) -> float:
+        """What the objective is multiplied with to be maximised."""
+        return -1.0 if self.experiment.rules.objective.startswith("-") else 1.0
+
+    def value(self, done: Evaluated) -> float:
+        """Return the objective's score of an evaluation that succeeded."""
+        return done.scores[self.history.objective]
+
+
+def load(folder: Path) -> Loaded:
+    """Read a run folder. Raises RecordError where it is none, or a journal in it is damaged."""
+    experiment = load_run(folder)
+    objective = experiment.rules.objective
+    final = experiment.final.objective if experiment.final else ""
+    read = (
+        read_log(folder / f"{SUPERNETS}.jsonl", SUPERNETS, SUPERNET_OBJECTIVE),
+        read_log(folder / "history.jsonl", "search", objective),
+        read_log(folder / "final.jsonl", "final", final),
+    )
+    logs = {log.phase: log for log in read if log is not None}
+    works = [work for log in logs.values() for work in works_of(log)]
+    history = logs["search"].history if "search" in logs else History(objective)
+    clock = Clock(logs.values(), works)
+    is_simulated, shape = _is_simulated(experiment, history, works), _input(folder, experiment)
+    return Loaded(folder, experiment, experiment.open_space(), history, logs, works, clock, is_simulated, shape)
+
+
+def _input(folder: Path, experiment: Experiment) -> Shape | None:
+    """Return the shape of the images without loading them: what is handed over says it, and a table has those of CIFAR."""
+    best = folder / "best.json"
+    if best.is_file():
+        return read_found(best).input
+    return None if hasattr(experiment.evaluator or experiment.supernet, "data") else CIFAR
+
+
+def _is_simulated(experiment: Experiment, history: History, works: Sequence[Work]) -> bool:
+    mine = [work for work in works if work.phase == "search"]
+    if isinstance(experiment.evaluator, Tabular) or not mine:
+        return bool(mine)
+    spanned = max(work.end for work in mine) - min(work.begin for work in mine)
+    had = spanned * len({work.worker for work in mine})
+    return history.totals.get("seconds", 0.0) > SIMULATED * had + 1.0

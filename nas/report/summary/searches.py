@@ -1,0 +1,147 @@
+"""The summary of a search run, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nas.export.drawing import draw
+from nas.history import Evaluated
+from nas.report.summary.ancestry import ancestors_of
+from nas.report.summary.costs import costs_of
+from nas.report.summary.curve import curve_of
+from nas.report.summary.evaluations import evaluations_of
+from nas.report.summary.fronts import fronts_of
+from nas.report.summary.head import begin_head, named, said, state_of, written
+from nas.report.summary.loaded import Loaded, load
+from nas.report.summary.reproduction import search_again
+from nas.report.summary.shares import shares_of, window_of
+from nas.report.summary.summary import Best, Finals, Front, Head, RunSummary
+from nas.report.summary.supernets import supernet_curves
+from nas.report.summary.timeline import timeline_of
+from nas.report.summary.trainings import test_of, training_curves
+from nas.runtime.run import by_role
+from nas.runtime.supernets import searched_in
+
+
+def summarise_search(folder: Path) -> RunSummary:
+    """Return what a report says of a search. Raises RecordError where a file in the folder is damaged."""
+    run = load(folder)
+    best = run.history.best
+    head = _head(run)
+    curve, no_baseline = curve_of(run) if best else (None, "")
+    fronts, no_fronts = fronts_of(run)
+    method = named(run.experiment.supernet and run.experiment.supernet.method)
+    roles = by_role(run.logs["final"].history) if "final" in run.logs else {}
+    weights = {role: folder / f"{role.replace(' ', '-')}.safetensors" for role in roles}
+    summary = RunSummary(
+        head=head,
+        reproduction=search_again(folder, run.experiment),
+        best=_best(run, best, fronts),
+        finals=_finals(roles),
+        curve=curve,
+        ancestors=ancestors_of(run.space, run.history, best) if best else [],
+        shares=shares_of(run),
+        share_window=window_of(run),
+        fronts=fronts,
+        supernets=[supernet_curves(each, method) for each in searched_in(folder) if each.epochs],
+        timeline=timeline_of(run.logs, run.works, run.clock),
+        costs=costs_of(run.logs, run.works, run.clock, run.experiment.executor, run.simulated),
+        evaluations=evaluations_of(run),
+        trainings=[curves for role, path in weights.items() if (curves := training_curves(path, role))],
+        tests=[test for role, path in weights.items() if (test := test_of(path, role))],
+    )
+    return replace(summary, missing=_missing(run, summary, no_baseline, no_fronts))
+
+
+def _missing(run: Loaded, summary: RunSummary, no_baseline: str, no_fronts: str) -> dict[str, str]:
+    """Return why each part is not there that is not."""
+    nothing = "nothing was scored yet"
+    is_searched, few = run.experiment.supernet is not None, len(run.history.scored) < 2
+    reasons = {
+        "best": nothing,
+        "curve": nothing,
+        "baseline": no_baseline or nothing,
+        "ancestors": nothing if summary.best is None else "the winner has no parents: it was not bred from others",
+        "fronts": no_fronts,
+        "shares": "fewer than two were scored" if few else "the space has no choices of operations or structures",
+        "supernets": "no epoch has ended yet" if is_searched else "the search has no supernet",
+        "timeline": "no evaluation has ended yet",
+        "finals": "not reached yet" if run.experiment.final else "the experiment declares no final training",
+        "trainings": "the finals leave no epochs" if summary.finals else "there was no final training",
+        "tests": "the finals leave no measured weights" if summary.finals else "there was no final training",
+    }
+    there = {
+        "baseline": summary.curve is not None and summary.curve.baseline is not None,
+        "ancestors": len(summary.ancestors) > 1,
+    }
+    return {part: reason for part, reason in reasons.items() if not there.get(part, bool(getattr(summary, part, None)))}
+
+
+def _head(run: Loaded) -> Head:
+    experiment = run.experiment
+    begun = begin_head(
+        "search", run.folder / "experiment.yaml", experiment.rules.objective, experiment.rules.seed, run.clock
+    )
+    settings = {
+        "network": written(experiment.network),
+        "data": named(getattr(experiment.evaluator or experiment.supernet, "data", None)),
+        "supernet": named(experiment.supernet and experiment.supernet.method),
+        "duplicates": experiment.rules.duplicates,
+    }
+    return replace(
+        begun,
+        state=state_of(run.folder, _is_complete(run)),
+        space=experiment.space_name,
+        strategy=named(experiment.strategy),
+        evaluator=named(experiment.evaluator),
+        executor=named(experiment.executor),
+        budget=_budget(run),
+        settings={**said(settings), **begun.settings},
+    )
+
+
+def _is_complete(run: Loaded) -> bool:
+    """Whether the best was handed over, and tested if that was asked for, and nothing is open."""
+    final = run.logs.get("final")
+    tested = run.experiment.final is None or (final is not None and not final.history.in_flight)
+    return (run.folder / "best.json").is_file() and tested and not run.history.in_flight
+
+
+def _budget(run: Loaded) -> str:
+    budget, history = run.experiment.rules.budget, run.history
+    if budget is None:
+        seeds = run.experiment.supernet.seeds if run.experiment.supernet else 0
+        searched = len(run.logs["supernets"].history.scored) if "supernets" in run.logs else 0
+        return f"{searched} of {seeds} seeds searched, {len(history.finished)} architectures scored"
+    parts = []
+    if budget.evaluations is not None:
+        parts.append(f"{len(history.finished):,} of {budget.evaluations:,} evaluations")
+    if budget.seconds is not None:
+        parts.append(f"{history.totals.get('seconds', 0.0):,.0f} of {budget.seconds:,.0f} seconds")
+    return ", ".join(parts)
+
+
+def _best(run: Loaded, best: Evaluated | None, fronts: Sequence[Front]) -> Best | None:
+    """Return the best architecture, with the size of the network that was scored, where that is known."""
+    if best is None:
+        return None
+    sizes = {
+        front.cost: cost
+        for front in fronts
+        for number, cost in zip(front.number, front.costs, strict=True)
+        if run.history.digests[number] == best.digest
+    }
+    text, svg = run.experiment.describe(best.architecture), draw(best.architecture) or ""
+    size_of = "the network that was scored" if sizes else ""
+    return Best(best.number, best.digest, text, best.scores, sizes.get("params"), sizes.get("macs"), size_of, svg)
+
+
+def _finals(roles: dict[str, Evaluated]) -> Finals | None:
+    if not roles:
+        return None
+    done = list(roles.values())
+    names = dict.fromkeys(name for each in done for name in each.scores)
+    scores = {name: [each.scores.get(name) for each in done] for name in names}
+    return Finals(list(roles), scores, [each.failure for each in done])

@@ -1,0 +1,97 @@
+"""The workers' timeline: who did what when, and who was idle."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nas.report.summary.clock import Clock
+from nas.report.summary.journal import Log, Work
+from nas.report.summary.summary import Failure, Timeline, Worker
+
+BARS = 2000
+"""How many bars a timeline has at most, about; where there is more to show, neighbours are one bar."""
+
+LAST = 200
+"""How many failures are told, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One work, or several of one worker in one phase, in seconds since the run's beginning."""
+
+    worker: str
+    phase: str
+    begin: float
+    end: float
+    first: int
+    works: int = 1
+    failed: int = 0
+
+
+def timeline_of(logs: Mapping[str, Log], works: Sequence[Work], clock: Clock) -> Timeline | None:
+    """Return what each worker did; None where none has done anything yet."""
+    if not works:
+        return None
+    by_worker = defaultdict[str, list[Work]](list)
+    for work in works:
+        by_worker[work.worker].append(work)
+    names, phases = {name: i for i, name in enumerate(by_worker)}, {phase: i for i, phase in enumerate(logs)}
+    ends = {phase: max((log.ended.values()), default=0.0) for phase, log in logs.items()}
+    # so that there are no more than BARS: of two neighbours that are not one, both together are longer than a point
+    point = 2 * len(names) * (clock.last - clock.begin) / BARS if len(works) > BARS else 0.0
+    bars = [bar for mine in by_worker.values() for bar in _merged([_bar(work, clock) for work in mine], point)]
+    waited = [work.begin - logs[work.phase].proposed[work.number] for work in works]
+    return Timeline(
+        workers=[_worker(name, mine, ends, clock) for name, mine in by_worker.items()],
+        phases=list(phases),
+        worker=[names[bar.worker] for bar in bars],
+        phase=[phases[bar.phase] for bar in bars],
+        begin=[bar.begin for bar in bars],
+        end=[bar.end for bar in bars],
+        first=[bar.first for bar in bars],
+        works=[bar.works for bar in bars],
+        failed=[bar.failed for bar in bars],
+        pauses=clock.pauses,
+        waited_seconds=sum(waited) / len(waited),
+        failures=_failures(logs, clock),
+    )
+
+
+def _failures(logs: Mapping[str, Log], clock: Clock) -> list[Failure]:
+    found = [
+        Failure(phase, done.number, done.worker, clock.since(log.ended[done.number]), done.failure or "")
+        for phase, log in logs.items()
+        for done in log.history.failures
+    ]
+    return sorted(found, key=lambda failure: failure.at)[-LAST:]
+
+
+def _worker(name: str, works: Sequence[Work], ends: Mapping[str, float], clock: Clock) -> Worker:
+    """Return how a worker spent its time in the phases in which it worked."""
+    begins: dict[str, float] = {}
+    for work in works:
+        begins[work.phase] = min(work.begin, begins.get(work.phase, work.begin))
+    there = sum(clock.worked(ends[phase]) - clock.worked(begin) for phase, begin in begins.items())
+    busy = sum(work.end - work.begin for work in works)
+    idle = max(0.0, 100 * (1 - busy / there)) if there > 0 else 0.0
+    return Worker(name, len(works), sum(work.failed for work in works), busy, idle)
+
+
+def _bar(work: Work, clock: Clock) -> Bar:
+    begin, end = clock.since(work.begin), clock.since(work.end)
+    return Bar(work.worker, work.phase, begin, end, work.number, 1, int(work.failed))
+
+
+def _merged(bars: Sequence[Bar], point: float) -> Iterator[Bar]:
+    held: Bar | None = None
+    for bar in bars:
+        if held and bar.phase == held.phase and bar.end - held.begin <= point:
+            held = replace(held, end=bar.end, works=held.works + 1, failed=held.failed + bar.failed)
+            continue
+        if held:
+            yield held
+        held = bar
+    if held:
+        yield held

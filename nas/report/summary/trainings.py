@@ -1,0 +1,43 @@
+"""Trainings: their epochs, and what was measured of the trained weights."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from nas.evaluation.results import read_epochs, read_test
+from nas.report.summary.summary import Test, TrainingCurves
+from nas.training.measure import Accuracy
+from nas.training.reports import Epoch
+
+COLUMNS = tuple(each.name for each in fields(Epoch) if each.name not in ("epoch", "epochs"))
+
+
+def training_curves(weights: Path, role: str) -> TrainingCurves | None:
+    """Return the epochs of the training whose weights are, or will be, in a file; None where none has ended."""
+    epochs = read_epochs(weights)
+    if not epochs:
+        return None
+    columns = {name: [getattr(each, name) for each in epochs] for name in COLUMNS}
+    measured = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    return TrainingCurves(role, [each.epoch for each in epochs], epochs[-1].epochs, measured)
+
+
+def test_of(weights: Path, role: str) -> Test | None:
+    """Return what was measured of the weights in a file on test images; None where nothing was yet."""
+    found = read_test(weights)
+    if found is None:
+        return None
+    measured = _accuracy(found.decisive)
+    if found.ema is not None:
+        measured |= {f"raw_{name}": value for name, value in _accuracy(found.raw).items()}
+    if found.speed is not None:
+        measured |= {each.name: float(getattr(found.speed, each.name)) for each in fields(found.speed)}
+    counted = zip(found.decisive.class_right, found.decisive.class_images, strict=True)
+    right = [100 * right / max(1, images) for right, images in counted]
+    return Test(role, measured, found.classes, found.decisive.class_images, right)
+
+
+def _accuracy(accuracy: Accuracy) -> dict[str, float]:
+    names = ("top1_percent", "top5_percent", "loss", "calibration_error_percent", "images")
+    return {name: float(getattr(accuracy, name)) for name in names}
