@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from torch import nn
@@ -33,7 +33,7 @@ class Site:
 
     `shape` comes in; `channels` and `stride` are asked for. `before` is the shape of the output before the input, for
     cells that read two; it is None in a network's first cell. In a supernet there is a `relaxation`, and the norms inside its
-    cells are not affine.
+    cells are not affine. `watch` is told of each module which node built it, and where.
     """
 
     shape: Shape
@@ -42,6 +42,7 @@ class Site:
     before: Shape | None = None
     affine: bool = True
     relaxation: Relaxation | None = None
+    watch: Callable[[nn.Module, Node, Site], None] | None = field(default=None, compare=False)
 
     def put(self, shape: Shape, channels: int | None = None, stride: int = 1, before: Shape | None = None) -> Site:
         """Return a site inside this one."""
@@ -50,7 +51,10 @@ class Site:
     def build(self, node: Node) -> nn.Module:
         """Build a node here; an open choice is built by the relaxation. Raises SpaceError where there is none."""
         node = lifted(_checked(node))
-        return self.relaxed(node).relax(node, self) if isinstance(node, Choice) else node.build(self)
+        module = self.relaxed(node).relax(node, self) if isinstance(node, Choice) else node.build(self)
+        if self.watch is not None:
+            self.watch(module, node, self)
+        return module
 
     def output(self, node: Node) -> Shape:
         """Return the shape that comes out of a node put here. Raises SpaceError where the options of a choice differ in it."""

@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 import typer
 
+from nas.cli.dashboard import dashboard
+from nas.cli.exporting import export
+from nas.cli.reporting import report
 from nas.cli.resuming import resume
 from nas.cli.searching import reproduce, search
 from nas.cli.showing import list_, profile, show
@@ -35,6 +38,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "test": measure,
     "transfer": transfer,
     "reproduce": reproduce,
+    "export": export,
+    "report": report,
+    "dashboard": dashboard,
 }
 
 for _name, _command in COMMANDS.items():

@@ -29,11 +29,11 @@ class _Augmented(nn.Module):
         pooled = self.pool(x)
         parts = torch.split(self.queries_keys_values(pooled), self.widths, 1)
         query, key, value = (
-            part.reshape(len(x), self.heads, -1, pooled[0, 0].numel()).transpose(2, 3) for part in parts
+            part.reshape(x.shape[0], self.heads, -1, pooled[0, 0].numel()).transpose(2, 3) for part in parts
         )
         bias = self._relative(query * query.shape[-1] ** -0.5, *pooled.shape[2:])
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        attended = attended.transpose(2, 3).reshape(len(x), -1, *pooled.shape[2:])
+        attended = attended.transpose(2, 3).reshape(x.shape[0], -1, *pooled.shape[2:])
         return torch.cat([self.conv(x), self.project(attended)], 1)
 
     def _relative(self, query: Tensor, height: int, width: int) -> Tensor:
@@ -41,7 +41,8 @@ class _Augmented(nn.Module):
         grid = query.reshape(*query.shape[:2], height, width, -1)
         by_row = torch.einsum("bnhwd,hkd->bnhwk", grid, _distances(self.rows, height))
         by_column = torch.einsum("bnhwd,wkd->bnhwk", grid, _distances(self.columns, width))
-        return (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)
+        pixels = height * width  # sizes are spelled out, as an exporter cannot flatten what einsum gave
+        return (by_row[..., :, None] + by_column[..., None, :]).reshape(*query.shape[:2], pixels, pixels)
 
 
 def _distances(weights: Tensor, size: int) -> Tensor:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
+from nas.build import Node, Shape
+from nas.choice import Choice
 from nas.family import families, family, published
+from nas.notation import parse
 from nas.plain import read
 from nas.record import RecordError, import_all, record
 
@@ -94,3 +98,32 @@ def _plain(path: Path) -> Any:
         raise RecordError(
             f"{path} cannot be read as an architecture ({' '.join(str(error).split())}): give {NAMED}"
         ) from None
+
+
+def typed_tree(name: str) -> Node | None:
+    """Return a tree that was typed in notation; None where the name is another's, as a word that is no node.
+
+    Raises RecordError where it was meant as a tree and is none.
+    """
+    if (len(name) < 256 and Path(name).exists()) or re.fullmatch(r"[\w.]+:\w*", name):
+        return None
+    try:
+        tree = parse(name)
+    except RecordError:
+        if set("[{( ") & set(name):
+            raise
+        return None
+    if not isinstance(tree, Node | Choice):
+        raise RecordError(f"{name!r} is no node: type one in notation, as residual[conv3-64 x2] x3")
+    return cast(Node, tree)
+
+
+def shape_of(text: str) -> Shape:
+    """Read the shape of an image, as 3,224,224 or 3x224x224. Raises RecordError where the text is none."""
+    try:
+        channels, height, width = (int(part) for part in text.replace("x", ",").split(","))
+        if min(channels, height, width) < 1:
+            raise ValueError
+    except ValueError:
+        raise RecordError(f"--input {text!r} is no shape: give channels, height and width, as 3,224,224") from None
+    return channels, height, width

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, zip_longest
-from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from nas.build import Node, Shape
-from nas.choice import Choice
 from nas.family import family
-from nas.notation import in_lines, parse
+from nas.notation import in_lines
 from nas.profile import Layer, Profile
 from nas.profile import profile as count_costs
 from nas.record import RecordError
-from nas.runtime.architecture import find_architecture
+from nas.runtime.architecture import find_architecture, shape_of, typed_tree
 from nas.runtime.yaml_file import override
 from nas.tracing import Pair
 
@@ -76,33 +72,18 @@ def show_profile(asked: Asked, against: str | None, as_json: bool, console: Cons
 
 def _profile(asked: Asked) -> Costs:
     options: dict[str, object] = {}
-    typed = _typed(asked.name)
+    typed = typed_tree(asked.name)
     if typed is not None:
         override(options, asked.assignments)
         if options:
             raise RecordError(f"{next(iter(options))}: a tree in notation is stacked as it says; leave the option out")
-        return _costs(typed, _shape(asked.input or "3,32,32"))
+        return _costs(typed, shape_of(asked.input or "3,32,32"))
     found = find_architecture(asked.name)
     options |= found.network
     override(options, asked.assignments)
     known = family(found.family)
     network = known.network(found.architecture, **known.network_arguments(options, ""))
-    return _costs(network, _shape(asked.input) if asked.input is not None else found.input)
-
-
-def _typed(name: str) -> Node | None:
-    """Return a tree that was typed in notation; None where the name is another's, as a word that is no node."""
-    if (len(name) < 256 and Path(name).exists()) or re.fullmatch(r"[\w.]+:\w*", name):
-        return None
-    try:
-        tree = parse(name)
-    except RecordError:
-        if set("[{( ") & set(name):
-            raise
-        return None
-    if not isinstance(tree, Node | Choice):
-        raise RecordError(f"{name!r} is no node: type one in notation, as residual[conv3-64 x2] x3")
-    return cast(Node, tree)
+    return _costs(network, shape_of(asked.input) if asked.input is not None else found.input)
 
 
 def _costs(tree: Node, input: Shape) -> Costs:
@@ -115,16 +96,6 @@ def _costs(tree: Node, input: Shape) -> Costs:
         raise RecordError(
             f"the network does not run on images of {_times(input)} ({reason}): change one of them"
         ) from None
-
-
-def _shape(text: str) -> Shape:
-    try:
-        channels, height, width = (int(part) for part in text.replace("x", ",").split(","))
-        if min(channels, height, width) < 1:
-            raise ValueError
-    except ValueError:
-        raise RecordError(f"--input {text!r} is no shape: give channels, height and width, as 3,224,224") from None
-    return channels, height, width
 
 
 def _print_layers(costs: Profile, console: Console) -> None:

@@ -1,0 +1,88 @@
+"""The command that exports: files for others of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.cli.options import terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="ARCH|CHECKPOINT",
+        help="A run folder, a .safetensors, JSON or YAML file, space:name as darts:DARTS_V2, a space, or a tree in notation.",
+    ),
+]
+Stacking = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="How to stack it, as channels=48 layers=14 stem=imagenet."),
+]
+Formats = Annotated[str, typer.Option("--to", help="Formats with commas between, as onnx,source,svg.")]
+Out = Annotated[Path | None, typer.Option(help="A folder or, for one format, a file; else here.")]
+FoldNorms = Annotated[
+    bool, typer.Option("--fold-bn", help="Make batch norms part of the convolutions before them: for inference.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+Input = Annotated[str | None, typer.Option(help="Channels, height and width of an image, as 3,224,224.")]
+Untrained = Annotated[bool, typer.Option("--untrained", help="Take random weights, of seed 0.")]
+Card = Annotated[bool, typer.Option("--card/--no-card", help="Write a model card with a network.")]
+
+
+def export(
+    what: What,
+    assignments: Stacking = None,
+    to: Formats = "",
+    out: Out = None,
+    fold_bn: FoldNorms = False,
+    force: Force = False,
+    input: Input = None,
+    untrained: Untrained = False,
+    card: Card = True,
+) -> None:
+    """Export: write files for others, read each of them back, and compare what it computes.
+
+    \b
+    json, yaml, notation  the architecture; of a space too
+    svg, png, dot         its picture; of a space too
+    source                a network as a Python file that needs torch alone
+    onnx, torch-export    a network with its weights, without this library
+    safetensors           the weights alone
+
+    \b
+    nas export runs/mine --to onnx,source,svg --out handed_over
+    nas export darts:DARTS_V2 layers=8 channels=16 --to source
+    nas export resnet:resnet50 --to onnx --untrained --fold-bn
+    nas export darts --to svg
+    """
+    from nas.export.exporting import export as export_all
+    from nas.export.format import formats_named
+    from nas.export.show import show_export
+    from nas.export.subject import Asked
+    from nas.runtime.architecture import shape_of
+
+    asked = Asked(what, assignments or [], None if input is None else shape_of(input), untrained, fold_bn)
+    console = terminal()
+    with _telling(console) as say:
+        done = export_all(asked, formats_named(to), out, force, card, say)
+    show_export(done, console)
+    if done.differing:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _telling(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show what is being done: beside a spinner or, where the output is no terminal, as lines."""
+    if not console.is_terminal:
+        yield lambda line: console.print(line, style="dim", highlight=False)
+        return
+    with console.status("") as status:
+        yield status.update

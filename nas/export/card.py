@@ -1,0 +1,136 @@
+"""Model card: what a network is, how good it is, how it was made and how its files are used, as Markdown.
+
+After Mitchell et al. 2019, arXiv:1810.03993, as far as it can be known from a run folder.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from nas.evaluation.results import read_test
+from nas.export.compare import random_images
+from nas.export.format import Format
+from nas.export.subject import Built, Subject
+from nas.notation import in_lines
+from nas.record import digest
+from nas.training.measure import Measured
+
+DECLARATIONS = {
+    "training.yaml": ("data", "recipe", "images", "seed"),
+    "experiment.yaml": ("space", "strategy", "supernet", "evaluator", "rules", "final"),
+}
+"""The files in which a run folder says what was asked for, and the parts of them that a card holds."""
+
+
+def model_card(built: Built, files: Mapping[Format, str], picture: str | None) -> str:
+    """Write the card of a network: `files` are those that were exported, by their format; the picture lies beside it."""
+    subject, parts = built.subject, list[str]()
+    parts.append(f"# {subject.file_name}")
+    parts.append(_opening(subject))
+    if picture is not None:
+        parts.append(f"![The architecture]({picture})")
+    parts.append(_table(dict(_facts(built))))
+    if usages := [(each, each.usage(subject, file)) for each, file in files.items()]:
+        parts += ["## How to use it", *(_usage(each, files[each], text) for each, text in usages if text)]
+    parts += _made(subject)
+    parts += ["## The architecture as text", _fenced("\n".join(in_lines(_described(subject))))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _opening(subject: Subject) -> str:
+    source = f"`{subject.found.family}`, {subject.family.source.rstrip('.')}"
+    if subject.weights is None:
+        return f"A classifier of images, of the family {source}. **It was not trained: weights that go with it are random.**"
+    return f"A classifier of images, of the family {source}, with trained weights."
+
+
+def _facts(built: Built) -> Iterator[tuple[str, str]]:
+    """Yield what is known of the network, by name."""
+    subject = built.subject
+    measured = read_test(subject.weights) if subject.weights is not None else None
+    with torch.no_grad():
+        output = built.model(random_images(subject.found.input, 1))[0]
+    yield "Task", f"image classification, {output.numel()} classes"
+    yield "Input", f"`(B, {_sizes(subject.found.input)})`, float32{_normalised(measured)}"
+    yield "Output", f"logits `(B, {_sizes(output.shape)})`"
+    if measured is not None:
+        yield from _measured(measured)
+    yield "Parameters", f"{built.costs.params:,}"
+    yield "Multiply-adds", f"{built.costs.macs:,} for an image"
+    if built.folded is not None:
+        yield "Batch norms", f"{built.folded.folded} of {built.folded.norms} folded into the layers before them"
+    yield "Network", f"`{digest(subject.network)}`, of the architecture `{digest(subject.found.architecture)}`"
+    for name, value in subject.found.scores.items():
+        yield f"In the search: {name.replace('_', ' ')}", f"{value:,.10g}"
+    yield "Made with", ", ".join(_versions())
+
+
+def _measured(measured: Measured) -> Iterator[tuple[str, str]]:
+    accuracy, classes = measured.decisive, measured.classes
+    yield "Classes", ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+    yield "Test accuracy", f"{accuracy.top1_percent:.2f} % top-1, {accuracy.top5_percent:.2f} % top-5"
+    yield "Tested on", f"{accuracy.images:,} images that it was not trained on"
+    yield "Calibration error", f"{accuracy.calibration_error_percent:.2f} %"
+
+
+def _normalised(measured: Measured | None) -> str:
+    """Write how images are to be prepared."""
+    if measured is None or not measured.mean:
+        return ", normalised as in the training"
+    mean, std = (", ".join(f"{each:.4f}" for each in values) for values in (measured.mean, measured.std))
+    return f": pixels from 0 to 1, less the mean ({mean}), over the deviation ({std}), by channel"
+
+
+def _usage(each: Format, file: str, text: str) -> str:
+    return f"`{file}` ({each.name}):\n\n{_fenced(text, 'sh' if text.startswith('nas ') else 'python')}"
+
+
+def _made(subject: Subject) -> list[str]:
+    """Write what the run folder says of how the network was found and trained."""
+    folder = subject.weights.parent if subject.weights is not None else Path(subject.asked.name)
+    parts: list[str] = []
+    for name, keys in DECLARATIONS.items():
+        if (file := folder / name).is_file():
+            text = file.read_text(encoding="utf-8")
+            comments = [line for line in text.splitlines() if line.startswith("# ")]
+            declared: Mapping[str, Any] = yaml.safe_load(text)
+            kept = {key: declared[key] for key in keys if declared.get(key) is not None}
+            dumped = yaml.safe_dump(kept, sort_keys=False, width=120, default_flow_style=None)
+            parts += [f"From `{name}` of its run folder:", _fenced("\n".join([*comments, dumped.rstrip()]), "yaml")]
+    if not parts:
+        name = subject.asked.name.partition(":")[2]
+        parts = [f"`{subject.asked.name}`: {subject.family.source_of(name)}."]
+    return ["## How it was made", *parts]
+
+
+def _described(subject: Subject) -> str:
+    return subject.family.describe(subject.found.architecture)
+
+
+def _versions() -> Iterator[str]:
+    yield f"python {platform.python_version()}"
+    for name in ("cellstack", "torch", "onnx"):
+        try:
+            yield f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def _sizes(shape: Any) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _fenced(text: str, language: str = "") -> str:
+    return f"```{language}\n{text}\n```"

@@ -1,0 +1,71 @@
+"""Format: one kind of file that an architecture, a network or trained weights can be exported to."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from nas.export.subject import Built, Subject
+from nas.record import RecordError, import_all, nearest, record_classes
+
+Needs = Literal["tree", "network", "weights"]
+
+
+class Format(ABC):
+    """Writes one kind of file, and reads it back. A subclass is a record in a file of its own in nas/export/formats/.
+
+    `needs` is what must be there: "tree" any architecture, a space too; "network" a closed network, with weights or without;
+    "weights" a network with weights. `folds` says whether batch norms may be folded away in it.
+    """
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+    needs: ClassVar[Needs] = "tree"
+    folds: ClassVar[bool] = False
+
+    def files(self, subject: Subject, name: str) -> tuple[str, ...]:
+        """Return the names of the files that are written; the first is the one that is asked for."""
+        return (f"{name}{self.suffix}",)
+
+    @abstractmethod
+    def write(self, subject: Subject, built: Built | None, path: Path) -> None:
+        """Write the file, and those beside it. `built` is there where the format needs more than a tree.
+
+        Raises RecordError where it cannot hold this subject.
+        """
+
+    @abstractmethod
+    def check(self, subject: Subject, built: Built | None, path: Path) -> float | None:
+        """Read the file again as its user would, and return the largest difference of the outputs; None where it has none.
+
+        Raises RecordError where what is read is something else than what was written.
+        """
+
+    def usage(self, subject: Subject, file: str) -> str:
+        """Return a few lines of Python, or a command, that use the file; for the model card. Empty where there are none."""
+        return ""
+
+
+def formats() -> dict[str, Format]:
+    """Return every format by its name."""
+    import_all("nas.export.formats")
+    classes: dict[str, Any] = record_classes(Format)
+    return {each.name: each for each in sorted((cls() for cls in classes.values()), key=_order)}
+
+
+def _order(each: Format) -> tuple[int, str]:
+    return ("tree", "network", "weights").index(each.needs), each.name
+
+
+def formats_named(names: str) -> Sequence[Format]:
+    """Return the formats of names with commas between. Raises RecordError, with the nearest name, where there is none."""
+    known = formats()
+    asked = [name.strip().lower().replace("_", "-") for name in names.split(",") if name.strip()]
+    for name in asked:
+        if name not in known:
+            raise RecordError(f"there is no format {name!r}: {nearest(name, known)}")
+    if not asked:
+        raise RecordError(f"--to is missing: give some of {', '.join(known)}, as --to onnx,source")
+    return [known[name] for name in dict.fromkeys(asked)]

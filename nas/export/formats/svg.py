@@ -1,0 +1,37 @@
+"""SVG: the picture of an architecture, a network or a space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, final
+from xml.etree import ElementTree
+
+from nas.export.drawing import draw
+from nas.export.format import Format
+from nas.export.subject import Built, Subject
+from nas.record import RecordError, record
+
+
+@final
+@record
+class Svg(Format):
+    """Draw the architecture, light or dark as its reader prefers."""
+
+    name: ClassVar[str] = "svg"
+    suffix: ClassVar[str] = ".svg"
+
+    def write(self, subject: Subject, built: Built | None, path: Path) -> None:
+        path.write_text(drawn(subject), encoding="utf-8")
+
+    def check(self, subject: Subject, built: Built | None, path: Path) -> None:
+        ElementTree.fromstring(path.read_text(encoding="utf-8"))
+
+
+def drawn(subject: Subject) -> str:
+    """Return the picture of a subject, a network's with its sizes. Raises RecordError where it cannot be drawn."""
+    sized = subject.found.input if subject.tree is subject.network else None
+    if (picture := draw(subject.tree, sized)) is None:
+        raise RecordError(
+            f"{subject.asked.name}, a {type(subject.tree).__name__}, holds no nodes that could be drawn: export json"
+        )
+    return picture

@@ -1,0 +1,194 @@
+"""Blocks: the modules of a network as terms, before it is decided which of them become classes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from nas.build import Node, Shape, build
+from nas.export.source import forms
+from nas.export.source.copying import copy, is_straight
+from nas.export.source.forward import Forward, NotExpressible
+from nas.export.source.leaves import buffer, is_torch, leaf, parameter
+from nas.export.source.origins import Origin, in_evaluation, origins, watch
+from nas.export.source.terms import Literal, Term, is_literal
+from nas.export.source.ties import ties
+from nas.export.source.tracing import trace
+from nas.operations.drop_path import DropPath
+from nas.record import RecordError
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A class of modules that is written out: whose it is, what it computes, and which of its parts are the same module.
+
+    `given` are the parts that it is given; others it makes itself.
+    """
+
+    cls: type
+    forward: Forward
+    given: tuple[str, ...] = ()
+    ties: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class Block:
+    """A module that consists of others; `slots` are its parts and numbers by name. Without a `kind` it is nn.Sequential."""
+
+    name: str
+    kind: Kind | None
+    slots: tuple[tuple[str, Part], ...]
+    origin: Origin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Parts in a list of modules or weights, which `callee` makes."""
+
+    callee: str
+    parts: tuple[Part, ...]
+
+
+Part = Term | Block | Items
+
+
+def read(network: Node, model: nn.Module, input: Shape) -> Block:
+    """Return a model, which was built from the network, as a block. Raises RecordError where it cannot be written."""
+    with in_evaluation(model):
+        root = _Reader(network, model, input).part("", model)
+    if not isinstance(root, Block):
+        raise RecordError(f"the network is a single {type(model).__name__}: give one with a stem, stages and a head")
+    return root
+
+
+class _Reader:
+    """Reads one model."""
+
+    def __init__(self, network: Node, model: nn.Module, input: Shape) -> None:
+        self.network, self.input = network, input
+        self.origins, self.examples = origins(network, input), watch(model, input)
+        self.fresh: nn.Module | None = None
+        self.ties = ties(model)
+        self.copied: dict[type, Forward | NotExpressible] = {}
+        self.cells = forms.Cells(model, self.origins)
+
+    def part(self, name: str, module: nn.Module) -> Part:
+        """Return a module as a term or block."""
+        if isinstance(module, nn.ParameterList):
+            weights = (self._parameter(_join(name, key)) for key, _ in module.named_parameters())
+            return Items("nn.ParameterList", tuple(weights))
+        if isinstance(module, nn.ModuleList):
+            return Items("nn.ModuleList", tuple(each for _, each in self._children(name, module)))
+        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+            return Block(name, None, tuple(self._children(name, module)), self.origins.get(name))
+        return self._guarded(module, lambda: leaf(module) if is_torch(module) else self._own(name, module))
+
+    def _children(self, name: str, module: nn.Module) -> Iterator[tuple[str, Part]]:
+        yield from (
+            (key, self.part(_join(name, key), each)) for key, each in module._modules.items() if each is not None
+        )
+
+    def _guarded(self, module: nn.Module, make: Callable[[], Part]) -> Part:
+        try:
+            return make()
+        except NotExpressible as error:
+            raise RecordError(
+                f"{type(module).__name__} cannot stand in a file of its own ({error}): write it with torch and the "
+                "standard library alone, its attributes numbers, tuples and modules, or export to torch-export"
+            ) from None
+
+    def _parameter(self, name: str) -> Term:
+        """Return the call that makes a weight, which begins as in a network that is built anew."""
+        if self.fresh is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.fresh = build(self.network, self.input)
+        return parameter(self.fresh.get_parameter(name))
+
+    def _own(self, name: str, module: nn.Module) -> Block:
+        forward = self._forward(name, module)
+        slots = tuple(self._slots(name, module, forward))
+        given = () if forward.is_wired else tuple(key for key, _ in slots if _is_given(module, key))
+        return Block(name, Kind(type(module), forward, given, self.ties.get(name, ())), slots, self.origins.get(name))
+
+    def _forward(self, name: str, module: nn.Module) -> Forward:
+        if isinstance(module, forms.CellModule):
+            return self.cells.forward(name, module)
+        if isinstance(module, forms.NetworkModule):
+            return forms.network(module)
+        copied = self.copied.setdefault(type(module), _attempt(lambda: copy(module)))
+        if isinstance(copied, Forward) and is_straight(module) and _is_known(module, copied):
+            return copied
+        traced = _attempt(lambda: trace(module, name, self.examples))
+        if not isinstance(traced, Forward):
+            if isinstance(copied, Forward):
+                return copied
+            raise copied
+        is_driven = isinstance(copied, Forward) and _is_driven(module, copied) and traced.is_wired
+        is_longer = isinstance(copied, Forward) and len(traced.lines) > len(copied.lines)
+        return copied if isinstance(copied, Forward) and is_longer and not is_driven else traced
+
+    def _slots(self, name: str, module: nn.Module, forward: Forward) -> Iterator[tuple[str, Part]]:
+        order = forward.attributes if isinstance(module, forms.NetworkModule) else ()
+        for key in dict.fromkeys([*order, *module._modules]):
+            child = module._modules[key]
+            if child is not None and (key in forward.attributes or _is_needed(module, key)):
+                yield key, self._layers(name, child) if _is_chain(module, key) else self.part(_join(name, key), child)
+        for key, _ in module.named_parameters(recurse=False):
+            yield key, self._parameter(_join(name, key))
+        for key, values in module.named_buffers(recurse=False):
+            yield f"*{key}", buffer(key, values, key in module.state_dict())
+        held = {*module._modules, *module._parameters, *module._buffers}
+        for key in forward.attributes:
+            if key not in held or getattr(module, key) is None:
+                if not is_literal(value := getattr(module, key, None)):
+                    raise NotExpressible(f"its attribute {key} is a {type(value).__name__}")
+                yield key, Literal(value, key)
+
+    def _layers(self, name: str, layers: nn.Module) -> Block:
+        """Return the layers of a network as a row, since each reads the one before it alone."""
+        return Block(_join(name, "layers"), None, tuple(self._children(_join(name, "layers"), layers)), None)
+
+
+def _attempt(make: Callable[[], Forward]) -> Forward | NotExpressible:
+    try:
+        return make()
+    except NotExpressible as error:
+        return error
+
+
+def _join(name: str, key: str) -> str:
+    return f"{name}.{key}" if name else key
+
+
+def _is_chain(module: nn.Module, key: str) -> bool:
+    return isinstance(module, forms.NetworkModule) and key == "layers" and forms.is_chain(module)
+
+
+def _is_needed(module: nn.Module, key: str) -> bool:
+    """Whether a part that forward does not call has weights in the file; auxiliary heads are left out."""
+    is_auxiliary = isinstance(module, forms.NetworkModule) and key == "auxiliary"
+    return not is_auxiliary and len(getattr(module, key).state_dict()) > 0
+
+
+def _is_given(module: nn.Module, key: str) -> bool:
+    """Whether a part is given to the constructor, by its name and its annotation, if it has one."""
+    taken = inspect.signature(type(module).__init__).parameters.get(key)
+    is_part = isinstance(getattr(module, key, None), nn.Module) and taken is not None
+    return is_part and taken is not None and (taken.annotation is taken.empty or "Module" in str(taken.annotation))
+
+
+def _is_known(module: nn.Module, copied: Forward) -> bool:
+    """Whether all that a forward reads of its module can be written."""
+    values = [getattr(module, key, None) for key in copied.attributes]
+    return all(isinstance(each, nn.Module | torch.Tensor) or is_literal(each) for each in values)
+
+
+def _is_driven(module: nn.Module, copied: Forward) -> bool:
+    """Whether a forward follows lists of the module, or things that cannot be written, or drops paths."""
+    values = [getattr(module, key, None) for key in copied.attributes]
+    return not _is_known(module, copied) or any(isinstance(each, list | tuple | dict | DropPath) for each in values)

@@ -1,0 +1,133 @@
+"""Groups: which modules of a network are of one class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas.export.source.blocks import Block, Items, Part
+from nas.export.source.terms import Call, Literal
+
+_FEW = 2
+"""In how many places modules of one node may differ and still be of one class, which is given what differs."""
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Modules of one structure, or of one node of the tree; `sites` are the places where one may stand."""
+
+    members: list[Block] = field(default_factory=list)
+    sites: set[Any] = field(default_factory=set)
+    is_outermost: bool = False
+    is_inlined: bool = False
+
+    @property
+    def is_class(self) -> bool:
+        """Whether it is written as a class of its own: it has a forward of its own, or is a part that has a name."""
+        first = self.members[0]
+        if first.kind is not None and first.kind.forward.is_wired:
+            return True
+        if self.is_inlined or len(first.slots) < 2 - (first.kind is not None):
+            return False
+        if first.kind is not None:
+            return self.has_origin and len(self.sites) > 1 and bool(first.kind.given)
+        is_operation = self.is_row and self.has_origin and len(first.slots) > 3 and not self.is_outermost
+        return is_operation or (len(self.sites) > 1 and (self.has_origin or (self.is_row and len(first.slots) > 2)))
+
+    @property
+    def is_row(self) -> bool:
+        """Whether its modules are rows of torch's own layers."""
+        first = self.members[0]
+        return first.kind is None and all(isinstance(part, Call) for _, part in first.slots)
+
+    @property
+    def has_origin(self) -> bool:
+        """Whether a node of the tree stands for one of its modules."""
+        return any(member.origin is not None for member in self.members)
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class Form:
+    """What a part is without its numbers; equal forms are one object."""
+
+    head: object
+    parts: tuple[Form, ...]
+
+
+class Groups:
+    """The groups of a network's blocks."""
+
+    def __init__(self, root: Block) -> None:
+        self.forms: dict[Any, Form] = {}
+        self.form_of: dict[Block, Form] = {}
+        self.blocks: dict[Block, Group] = {}
+        known: dict[Any, Group] = {}
+        alike: dict[Any, list[Group]] = {}
+        for block in walk(root):
+            form = self.form(block)
+            node = block.kind, len(block.slots), block.origin.node if block.origin is not None else block
+            of_node = alike.setdefault(node, [])
+            group = known.get(form) or next((each for each in of_node if self._is_alike(each, form)), Group())
+            known[form] = self.blocks[block] = group
+            group.members.append(block)
+            if group not in of_node:
+                of_node.append(group)
+        self._count(root, root)
+
+    def form(self, part: Part) -> Form:
+        """Return a part's structure: what it is without its numbers."""
+        if isinstance(part, Block):
+            if part not in self.form_of:
+                self.form_of[part] = self._form(part.kind, [each for _, each in part.slots])
+            return self.form_of[part]
+        if isinstance(part, Items):
+            return self._form(part.callee, part.parts)
+        if isinstance(part, Call):
+            return self._form(part.callee, [each.term for each in part.arguments])
+        return self._form(None if isinstance(part, Literal) else part, ())
+
+    def _form(self, head: object, parts: Sequence[Part]) -> Form:
+        forms = tuple(map(self.form, parts))
+        return self.forms.setdefault((head, forms), Form(head, forms))
+
+    def _is_alike(self, group: Group, form: Form) -> bool:
+        return _differences(self.form(group.members[0]), form) <= _FEW
+
+    def _count(self, block: Block, around: Block) -> None:
+        """Note where each block stands in the one around it that a node built."""
+        for inner in _inside(block):
+            self.blocks[inner].is_outermost |= not around.name
+            self.blocks[inner].sites.add((self.blocks[around], inner.name[len(around.name) :]))
+            self._count(inner, around if inner.origin is None else inner)
+
+
+def _differences(first: Form, other: Form) -> int:
+    """Return in how many places two structures differ."""
+    if first is other:
+        return 0
+    if first.head != other.head or len(first.parts) != len(other.parts):
+        return 1
+    return sum(_differences(a, b) for a, b in zip(first.parts, other.parts, strict=True))
+
+
+def walk(part: Part) -> Iterator[Block]:
+    """Yield the blocks of a part, itself first."""
+    if isinstance(part, Block):
+        yield part
+    for inner in _inside(part):
+        yield from walk(inner)
+
+
+def _inside(part: Part) -> Iterator[Block]:
+    """Yield the blocks right inside a part."""
+    parts: list[Part] = []
+    if isinstance(part, Block):
+        parts = [each for _, each in part.slots]
+    elif isinstance(part, Items):
+        parts = list(part.parts)
+    for each in parts:
+        if isinstance(each, Block):
+            yield each
+        elif isinstance(each, Items):
+            yield from _inside(each)

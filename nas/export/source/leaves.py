@@ -1,0 +1,82 @@
+"""Leaves: torch's own layers and weights, as the calls that make them."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from nas.export.source.forward import NotExpressible
+from nas.export.source.terms import NEEDED, Argument, Call, Literal, Name, Term, is_literal
+
+_SHAPE = "normalized_shape"
+_PAIRS = frozenset(("kernel_size", "stride", "padding", "dilation", "output_size", "output_padding", _SHAPE))
+_VALUES = 64
+"""How many values of a buffer are written out."""
+
+
+def is_torch(module: nn.Module) -> bool:
+    """Whether a module is one of torch's layers, no container."""
+    containers = nn.Sequential | nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict
+    return type(module).__module__.startswith("torch.nn.") and not isinstance(module, containers)
+
+
+def leaf(module: nn.Module) -> Term:
+    """Return the call that makes one of torch's layers; what has its default is left out when it is written."""
+    arguments = [
+        Argument(Literal(_argument(module, name, default), name), "" if default is NEEDED else name, default)
+        for name, default in _signature(cast(Any, type(module)))
+    ]
+    return Call(f"nn.{type(module).__name__}", tuple(arguments))
+
+
+@cache
+def _signature(cls: Any) -> tuple[tuple[str, Any], ...]:
+    parameters = list(inspect.signature(cls).parameters.values())
+    named = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    kept = [each for each in named if each.name not in ("device", "dtype")]
+    return tuple((each.name, NEEDED if each.default is each.empty else each.default) for each in kept)
+
+
+def _argument(module: nn.Module, name: str, default: Any) -> Any:
+    if name == "bias" and isinstance(default, bool):
+        return getattr(module, "bias", None) is not None or (default and not hasattr(module, "bias"))
+    value = getattr(module, name, default)
+    if isinstance(value, tuple) and name in _PAIRS and len(set(value)) == 1 and (len(value) == 1 or name != _SHAPE):
+        value = value[0]
+    if value is NEEDED or not is_literal(value):
+        raise NotExpressible(f"the {name} of its {type(module).__name__} cannot be read from the module")
+    return value
+
+
+def parameter(initial: Tensor) -> Term:
+    """Return the call that makes a weight that begins as an initial one does: with one value, or drawn at random."""
+    return Call("nn.Parameter", (Argument(filled(initial.detach())),))
+
+
+def filled(values: Tensor) -> Term:
+    """Return a tensor of one value, or of random values of the same spread."""
+    sizes = tuple(Argument(Literal(size, "channels")) for size in values.shape)
+    low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 0.0)
+    if low == high and low in (0.0, 1.0):
+        return Call("torch.zeros" if low == 0.0 else "torch.ones", sizes)
+    empty = Argument(Call("torch.empty", sizes))
+    if low == high:
+        return Call("nn.init.constant_", (empty, Argument(Literal(float(f"{low:.6g}"), "value"))))
+    return Call("nn.init.normal_", (empty, Argument(Literal(float(f"{float(values.std()):.1g}"), "std"), "std")))
+
+
+def buffer(name: str, values: Tensor | None, is_saved: bool) -> Term:
+    """Return the call that registers a buffer. Raises NotExpressible where its values are many and in no weights file."""
+    ending = () if is_saved else (Argument(Name("persistent=False")),)
+    if values is None:
+        made: Term = Literal(None)
+    elif values.numel() <= _VALUES and not values.is_meta:
+        made = Call("torch.tensor", (Argument(Literal(values.tolist())), Argument(Name(f"dtype={values.dtype}"))))
+    elif is_saved:
+        made = Call("torch.zeros", tuple(Argument(Literal(size)) for size in values.shape))
+    else:
+        raise NotExpressible(f"its buffer {name} has {values.numel()} values and is not saved: make it persistent")
+    return Call("self.register_buffer", (Argument(Literal(name)), Argument(made), *ending))

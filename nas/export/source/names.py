@@ -1,0 +1,100 @@
+"""Names of classes: the field's own, from the nodes that built the modules."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from nas.build import Node
+from nas.export.source.blocks import Block, Kind
+from nas.export.source.groups import Group, Groups
+from nas.export.source.terms import Call
+from nas.layers.conv import ConvNormAct
+from nas.topology.cell import CellModule
+from nas.topology.chain import Chain, Stage
+from nas.topology.residual import Residual
+
+_WORDS = {"Conv2d": "Conv", "BatchNorm2d": "Norm", "LayerNorm": "Norm", "MaxPool2d": "MaxPool", "AvgPool2d": "AvgPool"}
+
+
+class Names:
+    """Gives each class a name that no other has."""
+
+    def __init__(self, groups: Groups, root: Block, name: str) -> None:
+        self.groups = groups
+        self.taken = {"Tensor", "Path", name}
+        self.root, self.name = groups.blocks[root], name
+        found = [group for group in dict.fromkeys(groups.blocks.values()) if group.is_class]
+        self.strides = {group: {each.origin.stride for each in group.members if each.origin} for group in found}
+        self.wanted = {group: self._wanted(group) for group in found}
+
+    def of_group(self, group: Group) -> str:
+        """Return the name of a class of modules that stand at several places, or have a wiring of their own."""
+        return self.name if group is self.root else self._free(self.wanted[group])
+
+    def of_kind(self, kind: Kind) -> str:
+        """Return the name of a class that is given its parts."""
+        own = kind.cls.__name__.lstrip("_")
+        if kind.cls.__name__.startswith("_"):
+            nodes = _nodes(kind.cls.__module__)
+            if len(nodes) == 1 and nodes[0] not in self.wanted.values():
+                own = nodes[0]
+        return self._free(own)
+
+    def _free(self, name: str) -> str:
+        number, free = 1, name
+        while free in self.taken:
+            number += 1
+            free = f"{name}{number}"
+        self.taken.add(free)
+        return free
+
+    def _wanted(self, group: Group) -> str:
+        first = group.members[0]
+        if first.kind is not None and first.kind.cls is CellModule:
+            return self._cell(group)
+        if (words := _leaves(first)) is not None:
+            return words
+        node: Any = next((each.origin.node for each in group.members if each.origin is not None), None)
+        if isinstance(node, Residual):
+            return _residual(node)
+        if node is None and first.kind is not None:
+            nodes = _nodes(first.kind.cls.__module__)
+            return nodes[0] if len(nodes) == 1 else first.kind.cls.__name__.lstrip("_")
+        return "Block" if isinstance(node, Chain | Stage) else type(node).__name__
+
+    def _cell(self, group: Group) -> str:
+        """Return the role of a cell, where others of the network have another."""
+        cells = [each for each in self.strides if getattr(each.members[0].kind, "cls", None) is CellModule]
+        strides = {frozenset(self.strides[each]) for each in cells}
+        if len(strides) == 1 or len(self.strides[group]) != 1:
+            return "Cell"
+        return "NormalCell" if self.strides[group] == {1} else "ReductionCell"
+
+
+def _nodes(module: str) -> list[str]:
+    """Return the names of the nodes that a module of the library declares."""
+    found = vars(sys.modules[module]).values()
+    return [
+        each.__name__
+        for each in found
+        if isinstance(each, type) and issubclass(each, Node) and each.__module__ == module and each is not Node
+    ]
+
+
+def _leaves(block: Block) -> str | None:
+    """Return the name of a short row of torch's layers, as ConvNormReLU; None for what is more."""
+    parts = [part for _, part in block.slots]
+    if block.kind is not None or len(parts) > 3 or not all(isinstance(part, Call) for part in parts):
+        return None
+    kinds = [part.callee.removeprefix("nn.") for part in parts]  # type: ignore[union-attr]
+    return "".join(_WORDS.get(kind, re.sub(r"\dd$", "", kind)) for kind in kinds if kind != "Identity")
+
+
+def _residual(node: Residual) -> str:
+    convs = [each for each in getattr(node.body, "nodes", ()) if isinstance(each, ConvNormAct)]
+    kernels = [each.kernel for each in convs]
+    if kernels[:3] == [1, 3, 1]:
+        return "Bottleneck"
+    return "BasicBlock" if kernels == [3, 3] else "ResidualBlock"

@@ -1,0 +1,236 @@
+"""Terms: pieces of the Python code that is written, and how they are laid out in lines of at most 120 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, pairwise
+from typing import Any
+
+WIDTH = 120
+NEEDED: Any = object()
+"""The default of an argument that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A number, text or tuple; `role` is the argument that it was first given for, as `kernel_size`."""
+
+    value: Any
+    role: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name or a short expression, written as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a call; one that has its default is not written, and one with another is written by its name.
+
+    `role` is its name in the signature, whether it is written or not.
+    """
+
+    term: Term
+    name: str = ""
+    default: Any = NEEDED
+    role: str = field(default="", compare=False)
+
+    def is_default(self) -> bool:
+        """Whether it can be left out."""
+        value = getattr(self.term, "value", NEEDED)
+        return self.default is not NEEDED and type(value) is type(self.default) and value == self.default
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function or class that is called."""
+
+    callee: str
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list."""
+
+    items: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A term several times, inside a list or a call; `clause` is what follows it, as `for _ in range(3)`."""
+
+    term: Term
+    clause: str
+    opening: str = "*("
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Terms that are added up."""
+
+    operands: tuple[Term, ...]
+
+
+Term = Literal | Name | Call | Listed | Repeated | Total
+
+
+def call(callee: str, *terms: Term) -> Call:
+    """Return a call with positional arguments."""
+    return Call(callee, tuple(Argument(term) for term in terms))
+
+
+def statement(target: str, term: Term, indent: int = 8) -> Iterator[str]:
+    """Yield the lines of `target` (as `x = ` or `return `) and a term behind it."""
+    if isinstance(term, Total) and len(target) + len(flat(term)) + indent > WIDTH:
+        yield f"{' ' * indent}{target}("
+        yield from _added(term, indent + 4)
+        yield f"{' ' * indent})"
+        return
+    yield from lines(term, indent, target)
+
+
+def lines(term: Term, indent: int, before: str = "", after: str = "") -> Iterator[str]:
+    """Yield the lines of a term, broken as ruff breaks them: all in one, the inside in one, or a line for each part."""
+    term = _plain(term)
+    whole = f"{' ' * indent}{before}{flat(term)}{after}"
+    if len(whole) <= WIDTH or not (opened := _opened(term)):
+        yield whole
+        return
+    opening, closing, parts = opened
+    inside = f"{' ' * (indent + 4)}{', '.join(prefix + flat(part) for prefix, part in parts)}"
+    yield f"{' ' * indent}{before}{opening}"
+    if isinstance(term, Repeated):
+        yield from _generator(term, indent + 4)
+    elif len(inside) <= WIDTH:
+        yield inside
+    else:
+        for prefix, part in parts:
+            yield from lines(part, indent + 4, prefix, ",")
+    yield f"{' ' * indent}{closing}{after}"
+
+
+def _generator(term: Repeated, indent: int) -> Iterator[str]:
+    if indent + len(whole := f"{flat(term.term)} {term.clause}") <= WIDTH:
+        yield f"{' ' * indent}{whole}"
+    else:
+        yield from lines(term.term, indent)
+        yield f"{' ' * indent}{term.clause}"
+
+
+def _added(term: Total, indent: int) -> Iterator[str]:
+    inside = f"{' ' * indent}{flat(term)}"
+    if len(inside) <= WIDTH:
+        yield inside
+        return
+    for i, operand in enumerate(term.operands):
+        yield from lines(operand, indent, "+ " if i else "")
+
+
+def flat(term: Term) -> str:
+    """Return a term in one line."""
+    term = _plain(term)
+    if isinstance(term, Literal):
+        return written(term.value)
+    if isinstance(term, Name):
+        return term.text
+    if isinstance(term, Total):
+        return " + ".join(map(flat, term.operands))
+    opening, closing, parts = _opened(term) or ("", "", [])
+    inside = ", ".join(prefix + flat(part) for prefix, part in parts)
+    if isinstance(term, Repeated):
+        inside += f" {term.clause}"
+    return f"{opening}{inside}{closing}"
+
+
+def _opened(term: Term) -> tuple[str, str, list[tuple[str, Term]]] | None:
+    """Return what opens and closes a term in brackets, and what stands inside: each part and what stands before it."""
+    if isinstance(term, Call):
+        kept = [each for each in term.arguments if not each.is_default()]
+        is_listed = not any(each.name for each in kept)
+        terms = _rolled([each.term for each in kept]) if is_listed else [each.term for each in kept]
+        names = [""] * len(terms) if is_listed else [each.name and f"{each.name}=" for each in kept]
+        return f"{term.callee}(", ")", list(zip(names, terms, strict=True))
+    if isinstance(term, Listed):
+        return "[", "]", [("", each) for each in _rolled(term.items)]
+    if isinstance(term, Repeated):
+        return term.opening, "]" if term.opening == "[" else ")", [("", term.term)]
+    return None
+
+
+def _plain(term: Term) -> Term:
+    """Return a list of one thing that is repeated as a comprehension, and other terms as they are."""
+    rolled = _rolled(term.items) if isinstance(term, Listed) else []
+    is_one = len(rolled) == 1 and isinstance(rolled[0], Repeated)
+    return replace(rolled[0], opening="[") if is_one and isinstance(rolled[0], Repeated) else term
+
+
+def _rolled(terms: Sequence[Term]) -> list[Term]:
+    """Write as one what is repeated, and what differs in one number that grows by the same step."""
+    rolled: list[Term] = []
+    for term, run in groupby(terms):
+        times = len(list(run))
+        repeats = times > 2 and isinstance(term, Call) and (term.arguments or not term.callee.startswith("nn."))
+        rolled += [Repeated(term, f"for _ in range({times})")] if repeats else [term] * times
+    grown: list[Term] = []
+    while rolled:
+        length = next((i for i in range(1, len(rolled)) if _step(rolled[: i + 1]) is None), len(rolled))
+        grown += [_counted(rolled[:length])] if length > 3 else rolled[:length]
+        rolled = rolled[length:]
+    return grown
+
+
+def _step(terms: Sequence[Term]) -> tuple[int, int] | None:
+    """Return the place of the one number in which calls differ, and how it grows from call to call."""
+    calls = [term for term in terms if isinstance(term, Call) and term.callee == getattr(terms[0], "callee", "")]
+    if len(calls) < len(terms) or len({len(each.arguments) for each in calls}) > 1:
+        return None
+    columns = list(zip(*(each.arguments for each in calls), strict=True))
+    places = [i for i, column in enumerate(columns) if any(each != column[0] for each in column)]
+    values = [getattr(each.term, "value", None) for each in columns[places[0]]] if len(places) == 1 else []
+    numbers = [value for value in values if type(value) is int]
+    steps = {b - a for a, b in pairwise(numbers)}
+    if len(numbers) < len(terms) or len(steps) != 1 or "width" in flat(terms[0]):
+        return None
+    return places[0], steps.pop()
+
+
+def _counted(terms: Sequence[Term]) -> Term:
+    place, step = _step(terms) or (0, 0)
+    first, last = terms[0], terms[-1]
+    assert isinstance(first, Call)
+    assert isinstance(last, Call)
+    changing = first.arguments[place]
+    start, end = (getattr(each.arguments[place].term, "value", 0) for each in (first, last))
+    arguments = (*first.arguments[:place], replace(changing, term=Name("width")), *first.arguments[place + 1 :])
+    return Repeated(Call(first.callee, arguments), f"for width in range({start}, {end + step}, {step})")
+
+
+def written(value: Any) -> str:
+    """Return a literal as ruff writes it."""
+    if isinstance(value, str):
+        text = repr(value)
+        return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
+    if isinstance(value, list) and len(value) > 8:
+        runs = [(each, len(list(run))) for each, run in groupby(value)]
+        return " + ".join(f"[{written(each)}]{f' * {times}' if times > 1 else ''}" for each, times in runs)
+    if isinstance(value, tuple | list):
+        inside = ", ".join(map(written, value))
+        opening, closing = ("(", ")") if isinstance(value, tuple) else ("[", "]")
+        return f"{opening}{inside}{',' if isinstance(value, tuple) and len(value) == 1 else ''}{closing}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{written(key)}: {written(each)}' for key, each in value.items())}}}"
+    return f'float("{value}")' if isinstance(value, float) and value - value != 0 else repr(value)
+
+
+def is_literal(value: Any) -> bool:
+    """Whether a value can be written as it is."""
+    if isinstance(value, tuple | list):
+        return all(map(is_literal, value))
+    if isinstance(value, dict):
+        return all(is_literal(each) for pair in value.items() for each in pair)
+    return value is None or type(value) in (int, float, bool, str)
