@@ -46,12 +46,13 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, path: Path, width: int = 1280, scheme: str = "light") -> Iterator[Opened]:
-    """Open a file in a window so many pixels wide, in the "light" or "dark" scheme."""
+    """Open a report in a window so many pixels wide, in the "light" or "dark" scheme."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     view = Opened(page)
     page.on("console", lambda message: view.said.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: view.said.append(f"error: {error}"))
     page.on("request", lambda request: view.asked.append(request.url))
     page.goto(path.resolve().as_uri())
+    page.wait_for_selector("footer")
     yield view
     page.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -307,7 +309,7 @@ def test_the_page_has_all_of_the_run_and_cannot_be_left(full: RunSummary) -> Non
     assert text.count("</script>") == 3
     assert text.count("<script") == 3
     (runs,) = re.findall(r'id="runs">(.*)</script>', text)
-    assert json.loads(runs)["runs"][0]["evaluations"]["failures"] == [ATTACK]
+    assert json.loads(gzip.decompress(base64.b64decode(runs)))["runs"][0]["evaluations"]["failures"] == [ATTACK]
 
 
 def test_no_script_ends_the_element_that_holds_it_or_runs_text() -> None:

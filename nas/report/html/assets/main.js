@@ -110,4 +110,4 @@ function beside(runs) {
   };
 }
 
-page(distinct(DATA.runs));
+readRuns().then((runs) => page(distinct(runs)));
