@@ -106,6 +106,10 @@ lock: $(LOCK_STAMP) ## Write requirements.lock anew (LOCK_FLAGS=--upgrade takes 
 	@mv $(LOCK_VENV)/written requirements.lock
 	@grep -c == requirements.lock | sed 's/$$/ packages in requirements.lock/'
 
+.PHONY: catalogue
+catalogue: install ## Write docs/catalogue.md anew
+	@$(BIN)/python -m nas.runtime.catalogue
+
 .PHONY: clean
 clean: ## Remove the environment, the caches and what was built
 	@rm -rf $(VENV) $(LOCK_VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,98 +1,94 @@
-"""The pages of docs work as they are written: their code is put into files and run as a newcomer would."""
+"""Every code block of every page works as it is written; `documents.py` says what is done with which."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from documents import ROOT, BlockError, Follower, pages
+
+PAGES = pages()
+SLOW = [page for page in PAGES if "<!-- slow: " in page.read_text("utf-8")]
 
 
-def blocks(page: Path) -> list[tuple[str, str, str]]:
-    """Return the code blocks of a page: language, code, and the text between it and the block before."""
-    found = re.findall(r"(.*?)^```(\w+)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    return [(language, code, before) for before, language, code in found]
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
-def run(command: str, folder: Path) -> str:
-    """Run a line of a shell in a folder, with the `nas` of this environment."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=240
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_page_works(page: Path, tmp_path: Path) -> None:
+    Follower(page, tmp_path).follow()
 
 
-@pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path, list[str]]:
-    """Follow docs/your_own_space.md from top to bottom; return the folder, and what each command printed."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    printed = []
-    for language, code, before in blocks(root / "docs" / "your_own_space.md"):
-        names = re.findall(r"`(\w+\.(?:py|yaml))`", before)
-        if language == "sh":
-            printed += [run(line, folder) for line in code.splitlines()]
-        elif names:
-            (folder / names[-1]).write_text(code, encoding="utf-8")
-        else:
-            (folder / "look.py").write_text(code, encoding="utf-8")
-            printed.append(run(f"{sys.executable} look.py", folder))
-    return folder, printed
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("page", SLOW, ids=named)
+def test_a_page_works_with_what_is_slow(page: Path, tmp_path: Path) -> None:
+    Follower(page, tmp_path, whole=True).follow()
 
 
-def test_a_space_of_ones_own_is_short_sampled_and_counted(newcomer: tuple[Path, list[str]]) -> None:
-    folder, printed = newcomer
-    lines = [line for line in (folder / "my_space.py").read_text("utf-8").splitlines() if line and "import" not in line]
-    assert len(lines) <= 20
-    assert re.fullmatch(r"\d+ \d+ \(\d+, \d+\)\n", printed[0])
-    assert run("python -c 'import nas, my_space; print(nas.count(my_space.my_space()))'", folder) == "189\n"
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text("utf-8"))
+    targets = [(page.parent / link if link else page, anchor) for link, anchor in links]
+    assert [str(target) for target, _ in targets if not target.exists()] == []
+    assert [anchor for target, anchor in targets if anchor and anchor not in anchors(target)] == []
 
 
-def test_it_is_searched_by_evolution(newcomer: tuple[Path, list[str]]) -> None:
-    folder, printed = newcomer
-    assert "Best of the search" in printed[1]
-    assert "residual(activation=" in printed[1]
-    assert (folder / "runs" / "evolution" / "shares.svg").is_file()
+def anchors(page: Path) -> set[str]:
+    """Return what GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_it_is_searched_by_darts(newcomer: tuple[Path, list[str]]) -> None:
-    folder, printed = newcomer
-    assert "Best of the search" in printed[2]
-    assert (folder / "runs" / "darts" / "supernets" / "0.svg").is_file()
-    assert printed[3].count("residual(activation=") >= 2
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("```\nnas list\n```", "it has no language"),
+        ("```rust\nfn\n```", "'rust' is none of"),
+        ("<!-- perhaps: later -->\n```sh\nnas list\n```", "is no note"),
+        ("```python\nprint(1 / 0)\n```", "ZeroDivisionError"),
+        ("```python\nimport math\nmath.pi  # 3.15, or so\n```", "math.pi gives 3.14159.*, not 3.15"),
+        ("```python\nprint(1_234)  # 1,243 of them\n```", "gives 1234, not 1,243"),
+        ("```sh\nnas list --sorted\n```", "exit code 2"),
+        ("```sh\ntest -f nothing\n```", "test -f nothing"),
+        ("```text\nout\n```", "nothing was: say not run"),
+        ("```sh\npip install x\n```", "pip is none of what tests run"),
+        ("```python\nprint(3)\n```\n```text\n4\n```", "the page shows\n4\n\nand what is printed is\n3"),
+        ("```yaml\nspace: dart\nsupernet: {method: Darts, data: Digits}\n```", "there is no space 'dart'"),
+        ("```yaml\nimages: 3\n```", "neither an experiment"),
+        ("Say `nas serch`.", "there is no command serch"),
+        ("<!-- not run: long -->\n```sh\nnas search x.yaml --worker 2\n```", "No such option: --worker"),
+        ("<!-- not run: long -->\n```sh\nnas search experiments/quickstart.yaml rules.sed=1\n```", "did you mean 'seed'"),
+        ("<!-- not run: long -->\n```sh\nA=1 nas train darts:DARTS_V3 --recipe darts_cifar\n```", "did you mean 'DARTS_V2'"),
+        ("<!-- not run: long -->\n```sh\nnas train darts:DARTS_V2 --recipe dart_cifar\n```", "there is no recipe"),
+        ("<!-- not run: long -->\n```sh\nray exec x 'cd y; nas resume runs/x space=bits'\n```", "cannot be changed"),
+        ("<!-- not run: long -->\n```sh\ncat docs/nothing.md && make teste\n```", "there is no docs/nothing.md"),
+        ("<!-- not run: long -->\n```sh\nmake teste\n```", "make has no target teste"),
+        ("<!-- slow: long -->\n```python\nprint(\n```", "SyntaxError"),
+    ],
+)  # fmt: skip
+def test_what_does_not_work_is_found(text: str, said: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text, encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BlockError, match=said):
+        Follower(page, tmp_path / "folder").follow()
 
 
-def test_an_open_width_is_no_supernets_and_says_so(newcomer: tuple[Path, list[str]]) -> None:
-    folder, _ = newcomer
-    text = (
-        (folder / "my_space.py")
-        .read_text("utf-8")
-        .replace("width, stride=1", 'one_of(f"width{number}", [8, 16]), stride=1')
+def test_files_processes_and_output_are_as_a_reader_takes_them(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Write `pkg/own.py`:\n\n```python\nsix = 6\n```\n"
+        "```python\nfrom pkg.own import six\nsix * 7  # 42 as one knows\nkept = 1\n```\n"
+        "```python\nkept + 1  # 2\n```\n"
+        "```sh\npython pkg/own.py\nPYTHONPATH=. nas list  recipes\n```\n"
+        "```text\nrecipes\n...darts_cifar...\n```\n"
+        "<!-- varies: it does -->\n```text\n...evaluation of AmoebaNet-A\n...CIFAR-12...\n```\n"
+        "<!-- slow: sleeps -->\n```sh\nsleep 100\n```\n```text\nnothing\n```\n",
+        encoding="utf-8",
     )
-    (folder / "wide_space.py").write_text(text, encoding="utf-8")
-    (folder / "wide.yaml").write_text((folder / "darts.yaml").read_text("utf-8").replace("my_space", "wide_space"))
-    with pytest.raises(
-        AssertionError, match=r"choice 'width1' does not relax: .* resolve it first, or search it by evolution"
-    ):
-        run("PYTHONPATH=. nas search wide.yaml --run-dir runs/wide", folder)
-
-
-def test_a_space_that_cannot_be_built_is_found_before_anything_starts(newcomer: tuple[Path, list[str]]) -> None:
-    folder, _ = newcomer
-    text = (
-        (folder / "my_space.py")
-        .read_text("utf-8")
-        .replace('"kernel", [3, 5]', '"kernel", [2, 4]')
-        .replace("[BASIC, ", "[")
-    )
-    (folder / "even_space.py").write_text(text, encoding="utf-8")
-    experiment = (folder / "evolution.yaml").read_text("utf-8").replace("my_space", "even_space")
-    (folder / "even.yaml").write_text(experiment, encoding="utf-8")
-    said = "none of 5 architectures drawn from the space builds, the first because layer 0 of the network, .* give odd kernels"
-    with pytest.raises(AssertionError, match=said):
-        run("PYTHONPATH=. nas search even.yaml --run-dir runs/even", folder)
-    assert not (folder / "runs" / "even").exists()
+    (tmp_path / "folder").mkdir()
+    Follower(page, tmp_path / "folder").follow()
+    assert (tmp_path / "folder" / "pkg" / "own.py").read_text() == "six = 6\n"

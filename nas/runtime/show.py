@@ -46,16 +46,17 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
 
 def show_list(what: str | None, console: Console) -> None:
     """Print what there is, each with a line on what it does. Raises RecordError for an unknown section."""
-    sections = _sections()
-    if what is not None and what not in sections:
-        raise RecordError(f"there is no list of {what!r}: {nearest(what, sections)}")
-    for title in [what] if what else sections:
+    known = sections()
+    if what is not None and what not in known:
+        raise RecordError(f"there is no list of {what!r}: {nearest(what, known)}")
+    for title in [what] if what else known:
         console.print(f"[bold]{title}[/bold]")
-        for name, line in sections[title]:
+        for name, line in known[title]:
             console.print(f"  {name}  [dim]{line}[/dim]", highlight=False, soft_wrap=True)
 
 
-def _sections() -> dict[str, list[tuple[str, str]]]:
+def sections() -> dict[str, list[tuple[str, str]]]:
+    """Return what there is of each kind, with a line on each."""
     from nas.data import Data
     from nas.strategies.strategy import Strategy
     from nas.supernets.method import Method
@@ -86,7 +87,7 @@ def _sections() -> dict[str, list[tuple[str, str]]]:
         "topology": list(_nodes("nas.topology")),
         "executors": list(_described(record_classes(Executor).values())),
         "loggers": list(_described(record_classes(Logger).values())),
-        "experiments": [(str(path), _claim(path)) for path in _experiments()],
+        "experiments": [(str(path), _claim(path)) for path in experiment_files()],
         "recipes": [(name, _claim(path)) for name, path in recipes().items()],
     }
 
@@ -106,7 +107,8 @@ def _first_line(documented: object) -> str:
     return (documented.__doc__ or "").strip().split("\n")[0]
 
 
-def _experiments() -> list[Path]:
+def experiment_files() -> list[Path]:
+    """Return the experiments that come with the library."""
     known = set(recipes().values())
     return [path for path in sorted(experiments_folder().rglob("*.yaml")) if path not in known]
 
