@@ -43,6 +43,9 @@ NOTE = re.compile(r"^<!-- (not run|slow|fails|varies): (\S.*) -->$")
 
 FILE = re.compile(r"`([\w/-]+\.(?:py|yaml|sh))`:$")
 
+OVERLOOKED = re.compile(r"~~~|````|(>|[-*+]|\d+\.) *```|<!--(?!.*-->)|(    |\t) *\S")
+"""How lines begin that would hold or hide code which is not seen here."""
+
 HARMLESS = ("nas", "python", "ls", "cat", "head", "test", "mkdir", "cp", "export", "sleep")
 """What the shell may be asked to run: nothing that installs, fetches or starts what outlives the test."""
 
@@ -53,7 +56,11 @@ PROCESSES = get_context("forkserver")
 """Makes processes that are fresh, and yet have imported torch and the library: that takes two seconds each otherwise."""
 
 PROCESSES.set_forkserver_preload(
-    ["torch", "torch._dynamo", "torch._refs", "sklearn.datasets", "nas.cli", "nas.runtime.show", "nas.runtime.transfer"]
+    [
+        *("torch._dynamo", "torch._refs", "sklearn.datasets", "matplotlib.style", "matplotlib.backends.backend_svg"),
+        *(f"nas.{each.parent.name}.{each.stem}" for each in sorted(ROOT.glob("nas/*/[!_]*.py"))),
+        *(f"search_spaces.{each.stem}" for each in sorted(ROOT.glob("search_spaces/[!_]*.py"))),
+    ]
 )
 
 
@@ -88,13 +95,17 @@ def blocks(page: Path) -> Iterator[Block]:
     before: list[str] = []
     lines = iter(enumerate(page.read_text("utf-8").splitlines(), 1))
     for number, line in lines:
-        if not (fence := re.match(r"^( *)```(\w*)", line)):
+        if OVERLOOKED.match(line):
+            raise BlockError(f"{page.name}, line {number}: {line.strip()}: code stands between lines of ``` alone")
+        if not (fence := re.match(r"^ *```(\w*)", line)):
             before.append(line.strip())
             continue
         inside: list[str] = []
-        while (text := next(lines)[1]).strip() != "```":
+        while (text := next(lines, (0, None))[1]) is not None and text.strip() != "```":
             inside.append(text)
-        block = Block(page, number, fence[2], dedent("\n".join(inside)) + "\n")
+        if text is None:
+            raise BlockError(f"{page.name}, line {number}: the block has no end")
+        block = Block(page, number, fence[1], dedent("\n".join(inside)) + "\n")
         yield _noted(block, [each for each in before if each])
         before = []
 
@@ -106,6 +117,8 @@ def _noted(block: Block, before: list[str]) -> Block:
     if block.language not in LANGUAGES and (note is None or note[1] != "not run"):
         said = f"{block.language!r} is none of {', '.join(LANGUAGES)}" if block.language else "it has no language"
         raise BlockError(f"{block.place}: {said}: nothing says how to test the block")
+    if block.language == "console" and re.search(r"^(?!\$ |$)", block.code, re.MULTILINE):
+        raise BlockError(f"{block.place}: what a console prints stands in a block of its own, as text")
     texts = before[:-1] if note else before
     file = FILE.search(texts[-1]) if texts else None
     kind: Any = note[1] if note else None
@@ -123,9 +136,9 @@ def lines_of(block: Block) -> list[str]:
 
 
 def inline_commands(page: Path) -> list[str]:
-    """Return the `nas` commands that stand in the text of a page."""
+    """Return the commands of `nas` and `make` that stand in the text of a page."""
     text = re.sub(r"^ *```.*?^ *```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
-    return [line for line in re.findall(r"`(nas [a-z][^`\n]*)`", text) if "..." not in line]
+    return [line for line in re.findall(r"`((?:nas|make) [a-z][^`\n]*)`", text) if "..." not in line]
 
 
 # ---------------------------------------------------------------------------------------------- following a page
@@ -143,9 +156,10 @@ class Follower:
 
     def follow(self) -> None:
         """Run or check every block. Raises BlockError at the first that does not work."""
+        found = list(blocks(self.page))
         with closing(Process(self.folder)) as session:
             session.call(check_lines, inline_commands(self.page), self.page.name)
-            for block in blocks(self.page):
+            for block in found:
                 self._do(block, session)
 
     def _do(self, block: Block, session: Process) -> None:

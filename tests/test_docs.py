@@ -19,6 +19,9 @@ def named(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_a_page_works(page: Path, tmp_path: Path) -> None:
     Follower(page, tmp_path).follow()
+    for drawn in tmp_path.glob("*.svg"):
+        shown = ROOT / "docs" / "pictures" / drawn.name
+        assert not shown.exists() or shown.read_bytes() == drawn.read_bytes(), f"copy what {page.name} draws to {shown}"
 
 
 @pytest.mark.slow
@@ -36,6 +39,18 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
     assert [anchor for target, anchor in targets if anchor and anchor not in anchors(target)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_files_that_a_page_speaks_of_are_there(page: Path) -> None:
+    text = page.read_text("utf-8")
+    files = re.findall(r"(?<![\w./])((?:nas|search_spaces|experiments|docs|tests)/[\w/]+\.\w+)", text)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_every_picture_is_shown() -> None:
+    shown = {name for page in PAGES for name in re.findall(r"\]\([^)]*pictures/([^)]*)\)", page.read_text("utf-8"))}
+    assert shown == {picture.name for picture in (ROOT / "docs" / "pictures").iterdir()}
+
+
 def anchors(page: Path) -> set[str]:
     """Return what GitHub calls the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
@@ -47,6 +62,13 @@ def anchors(page: Path) -> set[str]:
     [
         ("```\nnas list\n```", "it has no language"),
         ("```rust\nfn\n```", "'rust' is none of"),
+        ("~~~sh\nnas list\n~~~", "line 1: ~~~sh: code stands between"),
+        ("> ```sh\n> nas list\n> ```", "line 1: > ```sh"),
+        ("As in\n\n    nas list", "line 3: nas list: code"),
+        ("<!--\n```sh\nnas serch\n```\n-->", "line 1: <!--"),
+        ("```sh\nnas list", "has no end"),
+        ("```console\n$ nas list\nspaces\n```", "in a block of its own"),
+        ("Say `make teste`.", "make has no target teste"),
         ("<!-- perhaps: later -->\n```sh\nnas list\n```", "is no note"),
         ("```python\nprint(1 / 0)\n```", "ZeroDivisionError"),
         ("```python\nimport math\nmath.pi  # 3.15, or so\n```", "math.pi gives 3.14159.*, not 3.15"),
