@@ -331,7 +331,7 @@ def test_a_search_says_what_it_found_and_where(evolved: tuple[Path, Any]) -> Non
     folder, answer = evolved
     assert answer.returncode == 0
     assert answer.stderr == ""
-    assert f"Run folder: {folder}  (nas show {folder})" in answer.stdout
+    assert f"Run folder: {folder}  (nas show {folder}, nas report {folder})" in answer.stdout
     assert "Best of the search: #" in answer.stdout
     assert "cifar10_test_top1_percent" in answer.stdout
     assert "search 60 / 60" in answer.stdout

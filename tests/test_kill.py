@@ -36,7 +36,7 @@ def experiment(tmp_path: Path) -> Path:
         "strategy": {"RegularizedEvolution": {"population": 3, "sample": 2}},
         "evaluator": {"TracedTraining": {"log": str(tmp_path / "log"), "training": training}},
         "rules": {"budget": {"evaluations": EVALUATIONS}, "duplicates": "evaluate"},
-        "executor": {"RayTune": {"workers": 2}},
+        "executor": {"RayTune": {"workers": 2, "loggers": ["TensorBoard"]}},
     }
     (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(plain))
     return tmp_path
@@ -130,4 +130,5 @@ def test_a_killed_driver_is_resumed_with_nothing_lost_or_doubled(
     assert_complete(experiment / "run")
     after = {event["number"]: event["scores"] for event in events(experiment / "run", "finish")}
     assert before.items() <= after.items(), "what was found before the kill is as it was"
+    assert list((experiment / "run" / "tensorboard" / "search").glob("events.*")), "a logger heard the search"
     assert_went_on(experiment, killed)

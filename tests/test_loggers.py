@@ -267,6 +267,7 @@ def by_number(folder: Path) -> dict[int, dict[str, float]]:
     return {each["number"]: each["scores"] for each in map(json.loads, lines) if each["event"] == "finish"}
 
 
+@pytest.mark.slow
 def test_a_ray_search_writes_event_files_with_the_numbers_of_its_journal(
     call: Call, tmp_path: Path, run_folder: Path
 ) -> None:

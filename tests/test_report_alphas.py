@@ -260,6 +260,7 @@ def test_many_options_still_have_lines_of_their_own() -> None:
     assert all(isinstance(line, Line) for line in lines(map(str, range(50))).values())
 
 
+@pytest.mark.slow
 def test_a_real_search_is_drawn_as_it_was_written(tmp_path: Path, one_thread: None) -> None:
     pytest.importorskip("sklearn")
     weights, alphas = WeightsRecipe(batch=32, crop_pad=0, flip=False), AlphasRecipe(images=64, lr=0.1)

@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,7 @@ from nas.export.drawing import draw
 from nas.record import RecordError
 from nas.report.html.page import SCRIPTS, colours_of, render, write_page
 from nas.report.summary.summarise import summarise
-from nas.report.summary.summary import LearntAlphas, RunSummary, SupernetCurves, TrainingCurves, Trials
+from nas.report.summary.summary import Failure, LearntAlphas, RunSummary, SupernetCurves, TrainingCurves, Trials
 from nas.report.summary.summary import Test as Measured
 from search_spaces.darts import family
 
@@ -86,8 +86,15 @@ def full(summary: RunSummary) -> RunSummary:
     """Return a summary that has every part."""
     assert summary.best is not None
     epochs = list(range(1, 9))
-    measured = {"loss": [2 / each for each in epochs], "entropy": [1 / each for each in epochs], "skips": epochs}
-    alphas = LearntAlphas("0-1", ["SepConv 3", "Skip"], "Skip", [[0.5 / each for each in epochs], [0.5] * 8])
+    measured: dict[str, Sequence[float | None]] = {
+        "loss": [2 / each for each in epochs],
+        "entropy": [1 / each for each in epochs],
+        "skips": epochs,
+    }
+    measured["eigenvalue"] = [1.0, None, None, 2.0, None, None, 3.0, None]  # measured every third epoch
+    alphas = LearntAlphas(
+        "0-1", ["SepConv 3", "Skip"], "Skip", [[0.5 / each for each in epochs], [0.5] * 3 + [None] + [0.5] * 4]
+    )
     supernet = SupernetCurves(0, "Darts", epochs, measured, [4], {8: "8 of 9 are skips"}, [alphas], {}, "")
     training = TrainingCurves("best", epochs, 8, {"loss": measured["loss"], "train_top1_percent": [50.0] * 8})
     test = Measured("best", {"top1_percent": 91.5}, ["cat", ATTACK], [10, 10], [80.0, 100.0])
@@ -128,6 +135,20 @@ def test_every_chart_is_drawn(view: Any) -> None:
     assert [name for name, chart in zip(names, charts, strict=True) if not chart.evaluate(DRAWN)] == []
 
 
+def test_what_is_measured_in_some_epochs_is_a_line_and_strengths_break_where_they_are_missing(view: Any) -> None:
+    lines = (
+        "name => [...charts.values()].flatMap(each => each.getOption().series).find(each => each.name === name).data"
+    )
+    assert view.run(lines, "eigenvalue") == [[1, 1.0], [4, 2.0], [7, 3.0]]
+    assert view.run(lines, "Skip")[3] == [4, None]
+
+
+def test_all_ancestors_are_in_sight(view: Any, summary: RunSummary) -> None:
+    axis = view.run("charts.get(document.querySelector('#ancestors .chart')).getOption().yAxis[0]")
+    values = [each.value for each in summary.ancestors if each.value is not None]
+    assert axis["min"] <= min(values) <= max(values) <= axis["max"]
+
+
 def test_the_best_architecture_is_drawn(view: Any) -> None:
     assert view.run("document.querySelector('#best img').naturalWidth") > 300
 
@@ -140,6 +161,24 @@ def test_every_section_has_a_heading_and_a_reading_or_a_reason(view: Any) -> Non
         assert section.query_selector(".reading, .empty").inner_text()
 
 
+def test_a_thousand_workers_and_the_failures_of_all_phases_have_room(
+    browser: Browser, summary: RunSummary, tmp_path: Path
+) -> None:
+    assert summary.timeline is not None
+    assert summary.costs is not None
+    worker = summary.timeline.workers[0]
+    workers = [replace(worker, name=f"node{i // 8}:{i}") for i in range(1000)]
+    failure = Failure("supernets", 1, "node0:0", 4.0, "RuntimeError: " + "x" * 20_000)
+    timeline = replace(summary.timeline, workers=workers, failures=[failure])
+    costs = replace(summary.costs, evaluated=40, reused=13)
+    write_page(tmp_path / "many.html", [replace(summary, timeline=timeline, costs=costs)])
+    with opened(browser, tmp_path / "many.html", 390) as shown:
+        assert shown.page.locator("#workers").bounding_box()["height"] < 3000  # type: ignore[index]
+        assert "supernets #1" in shown.page.inner_text("#workers")
+        assert shown.run("document.documentElement.scrollWidth") <= 390
+        assert "53\n13 looked up" in shown.page.inner_text(".tiles")  # as nas show counts them
+
+
 def test_what_a_run_says_stays_text(view: Any) -> None:
     assert view.page.title() == "evolution"
     assert view.run("[...document.images].every(image => image.src.startsWith('data:'))")
@@ -147,7 +186,7 @@ def test_what_a_run_says_stays_text(view: Any) -> None:
 
 
 def column(view: Any, place: int) -> list[str]:
-    return view.run(
+    return view.run(  # type: ignore[no-any-return]
         "n => [...document.querySelectorAll('.rows tbody tr:not(.gap)')].map(r => r.cells[n].innerText)", place
     )
 
@@ -247,12 +286,18 @@ def test_the_theme_can_be_changed(view: Any) -> None:
 
 
 def test_several_runs_of_all_kinds_are_compared(browser: Browser, full: RunSummary, tmp_path: Path) -> None:
+    test_top1 = {"transfer": "test_top1_percent"}
     others = {"training": {"evaluations": None, "curve": None, "trials": None}, "transfer": {"curve": None}}
-    runs = [replace(full, head=replace(full.head, kind=kind), **parts) for kind, parts in others.items()]  # type: ignore[arg-type]
-    runs = [full, replace(full, head=replace(full.head, state="running")), *runs]
+    heads = [replace(full.head, kind=kind, objective=test_top1.get(kind, "fitness")) for kind in others]  # type: ignore[arg-type]
+    runs = [replace(full, head=head, **parts) for head, parts in zip(heads, others.values(), strict=True)]  # type: ignore[arg-type]
+    noisier = replace(full.head, state="running", evaluator="NoisyBits (noise 0.02)")
+    runs = [full, replace(full, head=replace(noisier, folder="elsewhere/evolution")), *runs]
     write_page(tmp_path / "runs.html", runs)
     with opened(browser, tmp_path / "runs.html") as shown:
         assert shown.page.locator("#table tbody tr").count() == len(runs)
+        assert shown.page.locator("#table a").nth(1).inner_text() == "evolution (elsewhere/evolution)"
+        assert "80.00 % test top-1" in shown.page.locator("#table tbody tr").nth(3).inner_text()
+        assert "score differently: NoisyBits; NoisyBits (noise 0.02)." in shown.page.inner_text("#curves0 .reading")
         assert shown.page.locator("#curves0 .chart").evaluate(DRAWN)
         assert shown.page.locator("details.run section").count() == 0  # a run is drawn when it is opened
         shown.page.click("#table a[href='#run1']")
@@ -275,7 +320,7 @@ def test_of_20000_evaluations_only_the_rows_in_sight_are_there_and_what_is_missi
         tmp_path / "many.html", [RunSummary(summary.head, summary.reproduction, evaluations=many, missing=reason)]
     )
     with opened(browser, tmp_path / "many.html") as shown:
-        assert "no scores named macs" in shown.page.inner_text("#front")
+        assert "No scores named macs." in shown.page.inner_text("#front")
         assert shown.page.locator(".chart").count() == 0
         assert shown.page.locator(".empty").count() >= 6
         shown.page.locator("#evaluations .rows").scroll_into_view_if_needed()

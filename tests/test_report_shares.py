@@ -8,8 +8,10 @@ from random import Random
 import pytest
 
 import nas
-from nas.report.shares import label_of, panels, plot_shares
+from nas.report.shares import label_of, panels, plot_shares, window_of
 from nas.space import decisions, resolve
+from nas.strategies.evolution import RegularizedEvolution
+from nas.strategies.random_search import RandomSearch
 from search_spaces.bits import bits
 from search_spaces.darts import darts
 from search_spaces.macro import macro
@@ -34,6 +36,12 @@ def test_shares_are_those_of_the_last_evaluations() -> None:
         assert shares[label][-1] == 10 * taken[-10:].count(label)
         assert shares[label][4] == 20 * taken[:5].count(label)
     assert all(sum(values) == pytest.approx(100) for values in zip(*shares.values(), strict=True))
+
+
+def test_shares_are_of_the_population_and_in_a_long_search_of_all_between_two_points() -> None:
+    evolution = RegularizedEvolution(population=10, sample=3)
+    assert [window_of(evolution, total) for total in (50, 2000, 20_000)] == [10, 10, 100]
+    assert window_of(RandomSearch(), 100) == 25
 
 
 def test_a_choice_that_was_not_open_counts_nowhere() -> None:

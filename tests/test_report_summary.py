@@ -42,6 +42,7 @@ from nas.runtime.folder import provenance, write_declared
 from nas.runtime.full_training import FullTraining
 from nas.runtime.inline import Inline
 from nas.runtime.run import create_folder, plan, run
+from nas.runtime.show_run import look
 from nas.runtime.view import Silent
 from nas.space import decisions, mutate, sample
 from nas.supernets.search import Searched, SupernetEpoch
@@ -608,6 +609,29 @@ def test_a_run_is_running_while_its_journal_is_held(toy: Path) -> None:
     finally:
         journal.close()
     assert summarise(toy).head.state == "ended"
+
+
+def test_a_run_that_ended_and_went_on_stands_alike_in_the_report_and_in_what_is_printed(
+    toy: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "toy"
+    copytree(toy, folder)
+    assert summarise(folder).head.state == look(folder, 0.0).state == "ended"
+    with (folder / "history.jsonl").open("a", encoding="utf-8") as journal:
+        journal.write(json.dumps(start(len(events(folder)) // 2, 9.0)) + "\n")
+    assert summarise(folder).head.state == look(folder, 0.0).state == "stopped"
+
+
+def test_the_seconds_of_what_a_supernet_found_are_not_those_of_a_table(tmp_path: Path) -> None:
+    text = "space: nasbench201\nnetwork: {channels: 4}\nsupernet: {method: Gdas, data: Digits, epochs: 1}\n"
+    first = start(0, 5.0, "seed 0")
+    first["architecture"] = to_plain(sample(family("nasbench201").space(), Random(0)))
+    first["digest"] = ""
+    done = finish(0, 5.1, "inline", validation_top1_percent=50.0, seconds=900.0)
+    summary = summarise(by_hand(tmp_path / "run", [first, done], text))
+    assert summary.curve is not None
+    assert summary.costs is not None
+    assert (summary.curve.clock, summary.costs.simulated) == ("wall", False)
 
 
 def test_a_run_that_has_only_begun_says_what_is_missing(tmp_path: Path) -> None:

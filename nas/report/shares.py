@@ -23,9 +23,9 @@ from nas.training.checkpoint import write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHOWN, ABREAST, APART, LETTERS, POINTS = 12, 3, 4, 18, 400
+SHOWN, ABREAST, APART, LETTERS, POINTS, WINDOW = 12, 3, 4, 18, 200, 25
 """How many panels a picture shows, how many stand abreast, how many choices of one kind have panels of their own, how many
-letters a label has, and how many points a curve."""
+letters a label has, how many points a curve, and over how many evaluations it is counted where nothing else says so."""
 
 WORDS = {"Residual": "residual", "Dense": "dense", "Branches": "inception", "Chain": "serial", "Stage": "serial"}
 
@@ -49,6 +49,11 @@ class Panel:
             for label in self.labels:
                 found[label].append(100 * counted[label] / total)
         return found
+
+
+def window_of(strategy: object, total: int) -> int:
+    """Return over how many of the last evaluations shares are counted: the strategy's population, and no gap between points."""
+    return max(int(getattr(strategy, "population", WINDOW)), -(-total // POINTS))
 
 
 def plot_shares(space: Any, architectures: Sequence[Any], window: int, path: Path, title: str = "") -> bool:

@@ -41,7 +41,7 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
             print_failure(role, done, console)
     if (folder / "best.svg").is_file():
         console.print(f"Picture: {folder / 'best.svg'}", highlight=False, soft_wrap=True)
-    console.print(f"Run folder: {folder}  (nas show {folder})", highlight=False, soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", highlight=False, soft_wrap=True)
 
 
 def show_list(what: str | None, console: Console) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,24 +11,22 @@ from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
-from typing import Literal
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nas.history import Evaluated, History, read_journal, replay
-from nas.report.shares import plot_shares
+from nas.history import Evaluated, History, replay
+from nas.report.shares import plot_shares, window_of
 from nas.runtime.costs import print_architecture
 from nas.runtime.experiment import Experiment
 from nas.runtime.run import by_role, load_run
+from nas.runtime.show_state import State, state_of_search
 from nas.runtime.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
 from nas.runtime.terminal import best_so_far, duration, number, print_failure, sparkline
 from nas.supernets.search import Searched
-
-if sys.platform != "win32":
-    import fcntl
 
 LAST = 50
 """How many evaluations are the last ones, by which one sees whether a search still finds something."""
@@ -40,15 +37,10 @@ FAILURES, WORKERS, IN_FLIGHT = 3, 8, 8
 SECONDS_BETWEEN_LOOKS = 2.0
 """How often a run that is watched is looked at."""
 
-SECONDS_BETWEEN_PHASES = 60.0
-"""How long a run may take from one phase to the next, as to draw what was found and to load other data."""
-
 TESTED = "Tested once, when the search was over"
 
 REUSED = "reused"
 """The worker of a proposal whose architecture had its scores already."""
-
-State = Literal["running", "stopped", "ended", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,55 +85,16 @@ class Seen:
 def look(folder: Path, at: float) -> Seen:
     """Read a run folder as it is. Raises RecordError where it is none, or its journal is damaged."""
     experiment, journal = load_run(folder), folder / "history.jsonl"
-    state = state_of(folder, experiment)
     if not journal.is_file():
-        return Seen(folder, experiment, state, at)
-    history = replay(journal, experiment.rules.objective)
+        return Seen(folder, experiment, state_of_search(folder, experiment, 0), at)
     times: dict[str, dict[int, float]] = {"start": {}, "finish": {}}
-    for _, event in read_journal(journal):
+
+    def note(event: Mapping[str, Any]) -> None:
         times[event["event"]][event["number"]] = event["at"]
+
+    history = replay(journal, experiment.rules.objective, note)
+    state = state_of_search(folder, experiment, len(history.in_flight))
     return Seen(folder, experiment, state, at, history, times["start"], times["finish"])
-
-
-def state_of(folder: Path, experiment: Experiment) -> State:
-    """Return whether somebody works on a run, it was stopped, or it has come to its end."""
-    journals = [folder / f"{name}.jsonl" for name in (SUPERNETS, "history", "final")]
-    written = [_is_written(path) for path in journals if path.is_file()]
-    if True in written:
-        return "running"
-    if (folder / "best.json").is_file() and (experiment.final is None or _finals_ended(folder, experiment)):
-        return "ended"
-    if _is_between_phases(folder):
-        return "running"
-    return "unknown" if None in written else "stopped"
-
-
-def _is_written(journal: Path) -> bool | None:
-    """Whether a process has a journal open for writing, by the lock that it holds; None where the system does not say."""
-    if sys.platform == "win32":
-        return None
-    with journal.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return None
-    return False
-
-
-def _is_between_phases(folder: Path) -> bool:
-    """Whether a phase has ended just now and the next one has no journal yet: nobody holds one, and yet the run goes on."""
-    for last, coming in ((f"{SUPERNETS}.jsonl", "history.jsonl"), ("best.json", "final.jsonl")):
-        if (folder / last).is_file() and not (folder / coming).is_file():
-            return time.time() - (folder / last).stat().st_mtime < SECONDS_BETWEEN_PHASES
-    return False
-
-
-def _finals_ended(folder: Path, experiment: Experiment) -> bool:
-    assert experiment.final is not None, "asked for runs with final trainings only"
-    journal, wanted = folder / "final.jsonl", 1 + int(experiment.final.beside_random)
-    return journal.is_file() and len(replay(journal, experiment.final.objective).finished) >= wanted
 
 
 def show_run(folder: Path, console: Console) -> None:
@@ -322,7 +275,7 @@ def show_shares(experiment: Experiment, history: History, folder: Path, console:
     """Draw what the population chose, where a strategy proposed and there is something to see, and say where it is."""
     if experiment.strategy is None or len(history.scored) < 2:
         return
-    window = getattr(experiment.strategy, "population", 25)
+    window = window_of(experiment.strategy, len(history.scored))
     title = f"{type(experiment.strategy).__name__} on {experiment.space_name}"
     architectures = [each.architecture for each in history.scored]
     if plot_shares(experiment.open_space(), architectures, window, folder / "shares.svg", title):

@@ -69,7 +69,7 @@ def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console:
             )
     if (plot := folder / "training.svg").is_file():
         console.print(f"Epochs over time: {plot}", highlight=False, soft_wrap=True)
-    console.print(f"Run folder: {folder}  (nas show {folder})", highlight=False, soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", highlight=False, soft_wrap=True)
 
 
 def show_training(folder: Path, console: Console) -> None:
@@ -133,7 +133,7 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
         print_failure(done.architecture.name, done, console)
     if (plot := folder / "transfer.svg").is_file():
         console.print(f"Accuracy by labels: {plot}", highlight=False, soft_wrap=True)
-    console.print(f"Run folder: {folder}  (nas show {folder})", highlight=False, soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", highlight=False, soft_wrap=True)
 
 
 def show_transfer(folder: Path, console: Console) -> None:

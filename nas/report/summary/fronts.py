@@ -30,7 +30,7 @@ def fronts_of(run: Loaded) -> tuple[list[Front], str]:
         profiles = {done.number: _profile(run, done.architecture) for done in chosen}
     except (RecordError, ValueError, RuntimeError) as error:
         return [], f"the scores have no macs and no params, and the networks cannot be profiled: {error}"
-    said = f"The scores have no multiply-adds: {len(chosen)} of {len(best)} architectures were profiled, the best and others."
+    said = f"The scores have no multiply-adds: {len(chosen)} of {len(best):,} architectures were profiled, the best and others."
     note = said if len(chosen) < len(best) else ""
     by_cost = {cost: {number: float(getattr(each, cost)) for number, each in profiles.items()} for cost in COSTS}
     return [_front(run, cost, chosen, known, note) for cost, known in by_cost.items()], ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +11,7 @@ from nas.record import to_plain
 from nas.report.summary.clock import Clock
 from nas.report.summary.summary import Head
 
-if sys.platform != "win32":
-    import fcntl
-
-
 Kind = Literal["search", "training", "transfer"]
-State = Literal["ended", "running", "stopped"]
 
 
 def provenance_of(file: Path) -> dict[str, str]:
@@ -48,26 +42,6 @@ def begin_head(kind: Kind, file: Path, objective: str, seed: int, clock: Clock) 
         hardware=found.get("hardware", ""),
         settings=said({"resumed with": found.get("resumed with", "")}),
     )
-
-
-def state_of(folder: Path, is_complete: bool) -> State:
-    """Return how a run stands: whoever writes one of its journals locks it; what nobody writes has ended, or was stopped."""
-    if any(_is_locked(path) for path in folder.glob("*.jsonl")):
-        return "running"
-    return "ended" if is_complete else "stopped"
-
-
-def _is_locked(path: Path) -> bool:
-    if sys.platform == "win32":
-        return False
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # some network file systems have no locks
-            return False
-    return False
 
 
 def named(part: object) -> str:

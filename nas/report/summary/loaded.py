@@ -79,8 +79,10 @@ def _input(folder: Path, experiment: Experiment) -> Shape | None:
 
 def _is_simulated(experiment: Experiment, history: History, works: Sequence[Work]) -> bool:
     mine = [work for work in works if work.phase == "search"]
-    if isinstance(experiment.evaluator, Tabular) or not mine:
+    if isinstance(experiment.evaluator, Tabular):
         return bool(mine)
+    if experiment.evaluator is None or not mine:  # what a supernet scored took its seconds in another phase
+        return False
     spanned = max(work.end for work in mine) - min(work.begin for work in mine)
     had = spanned * len({work.worker for work in mine})
     return history.totals.get("seconds", 0.0) > SIMULATED * had + 1.0

@@ -16,7 +16,7 @@ from nas.profile import profile
 from nas.record import RecordError, digest
 from nas.report.summary.clock import Clock
 from nas.report.summary.costs import costs_of
-from nas.report.summary.head import begin_head, named, said, state_of, written
+from nas.report.summary.head import begin_head, named, said, written
 from nas.report.summary.journal import Log, read_log, works_of
 from nas.report.summary.reproduction import training_again, transfer_again
 from nas.report.summary.summary import Best, RunSummary, Trials
@@ -26,6 +26,7 @@ from nas.runtime.architecture import Found, read_found
 from nas.runtime.declared import load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.full_training import WEIGHTS, FullTraining
+from nas.runtime.show_state import state_of
 from nas.runtime.transfer import EXECUTOR, LABELS, TRAINED
 
 OBJECTIVE = "test_top1_percent"
@@ -55,7 +56,7 @@ def summarise_training(folder: Path) -> RunSummary:
     settings = {"data": named(declared.data), "recipe": named(declared.recipe), "failure": failure}
     head = replace(
         begun,
-        state=state_of(folder, test is not None and done is not None),
+        state=state_of(folder.glob("*.jsonl"), test is not None and done is not None),
         space=found.family,
         evaluator=f"Training on {type(declared.data).__name__}",
         executor=named(declared.executor),
@@ -89,7 +90,7 @@ def summarise_transfer(folder: Path) -> RunSummary:
     settings = {"data": named(declared.data), "recipe": named(declared.recipe)}
     head = replace(
         begun,
-        state=state_of(folder, not trials.left),
+        state=state_of(folder.glob("*.jsonl"), not trials.left),
         space=found.family,
         evaluator=f"Transfer to {type(declared.data).__name__}: {', '.join(LABELS[way] for way in declared.ways)}",
         executor=named(executor),

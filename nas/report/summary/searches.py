@@ -8,20 +8,22 @@ from pathlib import Path
 
 from nas.export.drawing import draw
 from nas.history import Evaluated
+from nas.report.shares import window_of
 from nas.report.summary.ancestry import ancestors_of
 from nas.report.summary.costs import costs_of
 from nas.report.summary.curve import curve_of
 from nas.report.summary.evaluations import evaluations_of
 from nas.report.summary.fronts import fronts_of
-from nas.report.summary.head import begin_head, named, said, state_of, written
+from nas.report.summary.head import begin_head, named, said, written
 from nas.report.summary.loaded import Loaded, load
 from nas.report.summary.reproduction import search_again
-from nas.report.summary.shares import shares_of, window_of
+from nas.report.summary.shares import shares_of
 from nas.report.summary.summary import Best, Finals, Front, Head, RunSummary
 from nas.report.summary.supernets import supernet_curves
 from nas.report.summary.timeline import timeline_of
 from nas.report.summary.trainings import test_of, training_curves
 from nas.runtime.run import by_role
+from nas.runtime.show_state import state_of_search
 from nas.runtime.supernets import searched_in
 
 
@@ -43,7 +45,7 @@ def summarise_search(folder: Path) -> RunSummary:
         curve=curve,
         ancestors=ancestors_of(run.space, run.history, best) if best else [],
         shares=shares_of(run),
-        share_window=window_of(run),
+        share_window=window_of(run.experiment.strategy, len(run.history.scored)),
         fronts=fronts,
         supernets=[supernet_curves(each, method) for each in searched_in(folder) if each.epochs],
         timeline=timeline_of(run.logs, run.works, run.clock),
@@ -92,7 +94,7 @@ def _head(run: Loaded) -> Head:
     }
     return replace(
         begun,
-        state=state_of(run.folder, _is_complete(run)),
+        state=state_of_search(run.folder, experiment, len(run.history.in_flight)),
         space=experiment.space_name,
         strategy=named(experiment.strategy),
         evaluator=named(experiment.evaluator),
@@ -102,19 +104,14 @@ def _head(run: Loaded) -> Head:
     )
 
 
-def _is_complete(run: Loaded) -> bool:
-    """Whether the best was handed over, and tested if that was asked for, and nothing is open."""
-    final = run.logs.get("final")
-    tested = run.experiment.final is None or (final is not None and not final.history.in_flight)
-    return (run.folder / "best.json").is_file() and tested and not run.history.in_flight
-
-
 def _budget(run: Loaded) -> str:
     budget, history = run.experiment.rules.budget, run.history
     if budget is None:
         seeds = run.experiment.supernet.seeds if run.experiment.supernet else 0
         searched = len(run.logs["supernets"].history.scored) if "supernets" in run.logs else 0
-        return f"{searched} of {seeds} seeds searched, {len(history.finished)} architectures scored"
+        return (
+            f"{searched} of {seeds} seeds searched, {len(history.scored)} of the {len(history.proposals)} found scored"
+        )
     parts = []
     if budget.evaluations is not None:
         parts.append(f"{len(history.finished):,} of {budget.evaluations:,} evaluations")
@@ -134,8 +131,13 @@ def _best(run: Loaded, best: Evaluated | None, fronts: Sequence[Front]) -> Best 
         if run.history.digests[number] == best.digest
     }
     text, svg = run.experiment.describe(best.architecture), draw(best.architecture) or ""
-    size_of = "the network that was scored" if sizes else ""
+    size_of = _sized(run) if sizes else ""
     return Best(best.number, best.digest, text, best.scores, sizes.get("params"), sizes.get("macs"), size_of, svg)
+
+
+def _sized(run: Loaded) -> str:
+    """Return of which network sizes are told: a supernet scores what it finds inside of itself, at a size of its own."""
+    return "the network that it stands for" if run.experiment.evaluator is None else "the network that was scored"
 
 
 def _finals(roles: dict[str, Evaluated]) -> Finals | None:

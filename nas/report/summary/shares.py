@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from nas.report.shares import panels
+from nas.report.shares import panels, window_of
 from nas.report.summary.loaded import Loaded
 from nas.report.summary.summary import SharePanel
 
-SHOWN, POINTS, WINDOW = 24, 200, 25
-"""How many panels are given, at how many points, and over how many evaluations where the strategy has no population."""
-
-
-def window_of(run: Loaded) -> int:
-    """Return over how many of the last evaluations shares are counted: the strategy's population, where it has one."""
-    return int(getattr(run.experiment.strategy, "population", WINDOW))
+SHOWN, POINTS = 24, 200
+"""How many panels are given, and at how many points."""
 
 
 def shares_of(run: Loaded) -> list[SharePanel]:
     """Return the shares of the options among the last evaluations, structures first; empty where there are none to show."""
     architectures = [done.architecture for done in run.history.scored]
-    total, window = len(architectures), window_of(run)
+    total = len(architectures)
     if total < 2:
         return []
+    window = window_of(run.experiment.strategy, total)
     at = sorted({*range(0, total, max(1, -(-total // POINTS))), total - 1})
     found = []
     for panel in panels(run.space, architectures)[:SHOWN]:

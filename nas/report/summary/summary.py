@@ -22,7 +22,8 @@ MaybeNumbers = Sequence[float | None]
 class Head:
     """What was run, with what, and how it stands.
 
-    `kind` is "search", "training" or "transfer"; `state` is "ended", "running" or "stopped", which a resumed run is not.
+    `kind` is "search", "training" or "transfer"; `state` is "ended", "running", "stopped" (which a resumed
+    run is not) or, without locks, "unknown".
     `objective` is the score that counts, `minimises` whether less of it is better. `started` and `last` are dates in ISO 8601,
     the last that of the last event. `settings` are what else one wants to know, by what it is called.
     """
@@ -38,7 +39,7 @@ class Head:
     command: str
     versions: str
     hardware: str
-    state: Literal["ended", "running", "stopped"] = "stopped"
+    state: Literal["ended", "running", "stopped", "unknown"] = "stopped"
     space: str = ""
     strategy: str = ""
     evaluator: str = ""
@@ -51,7 +52,7 @@ class Head:
 class Best:
     """The best architecture: its number in the run (None for a training), its text, scores, size and drawing.
 
-    `params` and `macs` are of the network that `size_of` names: the one that was scored, or that is trained. `svg` is empty
+    `params` and `macs` are of the network that `size_of` names, as the one that was scored. `svg` is empty
     where the architecture has no drawing.
     """
 

@@ -15,16 +15,15 @@ function comparedCurves(group, i) {
   const ranked = [...group].sort((a, b) => sign(a) * (last(b) - last(a)));
   const spent = (run) => count(run.curve.evaluations.at(-1), "evaluation");
   const say = (run) => `${run.head.name}, ${score(objective, last(run))} after ${spent(run)}`;
-  const reading = `Best: ${say(ranked[0])}; last: ${say(ranked.at(-1))}.`;
+  const scorers = new Set(group.map(({ head }) => `${head.evaluator || "a supernet"} ${head.settings.data ?? ""}`.trim()));
+  const unlike = scorers.size > 1 ? ` These runs score differently: ${[...scorers].join("; ")}.` : "";
+  const reading = `Best: ${say(ranked[0])}; last: ${say(ranked.at(-1))}.${unlike}`;
   return section(`curves${i}`, `Best ${nameOf(objective)} so far`, reading, anytime(group));
 }
 
 const COMPARED = [
   "run",
   "state",
-  "space",
-  "strategy",
-  "seed",
   "best",
   "test",
   "params",
@@ -32,6 +31,9 @@ const COMPARED = [
   "evaluations",
   "failed",
   "time",
+  "seed",
+  "space",
+  "strategy",
 ];
 
 function comparisonTable(runs) {
@@ -44,20 +46,22 @@ function comparisonTable(runs) {
   );
 }
 
-function comparedRow({ head, best, costs, finals, tests }, i, isNamed) {
-  const value = score(head.objective, best?.scores[head.objective]);
+function comparedRow({ head, best, costs, finals, tests, trials }, i, isNamed) {
+  const trial = trials && bestTrial(trials)?.mean;
+  const value = score(head.objective, trial ?? best?.scores[head.objective]);
+  const tested = trial ?? tests[0]?.measured.top1_percent;
   return [
     h("a", { href: `#run${i}` }, head.name),
     head.state,
-    head.space,
-    head.strategy,
-    String(head.seed),
     isNamed ? `${value} ${nameOf(head.objective)}` : value,
-    finalTile(finals)[0]?.[1] ?? score("top1_percent", tests[0]?.measured.top1_percent),
+    finalTile(finals)[0]?.[1] ?? score("top1_percent", tested),
     short(best?.params),
     short(best?.macs),
-    plain(costs?.evaluated),
+    costs ? plain(scored(costs)) : "–",
     plain(costs?.failed),
     duration(costs?.seconds),
+    String(head.seed),
+    head.space,
+    head.strategy,
   ];
 }

@@ -79,6 +79,9 @@ function words(name) {
 const nameOf = (score) => words(score).replace(/, (%|s|ms)$/, "");
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
+/** Write a remark as a sentence. */
+const sentence = (text) => capital(text) + (/[.!?]$/.test(text) ? "" : ".");
+
 /** Count things: 1 failure, 2 failures. */
 const count = (number, thing) => `${plain(number)} ${thing}${number === 1 ? "" : "s"}`;
 
@@ -91,7 +94,7 @@ function section(id, title, reading, ...body) {
 }
 
 /** Make a section that says why there is nothing to see. */
-const empty = (id, title, why) => section(id, title, "", h("p", { class: "empty" }, why));
+const empty = (id, title, why) => section(id, title, "", h("p", { class: "empty" }, sentence(why)));
 
 /** Make a text that can be copied. */
 function copied(text, wrap = false) {

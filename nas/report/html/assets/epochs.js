@@ -1,6 +1,9 @@
 // Curves over epochs, for supernets and trainings.
 
-/** Make a chart of curves: [{ label, epochs, values, look: (colours) => ({ colour, dash, width }) }]. */
+/**
+ * Make a chart of curves: [{ label, epochs, values, look: (colours) => ({ colour, dash, width }), breaks }].
+ * A curve goes on over epochs without a value, as most are where one measures every tenth; where it `breaks` it stops there.
+ */
 function epochChart(title, curves, { size = "small", name = "epoch", limits = {}, phases = [], say = plain } = {}) {
   const last = Math.max(...curves.map(({ epochs }) => epochs.at(-1) ?? 1));
   const first = Math.min(...curves.map(({ epochs }) => epochs[0] ?? 1));
@@ -20,9 +23,9 @@ function epochChart(title, curves, { size = "small", name = "epoch", limits = {}
   return chart(`${title} by epoch`, option, size);
 }
 
-function epochLine({ label, epochs, values, look }, c) {
+function epochLine({ label, epochs, values, look, breaks = false }, c) {
   const { colour, dash, width = 2 } = look(c);
-  const points = epochs.map((epoch, i) => [epoch, values[i]]);
+  const points = epochs.map((epoch, i) => [epoch, values[i]]).filter(([, value]) => breaks || value != null);
   return line(label, points, colour, { z: 2 + width, lineStyle: { type: dash ?? "solid", width } });
 }
 

@@ -3,6 +3,7 @@
 const STATES = {
   running: () => "This run is still going on: the page says how it stood when it was made.",
   stopped: (head) => `This run was stopped before its end. Go on with: nas resume ${head.folder}`,
+  unknown: (head) => `This run has not ended. If it was stopped, go on with: nas resume ${head.folder}`,
 };
 
 const sign = (run) => (run.head.minimises ? -1 : 1);
@@ -45,23 +46,26 @@ function tilesOf(run) {
 }
 
 /** Return [[name, value, note]]. */
-function tiles({ head, best, costs, finals, tests }) {
+function tiles({ head, best, costs, finals, trials }) {
   const own = (head.kind === "search" ? "Best " : "") + nameOf(head.objective);
   const number = best?.number == null ? "" : `evaluation ${best.number}`;
   const macs = best?.macs == null ? null : `${short(best.macs)} MACs`;
   const flying = costs?.in_flight ? `${costs.in_flight} in flight` : null;
+  const known = costs?.reused ? `${plain(costs.reused)} looked up` : null;
   const failed = costs ? count(costs.failed, "failure") : "";
-  const trained = head.kind === "transfer" ? tests.slice(0, 3) : [];
+  const trial = trials && bestTrial(trials);
   return [
     [capital(own), score(head.objective, best?.scores[head.objective]), number],
     ...finalTile(finals),
-    ...trained.map((test) => ["Test top-1", score("top1_percent", test.measured.top1_percent), roleOf(test)]),
+    ["Best test top-1", score("top1_percent", trial?.mean), trial && trialName(trial)],
     ["Network", best?.params == null ? null : `${short(best.params)} params`, joined([macs, best?.size_of])],
-    [NAMES[head.kind], NAMES[head.kind] && costs?.evaluated ? plain(costs.evaluated) : null, joined([failed, flying])],
+    [NAMES[head.kind], NAMES[head.kind] && costs ? plain(scored(costs)) : null, joined([known, failed, flying])],
     ["Time", duration(costs?.seconds), costs?.worker_hours ? `${hours(costs.worker_hours)} of workers` : ""],
   ];
 }
 
+/** How many evaluations have scores, also those that were looked up. */
+const scored = (costs) => costs.evaluated + costs.reused;
 const NAMES = { search: "Evaluations", transfer: "Trials" };
 const joined = (texts) => texts.filter(Boolean).join(", ");
 
@@ -120,17 +124,19 @@ function costsOf(run, id) {
   const times = table(["time", ""], timesOf(run));
   if (run.head.kind !== "search") return section(id, title, `${duration(costs.seconds)} in all; ${failures}.`, times);
   const counts = [
-    ["evaluations finished", costs.evaluated],
-    ["… that failed", costs.failed],
-    ["… looked up, an equal one was known", costs.reused],
+    ["evaluations with scores", scored(costs)],
+    ["… looked up, as an equal one was known", costs.reused],
+    ["evaluations that failed", costs.failed],
     ["in flight", costs.in_flight],
     ["different architectures", costs.distinct],
     ["supernets trained", costs.supernets],
     ["final trainings", costs.finals],
-  ].map(([name, value]) => [name, plain(value)]);
+  ]
+    .filter(([, value], i) => value || i === 0)
+    .map(([name, value]) => [name, plain(value)]);
   const each = costs.seconds_per_evaluation;
   const reading = [
-    count(costs.evaluated, "evaluation"),
+    count(scored(costs), "evaluation"),
     each == null ? "" : `, ${duration(each)} for each${simulated(costs)}`,
     `; ${count(costs.distinct, "different architecture")}; ${failures}.`,
   ].join("");
@@ -149,8 +155,8 @@ function timesOf({ head, costs }) {
     ...(head.kind === "search" ? own : []),
     ["workers, added up", hours(costs.worker_hours)],
     ["CPU cores, added up", hours(costs.cpu_hours)],
-    ["GPUs, added up", hours(costs.gpu_hours)],
-  ];
+    ["GPUs, added up", hours(costs.gpu_hours || null)],
+  ].filter(([, value]) => value !== "–");
 }
 
 /** How to run the same again. */

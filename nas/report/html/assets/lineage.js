@@ -62,6 +62,7 @@ function lineageOption(run, sorted, winner, c) {
         [each.number, each.value],
       ]),
   );
+  const reached = [...known.values()].map(({ value }) => value);
   const values = scoresOf(run);
   const every = Math.max(1, Math.ceil(winner.number / DOTS));
   const others = values
@@ -80,7 +81,7 @@ function lineageOption(run, sorted, winner, c) {
       minInterval: 1,
       axisLabel: { formatter: short },
     }),
-    yAxis: axis(c, words(objective), { side: "y", ...rangeOf([run]), axisLabel: { formatter: tick } }),
+    yAxis: axis(c, words(objective), { side: "y", ...round(Math.min(...reached), Math.max(...reached)), axisLabel: { formatter: tick } }),
     tooltip: tooltip(c, {
       trigger: "item",
       formatter: ({ data }) =>

@@ -73,12 +73,12 @@ function drawWhole() {
   redrawAll();
 }
 
-/** Runs of one name get their folder's name too. */
+/** Runs of one name get their folders too. */
 function distinct(runs) {
   const names = runs.map((run) => run.head.name);
   runs
     .filter((run) => names.filter((name) => name === run.head.name).length > 1)
-    .forEach((run) => (run.head.name += ` (${run.head.folder.split("/").filter(Boolean).at(-1)})`));
+    .forEach((run) => (run.head.name += ` (${run.head.folder})`));
   return runs;
 }
 

@@ -28,7 +28,7 @@ function progressOf(run, id) {
   const notes = run.curve.baseline
     ? run.curve.baseline.how
     : (run.missing.baseline ?? "There is no random search to compare with.");
-  return section(id, title, readProgress(run), anytime([run]), h("p", { class: "reading" }, notes));
+  return section(id, title, readProgress(run), anytime([run]), h("p", { class: "reading" }, sentence(notes)));
 }
 
 /** Say in a line how far the run came, and where random search would be. */
@@ -110,7 +110,7 @@ function anytimeOption(runs, shown, c) {
   });
 }
 
-/** Leave out of the picture what is far worse than all curves. */
+/** Leave out of the picture what is worse than half of the evaluations and than the second best so far. */
 function rangeOf(runs) {
   const seen = runs.flatMap((run) => {
     const values = scoresOf(run)
@@ -118,10 +118,10 @@ function rangeOf(runs) {
       .sort((a, b) => sign(run) * (a - b));
     const { baseline, best } = run.curve;
     return [
-      values[values.length >> 2] ?? best[0],
+      values[values.length >> 1] ?? best[0],
       best.at(-1),
       best[Math.min(1, best.length - 1)],
-      ...(baseline ? [baseline.by_evaluations.mean.at(-1), baseline.by_evaluations.mean[0]] : []),
+      ...(baseline ? [baseline.by_evaluations.mean.at(-1)] : []),
     ];
   });
   return round(Math.min(...seen), Math.max(...seen));

@@ -22,7 +22,7 @@ function supernetOf(each) {
     `Supernet: ${each.method}, seed ${each.seed}`,
     readSupernet(each, warnings.length),
     warning ? h("p", { class: "notice" }, `Epoch ${epoch}: ${warning}`) : null,
-    each.note ? h("p", { class: "reading" }, each.note) : null,
+    each.note ? h("p", { class: "reading" }, sentence(each.note)) : null,
     h(
       "div",
       { class: "columns" },
@@ -72,7 +72,13 @@ function alphas(each) {
 
 function alphaPanel(learnt, each) {
   const look = (label) => (c) => ({ ...optionLine(label, c), width: label === learnt.strongest ? 3 : 1.4 });
-  const curve = (label, i) => ({ label, epochs: each.epochs, values: learnt.strengths[i], look: look(label) });
+  const curve = (label, i) => ({
+    label,
+    epochs: each.epochs,
+    values: learnt.strengths[i],
+    look: look(label),
+    breaks: true,
+  });
   const options = { size: "tiny", name: "", limits: { scale: false }, phases: each.phases };
   const drawn = epochChart(`Strengths of the options of ${learnt.name}`, learnt.labels.map(curve), options);
   return h("div", {}, h("h3", {}, `${learnt.name}: ${learnt.strongest || "undecided"}`), drawn);

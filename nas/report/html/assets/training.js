@@ -26,7 +26,9 @@ function trainingChart(name, trainings) {
 }
 
 function testsOf(run, id) {
-  const { tests, missing, head } = run;
+  const { missing, head } = run;
+  const top1 = ({ measured }) => measured.top1_percent ?? 0;
+  const tests = head.kind === "transfer" ? [...run.tests].sort((a, b) => top1(b) - top1(a)) : run.tests;
   const why = head.kind === "search" ? null : missing.tests;
   if (!tests.length) return why ? empty(id, "On test images", why) : null;
   const names = [...new Set(tests.flatMap((test) => Object.keys(test.measured)))];
@@ -39,7 +41,8 @@ function testsOf(run, id) {
     .slice(0, 2)
     .map(classTable);
   const measured = table(["measured", ...tests.map(roleOf)], rows);
-  return section(id, "On test images", reading, h("div", { class: "columns" }, measured, classes));
+  const columns = h("div", { class: "columns" }, tests.length > 2 ? classes : [measured, ...classes]);
+  return section(id, "On test images", reading, tests.length > 2 ? measured : null, columns);
 }
 
 /** The classes, the hardest first. */
@@ -56,32 +59,39 @@ function trialsOf(run, id) {
   const { trials, missing, head } = run;
   const why = head.kind === "transfer" ? (missing.trials ?? "No trial has ended yet.") : null;
   if (!trials) return why ? empty(id, "Transfer", why) : null;
-  const groups = [...new Set(trials.way)].map((way) => [way, meansOf(trials, way)]);
+  const groups = waysOf(trials);
   const rows = trials.way.map((way, i) => [
     way,
     plain(trials.labels_percent[i]),
     plain(trials.repeat[i]),
-    trials.failure[i] || score("top1_percent", trials.top1_percent[i]),
+    trials.failure[i] ? reasonOf(trials.failure[i]) : score("top1_percent", trials.top1_percent[i]),
     duration(trials.seconds[i]),
     trials.worker[i],
   ]);
   return section(
     id,
     "Transfer: test accuracy by labels",
-    readTrials(trials, groups),
+    readTrials(trials),
     chart("Test accuracy by percent of the labels", (c) => trialsOption(trials, groups, c)),
     legend((c) => groups.map(([way], i) => [way, runLook(i)(c).colour, svgDash(runLook(i)(c).dash)])),
     h("div", { class: "line" }, table(["way", "labels, %", "repeat", "test top-1", "time", "worker"], rows)),
   );
 }
 
-function readTrials(trials, groups) {
+function readTrials(trials) {
   const left = trials.left ? `${count(trials.left, "trial")} left to do.` : "";
-  const all = groups.flatMap(([way, means]) => means.map((each) => ({ way, ...each })));
-  if (!all.length) return left;
-  const best = all.reduce((a, b) => (b.mean > a.mean ? b : a));
-  return `Best: ${best.way} with ${plain(best.labels)} % of the labels, ${best.mean.toFixed(2)} %. ${left}`.trim();
+  const best = bestTrial(trials);
+  return best ? `Best: ${trialName(best)}, ${best.mean.toFixed(2)} %. ${left}`.trim() : left;
 }
+
+/** The way and share of labels with the highest mean over repeats: { way, labels, mean }; null where none has ended. */
+function bestTrial(trials) {
+  const all = waysOf(trials).flatMap(([way, means]) => means.map((each) => ({ way, ...each })));
+  return all.length ? all.reduce((a, b) => (b.mean > a.mean ? b : a)) : null;
+}
+
+const trialName = ({ way, labels }) => `${way} with ${plain(labels)} % of the labels`;
+const waysOf = (trials) => [...new Set(trials.way)].map((way) => [way, meansOf(trials, way)]);
 
 /** The mean over repeats at each share of labels: [{ labels, mean }]. */
 function meansOf(trials, way) {

@@ -1,6 +1,7 @@
 // Who did what when, who waited, and what failed.
 
 const BAR = 22;
+const LABELLED = 38;
 
 function workersOf(run, id) {
   const title = "What the workers did";
@@ -15,7 +16,7 @@ function workersOf(run, id) {
     `${count(timeline.workers.length, "worker")}, idle ${((100 * free) / Math.max(1e-9, busy + free)).toFixed(1)} %`,
     ` of the time; ${count(failed, "failure")}.`,
     timeline.waited_seconds ? ` A proposal waited ${duration(timeline.waited_seconds)} for a worker.` : "",
-    timeline.pauses.length ? ` The run was stopped ${count(timeline.pauses.length, "time")}.` : "",
+    timeline.pauses.length ? ` The run was stopped ${count(timeline.pauses.length, "time")} in between.` : "",
   ].join("");
   const tables = h("div", { class: "columns" }, workerTable(timeline), failureTable(run));
   return section(
@@ -40,22 +41,35 @@ const phaseColour = (i, c) => readable(DATA.hues[[2, 5, 0][i % 3]], c, 2.5);
 function workerTable({ workers }) {
   const row = (each) => [each.name || "(unnamed)", plain(each.done), plain(each.failed), duration(each.busy_seconds)];
   const rows = workers.map((each) => [...row(each), meter(each.idle_percent)]);
-  return h("div", {}, h("h3", {}, "By worker"), table(["worker", "done", "failed", "busy", "idle"], rows));
+  const body = table(["worker", "done", "failed", "busy", "idle"], rows);
+  return h("div", {}, h("h3", {}, "By worker"), h("div", { class: "line" }, body));
 }
 
-/** The reasons of failures, the commonest first. */
+/** The reasons of failures, the commonest first; those of the search are all known, of other phases the last ones. */
 function failureTable(run) {
   const all = run.evaluations;
-  const failed = (all?.failure ?? []).map((_, i) => i).filter((i) => all.failure[i] >= 0);
-  const groups = [...Map.groupBy(failed, (i) => all.failure[i])].sort((a, b) => b[1].length - a[1].length);
-  const some = (numbers) =>
-    numbers
+  const numbers = (all?.failure ?? []).map((_, i) => i).filter((i) => all.failure[i] >= 0);
+  const searched = numbers.map((i) => [all.failures[all.failure[i]], `#${i}`]);
+  const others = run.timeline.failures
+    .filter(({ phase }) => phase !== "search")
+    .map(({ phase, number, reason }) => [reason, `${phase} #${number}`]);
+  const groups = [...Map.groupBy([...searched, ...others], ([reason]) => reason)];
+  const some = (works) =>
+    works
       .slice(0, 6)
-      .map((i) => `#${i}`)
-      .join(" ") + (numbers.length > 6 ? " …" : "");
-  const rows = groups.slice(0, 20).map(([reason, i]) => [plain(i.length), all.failures[reason], some(i)]);
-  const body = rows.length ? table(["how often", "reason", "evaluations"], rows) : h("p", { class: "empty" }, "None.");
+      .map(([, name]) => name)
+      .join(" ") + (works.length > 6 ? " …" : "");
+  const rows = groups
+    .sort((a, b) => b[1].length - a[1].length)
+    .slice(0, 20)
+    .map(([reason, works]) => [plain(works.length), reasonOf(reason, some(works))]);
+  const body = rows.length ? table(["how often", "reason"], rows) : h("p", { class: "empty" }, "None.");
   return h("div", {}, h("h3", {}, "Failures"), body);
+}
+
+/** A reason, of which the table of all evaluations has the whole. */
+function reasonOf(text, which = "") {
+  return h("span", { class: "reason" }, text.length > 400 ? `${text.slice(0, 400)}…` : text, h("small", {}, which));
 }
 
 function workersOption(run, c) {
@@ -68,7 +82,7 @@ function workersOption(run, c) {
     grid: { left: 24 + letters * 7, top: 6, bottom: 42, right: 22 },
     xAxis: axis(c, "time since the beginning", { min: 0, max: most, scale: false, axisLabel: { formatter: duration } }),
     yAxis: {
-      ...axis(c, "", { side: "y", axisLabel: { interval: 0 } }),
+      ...axis(c, "", { side: "y", axisLabel: { interval: names.length > LABELLED ? "auto" : 0 } }),
       type: "category",
       inverse: true,
       data: names,
@@ -97,7 +111,7 @@ function barsOf(timeline, c) {
   const renderItem = (_, api) => {
     const i = api.value(3);
     const [[from, middle], [to]] = [api.coord([api.value(0), api.value(2)]), api.coord([api.value(1), api.value(2)])];
-    const height = Math.max(3, 0.72 * api.size([0, 1])[1]);
+    const height = Math.max(1, 0.72 * api.size([0, 1])[1]);
     const y = middle - height / 2;
     const width = Math.max(0.7, to - from - (to - from > 3 ? 0.6 : 0)); // neighbours stay apart
     const isFailed = timeline.failed[i] > 0;
@@ -108,7 +122,7 @@ function barsOf(timeline, c) {
       shape: { x: from, y: y - 3, width: Math.max(3, width), height: 3 },
       style: { fill: c.ink },
     };
-    return { type: "group", children: isFailed ? [bar, mark] : [bar] };
+    return { type: "group", children: isFailed && height > 8 ? [bar, mark] : [bar] };
   };
   const data = timeline.begin.map((begin, i) => [begin, timeline.end[i], timeline.worker[i], i]);
   return { type: "custom", data, encode: { x: [0, 1], y: 2 }, clip: true, renderItem };
