@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from shutil import copytree
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -234,6 +236,12 @@ def test_without_a_card_there_is_the_file_alone(tmp_path: Path) -> None:
         ("lenet:lenet5", {"to": "source", "input": "1,8,8"}, "does not run on images of 1x8x8|does not fit"),
         ("darts:DARTS_V2", {"to": "svg", "out": Path("README.md")}, "README.md is no name for svg: give a folder"),
         ("darts:DARTS_V3", {"to": "svg"}, "no architecture 'DARTS_V3'"),
+        ("lenet:lenet5", {"to": "source", "out": Path("torch.py")}, "torch.py .*: call it network_torch.py"),
+        ("lenet:lenet5", {"to": "source", "out": Path("class.py")}, "class.py .*: call it network_class.py"),
+        ("lenet:lenet5", {"to": "source", "out": Path("my net.py")}, "my net.py .*: call it my_net.py"),
+        ("lenet:lenet5", {"to": "svg", "out": Path("README.md/x")}, "nothing can be written into README.md/x .*--out"),
+        ("lenet:lenet5", {"to": "no_such_module:svg"}, "module 'no_such_module' cannot be imported .*PYTHONPATH"),
+        (f"chain[{' '.join(['conv3-8'] * 40)}]", {"to": "onnx"}, "has no trained weights, which onnx needs"),
     ],
 )
 def test_what_cannot_be_exported_says_what_to_do(name: str, given: dict[str, Any], says: str) -> None:
@@ -247,6 +255,28 @@ def test_a_run_folder_without_weights_is_named(trained: Path, tmp_path: Path) ->
     (run / "best.json").write_bytes((trained / "best.json").read_bytes())
     with pytest.raises(RecordError, match=rf"{run} has no trained weights \(no best.safetensors in it\).*--untrained"):
         export(str(run), to="safetensors", out=tmp_path)
+
+
+def test_files_of_a_run_have_a_name_that_python_can_import(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "3 of my.runs"
+    copytree(trained, run)
+    export(str(run), to="source", out=tmp_path / "out")
+    assert str(tmp_path) not in (tmp_path / "out" / "network_3_of_my_runs.py").read_text()
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*given: object) -> None:
+        raise RuntimeError("some words of some library")
+
+    monkeypatch.setattr("nas.export.formats.safetensors_file.save_weights", write)
+    with pytest.raises(RuntimeError, match="some words"):
+        export(str(trained), to="safetensors", out=tmp_path / "out")
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(RecordError, match=r"the disk of .*out is full: make room, or give another --out"):
+        export(str(trained), to="json,safetensors", out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_there_is_kept_unless_force_is_given(tmp_path: Path) -> None:
@@ -286,7 +316,7 @@ def test_an_operation_that_onnx_has_not_is_named_with_its_place_and_nothing_is_l
 
 @pytest.mark.usefixtures("own_records")
 def test_a_format_of_ones_own_is_found_and_one_that_differs_is_put_nowhere(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @record
     class Wrong(Format):
@@ -301,7 +331,9 @@ def test_a_format_of_ones_own_is_found_and_one_that_differs_is_put_nowhere(
         def check(self, subject: Subject, built: Built | None, path: Path) -> float:
             return 0.25
 
-    done = export_all(Asked("nasbench201:resnet"), formats_named("json,wrong"), tmp_path, False, True, print)
+    monkeypatch.setitem(sys.modules, "my_formats", ModuleType("my_formats"))
+    named = formats_named("json,my_formats:wrong")
+    done = export_all(Asked("nasbench201:resnet"), named, tmp_path, False, True, print)
     assert [each.format.name for each in done.differing] == ["wrong"]
     with pytest.raises(BaseException, match="1"):
         export("nasbench201:resnet", to="json,wrong", out=tmp_path)

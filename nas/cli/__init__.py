@@ -65,6 +65,7 @@ def main() -> None:
             raise
         place = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
         print(
-            f"nas: {place} ({error.strerror}): make room, or give another folder; nas resume goes on", file=sys.stderr
+            f"nas: {place} ({error.strerror}): make room, or give another folder; a run goes on with nas resume",
+            file=sys.stderr,
         )
         sys.exit(2)

@@ -40,15 +40,16 @@ def model_card(built: Built, files: Mapping[Format, str], picture: str | None) -
     if usages := [(each, each.usage(subject, file)) for each, file in files.items()]:
         parts += ["## How to use it", *(_usage(each, files[each], text) for each, text in usages if text)]
     parts += _made(subject)
-    parts += ["## The architecture as text", _fenced("\n".join(in_lines(_described(subject))))]
+    parts += ["## The architecture as text", _fenced(_described(subject))]
     return "\n\n".join(parts) + "\n"
 
 
 def _opening(subject: Subject) -> str:
     source = f"`{subject.found.family}`, {subject.family.source.rstrip('.')}"
-    if subject.weights is None:
-        return f"A classifier of images, of the family {source}. **It was not trained: weights that go with it are random.**"
-    return f"A classifier of images, of the family {source}, with trained weights."
+    if subject.weights is not None:
+        return f"A classifier of images, of the family {source}, with trained weights."
+    weights = "Its weights are random" if subject.asked.untrained else "No weights go with it"
+    return f"A classifier of images, of the family {source}. **{weights}: it has to be trained.**"
 
 
 def _facts(built: Built) -> Iterator[tuple[str, str]]:
@@ -94,24 +95,23 @@ def _usage(each: Format, file: str, text: str) -> str:
 
 def _made(subject: Subject) -> list[str]:
     """Write what the run folder says of how the network was found and trained."""
-    folder = subject.weights.parent if subject.weights is not None else Path(subject.asked.name)
+    place = subject.place or Path()
+    folder = place.parent if place.is_file() else place
     parts: list[str] = []
     for name, keys in DECLARATIONS.items():
-        if (file := folder / name).is_file():
+        if subject.place is not None and (file := folder / name).is_file():
             text = file.read_text(encoding="utf-8")
             comments = [line for line in text.splitlines() if line.startswith("# ")]
             declared: Mapping[str, Any] = yaml.safe_load(text)
             kept = {key: declared[key] for key in keys if declared.get(key) is not None}
             dumped = yaml.safe_dump(kept, sort_keys=False, width=120, default_flow_style=None)
             parts += [f"From `{name}` of its run folder:", _fenced("\n".join([*comments, dumped.rstrip()]), "yaml")]
-    if not parts:
-        name = subject.asked.name.partition(":")[2]
-        parts = [f"`{subject.asked.name}`: {subject.family.source_of(name)}."]
-    return ["## How it was made", *parts]
+    return ["## How it was made", *(parts or [f"From {subject.origin}."])]
 
 
 def _described(subject: Subject) -> str:
-    return subject.family.describe(subject.found.architecture)
+    parts = subject.family.describe(subject.found.architecture).split("  ")
+    return "\n".join(line for part in parts for line in in_lines(part))
 
 
 def _versions() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,33 +75,48 @@ def export(asked: Asked, into: Sequence[Format], out: Path | None, force: bool, 
     if any(each.needs != "tree" for each in into):
         say("building the network")
         built = subject.built()
-    target.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=target.folder) as beside:
+    with _beside(target.folder) as beside:
         folder = Path(beside)
-        done = tuple(_written(each, subject, built, folder / f"{target.name}{each.suffix}", say) for each in into)
+        done = tuple(_written(each, subject, built, folder, target, say) for each in into)
         if with_card and built is not None:
             _write_card(built, done, folder, target.name)
         result = Export(built, done, target.folder / f"{target.name}.md" if with_card else None)
         if not result.differing:
+            target.folder.mkdir(parents=True, exist_ok=True)
             _put(folder, target.folder)
     return result
 
 
-def _written(each: Format, subject: Subject, built: Built | None, path: Path, say: Say) -> Exported:
-    """Write a file beside its place, read it back, and return what it came to, as it will be in its place."""
+def _beside(folder: Path) -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for what is not finished, on the disk of another that need not be there yet; it goes in any case."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        return tempfile.TemporaryDirectory(prefix=".export-", dir=there)
+    except OSError as error:
+        raise RecordError(f"nothing can be written into {folder} ({error.strerror}): give another --out") from None
+
+
+def _written(each: Format, subject: Subject, built: Built | None, folder: Path, target: Target, say: Say) -> Exported:
+    """Write a file into a folder, read it back, and return what it came to, as it will be in its place."""
+    path = folder / f"{target.name}{each.suffix}"
     takes_seconds = each.needs != "tree"
     if takes_seconds:
         say(f"{each.name}: writing")
     began = perf_counter()
-    each.write(subject, built, path)
+    try:
+        each.write(subject, built, path)
+    except Exception as error:
+        # a full disk, which torch and safetensors say each in a way of its own
+        if built is not None and shutil.disk_usage(folder).free < built.weights_bytes:
+            raise RecordError(f"the disk of {target.folder} is full: make room, or give another --out") from error
+        raise
     seconds = perf_counter() - began
     if takes_seconds:
         say(f"{each.name}: reading it back")
     difference = each.check(subject, built, path)
-    files = [path.with_name(name) for name in each.files(subject, path.stem)]
-    there = [file for file in files if file.is_file()]
-    size = sum(file.stat().st_size for file in there)
-    return Exported(each, tuple(path.parent.parent / file.name for file in there), size, difference, seconds)
+    names = [name for name in each.files(subject, target.name) if (folder / name).is_file()]
+    size = sum((folder / name).stat().st_size for name in names)
+    return Exported(each, tuple(target.folder / name for name in names), size, difference, seconds)
 
 
 def _put(folder: Path, target: Path) -> None:
@@ -158,7 +174,18 @@ def _check_needs(subject: Subject, into: Sequence[Format]) -> None:
 
 
 def _looked_for(subject: Subject) -> str:
-    return " (no best.safetensors in it)" if Path(subject.asked.name).is_dir() else ""
+    """Say where weights were looked for, or stand."""
+    place = subject.place
+    if place is None:
+        return ""
+    beside = place.with_suffix(".safetensors")
+    return (
+        " (no best.safetensors in it)"
+        if place.is_dir()
+        else f" (those beside it are {beside})"
+        if beside.is_file()
+        else ""
+    )
 
 
 def _check_folds(into: Sequence[Format]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -60,12 +61,24 @@ def _order(each: Format) -> tuple[int, str]:
 
 
 def formats_named(names: str) -> Sequence[Format]:
-    """Return the formats of names with commas between. Raises RecordError, with the nearest name, where there is none."""
-    known = formats()
-    asked = [name.strip().lower().replace("_", "-") for name in names.split(",") if name.strip()]
-    for name in asked:
-        if name not in known:
-            raise RecordError(f"there is no format {name!r}: {nearest(name, known)}")
+    """Return the formats of names with commas between; one of your own is `module:name`.
+
+    Raises RecordError, with the nearest name, where there is none.
+    """
+    asked = [name.strip() for name in names.split(",") if name.strip()]
     if not asked:
-        raise RecordError(f"--to is missing: give some of {', '.join(known)}, as --to onnx,source")
-    return [known[name] for name in dict.fromkeys(asked)]
+        raise RecordError(f"--to is missing: give some of {', '.join(formats())}, as --to onnx,source")
+    return list(dict.fromkeys(map(_named, asked)))
+
+
+def _named(text: str) -> Format:
+    module, _, name = text.rpartition(":")
+    try:
+        if module:
+            import_module(module)
+    except ImportError as error:
+        raise RecordError(f"module {module!r} cannot be imported ({error}): put its folder on PYTHONPATH") from None
+    known, name = formats(), name.lower().replace("_", "-")
+    if name not in known:
+        raise RecordError(f"there is no format {name!r}: {nearest(name, known)}")
+    return known[name]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class Subject:
     """What is exported. Of a space there is no network; without weights the network's are random, of seed 0.
 
     `tree` is what drawings and notations are of: the architecture or, where it was asked to be stacked, the network.
+    `place` is the run folder or file that it was found in, None where it was published or typed.
     """
 
     asked: Asked
@@ -50,6 +53,7 @@ class Subject:
     tree: Any
     network: Node | None
     weights: Path | None
+    place: Path | None
 
     @property
     def family(self) -> Family:
@@ -64,7 +68,22 @@ class Subject:
     @property
     def file_name(self) -> str:
         """What its files are called, without a suffix; a name in Python too."""
-        return _file_name(self.asked.name)
+        if self.place is None:
+            return "network" if self._is_typed else importable(self.asked.name.rpartition(":")[2])
+        path = self.place.resolve()
+        return importable(path.parent.name if path.stem == "best" else path.stem if path.is_file() else path.name)
+
+    @property
+    def origin(self) -> str:
+        """Where it is from, for those who are given its files."""
+        if self.place is not None:
+            return f"{self.file_name}, an architecture of {self.found.family} ({self.family.source.rstrip('.')})"
+        name = self.asked.name
+        return "a tree in notation" if self._is_typed else f"{name} ({self.family.source_of(name.partition(':')[2])})"
+
+    @property
+    def _is_typed(self) -> bool:
+        return self.place is None and typed_tree(self.asked.name) is not None
 
     def model(self) -> nn.Module:
         """Build the network with its weights, for evaluation. Raises RecordError where they are of another."""
@@ -107,10 +126,15 @@ class Built:
         """The network that is written: the folded one, if there is one."""
         return self.model if self.folded is None else self.folded.model
 
+    @property
+    def weights_bytes(self) -> int:
+        """The size of all its weights and statistics."""
+        return sum(each.numel() * each.element_size() for each in self.exported.state_dict().values())
+
 
 def find_subject(asked: Asked) -> Subject:
     """Return what a name stands for. Raises RecordError where it stands for nothing, or cannot be stacked as asked."""
-    found, weights = _found(asked)
+    found, weights, place = _found(asked)
     options: dict[str, object] = {}
     override(options, asked.assignments)
     known = family(found.family)
@@ -118,32 +142,30 @@ def find_subject(asked: Asked) -> Subject:
     arguments = known.network_arguments(stacked.network, "")
     if is_open(found.architecture):
         network = known.network(found.architecture, **arguments) if options else None
-        return Subject(asked, stacked, network or found.architecture, None, None)
+        return Subject(asked, stacked, network or found.architecture, None, None, place)
     network = known.network(found.architecture, **arguments)
-    return Subject(asked, stacked, network if options else found.architecture, network, weights)
+    return Subject(asked, stacked, network if options else found.architecture, network, weights, place)
 
 
-def _found(asked: Asked) -> tuple[Found, Path | None]:
-    """Return the architecture that a name stands for, and the file of its weights, if there are any."""
+def _found(asked: Asked) -> tuple[Found, Path | None, Path | None]:
+    """Return the architecture that a name stands for, the file of its weights if there are any, and where it was found."""
+    if (typed := typed_tree(asked.name)) is not None:
+        return Found(TYPED, typed), None, None
     name, path = asked.name, Path(asked.name)
-    if (typed := typed_tree(name)) is not None:
-        return Found(TYPED, typed), None
-    if name in (spaces := families()) and not path.exists():
-        return Found(name, spaces[name].space(), input=spaces[name].input), None
+    place = path if name and path.exists() else None
+    if name in (spaces := families()) and place is None:
+        return Found(name, spaces[name].space(), input=spaces[name].input), None, None
     if path.suffix == ".safetensors" or (path / "best.safetensors").is_file():
         found, weights = find_checkpoint(name)
-        return found, None if asked.untrained else weights
-    return find_architecture(name), None
+        return found, None if asked.untrained else weights, place
+    return find_architecture(name), None, place
 
 
-def _file_name(name: str) -> str:
-    if set(name) & set("[{( "):
-        return "network"
-    path = Path(name)
-    stem = path.stem if path.is_file() else path.resolve().name if path.is_dir() else name.rpartition(":")[2]
-    stem = path.resolve().parent.name if path.is_file() and stem == "best" else stem
-    plain = re.sub(r"\W+", "_", stem).strip("_").lower()
-    return plain if plain.isidentifier() else f"network_{plain}"
+def importable(name: str) -> str:
+    """Return a name as a file of Python may have it, in small letters: one that names no other module."""
+    plain = re.sub(r"\W+", "_", name).strip("_").lower()
+    is_free = plain.isidentifier() and not iskeyword(plain) and plain not in {*sys.stdlib_module_names, "torch"}
+    return plain if is_free else f"network_{plain}".rstrip("_")
 
 
 def listed_choices(space: Any, most: int = 4) -> str:

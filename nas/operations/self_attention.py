@@ -39,10 +39,10 @@ class _Augmented(nn.Module):
     def _relative(self, query: Tensor, height: int, width: int) -> Tensor:
         """Return (B, heads, pixels, pixels): each query against the weight of the distance, by rows and by columns."""
         grid = query.reshape(*query.shape[:2], height, width, -1)
-        by_row = torch.einsum("bnhwd,hkd->bnhwk", grid, _distances(self.rows, height))
-        by_column = torch.einsum("bnhwd,wkd->bnhwk", grid, _distances(self.columns, width))
-        pixels = height * width  # sizes are spelled out, as an exporter cannot flatten what einsum gave
-        return (by_row[..., :, None] + by_column[..., None, :]).reshape(*query.shape[:2], pixels, pixels)
+        by_row = grid @ _distances(self.rows, height).mT  # matmul: what einsum gives, no exporter can flatten
+        by_column = (grid.transpose(2, 3) @ _distances(self.columns, width).mT).transpose(2, 3)
+        bias = by_row[..., :, None] + by_column[..., None, :]
+        return bias.reshape(*query.shape[:3], height * width)
 
 
 def _distances(weights: Tensor, size: int) -> Tensor:

@@ -43,8 +43,7 @@ class Onnx(Format):
         for package in ("onnx", "onnxscript", "onnxruntime"):
             optional(package, package)
         program = _translated(built.exported, subject)
-        size = sum(each.numel() * each.element_size() for each in built.exported.state_dict().values())
-        program.save(path, external_data=size > MOST_BYTES)
+        program.save(path, external_data=built.weights_bytes > MOST_BYTES)
 
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:
         assert built is not None

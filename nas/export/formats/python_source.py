@@ -14,8 +14,8 @@ from nas.export.compare import largest_difference
 from nas.export.format import Format, Needs
 from nas.export.source import write_source
 from nas.export.source.page import as_class
-from nas.export.subject import Built, Subject
-from nas.record import digest, record
+from nas.export.subject import Built, Subject, importable
+from nas.record import RecordError, digest, record
 from nas.training import save_weights
 
 
@@ -30,6 +30,9 @@ class PythonSource(Format):
     folds: ClassVar[bool] = True
 
     def files(self, subject: Subject, name: str) -> tuple[str, ...]:
+        """Return the names of the file and of the weights. Raises RecordError where Python could not import the first."""
+        if importable(name) != name.lower():
+            raise RecordError(f"{name}.py could not be imported in Python: call it {importable(name)}.py")
         return (f"{name}.py", f"{name}.safetensors") if _has_weights(subject) else (f"{name}.py",)
 
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
@@ -45,7 +48,7 @@ class PythonSource(Format):
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:
         """Run the file, and give its network the weights: those beside it, or else the network's own."""
         assert built is not None
-        written = runpy.run_path(str(path), run_name=path.stem)
+        written = runpy.run_path(str(path), run_name="exported")
         if _has_weights(subject):
             model: nn.Module = written["load"](str(path.with_suffix(".safetensors")))
         else:
@@ -72,7 +75,7 @@ def _of(model: nn.Module, other: nn.Module) -> dict[str, Any]:
 
 def _header(subject: Subject, built: Built) -> Iterator[str]:
     """Yield what the file says of where the network is from."""
-    yield f"Exported by `nas export` from {subject.asked.name}: {subject.family.source}."
+    yield f"Exported by `nas export` from {subject.origin}."
     measured = read_test(subject.weights) if subject.weights is not None else None
     if measured is not None:
         accuracy = measured.decisive

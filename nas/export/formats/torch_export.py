@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, cast, final
 
@@ -28,7 +29,9 @@ class TorchExport(Format):
 
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
         assert built is not None
-        torch.export.save(captured(built.exported, subject.found.input), path)
+        written = BytesIO()  # torch itself ends the process where a disk is full
+        torch.export.save(captured(built.exported, subject.found.input), written)
+        path.write_bytes(written.getbuffer())
 
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:
         assert built is not None

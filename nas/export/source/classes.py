@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas.export.source.blocks import Block, Items, Kind, Part
 from nas.export.source.groups import Group, Groups, walk
 from nas.export.source.names import Names
 from nas.export.source.parameters import Parameter, parameters
-from nas.export.source.terms import Argument, Call, Listed, Literal, Name, Term, call, lines, statement
+from nas.export.source.terms import Argument, Call, Later, Listed, Literal, Name, Term, call, lines, statement
 from nas.export.source.unify import Template, filled
 from nas.topology.cell import CellModule
 
@@ -52,7 +52,7 @@ class Classes:
             return part
         group = self.groups.blocks[part]
         if group.is_class and (definition := self._define(group)) is not None:
-            return definition.made(group.members.index(part))
+            return self._made(definition, group.members.index(part))
         return self._plain(part)
 
     def _listed(self, items: Items) -> Listed:
@@ -62,11 +62,22 @@ class Classes:
         """Return the call that makes a module which has no class of its own."""
         if block.kind is None:
             return call("nn.Sequential", *(self.term(part) for _, part in block.slots))
-        return self._define_kind(block.kind).made(self.kinds[block.kind].index(block))
+        return self._made(self._define_kind(block.kind), self.kinds[block.kind].index(block))
+
+    def _made(self, definition: Definition, index: int) -> Call:
+        made = definition.made(index)
+        return replace(made, arguments=tuple(replace(each, term=self._now(each.term)) for each in made.arguments))
+
+    def _now(self, term: Term) -> Term:
+        if isinstance(term, Listed):
+            return Listed(tuple(map(self._now, term.items)))
+        return self.term(term.part) if isinstance(term, Later) else term
 
     def _define_kind(self, kind: Kind) -> Definition:
         if kind not in self.written:
-            self.written[kind] = self._own_class(self.names.of_kind(kind), kind, self.kinds[kind])
+            members = self.kinds[kind]
+            name = self.names.of_kind(kind, members, not self._is_complete(members))
+            self.written[kind] = self._own_class(name, kind, members)
         return self.written[kind]
 
     def _define(self, group: Group) -> Definition | None:
@@ -115,10 +126,10 @@ class Classes:
     def _slot(self, template: Template, parts: Sequence[Part], key: str, is_given: bool) -> Term:
         if not is_given:
             return template.unify([self.term(part) for part in parts], key)
-        lists = [self._listed(part) for part in parts if isinstance(part, Items)]
+        lists = [Listed(tuple(map(Later, part.parts))) for part in parts if isinstance(part, Items)]
         if len(lists) == len(parts):
             return call("nn.ModuleList", template.hole(lists, key))
-        return template.hole([self.term(part) for part in parts], key)
+        return template.hole([Later(part) for part in parts], key)
 
     def _is_complete(self, members: Sequence[Block]) -> bool:
         """Whether parts that are given have one structure and no class of their own: then the class makes them itself."""

@@ -19,6 +19,7 @@ class Group:
 
     members: list[Block] = field(default_factory=list)
     sites: set[Any] = field(default_factory=set)
+    is_root: bool = False
     is_outermost: bool = False
     is_inlined: bool = False
 
@@ -26,7 +27,7 @@ class Group:
     def is_class(self) -> bool:
         """Whether it is written as a class of its own: it has a forward of its own, or is a part that has a name."""
         first = self.members[0]
-        if first.kind is not None and first.kind.forward.is_wired:
+        if self.is_root or (first.kind is not None and first.kind.forward.is_wired):
             return True
         if self.is_inlined or len(first.slots) < 2 - (first.kind is not None):
             return False
@@ -73,6 +74,7 @@ class Groups:
             group.members.append(block)
             if group not in of_node:
                 of_node.append(group)
+        self.blocks[root].is_root = True
         self._count(root, root)
 
     def form(self, part: Part) -> Form:

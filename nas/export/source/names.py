@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from nas.build import Node
@@ -16,6 +17,9 @@ from nas.topology.chain import Chain, Stage
 from nas.topology.residual import Residual
 
 _WORDS = {"Conv2d": "Conv", "BatchNorm2d": "Norm", "LayerNorm": "Norm", "MaxPool2d": "MaxPool", "AvgPool2d": "AvgPool"}
+
+_KNOWN_AS = {"Excited": "SqueezeExcite", "Inverted": "InvertedResidual", "Scaled": "LayerScale", "Shifted": "Shift"}
+"""What modules are called in the field whose file declares several nodes."""
 
 
 class Names:
@@ -33,14 +37,15 @@ class Names:
         """Return the name of a class of modules that stand at several places, or have a wiring of their own."""
         return self.name if group is self.root else self._free(self.wanted[group])
 
-    def of_kind(self, kind: Kind) -> str:
-        """Return the name of a class that is given its parts."""
+    def of_kind(self, kind: Kind, members: Sequence[Block], has_subclasses: bool) -> str:
+        """Return the name of a class that others may be derived from, which then have the name of their node."""
+        if members == self.root.members:
+            return self.name
         own = kind.cls.__name__.lstrip("_")
-        if kind.cls.__name__.startswith("_"):
-            nodes = _nodes(kind.cls.__module__)
-            if len(nodes) == 1 and nodes[0] not in self.wanted.values():
-                own = nodes[0]
-        return self._free(own)
+        nodes = _nodes(kind.cls.__module__) if own != kind.cls.__name__ else []
+        wanted = set(self.wanted.values()) if has_subclasses else set()
+        names = [*(nodes if len(nodes) == 1 else []), _KNOWN_AS.get(own, own) if nodes else own]
+        return self._free(next((name for name in names if name not in wanted), own))
 
     def _free(self, name: str) -> str:
         number, free = 1, name

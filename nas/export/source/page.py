@@ -136,7 +136,6 @@ def _docstring(network: Node, model: nn.Module, input: Shape, name: str, header:
         f"It needs torch and nothing else. `python {name}.py {name}.safetensors` loads the weights and runs the network "
         "once. Drop path and auxiliary heads, which act in training alone, are left out. In Python:"
     )
-    found = f"from {name} import load" if name.isidentifier() else f'load = runpy.run_path("{name}.py")["load"]'
     lines = [
         *_wrapped(about),
         "",
@@ -144,7 +143,7 @@ def _docstring(network: Node, model: nn.Module, input: Shape, name: str, header:
         *([""] if header else []),
         *_wrapped(use),
         "",
-        f"    {found}",
+        f"    from {name} import load",
         f'    network = load("{name}.safetensors")  # takes (B, {channels}, {height}, {width}), returns logits',
         "",
         "The architecture as text:",
@@ -184,7 +183,7 @@ def as_class(name: str) -> str:
     """Return a name as classes have it: `resnet50` as ResNet50, `darts_v2` as DARTSV2."""
     parts = re.findall(r"[A-Za-z]+|[0-9]+", name)
     joined = "".join(_SPELT.get(part.lower(), part[0].upper() + part[1:]) for part in parts)
-    return joined if joined[:1].isalpha() else f"Network{joined}"
+    return joined if joined[:1].isalpha() and joined not in ("Tensor", "Path") else f"Network{joined}"
 
 
 _SPELT = {

@@ -76,7 +76,14 @@ class Total:
     operands: tuple[Term, ...]
 
 
-Term = Literal | Name | Call | Listed | Repeated | Total
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A part that is given to a class, written where it is given: it may be of that same class, as a residual in another."""
+
+    part: Any
+
+
+Term = Literal | Name | Call | Listed | Repeated | Total | Later
 
 
 def call(callee: str, *terms: Term) -> Call:
