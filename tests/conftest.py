@@ -23,6 +23,18 @@ WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 """So that a sentence in the output is one line, whatever the terminal."""
 
 
+PROCESSES = frozenset(
+    "test_data test_determinism test_docs test_export test_kill test_ray_train test_report_html test_supernet_search "
+    "test_together test_train_command".split()
+)
+"""Files whose tests share costly fixtures, processes for one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with costly fixtures: what a worker takes over from another one is from the end, and would set them up again."""
+    items.sort(key=lambda item: item.path.stem not in PROCESSES)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a command left: its exit code and what it printed."""

@@ -45,7 +45,7 @@ DARTS_V2 = darts.PUBLISHED["DARTS_V2"]
 
 
 @record
-class Wrapped(Node):
+class Framed(Node):
     """Hold nodes, as a class that a user writes."""
 
     body: Node
@@ -164,7 +164,7 @@ FORMS: dict[str, Callable[[], str | None]] = {
     "darts network": lambda: draw(darts.network(DARTS_V2, layers=8, auxiliary=True), (3, 32, 32)),
     "mutation": lambda: draw_change(DARTS_V2, mutate(darts.darts(), DARTS_V2, Random(2))),
     "other cells": lambda: draw_change(DARTS_V2, darts.PUBLISHED["DARTS_V1"]),
-    "user's": lambda: draw(Wrapped(ConvNormAct(3), (SepConv(3), SepConv(5)), 0.7)),
+    "user's": lambda: draw(Framed(ConvNormAct(3), (SepConv(3), SepConv(5)), 0.7)),
 }
 """A picture of every form."""
 
@@ -364,7 +364,7 @@ def test_what_is_open_is_dashed_and_lists_its_options() -> None:
 
 def test_a_node_of_a_users_own_is_drawn_with_what_it_holds() -> None:
     words = Picture(picture("user's")).words
-    assert {"wrapped, amount 0.7", "conv 3x3", "sep conv 3x3", "sep conv 5x5"} <= set(words)
+    assert {"framed, amount 0.7", "conv 3x3", "sep conv 3x3", "sep conv 5x5"} <= set(words)
     assert draw(bits()) is None
     assert draw(one_of("depth", [1, 2])) is None
     with pytest.raises(RecordError, match="holds no nodes"):

@@ -9,7 +9,10 @@ from random import Random
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+from nas.build import build
 from nas.plain import from_plain
 from nas.profile import profile
 from nas.record import to_plain
@@ -95,9 +98,9 @@ def test_its_networks_build_for_the_classes_of_the_data(path: Path) -> None:
     experiment = load(path)
     architecture = sample(experiment.open_space(), Random(0))
     for network, options in networks(experiment):
-        costs = profile(network(architecture, **options), (3, 32, 32))
-        assert costs.layers[-1].output == (7,)
-        assert costs.params > 0
+        with torch.device("meta"):
+            model = build(network(architecture, **options), (3, 32, 32))
+        assert [each for each in model.modules() if isinstance(each, nn.Linear)][-1].out_features == 7
 
 
 def test_the_quickstart_ends_with_a_larger_network_than_it_searches_with() -> None:

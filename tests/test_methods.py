@@ -213,7 +213,8 @@ def test_the_same_seed_gives_the_same_gates_and_gradients(name: str) -> None:
 @every_method
 @every_case
 def test_gates_draw_from_their_generator_alone(name: str, case: str) -> None:
-    before, net = torch.get_rng_state(), untrained(name, case)
+    net = untrained(name, case)
+    before = torch.get_rng_state()
     net.policy.gates(Moment(0.5, torch.Generator().manual_seed(0)))
     assert torch.equal(torch.get_rng_state(), before)
 

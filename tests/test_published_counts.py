@@ -22,6 +22,10 @@ DARTS_FORM = {
 }
 
 
+QUICK = ("DARTS_V2", "AmoebaNet_in_DARTS_form")
+"""Whose auxiliary heads are counted in a normal run: reduction cells that concatenate four nodes, and three."""
+
+
 @pytest.mark.parametrize("name", DARTS_FORM)
 def test_darts_form_on_cifar(name: str) -> None:
     costs = profile(darts.network(darts.PUBLISHED[name]))
@@ -35,7 +39,9 @@ def test_darts_form_on_imagenet(name: str) -> None:
     assert (costs.params, costs.macs) == DARTS_FORM[name][1]
 
 
-@pytest.mark.parametrize("name", DARTS_FORM)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in DARTS_FORM]
+)
 def test_auxiliary_heads_add_parameters_and_no_macs(name: str) -> None:
     cells = darts.PUBLISHED[name]
     three = len(cells.reduction.concatenated()) == 3

@@ -54,7 +54,7 @@ def parts(counted: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
     yield "Reproduced", _reproduced()
     yield "Spaces", _spaces()
     yield "Networks", "\n".join([NETWORKS, *network_rows(counted)]) + "\n"
-    listed = sections()
+    listed = sections("nas.")
     for title, text in LISTS.items():
         rows = (f"| {_escaped(name)} | {_escaped(line)} |" for name, line in listed[title])
         yield title.capitalize(), "\n".join([f"{text}\n", "| | |", "|---|---|", *rows]) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ def show_list(what: str | None, console: Console) -> None:
             console.print(f"  {name}  [dim]{line}[/dim]", highlight=False, soft_wrap=True)
 
 
-def sections() -> dict[str, list[tuple[str, str]]]:
-    """Return what there is of each kind, with a line on each."""
+def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
+    """Return what there is of each kind, with a line on each; of records those in packages whose name begins so."""
     from nas.data import Data
     from nas.strategies.strategy import Strategy
     from nas.supernets.method import Method
@@ -78,15 +78,15 @@ def sections() -> dict[str, list[tuple[str, str]]]:
     return {
         "spaces": [(name, _first_line(each.space)) for name, each in known.items()],
         "networks": list(published),
-        "strategies": list(_described(record_classes(Strategy).values())),
-        "methods": list(_described(record_classes(Method).values())),
-        "evaluators": list(_described(record_classes(Evaluator).values())),
-        "data": list(_described(record_classes(Data).values())),
+        "strategies": _described(Strategy, within),
+        "methods": _described(Method, within),
+        "evaluators": _described(Evaluator, within),
+        "data": _described(Data, within),
         "operations": list(_nodes("nas.operations")),
         "layers": list(_nodes("nas.layers")),
         "topology": list(_nodes("nas.topology")),
-        "executors": list(_described(record_classes(Executor).values())),
-        "loggers": list(_described(record_classes(Logger).values())),
+        "executors": _described(Executor, within),
+        "loggers": _described(Logger, within),
         "experiments": [(str(path), _claim(path)) for path in experiment_files()],
         "recipes": [(name, _claim(path)) for name, path in recipes().items()],
     }
@@ -99,8 +99,9 @@ def _nodes(package: str) -> Iterator[tuple[str, str]]:
             yield f"{cls.__name__} ({name_of(cls)})", _first_line(cls)
 
 
-def _described(classes: Iterable[type[Any]]) -> Iterator[tuple[str, str]]:
-    yield from ((cls.__name__, _first_line(cls)) for cls in classes)
+def _described(kind: type[Any], within: str) -> list[tuple[str, str]]:
+    known = record_classes(kind).values()
+    return [(cls.__name__, _first_line(cls)) for cls in known if cls.__module__.startswith(within)]
 
 
 def _first_line(documented: object) -> str:
