@@ -39,7 +39,7 @@ NEVER = {
 """Imports that the order within a layer forbids."""
 
 HEAVY = frozenset(
-    "datasets matplotlib onnx onnxruntime onnxscript optuna optuna_dashboard PIL ray resvg_py simplejpeg sklearn".split()
+    "datasets matplotlib onnx onnx_ir onnxruntime onnxscript optuna optuna_dashboard PIL ray resvg_py simplejpeg sklearn".split()
 )
 TUNE = "nas.runtime.tune"
 

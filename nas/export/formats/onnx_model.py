@@ -76,7 +76,7 @@ def _translated(model: nn.Module, subject: Subject) -> Any:
     program = captured(model, subject.found.input)
     try:
         with _quiet():
-            return torch.onnx.export(
+            translated = torch.onnx.export(
                 program,
                 (random_images(subject.found.input, 2),),
                 dynamo=True,
@@ -84,12 +84,28 @@ def _translated(model: nn.Module, subject: Subject) -> Any:
                 dynamic_shapes=batch,
                 input_names=["images"],
                 output_names=["logits"],
+                optimize=False,
             )
+            _simplify(translated)
     except torch.onnx.OnnxExporterError as error:
         raise RecordError(
             f"ONNX cannot express {_culprit(program, error)}: leave that operation out of the space, or export "
             "torch-export or source, which can"
         ) from error
+    return translated
+
+
+def _simplify(program: Any) -> None:
+    """Make an ONNX program small: what is computed twice goes first, as the optimizer takes minutes for thousands of nodes.
+
+    A network of shifts has twelve thousand before that, and two thousand after it.
+    """
+    from onnx_ir.passes import common
+
+    common.CommonSubexpressionEliminationPass()(program.model)
+    common.RemoveUnusedNodesPass()(program.model)
+    program.optimize()
+    common.ClearMetadataAndDocStringPass()(program.model)
 
 
 def _culprit(program: Any, error: BaseException) -> str:
