@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import types
+from ast import literal_eval
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from inspect import Parameter, isabstract, signature
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from nas.record import FORMAT, RecordError, classes, nearest, record_classes, to_plain
 
 T = TypeVar("T")
+
+SMALL = 200
+"""Letters of a record, as operations and the edges of cells have them, up to which equal ones become one object."""
 
 
 def from_plain(plain: object, kind: type[T] | Any = object, where: str = "") -> T | Any:
@@ -21,7 +25,7 @@ def from_plain(plain: object, kind: type[T] | Any = object, where: str = "") -> 
     Where a record is expected its class name may be left out if only one class can be meant, and stands alone, as a
     string, if all its fields have defaults. Raises RecordError with the place (`where` and the keys below it).
     """
-    origin = get_origin(kind)
+    origin = _origin(kind)
     if origin is Annotated:
         value = from_plain(plain, get_args(kind)[0], where)
         for bound in cast(Any, kind).__metadata__:
@@ -138,11 +142,25 @@ def _read_record(plain: object, kind: Any, where: str) -> Any:
         cls = classes[name]
         if not issubclass(cls, kind):
             raise _wrong(name, f"a {kind.__name__}: {_names(kind)}", where)
-        return read_call(cls, next(iter(plain.values())), _below(where, name))
+        return _read_named(cls, next(iter(plain.values())), _below(where, name))
     if isinstance(plain, Mapping) and is_dataclass(kind) and not isabstract(kind):
         return read_call(cast(Any, kind), plain, where)
     name = plain if isinstance(plain, str) else next(iter(plain), "") if isinstance(plain, Mapping) else repr(plain)
     raise RecordError(f"{where or 'this'} names no {kind.__name__}: {nearest(str(name), record_classes(kind))}", where)
+
+
+def _read_named(cls: type, fields: object, where: str) -> Any:
+    """Read a record of a class; of small ones that are spelt alike one is made, as a journal holds a million of them."""
+    text = repr(fields)  # tells 1, 1.0 and true apart
+    try:
+        return _read_small(cls, text) if len(text) <= SMALL else read_call(cls, fields, where)
+    except (ValueError, SyntaxError):  # no literal, as inf, or wrong: that is raised again, with its place
+        return read_call(cls, fields, where)
+
+
+@lru_cache(maxsize=4096)
+def _read_small(cls: type, text: str) -> Any:
+    return read_call(cls, literal_eval(text))
 
 
 def _names(kind: type) -> str:
@@ -157,8 +175,11 @@ def _read_untyped(plain: object, where: str) -> Any:
         return plain
     name = str(next(iter(plain), ""))
     if len(plain) == 1 and name in classes:
-        return read_call(classes[name], plain[name], _below(where, name))
+        return _read_named(classes[name], plain[name], _below(where, name))
     raise RecordError(f"{where or 'this'} names no record: {nearest(name, classes)}", where)
+
+
+_origin: Callable[[Any], Any] = cache(get_origin)
 
 
 @cache

@@ -117,7 +117,7 @@ def test_a_network_of_every_family_is_the_same_in_every_format(name: str, fold: 
         "mish hard_swish hard_sigmoid gelu elu leaky_relu swish relu6",
         'core_unit(binary="max", first="sinc", second="asinh")',
         "highway[conv3]",
-        "attention_conv3 attention_conv3-16/2",
+        "attention_conv3 attention_conv3(heads=4, key=0.5)",
         "residual[residual[conv3 conv3] conv3]",
         'normalize(norm="layer") layer_scale',
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import os
 import subprocess
 import sys
@@ -184,6 +186,20 @@ def test_a_text_is_read_as_a_number_where_yaml_made_it_one() -> None:
 
 def test_a_whole_number_becomes_a_float_where_one_is_meant() -> None:
     assert type(from_plain({"count": 1, "rate": 2}, RecordProbe).rate) is float
+
+
+def test_small_records_spelt_alike_become_one() -> None:
+    edge = {"Edge": {"source": 0, "operation": {"SepConv": {"kernel": 5}}}}
+    assert from_plain(edge) is from_plain(copy.deepcopy(edge))
+    assert from_plain(edge) is not from_plain({"Edge": {**edge["Edge"], "source": 1}})
+
+
+def test_records_whose_numbers_are_of_other_types_stay_apart() -> None:
+    rates = [from_plain({"RecordProbe": {"count": 1, "rate": rate}}).rate for rate in (1, 1.0, "1", math.inf)]
+    assert rates == [1.0, 1.0, 1.0, math.inf]
+    from_plain({"RecordProbe": {"count": 1}})
+    with pytest.raises(RecordError, match=r"at\.RecordProbe\.count is True"):
+        from_plain({"RecordProbe": {"count": True}}, where="at")
 
 
 # ---------------------------------------------------------------------------------------------------- digests

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +38,9 @@ def report(
     console, begin = terminal(), perf_counter()
     path = out or (runs[0] if len(runs) == 1 else Path()) / "report.html"
     check_target(path, force)
-    summaries = [summarise(folder) for folder in runs]
-    write_page(path, summaries, force)
+    with _uncollected():
+        summaries = [summarise(folder) for folder in runs]
+        write_page(path, summaries, force)
     for each in summaries:
         if each.head.state == "running":
             console.print(f"{each.head.folder} is still running: the report says how it stands now.", markup=False)
@@ -45,3 +49,13 @@ def report(
     console.print(f"Report: {path}  ({size:.1f} MB, {seconds:.1f} s)", markup=False, highlight=False, soft_wrap=True)
     if open_page:
         typer.launch(path.resolve().as_uri())
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from searching the millions of objects of a long run for cycles: a fifth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
