@@ -18,7 +18,8 @@ from nas.notation import parse
 from nas.plain import read
 from nas.record import RecordError, import_all, record
 
-NAMED = "a run folder, a JSON or YAML file that a run wrote, or space:name as darts:DARTS_V2"
+ELSE = "a JSON or YAML file that a run wrote, or space:name as darts:DARTS_V2"
+NAMED = f"a run folder, {ELSE}"
 
 
 @record
@@ -38,9 +39,7 @@ def find_architecture(name: str) -> Found:
     if name and path.is_dir():
         path /= "best.json"
         if not path.is_file():
-            raise RecordError(
-                f"{name} has no best.json yet: give a run folder whose search has ended, or a file as {NAMED}"
-            )
+            raise RecordError(f"{name} has no best.json yet: give a run folder whose search has ended, {ELSE}")
     if path.is_file():
         return read_found(path)
     if name in (spaces := families()) and spaces[name].published:
