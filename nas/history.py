@@ -23,6 +23,9 @@ if sys.platform != "win32":
 
 _encode = json.JSONEncoder(allow_nan=False).encode
 
+REUSED = "reused"
+"""The worker of a proposal whose scores were those of an equal one before."""
+
 Scores = Mapping[str, float]
 """What an evaluation found, by name with unit: `validation_top1_percent`, `params`, `macs`, `seconds`, ..."""
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Literal, final
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import Evaluated, History, Journal, Proposal, finished_event, replay, started_event
+from nas.history import REUSED, Evaluated, History, Journal, Proposal, finished_event, replay, started_event
 from nas.record import Natural, NonNegative, Positive, RecordError, record
 from nas.runtime.executor import Outcome
 from nas.runtime.view import View
@@ -170,7 +170,7 @@ class Search:
         if known is None or self.rules.duplicates == "evaluate":
             self._reused_in_a_row = 0
             return False
-        self._close(self.history.finish(number, {**known.scores, "seconds": 0.0}, "reused"))
+        self._close(self.history.finish(number, {**known.scores, "seconds": 0.0}, REUSED))
         self._reused_in_a_row += 1
         return True
 

@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nas.history import Evaluated, History, replay
+from nas.history import REUSED, Evaluated, History, replay
 from nas.report.shares import plot_shares, window_of
 from nas.runtime.costs import print_architecture
 from nas.runtime.experiment import Experiment
@@ -38,9 +38,6 @@ SECONDS_BETWEEN_LOOKS = 2.0
 """How often a run that is watched is looked at."""
 
 TESTED = "Tested once, when the search was over"
-
-REUSED = "reused"
-"""The worker of a proposal whose architecture had its scores already."""
 
 
 @dataclass(frozen=True, slots=True)

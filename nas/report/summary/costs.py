@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nas.history import REUSED
 from nas.report.summary.clock import Clock
-from nas.report.summary.journal import REUSED, Log, Work
+from nas.report.summary.journal import Log, Work
 from nas.report.summary.summary import Costs
 from nas.runtime.executor import Executor
 from nas.runtime.ray_train import RayTrain

@@ -8,10 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nas.history import History, replay
-
-REUSED = "reused"
-"""The worker of a proposal whose scores were those of an equal one before."""
+from nas.history import REUSED, History, replay
 
 
 @dataclass(frozen=True, slots=True)
