@@ -221,7 +221,7 @@ def test_a_second_search_on_a_folder_is_refused_until_the_first_is_closed(run_fo
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_failure_is_shown_as_it_is_with_its_brackets(terminal: bool) -> None:
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=200, markup=False, highlight=False)
 
     def scoring(job: Job) -> dict[str, float]:
         raise ValueError("a size of [/a] in [bold]")

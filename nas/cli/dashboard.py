@@ -27,5 +27,5 @@ def dashboard(
 
     console = terminal()
     with opened(runs, host, port) as page:
-        console.print(f"{page.url}  (Ctrl-C to end)", highlight=False, soft_wrap=True)
+        console.print(f"{page.url}  (Ctrl-C to end)", soft_wrap=True)
         page.serve()

@@ -82,7 +82,7 @@ def export(
 def _telling(console: Console) -> Iterator[Callable[[str], None]]:
     """Show what is being done: beside a spinner or, where the output is no terminal, as lines."""
     if not console.is_terminal:
-        yield lambda line: console.print(line, style="dim", highlight=False)
+        yield lambda line: console.print(line, style="dim")
         return
     with console.status("") as status:
         yield status.update

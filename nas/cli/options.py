@@ -28,7 +28,10 @@ Assignments = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, as strategy.population=20 or rules.seed=1."),
 ]
 ArchitectureName = Annotated[
-    str, typer.Argument(metavar="ARCH", help="A run folder, a JSON or YAML file, or space:name as darts:DARTS_V2.")
+    str,
+    typer.Argument(
+        metavar="ARCH", help="A run folder, a JSON or YAML file, space:name as darts:DARTS_V2, or a tree in notation."
+    ),
 ]
 ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]
 Workers = Annotated[
@@ -40,10 +43,10 @@ RunFolder = Annotated[Path | None, typer.Option("--run-dir", help="The run folde
 
 
 def terminal() -> Console:
-    """Return the terminal; a file or a pipe has no width to keep to."""
+    """Return the terminal; a file or a pipe has no width to keep to. Text is printed as it is, brackets and all."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
 
 
 def new_folder(name: str) -> Path:
@@ -69,11 +72,11 @@ def kept_if_begun(folder: Path) -> Iterator[None]:
 @contextmanager
 def stoppable(folder: Path, console: Console) -> Iterator[None]:
     """Say where the run is and, where the user stops it, how to go on."""
-    console.print(f"Run folder: {folder}", highlight=False, soft_wrap=True)
+    console.print(f"Run folder: {folder}", soft_wrap=True)
     try:
         yield
     except KeyboardInterrupt:
-        console.print(f"\nStopped. Go on with: nas resume {folder}", highlight=False)
+        console.print(f"\nStopped. Go on with: nas resume {folder}")
         raise typer.Exit(130) from None
 
 

@@ -43,10 +43,10 @@ def report(
         write_page(path, summaries, force)
     for each in summaries:
         if each.head.state == "running":
-            console.print(f"{each.head.folder} is still running: the report says how it stands now.", markup=False)
+            console.print(f"{each.head.folder} is still running: the report says how it stands now.")
     size = path.stat().st_size / 1e6
     seconds = perf_counter() - begin
-    console.print(f"Report: {path}  ({size:.1f} MB, {seconds:.1f} s)", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Report: {path}  ({size:.1f} MB, {seconds:.1f} s)", soft_wrap=True)
     if open_page:
         typer.launch(path.resolve().as_uri())
 

@@ -91,7 +91,7 @@ def run_search(planned: Plan, folder: Path) -> None:
     except SearchFailed as error:
         see = f"\nSee {folder / 'failures'}" if (folder / "failures").is_dir() else ""
         text = f"The search was given up: {error}{see}"
-        console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(text, style="red", soft_wrap=True)
         raise typer.Exit(1) from None
     show_result(planned.experiment, result, folder, console)
     if any(done.failure for done in result.finals.values()):

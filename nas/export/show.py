@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nas.export.compare import BATCHES, LIMIT
 from nas.export.exporting import Export, Exported
@@ -12,7 +13,7 @@ from nas.export.exporting import Export, Exported
 def show_export(done: Export, console: Console) -> None:
     """Print a table of the formats; the largest difference is over batches of 1 and 3 random images."""
     if done.built is not None and (folded := done.built.folded) is not None:
-        console.print(f"{folded.folded} of {folded.norms} batch norms folded", highlight=False)
+        console.print(f"{folded.folded} of {folded.norms} batch norms folded")
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("format", "file"):
         table.add_column(column, overflow="fold")
@@ -20,18 +21,18 @@ def show_export(done: Export, console: Console) -> None:
         table.add_column(column, justify="right")
     for each in done.exported:
         table.add_row(*_row(each))
-    console.print(table, highlight=False)
+    console.print(table)
     if done.card is not None and not done.differing:
-        console.print(f"Model card: {done.card}", highlight=False, soft_wrap=True)
+        console.print(f"Model card: {done.card}", soft_wrap=True)
     for each in done.differing:
         _show_difference(each, done, console)
 
 
-def _row(each: Exported) -> tuple[str, ...]:
+def _row(each: Exported) -> tuple[str | Text, ...]:
     difference = "read back" if each.difference is None else f"{each.difference:.1e}"
-    style = "" if each.agrees else "[red]"
     files = ", ".join([str(each.files[0]), *(file.name for file in each.files[1:])])
-    return each.format.name, files, _size(each.size_bytes), f"{style}{difference}", f"{each.seconds:.1f}"
+    shown = Text(difference, "" if each.agrees else "red")
+    return each.format.name, files, _size(each.size_bytes), shown, f"{each.seconds:.1f}"
 
 
 def _size(size_bytes: int) -> str:
@@ -46,6 +47,5 @@ def _show_difference(each: Exported, done: Export, console: Console) -> None:
         f"of {' and '.join(map(str, BATCHES))} random images, and rounding explains {LIMIT:.0e}. Nothing was written. Look at "
         f"it {first}with fewer layers, until the operation is found that differs",
         style="red",
-        highlight=False,
         soft_wrap=True,
     )

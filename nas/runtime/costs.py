@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from itertools import groupby, zip_longest
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from nas.build import Node, Shape
@@ -49,7 +48,7 @@ def show_architecture(name: str, console: Console) -> None:
 def print_architecture(text: str, console: Console) -> None:
     """Print an architecture; a long one in notation with a line for each stage."""
     for line in in_lines(text):
-        console.print(line, style="green", markup=False, highlight=False, soft_wrap=True)
+        console.print(line, style="green", soft_wrap=True)
 
 
 def show_profile(asked: Asked, against: str | None, as_json: bool, console: Console) -> None:
@@ -150,11 +149,11 @@ def _size(size_bytes: float) -> str:
 
 def _print_totals(counted: Costs, console: Console) -> None:
     costs = counted.profile
-    console.print(f"{costs.params:,} params  {costs.macs:,} MACs", style="bold", highlight=False)
+    console.print(f"{costs.params:,} params  {costs.macs:,} MACs", style="bold")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for name, (_, text, note) in list(_totals(costs).items())[2:]:
         table.add_row(name, text, note)
-    console.print(table, highlight=False)
+    console.print(table)
     console.print(
         f"For one image of {_times(counted.input)}, activations in float32. MACs: multiply-adds of convolutions and linear "
         "layers, without an auxiliary head",
@@ -164,7 +163,6 @@ def _print_totals(counted: Costs, console: Console) -> None:
 
 def _print_side_by_side(name: str, costs: Profile, other: str, others: Profile, console: Console) -> None:
     """Print the totals with their ratio, and the parts of both networks in their order."""
-    name, other = escape(name), escape(other)
     table = _table([""], [name, other, "ratio"])
     both = zip(_totals(costs).items(), _totals(others).values(), strict=True)
     for (total, (value, text, _)), (value_of_other, text_of_other, _) in both:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from nas.build import Node
 from nas.evaluation.evaluator import Evaluator
@@ -40,8 +41,8 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
         if done.failure is not None:
             print_failure(role, done, console)
     if (folder / "best.svg").is_file():
-        console.print(f"Picture: {folder / 'best.svg'}", highlight=False, soft_wrap=True)
-    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", highlight=False, soft_wrap=True)
+        console.print(f"Picture: {folder / 'best.svg'}", soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", soft_wrap=True)
 
 
 def show_list(what: str | None, console: Console) -> None:
@@ -50,9 +51,9 @@ def show_list(what: str | None, console: Console) -> None:
     if what is not None and what not in known:
         raise RecordError(f"there is no list of {what!r}: {nearest(what, known)}")
     for title in [what] if what else known:
-        console.print(f"[bold]{title}[/bold]")
+        console.print(title, style="bold")
         for name, line in known[title]:
-            console.print(f"  {name}  [dim]{line}[/dim]", highlight=False, soft_wrap=True)
+            console.print(Text.assemble(f"  {name}  ", (line, "dim")), soft_wrap=True)
 
 
 def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
@@ -137,7 +138,7 @@ def show_reproduction(experiment: Experiment, seeds: int, folder: Path, as_json:
         table.add_column(column, justify="left" if column in ("score", "") else "right", no_wrap=column == "score")
     for each in compared:
         spread = f" ± {each.published.std:.2f}" if each.published.std is not None else ""
-        verdict = "[green]holds[/green]" if each.holds else "[red]does not hold[/red]"
+        verdict = Text("holds", "green") if each.holds else Text("does not hold", "red")
         own, error = f"{each.own_mean:.3f} ± {each.own_std:.3f}", f"{each.standard_error:.3f}"
         table.add_row(
             each.name, f"{each.published.mean:g}{spread}", own, error, f"{each.published.tolerance:g}", verdict

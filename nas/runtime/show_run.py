@@ -116,8 +116,8 @@ def watch_run(folder: Path, console: Console) -> None:
 
 
 def _refreshed(folder: Path, live: Live) -> State:
-    seen, text = look(folder, time.time()), StringIO()
-    _print(seen, Console(file=text, width=live.console.width, force_terminal=live.console.is_terminal))
+    seen, text, on = look(folder, time.time()), StringIO(), live.console
+    _print(seen, Console(file=text, width=on.width, force_terminal=on.is_terminal, markup=False, highlight=False))
     live.update(Text.from_ansi(text.getvalue()), refresh=True)
     return seen.state
 
@@ -131,7 +131,7 @@ def _print(seen: Seen, console: Console) -> None:
     if history is None or not history.finished:
         if not any(folder.glob(f"{SUPERNETS}/*.json")):
             under_way = f", {len(history.in_flight)} under way" if history and history.in_flight else ""
-            console.print(f"{folder}: nothing was evaluated yet{under_way}", highlight=False, soft_wrap=True)
+            console.print(f"{folder}: nothing was evaluated yet{under_way}", soft_wrap=True)
         if history is not None:
             _print_in_flight(seen, history, console)
         return
@@ -154,13 +154,13 @@ def _print_state(seen: Seen, console: Console) -> None:
         "unknown": f"Not ended; if it was stopped, go on with: nas resume {seen.folder}",
     }
     if seen.state in said:
-        console.print(said[seen.state], style="yellow", highlight=False, soft_wrap=True)
+        console.print(said[seen.state], style="yellow", soft_wrap=True)
 
 
 def _print_counts(seen: Seen, history: History, console: Console) -> None:
     """Print how much is done of how much, and the time."""
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
-    console.print(f"[bold]{seen.folder}[/bold]: {counts}", highlight=False, soft_wrap=True)
+    console.print(Text.assemble((str(seen.folder), "bold"), f": {counts}"), soft_wrap=True)
     budget = seen.experiment.rules.budget
     parts: list[str] = [seen.state] if seen.state != "unknown" else []
     if budget is not None and budget.evaluations is not None:
@@ -170,7 +170,7 @@ def _print_counts(seen: Seen, history: History, console: Console) -> None:
     parts.append(f"{duration(seen.seconds)} since the first proposal")
     if seen.state != "ended" and seen.seconds_left is not None:
         parts.append(f"about {duration(seen.seconds_left)} left")
-    console.print(", ".join(parts), highlight=False, soft_wrap=True)
+    console.print(", ".join(parts), soft_wrap=True)
 
 
 def _print_curve(seen: Seen, history: History, console: Console) -> None:
@@ -179,11 +179,11 @@ def _print_curve(seen: Seen, history: History, console: Console) -> None:
     curve, values = best_so_far(history), [history.value(done) for done in history.scored]
     first, best = number(sign * curve[0]), number(sign * curve[-1])
     text = f"{history.objective} {first} {sparkline(curve, width=60)} {best}"
-    console.print(text, style="green", highlight=False, soft_wrap=True)
+    console.print(text, style="green", soft_wrap=True)
     if len(values) > LAST:
         since, last = len(values) - 1 - values.index(curve[-1]), values[-LAST:]
         text = f"Last {LAST}: best {number(sign * max(last))}, mean {number(sign * fmean(last))}"
-        console.print(f"{text}; {since} evaluations since the best", highlight=False, soft_wrap=True)
+        console.print(f"{text}; {since} evaluations since the best", soft_wrap=True)
 
 
 def _print_in_flight(seen: Seen, history: History, console: Console) -> None:
@@ -196,9 +196,9 @@ def _print_in_flight(seen: Seen, history: History, console: Console) -> None:
         parents = ", ".join(f"#{parent}" for parent in proposal.parents)
         since = f"  for {duration(seen.at - seen.begun[each])}" if seen.state != "stopped" else ""
         origin = f"{proposal.origin} of {parents}" if parents else proposal.origin
-        console.print(f"  #{each}  {origin}{since}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  #{each}  {origin}{since}", soft_wrap=True)
     if (more := len(history.in_flight) - IN_FLIGHT) > 0:
-        console.print(f"  and {more} more", highlight=False)
+        console.print(f"  and {more} more")
 
 
 def _print_workers(seen: Seen, history: History, console: Console) -> None:
@@ -245,11 +245,9 @@ def show_searched(searched: Sequence[Searched], folder: Path, console: Console) 
     console.print(table)
     for each in searched:
         if each.epochs and (warning := each.epochs[-1].warning):
-            console.print(
-                f"seed {each.number}: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True
-            )
+            console.print(f"seed {each.number}: {warning}", style="yellow", soft_wrap=True)
         if (plot := folder / SUPERNETS / f"{each.number}.svg").is_file():
-            console.print(f"Alphas over time: {plot}", highlight=False, soft_wrap=True)
+            console.print(f"Alphas over time: {plot}", soft_wrap=True)
 
 
 def _so_far(searched: Searched) -> dict[str, float]:
@@ -264,7 +262,7 @@ def _so_far(searched: Searched) -> dict[str, float]:
 
 def show_best(experiment: Experiment, best: Evaluated, console: Console) -> None:
     scores = "  ".join(f"{name} {number(value)}" for name, value in best.scores.items())
-    console.print(f"\n[bold]Best of the search[/bold]: #{best.number}, {scores}", highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("\nBest of the search", "bold"), f": #{best.number}, {scores}"), soft_wrap=True)
     print_architecture(experiment.family().describe(best.architecture), console)
 
 
@@ -276,7 +274,7 @@ def show_shares(experiment: Experiment, history: History, folder: Path, console:
     title = f"{type(experiment.strategy).__name__} on {experiment.space_name}"
     architectures = [each.architecture for each in history.scored]
     if plot_shares(experiment.open_space(), architectures, window, folder / "shares.svg", title):
-        console.print(f"What the population chose: {folder / 'shares.svg'}", highlight=False, soft_wrap=True)
+        console.print(f"What the population chose: {folder / 'shares.svg'}", soft_wrap=True)
 
 
 def finals_table(finals: Mapping[str, Evaluated]) -> Table:

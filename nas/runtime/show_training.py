@@ -38,8 +38,8 @@ def _describe(found: Found, console: Console) -> None:
     costs = profile(network, found.input)
     options = "  ".join(f"{key} {value}" for key, value in found.network.items())
     size = "x".join(map(str, found.input))
-    console.print(f"{found.family}, {options}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{costs.params:,} parameters, {costs.macs:,} MACs at {size}", highlight=False, soft_wrap=True)
+    console.print(f"{found.family}, {options}", soft_wrap=True)
+    console.print(f"{costs.params:,} parameters, {costs.macs:,} MACs at {size}", soft_wrap=True)
 
 
 def _show_decoding(planned: Planned, console: Console) -> None:
@@ -50,7 +50,6 @@ def _show_decoding(planned: Planned, console: Console) -> None:
         processes = evaluator.execution.decoders_here()
         console.print(
             f"{len(images):,} images are decoded by {decoder_name()} in {processes} processes",
-            highlight=False,
             soft_wrap=True,
         )
 
@@ -65,11 +64,10 @@ def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console:
             console.print(
                 f"{name}: published {expected.mean:g}, own {done.scores[name]:.2f}, tolerance {expected.tolerance:g}: {verdict}",
                 style="green" if holds else "red",
-                highlight=False,
             )
     if (plot := folder / "training.svg").is_file():
-        console.print(f"Epochs over time: {plot}", highlight=False, soft_wrap=True)
-    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", highlight=False, soft_wrap=True)
+        console.print(f"Epochs over time: {plot}", soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", soft_wrap=True)
 
 
 def show_training(folder: Path, console: Console) -> None:
@@ -81,23 +79,23 @@ def show_training(folder: Path, console: Console) -> None:
     draw_training(folder)
     _show_test(folder, console)
     if read_test(folder / WEIGHTS) is None:
-        console.print(f"It has not ended: go on with nas resume {folder}", highlight=False, soft_wrap=True)
+        console.print(f"It has not ended: go on with nas resume {folder}", soft_wrap=True)
     if (plot := folder / "training.svg").is_file():
-        console.print(f"Epochs over time: {plot}", highlight=False, soft_wrap=True)
+        console.print(f"Epochs over time: {plot}", soft_wrap=True)
 
 
 def _show_test(folder: Path, console: Console) -> None:
     if (measured := read_test(folder / WEIGHTS)) is not None:
         console.print(test_table(measured))
         console.print(class_table(measured))
-        console.print(f"Weights: {folder / WEIGHTS}", highlight=False, soft_wrap=True)
+        console.print(f"Weights: {folder / WEIGHTS}", soft_wrap=True)
 
 
 def _show_time(epochs: list[Epoch], console: Console) -> None:
     last = epochs[-1]
     left = (last.epochs - last.epoch) * last.total_seconds / last.epoch
     text = f"{last.epoch} of {last.epochs} epochs in {duration(last.total_seconds)}"
-    console.print(text + (f", about {duration(left)} left" if left else ""), highlight=False)
+    console.print(text + (f", about {duration(left)} left" if left else ""))
 
 
 def _epochs_table(epochs: list[Epoch]) -> Table:
@@ -132,8 +130,8 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
     for done in history.failures:
         print_failure(done.architecture.name, done, console)
     if (plot := folder / "transfer.svg").is_file():
-        console.print(f"Accuracy by labels: {plot}", highlight=False, soft_wrap=True)
-    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", highlight=False, soft_wrap=True)
+        console.print(f"Accuracy by labels: {plot}", soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", soft_wrap=True)
 
 
 def show_transfer(folder: Path, console: Console) -> None:
@@ -143,7 +141,7 @@ def show_transfer(folder: Path, console: Console) -> None:
     show_transferred(history, folder, console)
     left = len(planned.declared.trials()) - len(history.scored)
     if left:
-        console.print(f"{left} trials are left: go on with nas resume {folder}", highlight=False, soft_wrap=True)
+        console.print(f"{left} trials are left: go on with nas resume {folder}", soft_wrap=True)
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -76,7 +76,7 @@ class Terminal(View):
 
     def _line(self, text: str, style: str = "") -> None:
         self.said = time.monotonic()
-        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(text, style=style, soft_wrap=True)
 
     def finished(self, done: Evaluated, history: History) -> None:
         self.history = history
@@ -152,7 +152,7 @@ class Phases:
 
 def print_failure(who: str, done: Evaluated, console: Console) -> None:
     """Print why an evaluation failed, as it is: a reason may hold brackets."""
-    console.print(f"{who} failed: {done.failure}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{who} failed: {done.failure}", style="red", soft_wrap=True)
 
 
 def _origin(proposal: Proposal) -> str:
