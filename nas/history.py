@@ -13,6 +13,7 @@ from bisect import insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic, sleep
 from typing import IO, Any
 
 from nas.plain import from_plain
@@ -25,6 +26,9 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 REUSED = "reused"
 """The worker of a proposal whose scores were those of an equal one before."""
+
+SECONDS_FOR_READERS = 0.5
+"""How long the lock of a journal is asked for, before it is taken for that of another writer."""
 
 Scores = Mapping[str, float]
 """What an evaluation found, by name with unit: `validation_top1_percent`, `params`, `macs`, `seconds`, ..."""
@@ -162,15 +166,24 @@ class Journal:
 
 
 def _lock(file: IO[str], path: Path) -> None:
-    """Hold the file until it is closed or this process ends, in whatever way; where the file system can."""
+    """Hold the file until it is closed or this process ends, in whatever way; where the file system can.
+
+    Whoever looks at a run holds it for a moment too, to see whether it is written: a writer waits for that.
+    """
     if sys.platform == "win32":
         return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RecordError(f"{path} is being written by another process: wait for that run, or stop it") from None
-    except OSError:
-        pass  # some network file systems have no locks
+    until = monotonic() + SECONDS_FOR_READERS
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > until:
+                raise RecordError(
+                    f"{path} is being written by another process: wait for that run, or stop it"
+                ) from None
+            sleep(0.01)
+        except OSError:
+            return  # some network file systems have no locks
 
 
 def started_event(history: History, number: int, at: float) -> dict[str, Any]:

@@ -153,9 +153,16 @@ def _read_named(cls: type, fields: object, where: str) -> Any:
     """Read a record of a class; of small ones that are spelt alike one is made, as a journal holds a million of them."""
     text = repr(fields)  # tells 1, 1.0 and true apart
     try:
-        return _read_small(cls, text) if len(text) <= SMALL else read_call(cls, fields, where)
+        is_shared = len(text) <= SMALL and not _holds_mapping(cls)
+        return _read_small(cls, text) if is_shared else read_call(cls, fields, where)
     except (ValueError, SyntaxError):  # no literal, as inf, or wrong: that is raised again, with its place
         return read_call(cls, fields, where)
+
+
+@cache
+def _holds_mapping(cls: type) -> bool:
+    """Whether a field is a mapping, which could be changed."""
+    return any(_origin(hint) in (dict, Mapping) for hint in _hints(cls).values())
 
 
 @lru_cache(maxsize=4096)

@@ -514,8 +514,16 @@ def test_a_folder_that_is_no_run_cannot_be_resumed(name: str, call: Call, tmp_pa
     assert_says(call("resume", folder), f"{folder} is no run folder", "experiment.yaml", "`nas transfer` make one")
 
 
+def test_a_run_whose_journal_is_gone_is_not_searched_again_beside_its_weights(finished: Path, call: Call) -> None:
+    (finished / "final.jsonl").write_bytes((finished / "history.jsonl").read_bytes())
+    (finished / "history.jsonl").unlink()
+    before = (finished / "best.json").read_bytes()
+    assert_says(call("resume", finished), f"{finished} has trained its best", "history.jsonl, is gone", "--run-dir")
+    assert (finished / "best.json").read_bytes() == before
+
+
 def test_a_folder_without_a_best_is_no_architecture(call: Call, tmp_path: Path) -> None:
-    assert_says(call("show", tmp_path), f"{tmp_path} has no best.json yet")
+    assert_says(call("show", tmp_path), f"{tmp_path} has no best.json")
 
 
 def test_a_torn_last_line_is_done_again(finished: Path, call: Call) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -253,6 +254,19 @@ def test_a_journal_has_one_writer(tmp_path: Path) -> None:
         Journal(tmp_path / "history.jsonl")
     journal.close()
     Journal(tmp_path / "history.jsonl").close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_whoever_looks_at_a_journal_does_not_stop_its_writer(tmp_path: Path) -> None:
+    import fcntl
+
+    path = write(tmp_path / "history.jsonl", scored([1.0]))
+    with path.open("rb") as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH)
+        timer = threading.Timer(0.1, fcntl.flock, (looked_at, fcntl.LOCK_UN))
+        timer.start()
+        Journal(path).close()
+        timer.join()
 
 
 def damage(path: Path, line: int, text: str) -> str:

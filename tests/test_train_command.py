@@ -188,6 +188,17 @@ def test_weights_are_tested_again_alone(trained: Path, call: Call) -> None:
     assert "calibration error" in call("test", trained, "--on", "Digits").stdout
 
 
+def test_weights_of_a_search_are_tested_on_the_data_of_its_final_training(
+    trained: Path, call: Call, tmp_path: Path
+) -> None:
+    for name in ("best.json", "best.safetensors", "best.test.json"):
+        shutil.copy(trained / name, tmp_path)
+    shutil.copy(ROOT / "experiments" / "quickstart.yaml", tmp_path / "experiment.yaml")
+    answers = [json.loads(call("test", folder, "--json").stdout) for folder in (tmp_path, trained)]
+    shown = [answer["Measured"]["raw"]["Accuracy"]["top1_percent"] for answer in answers]
+    assert shown[0] == shown[1]
+
+
 def test_data_of_other_classes_are_refused(trained: Path, call: Call, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -106,6 +106,11 @@ def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -
     but failures came.
     """
     experiment = planned.experiment
+    if (folder / "final.jsonl").is_file() and not (folder / "history.jsonl").is_file():
+        raise RecordError(
+            f"{folder} has trained its best, and the journal of its search, history.jsonl, is gone: put that back, or search "
+            f"anew in another folder (nas search {folder}/experiment.yaml --run-dir ...)"
+        )
     with experiment.executor.opened():
         searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
         history = _search(planned, searched, folder, views)

@@ -12,12 +12,13 @@ from torch import nn
 from nas.build import Shape
 from nas.data import Data, Split, split
 from nas.evaluation.results import read_test
-from nas.evaluation.training import measure_on_test
+from nas.evaluation.training import Training, measure_on_test
 from nas.evaluation.transfer import Trained, adapted, check_channels
 from nas.record import RecordError
 from nas.runtime.architecture import find_checkpoint
 from nas.runtime.declared import load_declared
 from nas.runtime.full_training import FullTraining
+from nas.runtime.run import load_run
 from nas.runtime.transfer import data_named
 from nas.training import Execution, Recipe, best_device
 from nas.training.measure import Measured, measure_speed
@@ -44,9 +45,15 @@ def measure_weights(checkpoint: str, on: str | None) -> Measured:
 
 
 def _declared(folder: Path) -> FullTraining | None:
-    """Return what a run folder says of its training, if it is one's."""
-    file = folder / "training.yaml"
-    return load_declared(file, (), FullTraining) if file.is_file() else None
+    """Return what a run folder says of the training of its weights: the only one, or the final one of a search."""
+    if (file := folder / "training.yaml").is_file():
+        return load_declared(file, (), FullTraining)
+    if not (folder / "experiment.yaml").is_file():
+        return None
+    experiment = load_run(folder)
+    final = experiment.final.evaluator if experiment.final is not None else None
+    trained = final or experiment.evaluator
+    return FullTraining(trained.data, trained.recipe) if isinstance(trained, Training) else None
 
 
 def _data(checkpoint: str, on: str | None, declared: FullTraining | None) -> Data:
