@@ -61,6 +61,9 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            print(f"nas: {str(error.filename)[:60]}... is no file: its name is too long for one", file=sys.stderr)
+            sys.exit(2)
         if error.errno not in UNWRITABLE:
             raise
         place = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"

@@ -11,25 +11,32 @@ from nas.cli.options import ArchitectureName, terminal
 
 
 def show(
-    what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help="A run folder, or an architecture.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|ARCH",
+            help="A run folder, a JSON or YAML file, space:name as darts:DARTS_V2, or a tree in notation.",
+        ),
+    ],
     watch: Annotated[
         bool, typer.Option("--watch", help="Show a search anew every few seconds, until nobody works on it.")
     ] = False,
 ) -> None:
     """Show a run so far, or an architecture: what it is and what it costs."""
     from nas.record import RecordError
+    from nas.runtime.architecture import is_there
     from nas.runtime.costs import show_architecture
     from nas.runtime.show_run import show_run, watch_run
     from nas.runtime.show_training import show_training, show_transfer
 
     console = terminal()
-    if (Path(what) / "experiment.yaml").is_file():
+    if is_there(Path(what) / "experiment.yaml"):
         (watch_run if watch else show_run)(Path(what), console)
     elif watch:
         raise RecordError(f"--watch is for the run folder of a search, and {what} is none: leave it out")
-    elif (Path(what) / "training.yaml").is_file():
+    elif is_there(Path(what) / "training.yaml"):
         show_training(Path(what), console)
-    elif (Path(what) / "transfer.yaml").is_file():
+    elif is_there(Path(what) / "transfer.yaml"):
         show_transfer(Path(what), console)
     else:
         show_architecture(what, console)

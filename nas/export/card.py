@@ -31,12 +31,12 @@ DECLARATIONS = {
 
 def model_card(built: Built, files: Mapping[Format, str], picture: str | None) -> str:
     """Write the card of a network: `files` are those that were exported, by their format; the picture lies beside it."""
-    subject, parts = built.subject, list[str]()
+    subject, output, parts = built.subject, _output(built), list[str]()
     parts.append(f"# {subject.file_name}")
-    parts.append(_opening(subject))
+    parts.append(_opening(subject, output))
     if picture is not None:
         parts.append(f"![The architecture]({picture})")
-    parts.append(_table(dict(_facts(built))))
+    parts.append(_table(dict(_facts(built, output))))
     if usages := [(each, each.usage(subject, file)) for each, file in files.items()]:
         parts += ["## How to use it", *(_usage(each, files[each], text) for each, text in usages if text)]
     parts += _made(subject)
@@ -44,23 +44,31 @@ def model_card(built: Built, files: Mapping[Format, str], picture: str | None) -
     return "\n\n".join(parts) + "\n"
 
 
-def _opening(subject: Subject) -> str:
+def _opening(subject: Subject, output: torch.Size) -> str:
+    what = "A classifier of images" if len(output) == 1 else "A network for images without a head"
     source = f"`{subject.found.family}`, {subject.family.source.rstrip('.')}"
     if subject.weights is not None:
-        return f"A classifier of images, of the family {source}, with trained weights."
+        return f"{what}, of the family {source}, with trained weights."
     weights = "Its weights are random" if subject.asked.untrained else "No weights go with it"
-    return f"A classifier of images, of the family {source}. **{weights}: it has to be trained.**"
+    return f"{what}, of the family {source}. **{weights}: it has to be trained.**"
 
 
-def _facts(built: Built) -> Iterator[tuple[str, str]]:
+@torch.no_grad()
+def _output(built: Built) -> torch.Size:
+    """Return the shape of what the network makes of one image, the batch left out."""
+    shape: torch.Size = built.model(random_images(built.subject.found.input, 1))[0].shape
+    return shape
+
+
+def _facts(built: Built, output: torch.Size) -> Iterator[tuple[str, str]]:
     """Yield what is known of the network, by name."""
     subject = built.subject
     measured = read_test(subject.weights) if subject.weights is not None else None
-    with torch.no_grad():
-        output = built.model(random_images(subject.found.input, 1))[0]
-    yield "Task", f"image classification, {output.numel()} classes"
-    yield "Input", f"`(B, {_sizes(subject.found.input)})`, float32{_normalised(measured)}"
-    yield "Output", f"logits `(B, {_sizes(output.shape)})`"
+    if len(output) == 1:
+        yield "Task", f"image classification, {output[0]} classes"
+    prepared = _normalised(measured) if subject.weights is not None else ""
+    yield "Input", f"`(B, {_sizes(subject.found.input)})`, float32{prepared}"
+    yield "Output", f"{'logits' if len(output) == 1 else 'features'} `(B, {_sizes(output)})`"
     if measured is not None:
         yield from _measured(measured)
     yield "Parameters", f"{built.costs.params:,}"
@@ -128,8 +136,13 @@ def _sizes(shape: Any) -> str:
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    """Write a table; words of a user's, as the names of classes, stay words."""
+    lines = [f"| {_escaped(name)} | {_escaped(value)} |" for name, value in rows.items()]
     return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|").replace("<", "&lt;")
 
 
 def _fenced(text: str, language: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf, isfinite
 
 import torch
 from torch import Tensor, nn
@@ -40,5 +41,6 @@ def largest_difference(run: Callable[[Tensor], Tensor], model: nn.Module, input:
         if got.shape != wanted.shape:
             raise RecordError(f"the outputs are of shape {tuple(got.shape)}, and not {tuple(wanted.shape)}")
         scale = max(1.0, wanted.abs().max().item())
-        differences.append((got - wanted).abs().max().item() / scale)
+        difference = (got - wanted).abs().max().item() / scale
+        differences.append(difference if isfinite(difference) else inf)  # NaN is larger than nothing
     return max(differences)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from time import perf_counter
 
 from nas.export.card import model_card
@@ -32,7 +33,7 @@ class Target:
 class Exported:
     """A format's files, and what reading them back gave: the largest difference of the outputs, None where it has none.
 
-    `seconds` are those of writing, not of reading back.
+    `seconds` are those of both.
     """
 
     format: Format
@@ -70,7 +71,7 @@ def export(asked: Asked, into: Sequence[Format], out: Path | None, force: bool, 
     _check_needs(subject, into)
     target = _target(subject, into, out, force)
     with_card = card and any(each.needs != "tree" for each in into)
-    _check_absent(target, [name for each in into for name in each.files(subject, target.name)], with_card)
+    _check_free(target, subject, [name for each in into for name in each.files(subject, target.name)], with_card)
     built = None
     if any(each.needs != "tree" for each in into):
         say("building the network")
@@ -110,13 +111,26 @@ def _written(each: Format, subject: Subject, built: Built | None, folder: Path, 
         if built is not None and shutil.disk_usage(folder).free < built.weights_bytes:
             raise RecordError(f"the disk of {target.folder} is full: make room, or give another --out") from error
         raise
-    seconds = perf_counter() - began
     if takes_seconds:
         say(f"{each.name}: reading it back")
-    difference = each.check(subject, built, path)
+    difference = _read_back(each, subject, built, path)
+    seconds = perf_counter() - began
     names = [name for name in each.files(subject, target.name) if (folder / name).is_file()]
     size = sum((folder / name).stat().st_size for name in names)
     return Exported(each, tuple(target.folder / name for name in names), size, difference, seconds)
+
+
+def _read_back(each: Format, subject: Subject, built: Built | None, path: Path) -> float | None:
+    """Let a format check its file. Raises RecordError, whatever it is that goes wrong."""
+    try:
+        return each.check(subject, built, path)
+    except RecordError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RecordError(
+            f"{each.name} cannot be read back ({type(error).__name__}: {reason}), so nothing was written: give another format"
+        ) from error
 
 
 def _put(folder: Path, target: Path) -> None:
@@ -146,10 +160,15 @@ def _target(subject: Subject, into: Sequence[Format], out: Path | None, force: b
     return Target(out.parent, out.stem, force)
 
 
-def _check_absent(target: Target, names: Sequence[str], card: bool) -> None:
-    """Raise RecordError where a file is there already, unless it may be replaced."""
+def _check_free(target: Target, subject: Subject, names: Sequence[str], card: bool) -> None:
+    """Raise RecordError where a file is there already, unless it may be replaced: what is exported may never be."""
     wanted = [*dict.fromkeys(names), *([f"{target.name}.md", f"{target.name}.svg"] if card else [])]
-    there = [str(target.folder / name) for name in wanted if (target.folder / name).exists()]
+    there = [path for name in wanted if (path := target.folder / name).exists()]
+    own = {path.resolve() for path in subject.files}
+    for path in there:
+        if path.is_dir() or path.resolve() in own:
+            what = "a folder" if path.is_dir() else "what is exported, and would be lost"
+            raise RecordError(f"{path} is {what}: give another --out")
     if there and not target.force:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise RecordError(f"{there[0]} exists{more}: give another --out, or --force to replace what is there")
@@ -164,10 +183,12 @@ def _check_needs(subject: Subject, into: Sequence[Format]) -> None:
                 f"{subject.asked.name} is a space with {listed_choices(subject.tree)}, and {each.name} needs a closed "
                 f"network: search it or sample a member first, or export the space itself to {able}"
             )
+        if each.needs != "tree" and subject.no_network:
+            raise RecordError(subject.no_network)
         if each.needs == "weights" and subject.weights is None and not subject.asked.untrained:
             raise RecordError(
                 f"{subject.asked.name} has no trained weights{_looked_for(subject)}, which {each.name} needs: train it "
-                f"(nas train {subject.asked.name} --recipe NAME), or give --untrained for random weights"
+                f"(nas train {quote(subject.asked.name)} --recipe NAME), or give --untrained for random weights"
             )
     if subject.asked.fold:
         _check_folds(into)

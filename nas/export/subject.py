@@ -18,12 +18,12 @@ from nas.export.fold import Folded, fold_batch_norms
 from nas.family import Family, families, family
 from nas.profile import Profile, profile
 from nas.record import RecordError, digest
-from nas.runtime.architecture import Found, find_architecture, find_checkpoint, typed_tree
+from nas.runtime.architecture import Found, find_architecture, find_checkpoint, is_there, typed_tree
 from nas.runtime.yaml_file import override
 from nas.training import load_weights, seeded
 
-TYPED = "macro"
-"""The family of a tree that was typed: its members are whole networks, as that is."""
+BESIDE = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "safetensors", "nas")
+"""Modules that torch, or whoever uses what was exported, imports: a file of such a name would come before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Asked:
 class Subject:
     """What is exported. Of a space there is no network; without weights the network's are random, of seed 0.
 
+    A family may build no networks at all, as that of strings of bits: `no_network` is then what it says.
+
     `tree` is what drawings and notations are of: the architecture or, where it was asked to be stacked, the network.
     `place` is the run folder or file that it was found in, None where it was published or typed.
     """
@@ -54,6 +56,13 @@ class Subject:
     network: Node | None
     weights: Path | None
     place: Path | None
+    no_network: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it was read from."""
+        read = [self.place] if self.place is not None and self.place.is_file() else []
+        return (*read, *([self.weights, self.weights.with_suffix(".json")] if self.weights is not None else []))
 
     @property
     def family(self) -> Family:
@@ -143,28 +152,31 @@ def find_subject(asked: Asked) -> Subject:
     if is_open(found.architecture):
         network = known.network(found.architecture, **arguments) if options else None
         return Subject(asked, stacked, network or found.architecture, None, None, place)
-    network = known.network(found.architecture, **arguments)
+    try:
+        network = known.network(found.architecture, **arguments)
+    except RecordError as error:
+        if options:
+            raise
+        return Subject(asked, stacked, found.architecture, None, weights, place, str(error))
     return Subject(asked, stacked, network if options else found.architecture, network, weights, place)
 
 
 def _found(asked: Asked) -> tuple[Found, Path | None, Path | None]:
     """Return the architecture that a name stands for, the file of its weights if there are any, and where it was found."""
-    if (typed := typed_tree(asked.name)) is not None:
-        return Found(TYPED, typed), None, None
     name, path = asked.name, Path(asked.name)
-    place = path if name and path.exists() else None
+    place = path if name and is_there(path) else None
     if name in (spaces := families()) and place is None:
         return Found(name, spaces[name].space(), input=spaces[name].input), None, None
-    if path.suffix == ".safetensors" or (path / "best.safetensors").is_file():
+    if path.suffix == ".safetensors" or is_there(path / "best.safetensors"):
         found, weights = find_checkpoint(name)
         return found, None if asked.untrained else weights, place
     return find_architecture(name), None, place
 
 
 def importable(name: str) -> str:
-    """Return a name as a file of Python may have it, in small letters: one that names no other module."""
+    """Return a name as a file of Python may have it, in small letters: one that hides no module of those it works with."""
     plain = re.sub(r"\W+", "_", name).strip("_").lower()
-    is_free = plain.isidentifier() and not iskeyword(plain) and plain not in {*sys.stdlib_module_names, "torch"}
+    is_free = plain.isidentifier() and not iskeyword(plain) and plain not in {*sys.stdlib_module_names, *BESIDE}
     return plain if is_free else f"network_{plain}".rstrip("_")
 
 

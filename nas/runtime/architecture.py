@@ -1,4 +1,4 @@
-"""Architectures as people name them: a run folder, a file, or `space:name` for a published one."""
+"""Architectures as people name them: a run folder, a file, `space:name` for a published one, or a tree in notation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +19,11 @@ from nas.notation import parse
 from nas.plain import read
 from nas.record import RecordError, import_all, record
 
-ELSE = "a JSON or YAML file that a run wrote, or space:name as darts:DARTS_V2"
+ELSE = "a JSON or YAML file that a run wrote, space:name as darts:DARTS_V2, or a tree in notation"
 NAMED = f"a run folder, {ELSE}"
+
+TYPED = "macro"
+"""The family of a tree that was typed: its members are whole networks, as that is."""
 
 
 @record
@@ -35,19 +39,23 @@ class Found:
 
 def find_architecture(name: str) -> Found:
     """Return the architecture that `name` stands for. Raises RecordError where it stands for none."""
+    if (typed := typed_tree(name)) is not None:
+        return Found(TYPED, typed)
     path = Path(name)
     if name and path.is_dir():
         path /= "best.json"
         if not path.is_file():
-            raise RecordError(f"{name} has no best.json yet: give a run folder whose search has ended, {ELSE}")
+            raise RecordError(f"{name} has no best.json: give a run folder whose search has ended, {ELSE}")
     if path.is_file():
-        return read_found(path)
+        return _read_text(path) if path.suffix == ".txt" else read_found(path)
     if name in (spaces := families()) and spaces[name].published:
         raise RecordError(
             f"{name} is a space: give one of its networks, as {name}:{next(iter(spaces[name].published))}"
         )
     if ":" not in name:
-        raise RecordError(f"there is no architecture {name!r}: give {NAMED}")
+        close = get_close_matches(name, spaces, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"give {NAMED}"
+        raise RecordError(f"there is no architecture {name!r}: {hint}")
     known, architecture = published(name)
     family_name, _, member = name.partition(":")
     return Found(family_name, architecture, input=known.input_of(member))
@@ -94,9 +102,32 @@ def _plain(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RecordError(
-            f"{path} cannot be read as an architecture ({' '.join(str(error).split())}): give {NAMED}"
-        ) from None
+        repair = (
+            f"go on with nas resume {path.parent}, which writes it anew"
+            if path.name == "best.json"
+            else f"give {NAMED}"
+        )
+        reason = " ".join(str(error).split())[:160]
+        raise RecordError(f"{path} cannot be read as an architecture ({reason}): {repair}") from None
+
+
+def _read_text(path: Path) -> Found:
+    """Return the tree that a text file holds in our notation. Raises RecordError where it holds none."""
+    try:
+        tree = typed_tree(path.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeError, RecordError):
+        tree = None
+    if tree is None:
+        raise RecordError(f"{path} holds no tree in the notation of this library: give {NAMED}")
+    return Found(TYPED, tree)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def typed_tree(name: str) -> Node | None:
@@ -104,7 +135,7 @@ def typed_tree(name: str) -> Node | None:
 
     Raises RecordError where it was meant as a tree and is none.
     """
-    if (len(name) < 256 and Path(name).exists()) or re.fullmatch(r"[\w.]+:\w*", name):
+    if is_there(Path(name)) or re.fullmatch(r"[\w.]+:\w*", name):
         return None
     try:
         tree = parse(name)

@@ -36,7 +36,7 @@ class Notation(Format):
 
     def usage(self, subject: Subject, file: str) -> str:
         is_ours = not subject.is_space and _text(subject) == "\n".join(in_lines(notation(subject.tree)))
-        return f'nas show "$(cat {file})"' if is_ours and subject.network is subject.tree else ""
+        return f"nas show {file}" if is_ours and subject.network is subject.tree else ""
 
 
 def _text(subject: Subject) -> str:
