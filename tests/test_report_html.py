@@ -243,6 +243,12 @@ def test_hovering_the_front_shows_the_architecture(view: Any, summary: RunSummar
     assert rows.texts[rows.architecture[front.number[i]]][:80] in view.page.inner_text("#front .tip")
 
 
+def test_no_axis_of_percent_goes_beyond_a_hundred(view: Any) -> None:
+    limits = "(name, values) => { const {min, max} = round(name, values); return [min, max]; }"
+    assert view.run(f"({limits})('validation_top1_percent', [0.5, 99.5])") == [0, 100]
+    assert view.run(f"({limits})('macs', [0.5, 99.5])")[1] > 100
+
+
 def test_the_curve_is_shown_against_seconds_too(view: Any) -> None:
     view.page.click("#progress button:text('seconds')")
     assert view.run("charts.get(document.querySelector('#progress .chart')).getOption().xAxis[0].name") == "time"

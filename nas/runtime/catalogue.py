@@ -117,7 +117,7 @@ def _run(path: Path) -> str:
     if found := re.search(r"(?:Run here|Measured once)[^:]*: (.*?)(?= Hardware:| Source:| Needs |$)", header):
         return found[1][:1].upper() + found[1][1:]
     return (
-        "not at full size" if re.search("not run", header, re.IGNORECASE) else "yes, there is no number to compare with"
+        "not at full size" if re.search("not run", header, re.IGNORECASE) else "yes; no number is published"
     )
 
 
@@ -126,7 +126,7 @@ def _run(path: Path) -> str:
 
 def _spaces() -> str:
     rows = [
-        f"| `{name}` | {_count(each)} | {len(choices(each.space()))} | {_escaped(_line(each.space))} | {_escaped(each.source)} |"
+        f"| `{name}` | {_count(each)} | {len(choices(each.space()))} | {_escaped(_open_in(each))} | {_escaped(each.source)} |"
         for name, each in families().items()
     ]
     return "\n".join(["| space | architectures | choices | | from |", "|---|---|---|---|---|", *rows, ""])
@@ -135,6 +135,12 @@ def _spaces() -> str:
 def _count(found: Family) -> str:
     number = count(found.space())
     return f"{number:,}" if number < 1e9 else f"{number:.2e}".replace("e+", "e")
+
+
+def _open_in(found: Family) -> str:
+    """Return what is open in a space, by the docstring of the function that makes it."""
+    said = re.sub(r"^Return the space(:| of| in which)? ", "", _line(found.space))
+    return said[:1].upper() + said[1:]
 
 
 def _line(documented: Any) -> str:

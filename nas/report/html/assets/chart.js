@@ -102,15 +102,17 @@ function axis(c, name, option = {}) {
   };
 }
 
-/** Limits and ticks of an axis from low to high, with room at the ends: round numbers. */
-function round(low, high) {
+/** Limits and ticks of an axis for values of a score, with room at the ends: round numbers, and no percent beyond 0 and 100. */
+function round(name, values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [least, most] = name.endsWith("_percent") ? [0, 100] : [-Infinity, Infinity];
   const room = (high - low || Math.abs(high) / 10 || 1) * 0.04;
   const wanted = (high - low + 2 * room) / 5;
   const size = 10 ** Math.floor(Math.log10(wanted));
   const interval = [1, 2, 2.5, 5, 10].map((each) => each * size).find((each) => each >= wanted * 0.999);
   return {
-    min: Math.floor((low - room) / interval) * interval,
-    max: Math.ceil((high + room) / interval) * interval,
+    min: Math.max(least, Math.floor((low - room) / interval) * interval),
+    max: Math.min(most, Math.ceil((high + room) / interval) * interval),
     interval,
   };
 }

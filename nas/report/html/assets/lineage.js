@@ -81,7 +81,7 @@ function lineageOption(run, sorted, winner, c) {
       minInterval: 1,
       axisLabel: { formatter: short },
     }),
-    yAxis: axis(c, words(objective), { side: "y", ...round(Math.min(...reached), Math.max(...reached)), axisLabel: { formatter: tick } }),
+    yAxis: axis(c, words(objective), { side: "y", ...round(objective, reached), axisLabel: { formatter: tick } }),
     tooltip: tooltip(c, {
       trigger: "item",
       formatter: ({ data }) =>

@@ -77,7 +77,7 @@ function frontOption(run, front, c) {
     xAxis: axis(c, words(front.cost), { type: isWide ? "log" : "value", axisLabel: { formatter: short } }),
     yAxis: axis(c, words(run.head.objective), {
       side: "y",
-      ...frontRange(front, steps),
+      ...frontRange(run.head.objective, front, steps),
       axisLabel: { formatter: tick },
     }),
     tooltip: tooltip(c, { trigger: "item", formatter: ({ data }) => frontTip(run, front, data?.at) }),
@@ -114,7 +114,7 @@ function frontTip(run, front, i) {
 }
 
 /** What is seen: all but the worst tenth, and the whole front. */
-function frontRange(front, steps) {
+function frontRange(objective, front, steps) {
   const values = [...front.value].sort((a, b) => a - b);
   const cut = Math.floor(values.length / 10);
   const isRising = steps.length < 2 || steps.at(-1)[1] >= steps[0][1];
@@ -123,5 +123,5 @@ function frontRange(front, steps) {
     isRising ? values[cut] : values.at(-1 - cut),
     isRising ? values.at(-1) : values[0],
   ];
-  return round(Math.min(...seen), Math.max(...seen));
+  return round(objective, seen);
 }

@@ -124,7 +124,7 @@ function rangeOf(runs) {
       ...(baseline ? [baseline.by_evaluations.mean.at(-1)] : []),
     ];
   });
-  return round(Math.min(...seen), Math.max(...seen));
+  return round(runs[0].head.objective, seen);
 }
 
 const scoresOf = (run) => run.evaluations?.scores[run.head.objective] ?? [];
