@@ -200,10 +200,11 @@ def started_event(history: History, number: int, at: float) -> dict[str, Any]:
     }
 
 
-def finished_event(done: Evaluated, at: float) -> dict[str, Any]:
-    """Return the line that says what was found, or why nothing was."""
+def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:
+    """Return the line that says what was found, or why nothing was; `again` is when a run that was cut off handed it out anew."""
     outcome = {"scores": dict(done.scores)} if done.failure is None else {"failure": done.failure}
-    return {"event": "finish", "number": done.number, **outcome, "worker": done.worker, "at": at}
+    handed_out = {} if again is None else {"again": again}
+    return {"event": "finish", "number": done.number, **outcome, "worker": done.worker, **handed_out, "at": at}
 
 
 def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None] = lambda event: None) -> History:

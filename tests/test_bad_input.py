@@ -485,7 +485,7 @@ def test_an_address_that_ray_refuses_is_one_line(
 def events(run_folder: Path) -> list[dict[str, Any]]:
     """Return the journal's events without their times."""
     lines = (run_folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key != "at"} for line in lines]
+    return [{key: value for key, value in json.loads(line).items() if key not in ("at", "again")} for line in lines]
 
 
 @pytest.fixture
@@ -533,6 +533,9 @@ def test_a_torn_last_line_is_done_again(finished: Path, call: Call) -> None:
     assert call("resume", finished).returncode == 0
     assert events(finished) == whole
     assert sum("scores" in event for event in events(finished)) == 12
+    ended = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines() if '"finish"' in line]
+    assert [event["number"] for event in ended if "again" in event] == [5], "the one that was in flight"
+    assert all(event["again"] <= event["at"] for event in ended if "again" in event)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ SECTIONS = (
 def events(run_folder: Path, name: str = "history") -> list[dict[str, Any]]:
     """Return a journal's events without their times."""
     lines = (run_folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key != "at"} for line in lines]
+    return [{key: value for key, value in json.loads(line).items() if key not in ("at", "again")} for line in lines]
 
 
 # ----------------------------------------------------------------------------------------------------------- help

@@ -34,11 +34,12 @@ final:
 
 
 def journal(folder: Path, name: str, *, timed: bool) -> list[dict[str, Any]]:
-    """Return a journal's events without `at`; where trainings were `timed`, without their seconds too."""
+    """Return a journal's events without their times; where trainings were `timed`, without their seconds too."""
     events = []
     for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
         event = json.loads(line)
-        event.pop("at", None)
+        for time in ("at", "again"):
+            event.pop(time, None)
         if timed and "scores" in event:
             assert event["scores"].pop("seconds") >= 0
         events.append(event)

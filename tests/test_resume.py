@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from nas.runtime.architecture import find_architecture
 from nas.runtime.run import load_run, plan, run
 from nas.runtime.view import Silent, View
 
@@ -25,6 +26,8 @@ def test_a_better_best_is_trained_anew_and_the_same_one_is_not(tmp_path: Path) -
     (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
     first = run(plan(load_run(tmp_path)), tmp_path, silent)
     journal = (tmp_path / "final.jsonl").read_bytes()
+    for role, done in first.finals.items():
+        assert find_architecture(str(tmp_path / f"{role}.json")).architecture == done.architecture
     run(plan(load_run(tmp_path)), tmp_path, silent)
     assert (tmp_path / "final.jsonl").read_bytes() == journal, "nothing changed, so nothing is trained again"
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.history import Journal
+from nas.history import Evaluated, Journal, Proposal
 from nas.record import RecordError
 from nas.runtime import show_run
 from nas.runtime.show_run import look, watch_run
@@ -173,6 +173,18 @@ def test_a_run_has_ended_when_its_final_trainings_have(toy: Toy, call: Call, run
     shown = call("show", run_folder).stdout
     assert f"Stopped before its end: go on with nas resume {run_folder}" in shown
     assert "Tested once, when the search was over\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("objective", "best", "is_said"), [("score", 3.0, False), ("score", 1.0, True), ("-score", 3.0, True)]
+)
+def test_it_is_said_where_the_best_is_no_better_than_random(objective: str, best: float, is_said: bool) -> None:
+    scores = {"best": best, "random 1": 1.5, "random 2": 2.5}
+    finals = {role: Evaluated(i, Proposal(i), "", {"score": score}) for i, (role, score) in enumerate(scores.items())}
+    console = Console(file=StringIO(), width=300)
+    show_run.print_finals(finals, objective, console)
+    assert isinstance(console.file, StringIO)
+    assert ("no better than what was drawn at random" in console.file.getvalue()) == is_said
 
 
 def test_a_run_goes_on_from_one_phase_to_the_next(toy: Toy, call: Call, run_folder: Path) -> None:

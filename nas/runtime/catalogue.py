@@ -116,9 +116,7 @@ def _run(path: Path) -> str:
     header = " ".join(line.lstrip("# ").strip() for line in lines if line.startswith("#"))
     if found := re.search(r"(?:Run here|Measured once)[^:]*: (.*?)(?= Hardware:| Source:| Needs |$)", header):
         return found[1][:1].upper() + found[1][1:]
-    return (
-        "not at full size" if re.search("not run", header, re.IGNORECASE) else "yes; no number is published"
-    )
+    return "not at full size" if re.search("not run", header, re.IGNORECASE) else "yes; no number is published"
 
 
 # ---------------------------------------------------------------------------------------------- spaces and networks

@@ -12,7 +12,7 @@ from typing import Any
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.export.drawing import draw
-from nas.history import Evaluated, History, forget_failures, read_journal
+from nas.history import Evaluated, History, Scores, forget_failures, read_journal
 from nas.plain import write
 from nas.record import RecordError, digest
 from nas.runtime.architecture import Found
@@ -154,12 +154,16 @@ def _work(planned: Plan, folder: Path) -> Work:
 
 def _hand_over(planned: Plan, best: Evaluated, folder: Path) -> None:
     """Write the best architecture as data and as a picture."""
-    _, task = planned.final or (None, planned.task)
-    options = task.options_for(best.architecture)
-    found = Found(planned.experiment.space_name, best.architecture, options, task.input, best.scores)
-    (folder / "best.json").write_text(write(found), encoding="utf-8")
+    _write_found(planned, best.architecture, best.scores, folder / "best.json")
     if (picture := draw(best.architecture)) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
+
+
+def _write_found(planned: Plan, architecture: Any, scores: Scores, file: Path) -> None:
+    """Write an architecture with how it is stacked in the end, which says what weights beside it are of."""
+    _, task = planned.final or (None, planned.task)
+    found = Found(planned.experiment.space_name, architecture, task.options_for(architecture), task.input, scores)
+    file.write_text(write(found), encoding="utf-8")
 
 
 def _finals(
@@ -172,6 +176,8 @@ def _finals(
     others = _others(planned.space, best.architecture, seed, int(declared.beside_random))
     finalists = [(best.architecture, "best"), *zip(others, _random_roles(len(others)), strict=True)]
     rules = Rules(Budget(evaluations=len(finalists)), declared.objective, "evaluate", seed=seed)
+    for architecture, role in finalists[1:]:
+        _write_found(planned, architecture, {}, folder / f"{_file_name(role)}.json")
     view = views("final training", len(finalists))
     _take_up_finals(folder, digest(best.architecture))
     with closing(Search(planned.space, Given(tuple(finalists)), rules, view, folder, "final")) as session:
@@ -200,7 +206,11 @@ def _set_aside(journal: Path) -> None:
 
 
 def _test(evaluator: Evaluator, task: Task, folder: Path, roles: Sequence[str], job: Job) -> Evaluation:
-    return evaluator.test(task, job, folder / f"{roles[job.number].replace(' ', '-')}.safetensors")
+    return evaluator.test(task, job, folder / f"{_file_name(roles[job.number])}.safetensors")
+
+
+def _file_name(role: str) -> str:
+    return role.replace(" ", "-")
 
 
 def by_role(history: History) -> dict[str, Evaluated]:

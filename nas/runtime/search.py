@@ -81,6 +81,7 @@ class Search:
         self._journal = Journal(path) if path else None
         self.history = replay(path, rules.objective) if path else History(rules.objective)
         self._again = sorted(self.history.in_flight)
+        self._handed_out_again: dict[int, float] = {}
         self._exhausted = False
         self._reused_in_a_row = 0
         self._failed_in_a_row: list[Evaluated] = []
@@ -98,12 +99,17 @@ class Search:
     def ask(self) -> Job | None:
         """Return what was in flight when the search was cut off, and then what the strategy proposes."""
         while self._again or not self._is_spent():
-            number = self._again.pop(0) if self._again else self._propose()
+            number = self._take_up() if self._again else self._propose()
             if number is None:
                 return None
             if not self._reuse(number):
                 return self._hand_out(number)
         return None
+
+    def _take_up(self) -> int:
+        number = self._again.pop(0)
+        self._handed_out_again[number] = time.time()
+        return number
 
     def _propose(self) -> int | None:
         number = len(self.history.proposals)
@@ -175,7 +181,7 @@ class Search:
         return True
 
     def _close(self, done: Evaluated) -> None:
-        self._write(finished_event(done, time.time()))
+        self._write(finished_event(done, time.time(), self._handed_out_again.pop(done.number, None)))
         checkpoint = self._checkpoint(done.number)
         if checkpoint is not None and (done.failure is None or self.name == "history"):  # others are tried again
             checkpoint.unlink(missing_ok=True)

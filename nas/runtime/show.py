@@ -26,7 +26,7 @@ from nas.runtime.full_training import recipes
 from nas.runtime.loggers import Logger
 from nas.runtime.reproduce import reproduce
 from nas.runtime.run import Result
-from nas.runtime.show_run import finals_table, show_best, show_searched, show_shares
+from nas.runtime.show_run import print_finals, show_best, show_searched, show_shares
 from nas.runtime.terminal import print_failure
 
 
@@ -35,8 +35,8 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
     show_searched(result.searched, folder, console)
     show_best(experiment, result.best, console)
     show_shares(experiment, result.history, folder, console)
-    if result.finals:
-        console.print(finals_table(result.finals))
+    if result.finals and experiment.final is not None:
+        print_finals(result.finals, experiment.final.objective, console)
     for role, done in result.finals.items():
         if done.failure is not None:
             print_failure(role, done, console)

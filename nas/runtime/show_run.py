@@ -143,8 +143,9 @@ def _print(seen: Seen, console: Console) -> None:
     _print_workers(seen, history, console)
     for done in history.failures[-FAILURES:]:
         print_failure(f"#{done.number}", done, console)
-    if seen.experiment.final is not None and (folder / "final.jsonl").is_file():
-        console.print(finals_table(by_role(replay(folder / "final.jsonl", seen.experiment.final.objective))))
+    final = seen.experiment.final
+    if final is not None and (folder / "final.jsonl").is_file():
+        print_finals(by_role(replay(folder / "final.jsonl", final.objective)), final.objective, console)
 
 
 def _print_state(seen: Seen, console: Console) -> None:
@@ -275,6 +276,21 @@ def show_shares(experiment: Experiment, history: History, folder: Path, console:
     architectures = [each.architecture for each in history.scored]
     if plot_shares(experiment.open_space(), architectures, window, folder / "shares.svg", title):
         console.print(f"What the population chose: {folder / 'shares.svg'}", soft_wrap=True)
+
+
+def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Console) -> None:
+    """Print what was tested once, and say so where the best is no better than what was drawn at random."""
+    console.print(finals_table(finals))
+    sign, name = (-1.0, objective[1:]) if objective.startswith("-") else (1.0, objective)
+    values = {role: done.scores[name] for role, done in finals.items() if name in done.scores}
+    others = [value for role, value in values.items() if role != "best"]
+    if "best" in values and others and sign * values["best"] <= sign * fmean(others):
+        console.print(
+            f"The best is no better than what was drawn at random: {name} {number(values['best'])} beside "
+            f"{number(fmean(others))}. Chance alone moves such numbers: compare several seeds, or search longer",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def finals_table(finals: Mapping[str, Evaluated]) -> Table:
