@@ -12,8 +12,8 @@ from torch import nn
 from nas.build import Node, Shape, build
 from nas.export.source import forms
 from nas.export.source.copying import copy, is_straight
-from nas.export.source.forward import Forward, NotExpressible
-from nas.export.source.leaves import buffer, is_torch, leaf, parameter
+from nas.export.source.forward import ActsInTraining, Forward, NotExpressible
+from nas.export.source.leaves import buffer, is_torch, leaf, parameter, refuse_hidden
 from nas.export.source.origins import Origin, in_evaluation, origins, watch
 from nas.export.source.terms import Literal, Term, is_literal
 from nas.export.source.ties import ties
@@ -26,11 +26,12 @@ from nas.record import RecordError
 class Kind:
     """A class of modules that is written out: whose it is, what it computes, and which of its parts are the same module.
 
-    `given` are the parts that it is given; others it makes itself.
+    `slots` are the names of its parts and numbers; `given` are the parts that it is given, others it makes itself.
     """
 
     cls: type
     forward: Forward
+    slots: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     ties: tuple[tuple[str, str], ...] = ()
 
@@ -78,6 +79,10 @@ class _Reader:
 
     def part(self, name: str, module: nn.Module) -> Part:
         """Return a module as a term or block."""
+        return self._guarded(module, lambda: self._part(name, module))
+
+    def _part(self, name: str, module: nn.Module) -> Part:
+        refuse_hidden(module)
         if isinstance(module, nn.ParameterList):
             weights = (self._parameter(_join(name, key)) for key, _ in module.named_parameters())
             return Items("nn.ParameterList", tuple(weights))
@@ -85,7 +90,7 @@ class _Reader:
             return Items("nn.ModuleList", tuple(each for _, each in self._children(name, module)))
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             return Block(name, None, tuple(self._children(name, module)), self.origins.get(name))
-        return self._guarded(module, lambda: leaf(module) if is_torch(module) else self._own(name, module))
+        return leaf(module) if is_torch(module) else self._own(name, module)
 
     def _children(self, name: str, module: nn.Module) -> Iterator[tuple[str, Part]]:
         yield from (
@@ -113,7 +118,8 @@ class _Reader:
         forward = self._forward(name, module)
         slots = tuple(self._slots(name, module, forward))
         given = () if forward.is_wired else tuple(key for key, _ in slots if _is_given(module, key))
-        return Block(name, Kind(type(module), forward, given, self.ties.get(name, ())), slots, self.origins.get(name))
+        kind = Kind(type(module), forward, tuple(key for key, _ in slots), given, self.ties.get(name, ()))
+        return Block(name, kind, slots, self.origins.get(name))
 
     def _forward(self, name: str, module: nn.Module) -> Forward:
         if isinstance(module, forms.CellModule):
@@ -127,7 +133,7 @@ class _Reader:
         if not isinstance(traced, Forward):
             if isinstance(copied, Forward):
                 return copied
-            raise copied
+            raise NotExpressible(f"{traced}, and {copied}") if isinstance(traced, ActsInTraining) else copied
         is_driven = isinstance(copied, Forward) and _is_driven(module, copied) and traced.is_wired
         is_longer = isinstance(copied, Forward) and len(traced.lines) > len(copied.lines)
         return copied if isinstance(copied, Forward) and is_longer and not is_driven else traced

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from nas.export.source.forward import Forward, NotExpressible
+from nas.export.source.forward import IMPORTS, TAKEN, Forward, NotExpressible
 from nas.export.source.terms import is_literal, written
 from nas.operations.drop_path import DropPath
 
@@ -92,6 +92,8 @@ class _Copied:
         own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and node.id not in own:
+                if node.id == "super":
+                    raise NotExpressible("it calls super(), whose class is not written: repeat what that one does")
                 if node.id in function.__globals__:
                     self._need(node.id, function.__globals__[node.id])
                 elif not hasattr(builtins, node.id) and node.id != function.__name__:
@@ -99,14 +101,15 @@ class _Copied:
 
     def _need(self, name: str, value: Any) -> None:
         home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        if is_literal(value):
+        line = _line(name, value, home)
+        if name in TAKEN and IMPORTS.get(name, name) != line:
+            raise NotExpressible(f"it uses {name}, which is another thing in every file that is written: rename it")
+        if line is not None:
+            self.imports.add(line)
+        elif is_literal(value):
             self.helpers[name] = f"{name} = {written(value)}"
-        elif isinstance(value, ModuleType) and _is_allowed(home):
-            self.imports.add(_import(name, value))
         elif isinstance(value, FunctionType) and not _is_allowed(home):
             self._function(name, value)
-        elif home is not None and _is_allowed(home) and getattr(sys.modules[home], name, None) is value:
-            self.imports.add(f"from {'torch' if name == 'Tensor' else home.removeprefix('_')} import {name}")
         else:
             raise NotExpressible(f"it uses {name} of {home}: write it with torch and the standard library alone")
 
@@ -114,6 +117,8 @@ class _Copied:
         if name not in self.helpers and isinstance(function, FunctionType):
             if function.__name__ == "<lambda>":
                 raise NotExpressible(f"it calls a lambda, {name}: make it a function")
+            if function.__name__ != name:
+                raise NotExpressible(f"it calls {function.__name__} by the name {name}: use its own")
             self.helpers[name] = _text(function)
             self._names(ast.parse(self.helpers[name]), function)
 
@@ -121,6 +126,16 @@ class _Copied:
 def _is_allowed(module: str | None) -> bool:
     first = (module or "").partition(".")[0]
     return first == "torch" or first in sys.stdlib_module_names
+
+
+def _line(name: str, value: Any, home: str | None) -> str | None:
+    """Return the line that imports a thing from torch or the standard library, None where it is from elsewhere."""
+    if home is None or not _is_allowed(home):
+        return None
+    if isinstance(value, ModuleType):
+        return _import(name, value)
+    is_there = getattr(sys.modules[home], name, None) is value
+    return f"from {'torch' if name == 'Tensor' else home.removeprefix('_')} import {name}" if is_there else None
 
 
 def _import(name: str, module: ModuleType) -> str:

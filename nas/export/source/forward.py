@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+IMPORTS = {
+    "Path": "from pathlib import Path",
+    "Tensor": "from torch import Tensor",
+    "json": "import json",
+    "nn": "from torch import nn",
+    "sys": "import sys",
+    "torch": "import torch",
+}
+"""The lines by which every file has a name."""
+
+TAKEN = frozenset((*IMPORTS, "DTYPES", "load", "network", "read_tensors", *dir(builtins)))
+"""The names that every file has, and Python's own."""
 
 
 class NotExpressible(Exception):
     """Says why a piece of code cannot stand in a file of its own."""
+
+
+class ActsInTraining(NotExpressible):
+    """Says that what is seen of a module in evaluation is not all that it does."""
+
+    def __str__(self) -> str:
+        return "it acts in training otherwise than in evaluation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +44,10 @@ class Forward:
     is_wired: bool = False
     imports: frozenset[str] = frozenset()
     helpers: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def beside(self) -> list[tuple[str, str]]:
+        """Return what the methods need beside the class: names, and the line or the code that gives them."""
+        return [*((line.split()[-1], line) for line in sorted(self.imports)), *self.helpers.items()]
 
 
 def method(arguments: Iterable[str], body: Iterable[str]) -> tuple[str, ...]:

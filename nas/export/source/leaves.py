@@ -6,13 +6,16 @@ import inspect
 from functools import cache
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from nas.export.source.forward import NotExpressible
 from nas.export.source.terms import NEEDED, Argument, Call, Literal, Name, Term, is_literal
 
 _SHAPE = "normalized_shape"
 _PAIRS = frozenset(("kernel_size", "stride", "padding", "dilation", "output_size", "output_padding", _SHAPE))
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _VALUES = 64
 """How many values of a buffer are written out."""
 
@@ -25,11 +28,44 @@ def is_torch(module: nn.Module) -> bool:
 
 def leaf(module: nn.Module) -> Term:
     """Return the call that makes one of torch's layers; what has its default is left out when it is written."""
+    signature = _signature(cast(Any, type(module)))
+    values = {name: _argument(module, name, default) for name, default in signature}
+    _check(module, values)
     arguments = [
-        Argument(Literal(_argument(module, name, default), name), "" if default is NEEDED else name, default)
-        for name, default in _signature(cast(Any, type(module)))
+        Argument(Literal(values[name], name), "" if default is NEEDED else name, default) for name, default in signature
     ]
     return Call(f"nn.{type(module).__name__}", tuple(arguments))
+
+
+def refuse_hidden(module: nn.Module) -> None:
+    """Raise NotExpressible where a module, or what one of torch's layers holds, does more than its class says."""
+    for part in module.modules() if is_torch(module) else [module]:
+        if is_parametrized(part):
+            names = ", ".join(cast(Any, part).parametrizations)
+            raise NotExpressible(f"its {names} is parametrized: compute it in a forward")
+        hooks = [each for kind in _HOOKS for each in getattr(part, kind).values()]
+        if hooks:
+            name = getattr(hooks[0], "__name__", type(hooks[0]).__name__)
+            raise NotExpressible(f"it has the hook {name}: do in a forward what it does")
+
+
+def _check(module: nn.Module, values: dict[str, Any]) -> None:
+    """Raise NotExpressible where a layer that is made of these arguments has other weights."""
+    kind = type(module).__name__
+    if getattr(nn, kind, None) is not type(module):
+        raise NotExpressible(f"torch.nn has no {kind}: use one of its layers")
+    try:
+        with torch.device("meta"):
+            lost = _shapes(module) ^ _shapes(type(module)(**values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise NotExpressible(f"its {kind} cannot be made anew: {error}") from None
+    if lost:
+        names = ", ".join(sorted({name for name, _ in lost}))
+        raise NotExpressible(f"{names} of its {kind} cannot be told from its attributes: make a layer of your own")
+
+
+def _shapes(module: nn.Module) -> set[tuple[str, torch.Size]]:
+    return {(name, tensor.shape) for name, tensor in module.state_dict().items()}
 
 
 @cache
@@ -42,7 +78,7 @@ def _signature(cls: Any) -> tuple[tuple[str, Any], ...]:
 
 def _argument(module: nn.Module, name: str, default: Any) -> Any:
     if name == "bias" and isinstance(default, bool):
-        return getattr(module, "bias", None) is not None or (default and not hasattr(module, "bias"))
+        return any(key.endswith("bias") for key, _ in module.named_parameters())
     value = getattr(module, name, default)
     if isinstance(value, tuple) and name in _PAIRS and len(set(value)) == 1 and (len(value) == 1 or name != _SHAPE):
         value = value[0]
@@ -76,7 +112,8 @@ def buffer(name: str, values: Tensor | None, is_saved: bool) -> Term:
     elif values.numel() <= _VALUES and not values.is_meta:
         made = Call("torch.tensor", (Argument(Literal(values.tolist())), Argument(Name(f"dtype={values.dtype}"))))
     elif is_saved:
-        made = Call("torch.zeros", tuple(Argument(Literal(size)) for size in values.shape))
+        typed = () if values.dtype == torch.float32 else (Argument(Name(f"dtype={values.dtype}")),)
+        made = Call("torch.zeros", (*(Argument(Literal(size)) for size in values.shape), *typed))
     else:
         raise NotExpressible(f"its buffer {name} has {values.numel()} values and is not saved: make it persistent")
     return Call("self.register_buffer", (Argument(Literal(name)), Argument(made), *ending))

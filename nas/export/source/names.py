@@ -9,7 +9,8 @@ from typing import Any
 
 from nas.build import Node
 from nas.export.source.blocks import Block, Kind
-from nas.export.source.groups import Group, Groups
+from nas.export.source.forward import TAKEN
+from nas.export.source.groups import Group, Groups, walk
 from nas.export.source.terms import Call
 from nas.layers.conv import ConvNormAct
 from nas.topology.cell import CellModule
@@ -27,7 +28,8 @@ class Names:
 
     def __init__(self, groups: Groups, root: Block, name: str) -> None:
         self.groups = groups
-        self.taken = {"Tensor", "Path", name}
+        kinds = {block.kind for block in walk(root) if block.kind is not None}
+        self.taken = {*TAKEN, name, *(used for kind in kinds for used, _ in kind.forward.beside())}
         self.root, self.name = groups.blocks[root], name
         found = [group for group in dict.fromkeys(groups.blocks.values()) if group.is_class]
         self.strides = {group: {each.origin.stride for each in group.members if each.origin} for group in found}

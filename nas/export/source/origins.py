@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.build import Node, Shape, Site
+from nas.export.source.forward import ActsInTraining
+from nas.operations.drop_path import DropPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,25 @@ def in_evaluation(model: nn.Module) -> Iterator[None]:
     finally:
         for part, was_training in modes.items():
             part.training = was_training
+
+
+@contextmanager
+def undecided() -> Iterator[None]:
+    """Let no module know whether it trains, except drop path, of which evaluation alone is written."""
+
+    def ask(module: nn.Module) -> bool:
+        if not isinstance(module, DropPath):
+            raise ActsInTraining
+        return False
+
+    def decide(module: nn.Module, is_training: bool) -> None:
+        vars(module)["training"] = is_training
+
+    nn.Module.training = property(ask, decide)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del nn.Module.training
 
 
 def watch(model: nn.Module, input: Shape) -> Examples:

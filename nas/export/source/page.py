@@ -13,7 +13,7 @@ from nas.build import Node, Shape
 from nas.export.source.blocks import read
 from nas.export.source.classes import Classes
 from nas.export.source.forms import NetworkModule
-from nas.export.source.forward import Forward
+from nas.export.source.forward import IMPORTS, TAKEN, Forward
 from nas.export.source.groups import walk
 from nas.export.source.terms import WIDTH
 from nas.notation import in_lines, notation
@@ -59,8 +59,11 @@ _TYPES = {
     "BF16": torch.bfloat16,
     "I64": torch.int64,
     "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
     "U8": torch.uint8,
     "BOOL": torch.bool,
+    "C64": torch.complex64,
 }
 
 
@@ -69,7 +72,7 @@ def page(network: Node, model: nn.Module, input: Shape, name: str, header: Seque
     root, class_name = read(network, model, input), as_class(name)
     classes = Classes(root, class_name)
     forwards = [block.kind.forward for block in walk(root) if block.kind is not None]
-    helpers = list(_helpers(forwards).values())
+    helpers = list(_helpers(forwards, class_name).values())
     functions = [text for text in helpers if text.startswith("def ")]
     constants = [_dtypes(model), *(text for text in helpers if text not in functions)]
     opening = [
@@ -86,13 +89,13 @@ def page(network: Node, model: nn.Module, input: Shape, name: str, header: Seque
     return "\n\n\n".join(["\n\n".join(opening), *functions, *written, ending.strip()]) + "\n"
 
 
-def _helpers(forwards: Sequence[Forward]) -> dict[str, str]:
+def _helpers(forwards: Sequence[Forward], class_name: str) -> dict[str, str]:
     """Return the functions and constants beside the classes, by name. Raises RecordError where two have one name."""
-    found: dict[str, str] = {}
-    for name, text in (each for forward in forwards for each in forward.helpers.items()):
+    found = {class_name: ""}
+    for name, text in (each for forward in forwards for each in forward.beside()):
         if found.setdefault(name, text) != text:
             raise RecordError(f"two modules use different things of the name {name}: rename one, for they share a file")
-    return found
+    return {name: found[name] for forward in forwards for name in forward.helpers}
 
 
 def _auxiliary(model: nn.Module) -> list[nn.Parameter]:
@@ -102,6 +105,10 @@ def _auxiliary(model: nn.Module) -> list[nn.Parameter]:
 
 def _dtypes(model: nn.Module) -> str:
     """Return the line that names the types of the weights, and those that others may bring them to."""
+    for key, tensor in model.state_dict().items():
+        if tensor.dtype not in _TYPES.values():
+            kept = ", ".join(str(each) for each in _TYPES.values())
+            raise RecordError(f"{key} is of {tensor.dtype}, which the file cannot read: make it one of {kept}")
     types = {tensor.dtype for tensor in model.state_dict().values()} | {torch.float32, torch.float16, torch.bfloat16}
     named = (f'"{name}": {dtype}' for name, dtype in _TYPES.items() if dtype in types)
     return f"DTYPES = {{{', '.join(named)}}}"
@@ -110,15 +117,9 @@ def _dtypes(model: nn.Module) -> str:
 def _imports(needed: set[str]) -> str:
     """Return the lines of imports as isort has them: the standard library before torch, whole modules first."""
     opening = "from torch import "
-    names = {line.removeprefix(opening) for line in needed if line.startswith(opening)} | {"Tensor", "nn"}
-    needed = {line for line in needed if not line.startswith(opening)}
-    needed |= {
-        "import json",
-        "import sys",
-        "from pathlib import Path",
-        "import torch",
-        opening + ", ".join(sorted(names)),
-    }
+    needed = needed | set(IMPORTS.values())
+    names = {line.removeprefix(opening) for line in needed if line.startswith(opening)}
+    needed = {line for line in needed if not line.startswith(opening)} | {opening + ", ".join(sorted(names))}
     torch_own = {line for line in needed if line.split()[1].partition(".")[0] == "torch"}
     parts = [sorted(each, key=lambda line: (line.startswith("from"), line)) for each in (needed - torch_own, torch_own)]
     return "\n\n".join("\n".join(part) for part in parts)
@@ -183,7 +184,7 @@ def as_class(name: str) -> str:
     """Return a name as classes have it: `resnet50` as ResNet50, `darts_v2` as DARTSV2."""
     parts = re.findall(r"[A-Za-z]+|[0-9]+", name)
     joined = "".join(_SPELT.get(part.lower(), part[0].upper() + part[1:]) for part in parts)
-    return joined if joined[:1].isalpha() and joined not in ("Tensor", "Path") else f"Network{joined}"
+    return joined if joined[:1].isalpha() and joined not in TAKEN else f"Network{joined}"
 
 
 _SPELT = {

@@ -13,7 +13,7 @@ from torch.fx import Tracer as FxTracer
 from torch.nn import functional
 
 from nas.export.source.forward import Forward, NotExpressible, method
-from nas.export.source.origins import Examples
+from nas.export.source.origins import Examples, undecided
 from nas.export.source.terms import Argument, Call, Listed, Literal, Name, Term, Total, flat, is_literal, statement
 from nas.operations.drop_path import DropPath
 
@@ -28,6 +28,7 @@ _INFIX = {
 }
 """Operators, and how strongly they bind."""
 
+_SIGNED = 3
 _ATOM = 5
 _LONG = 60
 """The length from which an expression gets a line of its own."""
@@ -36,7 +37,9 @@ _LONG = 60
 def trace(module: nn.Module, name: str, examples: Examples) -> Forward:
     """Write out what a module, which is in evaluation mode, computes. Raises NotExpressible where that depends on values."""
     try:
-        return _Writer(_Tracer(name, examples).trace(module), module).forward()
+        with undecided():
+            graph = _Tracer(name, examples).trace(module)
+        return _Writer(graph, module).forward()
     except NotExpressible:
         raise
     except Exception as error:  # noqa: BLE001, whatever a module's own code does with what is no tensor
@@ -196,9 +199,10 @@ class _Writer:
             return self._added(*node.args), 1
         if target in _INFIX:
             sign, binds = _INFIX[target]
-            return Name(f"{self._text(node.args[0], binds)} {sign} {self._text(node.args[1], binds + 1)}"), binds
+            left, right = (binds + 1, _SIGNED) if target is operator.pow else (binds, binds + 1)
+            return Name(f"{self._text(node.args[0], left)} {sign} {self._text(node.args[1], right)}"), binds
         if target is operator.neg:
-            return Name(f"-{self._text(node.args[0], 3)}"), 3
+            return Name(f"-{self._text(node.args[0], _SIGNED)}"), _SIGNED
         if target is operator.getitem:
             return Name(f"{self._text(node.args[0], _ATOM)}[{self._index(node.args[1])}]"), _ATOM
         if target is getattr:
@@ -243,7 +247,9 @@ class _Writer:
 
     def _text(self, value: Any, binds: int = 0) -> str:
         text = flat(self._term(value))
-        own = self.terms[value][1] if isinstance(value, fx.Node) else _ATOM
+        own = _SIGNED if text.startswith("-") else _ATOM
+        if isinstance(value, fx.Node):
+            own = self.terms[value][1]
         return f"({text})" if own < binds else text
 
     def _term(self, value: Any) -> Term:
