@@ -13,6 +13,7 @@ from functools import reduce
 from nas.family import Family
 from nas.layers.activation_function import BINARY, UNARY, CoreUnit
 from nas.layers.conv import ConvNormAct, Normalize, bare
+from nas.record import Positive
 from nas.space import one_of
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
@@ -40,7 +41,7 @@ def describe(function: CoreUnit) -> str:
 
 
 def network(
-    function: CoreUnit, channels: int = 16, depth: int = 3, classes: int = 10, preactivated: bool = True
+    function: CoreUnit, channels: Positive = 16, depth: Positive = 3, classes: Positive = 10, preactivated: bool = True
 ) -> Network:
     """Return a ResNet of three stages of `depth` blocks, with the function in the place of every ReLU."""
     block = (resnet.preactivated if preactivated else resnet.basic)(resnet.PADDED, function)

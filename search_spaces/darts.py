@@ -15,7 +15,7 @@ from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
-from nas.record import RecordError, nearest
+from nas.record import Positive, RecordError, nearest
 from nas.space import one_of, some_of
 from nas.topology.cell import Cell, Cells, Edge, describe_cells
 from nas.topology.chain import Chain, Stage
@@ -95,9 +95,9 @@ def describe(cells: Cells) -> str:
 
 def network(
     cells: Cells,
-    channels: int = 36,
-    layers: int = 20,
-    classes: int = 10,
+    channels: Positive = 36,
+    layers: Positive = 20,
+    classes: Positive = 10,
     stem: Literal["cifar", "imagenet"] = "cifar",
     auxiliary: bool = False,
 ) -> Network:

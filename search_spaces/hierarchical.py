@@ -16,7 +16,7 @@ from nas.family import Family
 from nas.layers.conv import ConvNormAct
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.skip import Skip, Zero
-from nas.record import RecordError, nearest
+from nas.record import Positive, RecordError, nearest
 from nas.space import one_of
 from nas.topology.cell import Cell, Edge
 from nas.topology.chain import Chain, Stage
@@ -77,7 +77,9 @@ def _nodes(cell: Any, names: Mapping[Node, str]) -> str:
     return " ".join(f"({', '.join(f'{names[edge.operation]}~{edge.source}' for edge in node)})" for node in cell.nodes)
 
 
-def network(hierarchy: Hierarchy, channels: int = 16, cells_per_stage: int = 1, classes: int = 10) -> Network:
+def network(
+    hierarchy: Hierarchy, channels: Positive = 16, cells_per_stage: Positive = 1, classes: Positive = 10
+) -> Network:
     """Stack the cell in three stages, a separable convolution behind each: two that halve the size and double the width."""
     stages: list[Node] = []
     for width, stride in ((channels * 2, 2), (channels * 4, 2), (channels * 4, 1)):

@@ -12,7 +12,7 @@ from nas.family import Family
 from nas.operations.conv import Conv
 from nas.operations.pooling import AvgPool
 from nas.operations.skip import Skip, Zero
-from nas.record import RecordError, nearest
+from nas.record import Positive, RecordError, nearest
 from nas.space import one_of
 from nas.topology.cell import Cell, Edge
 from nas.topology.chain import Chain, Stage
@@ -59,7 +59,7 @@ def to_string(cell: Cell) -> str:
     return "+".join(parts)
 
 
-def network(cell: Cell, channels: int = 16, cells_per_stage: int = 5, classes: int = 10) -> Network:
+def network(cell: Cell, channels: Positive = 16, cells_per_stage: Positive = 5, classes: Positive = 10) -> Network:
     """Stack a cell as the benchmark does: three stages with residual blocks of stride 2 between them."""
     stages = [Stage(cell, cells_per_stage, channels)]
     for width in (2 * channels, 4 * channels):

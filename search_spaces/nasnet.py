@@ -18,7 +18,7 @@ from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip
-from nas.record import RecordError, nearest
+from nas.record import Positive, RecordError, nearest
 from nas.space import one_of
 from nas.topology.cell import Cell, Cells, Edge, describe_cells
 from nas.topology.chain import Stage
@@ -119,9 +119,9 @@ def describe(cells: Cells) -> str:
 
 def network(
     cells: Cells,
-    channels: int = 32,
-    cells_per_stage: int = 6,
-    classes: int = 10,
+    channels: Positive = 32,
+    cells_per_stage: Positive = 6,
+    classes: Positive = 10,
     stem: Literal["cifar", "imagenet"] = "cifar",
     stem_channels: int | None = None,
     skip_reduction: bool = False,
