@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.build import Shape, build
@@ -76,33 +78,80 @@ def test_a_norm_behind_two_concatenated_convolutions_is_folded_into_both() -> No
 
 
 class Read(nn.Module):
-    """A convolution that somebody else reads too, in one of several ways."""
+    """A convolution and a norm, read in a way that is given."""
 
-    def __init__(self, way: str) -> None:
+    def __init__(self, way: Callable[[Any, Tensor], Any]) -> None:
         super().__init__()
         self.way = way
         self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.steps = [self.conv, self.norm]
 
     def forward(self, x: Tensor) -> Any:
-        y = self.conv(x)
-        if self.way == "shape":
-            assert y.shape[1] == 4
-            return self.norm(y)
-        if self.way == "in place":
-            return self.norm(y.relu_())
-        if self.way == "weights":
-            return self.norm(y) * self.conv.weight.mean()
-        if self.way == "norm twice":
-            return self.norm(self.norm(y))
-        return self.norm(y) + y
+        return self.way(self, x)
 
 
-@pytest.mark.parametrize(
-    ("way", "folded"),
-    [("shape", 1), ("in place", 0), ("weights", 0), ("norm twice", 0), ("added", 0)],
-)
-def test_a_convolution_that_is_read_elsewhere_keeps_its_norm(way: str, folded: int) -> None:
-    assert folded_alike(Read(way), IMAGE) == (folded, 1)
+def written(tensor: Tensor) -> Tensor:
+    """Return a tensor some of whose channels are zeros from now on."""
+    tensor[:, ::2] = 0.0
+    return tensor
+
+
+def normed(norm: Any, y: Tensor) -> Tensor:
+    """Return what a norm does, without calling it."""
+    return functional.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
+READ: Mapping[str, tuple[Callable[[Any, Tensor], Any], int]] = {
+    "shape": (lambda m, x: m.norm(y := m.conv(x)) * y.shape[1], 1),
+    "in place": (lambda m, x: m.norm(m.conv(x).relu_()), 0),
+    "written": (lambda m, x: m.norm(written(m.conv(x))), 0),
+    "weights": (lambda m, x: m.norm(m.conv(x)) * m.conv.weight.mean(), 0),
+    "norm twice": (lambda m, x: m.norm(m.norm(m.conv(x))), 0),
+    "added": (lambda m, x: m.norm(y := m.conv(x)) + y, 0),
+    "convolution's function": (lambda m, x: m.norm(functional.conv2d(x, m.conv.weight)), 0),
+    "norm's function": (lambda m, x: normed(m.norm, m.conv(x)), 0),
+    "norm's number": (lambda m, x: m.norm(m.conv(x)) * m.norm.eps, 1),
+    "kept in a list": (lambda m, x: m.steps[1](m.steps[0](x)), 1),
+}
+
+
+@pytest.mark.parametrize("way", READ)
+def test_a_norm_goes_where_it_reads_a_convolution_that_nothing_else_reads(way: str) -> None:
+    read, folded = READ[way]
+    assert folded_alike(Read(read), IMAGE) == (folded, 1)
+
+
+class Activated(nn.BatchNorm2d):
+    """A norm that does more than its kind."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).relu()
+
+
+def doubled(module: nn.Module, args: Any, output: Tensor | None = None) -> Any:
+    """Return twice what a module takes or gives."""
+    return 2 * (args[0] if output is None else output)
+
+
+def test_a_norm_or_layer_that_does_more_than_its_kind_is_left() -> None:
+    assert folded_alike(nn.Sequential(nn.Conv2d(3, 4, 3), Activated(4)), IMAGE) == (0, 1)
+    model: Any
+    for hooked in (0, 1):
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        model[hooked].register_forward_hook(doubled)
+        assert folded_alike(model, IMAGE) == (0, 1)
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        model[hooked].register_forward_pre_hook(doubled)
+        assert folded_alike(model, IMAGE) == (0, 1)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    model[0] = nn.utils.parametrizations.weight_norm(model[0])
+    assert folded_alike(model, IMAGE) == (0, 1)
+
+
+def test_a_norm_over_the_rows_of_one_image_is_left() -> None:
+    rows = Read(lambda m, x: m.norm(m.conv(x[0])))
+    rows.conv, rows.norm = nn.Conv2d(3, 8, 1), nn.BatchNorm1d(8)  # type: ignore[assignment]
+    assert folded_alike(rows, IMAGE) == (0, 1)
 
 
 class Transposed(nn.Module):

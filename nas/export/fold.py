@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import Any, final
+from typing import Any, final, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ from torch.utils._pytree import tree_leaves
 from nas.build import Shape
 
 Weighted = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
+
+WEIGHTED, NORMS = get_args(Weighted), (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+"""What is folded is of these very types: a class derived from one, as a parametrized layer's, may compute something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +39,29 @@ def fold_batch_norms(model: nn.Module, input: Shape) -> Folded:
     """Return a copy, in evaluation mode, in which batch norms are part of what stands before them wherever they can be.
 
     One can where it is all that reads a convolution or linear layer that runs once, or a concatenation of channels of
-    such, as in a factorised reduction. Which those are is watched in a pass of `meta` tensors of shape `input` (C, H, W),
-    so that any `forward` will do. An Identity takes the norm's place.
+    such, as in a factorised reduction. Which those are is watched in a pass of one `meta` image of shape `input`
+    (C, H, W): a `forward` must do with others what it does with that one. A norm that went is an Identity.
     """
     copied = deepcopy(model).eval()
     watch, modules = _watched(copied, input), dict(copied.named_modules())
-    norms = {name: part for name in watch.read if isinstance(part := modules[name], _BatchNorm)}
-    found = {norm: layers for name, norm in norms.items() if (layers := _layers_before(name, watch, modules))}
-    for norm, layers in found.items():
-        start = 0
+    norms = [name for name in watch.calls if isinstance(modules[name], _BatchNorm)]
+    found = {name: layers for name in norms if (layers := _layers_before(name, watch, modules))}
+    for name, layers in found.items():
+        norm, start = modules[name], 0
         for layer in layers:
             _fold(layer, norm, slice(start, start := start + layer.weight.shape[0]))
-    for name, part in list(copied.named_modules(remove_duplicate=False)):
-        if part in found:
-            copied.set_submodule(name, nn.Identity())
+        _become_identity(norm)
     return Folded(copied, len(found), len(norms))
 
 
-def _fold(layer: Weighted, norm: _BatchNorm, channels: slice) -> None:
+def _become_identity(norm: Any) -> None:
+    """Make a norm an Identity where it is, since a model may hold it in a list too; its numbers can still be asked for."""
+    norm._parameters.clear()
+    norm._buffers.clear()
+    norm.__class__ = nn.Identity
+
+
+def _fold(layer: Weighted, norm: Any, channels: slice) -> None:
     """Scale a layer's weights by what the norm does to its `channels`."""
     mean, variance, scale, shift = (
         None if each is None else each[channels]
@@ -62,30 +71,37 @@ def _fold(layer: Weighted, norm: _BatchNorm, channels: slice) -> None:
     layer.weight, layer.bias = fuse(layer.weight, layer.bias, mean, variance, norm.eps, scale, shift)
 
 
-def _layers_before(name: str, watch: _Watch, modules: Mapping[str, nn.Module]) -> list[Weighted]:
+def _layers_before(name: str, watch: _Watch, modules: Mapping[str, nn.Module]) -> list[Any]:
     """Return the layers that a batch norm can be folded into; none where it cannot be."""
-    read = watch.read[name]
-    if getattr(modules[name], "running_mean", None) is None:
+    norm, read = modules[name], watch.read.get(name)
+    if read is None or not _is_plain(norm, NORMS) or norm.running_mean is None:
         return []
     sources = watch.joined.get(id(read), [read])
     makers = [watch.maker.get(id(source), "") for source in sources]
-    is_read_once = all(watch.reads[id(tensor)] == 1 for tensor in (read, *sources))
-    runs_once = all(watch.calls[each] == 1 for each in (name, *makers))
     layers = [modules[maker] for maker in makers]
-    fit = all(map(_is_by_channel, layers, sources))
-    return [layer for layer in layers if isinstance(layer, Weighted)] if is_read_once and runs_once and fit else []
+    is_read_once = all(watch.reads[id(tensor)] == 1 for tensor in (read, *sources))
+    runs_once = all(watch.calls[each] == watch.runs[each] == 1 for each in (name, *makers))
+    return layers if is_read_once and runs_once and all(map(_is_by_channel, layers, sources)) else []
 
 
-def _is_by_channel(layer: nn.Module, output: Tensor) -> bool:
+def _is_by_channel(layer: Any, output: Tensor) -> bool:
     """Whether a layer has a weight for each of the channels that a norm tells apart in its output."""
-    return isinstance(layer, Weighted) and (not isinstance(layer, nn.Linear) or output.dim() == 2)
+    return _is_plain(layer, WEIGHTED) and output.dim() == layer.weight.dim()
+
+
+def _is_plain(module: nn.Module, kinds: Collection[type]) -> bool:
+    """Whether a module computes what its kind says, and nothing is done with it before or after."""
+    is_hooked = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+    return type(module) in kinds and not is_hooked
 
 
 def _watched(model: nn.Module, input: Shape) -> _Watch:
-    """Run a copy of the model on `meta` tensors, and return what was seen."""
+    """Run a copy of the model on a `meta` tensor, and return what was seen."""
     copied = deepcopy(model).to("meta")
     named = chain(copied.named_parameters(), copied.named_buffers())
     watch = _Watch({id(tensor): name.rpartition(".")[0] for name, tensor in named})
+    for name, part in copied.named_modules():
+        part.register_forward_pre_hook(partial(watch.ran, name))
     with watch:
         output = copied(torch.empty(1, *input, device="meta"))
     watch.reads.update(map(id, tree_leaves(output)))
@@ -97,13 +113,14 @@ class _Watch(TorchFunctionMode):
     """Watches every call of torch: which tensor is made by whose weights, and how often each is read.
 
     `owners` names the module of each weight and buffer by its id. By a module's name `calls` counts the calls that read
-    its weights, and `read` is the tensor that the last of them read beside them; by the id of a tensor `maker` is the
-    module that made it, `joined` what it concatenates, and `reads` how many calls read it.
+    its weights, `runs` those of the module itself, and `read` is the tensor that the last of the first read beside them; by
+    the id of a tensor `maker` is the module that made it, `joined` what it concatenates, and `reads` how many calls read it.
     """
 
     def __init__(self, owners: Mapping[int, str]) -> None:
         self.owners = owners
         self.calls: Counter[str] = Counter()
+        self.runs: Counter[str] = Counter()
         self.read: dict[str, Tensor] = {}
         self.maker: dict[int, str] = {}
         self.joined: dict[int, list[Tensor]] = {}
@@ -112,9 +129,14 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if any(isinstance(each, Tensor) for each in tree_leaves(result)):  # else its shape or type was asked for
+        # None is what `y[0] = 0` gives, which reads y too; a call that gives no tensor else asks for its shape or type
+        if result is None or any(isinstance(each, Tensor) for each in tree_leaves(result)):
             self._note(func, args, kwargs or {}, result)
         return result
+
+    def ran(self, name: str, module: nn.Module, args: Any) -> None:
+        """Count a call of a module itself, before which its hook calls this."""
+        self.runs[name] += 1
 
     def _note(self, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> None:
         self._kept.append((args, kwargs, result))

@@ -55,20 +55,18 @@ def grid(least: float, most: float, whole: bool) -> Floats:
 def simulated(evaluator: Tabular, sign: float, spent: Spent) -> Baseline:
     """Draw from the run's table as random search does, with the seeds 0 to 99, for as long as the run took.
 
-    An architecture that is drawn again takes no time unless the search pays for it again. Raises RecordError where the table
-    is not to be had.
+    An architecture that is drawn again takes no time unless the search pays for it again; a table of which every row was
+    drawn has no more to give. Raises RecordError where the table is not to be had.
     """
     table = load_table(evaluator.table)
     values = sign * np.asarray(table.column(evaluator.validation))
     costs = evaluator.seconds_offset + evaluator.seconds_per_unit * np.asarray(table.column(evaluator.seconds))
-    enough = 1.3 * spent.seconds / max(float(costs.mean()), 1e-9)  # draws, to fill the time by chance or not
-    draws = max(spent.evaluations, min(int(enough), 4 * spent.evaluations))
-    runs = [_random_run(values, costs, draws, spent.pays_again, seed) for seed in range(SEEDS)]
+    runs = [_random_run(values, costs, spent, seed) for seed in range(SEEDS)]
     at_evaluations = grid(1, spent.evaluations, whole=True)
-    first = max(float(times[0]) for _, times in runs)
+    first = max(float(times[0]) for _, times, _ in runs)
     at_seconds = grid(first, max(spent.seconds, first), whole=False)
-    by_evaluations = np.array([best[at_evaluations.astype(int) - 1] for best, _ in runs])
-    by_seconds = np.array([best[np.searchsorted(times, at_seconds, side="right") - 1] for best, times in runs])
+    by_evaluations = np.array([_best_at(at_evaluations, draws, best) for draws, _, best in runs])
+    by_seconds = np.array([_best_at(at_seconds, times, best) for _, times, best in runs])
     return Baseline(
         f"Random search, simulated {SEEDS} times on the same table",
         _band(at_evaluations, by_evaluations, sign),
@@ -76,15 +74,25 @@ def simulated(evaluator: Tabular, sign: float, spent: Spent) -> Baseline:
     )
 
 
-def _random_run(values: Floats, costs: Floats, draws: int, pays_again: bool, seed: int) -> tuple[Floats, Floats]:
-    """Return the best so far, and the seconds spent, after each draw of one random search."""
-    rows = np.random.default_rng(seed).integers(len(values), size=draws)
-    spent = costs[rows]
-    if not pays_again:
-        is_new = np.zeros(draws, dtype=bool)
-        is_new[np.unique(rows, return_index=True)[1]] = True
-        spent = spent * is_new
-    return np.maximum.accumulate(values[rows]), np.cumsum(spent)
+def _best_at(points: Floats, reached: Floats, best: Floats) -> Floats:
+    """Return the best at each point, where each best was `reached` at a point too."""
+    found: Floats = best[np.searchsorted(reached, points, side="right") - 1]
+    return found
+
+
+def _random_run(values: Floats, costs: Floats, spent: Spent, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Return after how many draws one random search found a better one, after how many seconds, and how good it was."""
+    rng, rows, first = np.random.default_rng(seed), np.empty(0, dtype=np.int64), np.empty(len(values), dtype=np.int64)
+    while True:
+        rows = np.append(rows, rng.integers(len(values), size=max(spent.evaluations, len(rows))))
+        places = np.arange(len(rows))
+        first[rows[::-1]] = places[::-1]  # a row's first place is assigned last, and stays
+        is_new = first[rows] == places
+        times: Floats = np.cumsum(costs[rows] * (is_new | spent.pays_again))
+        if times[-1] >= spent.seconds or is_new.sum() == len(values):
+            best: Floats = np.maximum.accumulate(values[rows])
+            steps = np.flatnonzero(np.diff(best, prepend=-np.inf))
+            return (steps + 1).astype(np.float64), times[steps], best[steps]
 
 
 def _band(x: Floats, runs: Floats, sign: float) -> Band:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from math import inf
 from typing import final
 
 from nas.report.summary.journal import Log, Work
@@ -15,19 +16,20 @@ PAUSE_SECONDS = 60.0
 
 @final
 class Clock:
-    """Counts from the first proposal of a run; `pauses` are (from, to) between works, in seconds since then."""
+    """Counts from the first proposal of a run; `pauses` are (from, to) without any work, in seconds since then."""
 
     def __init__(self, logs: Iterable[Log], works: Iterable[Work]) -> None:
         logs = list(logs)
         times = [at for log in logs for at in (*log.proposed[:1], *log.proposed[-1:], *log.ended.values())]
         self.begin, self.last = min(times, default=0.0), max(times, default=0.0)
-        self.pauses = self._pauses(sorted((work.begin, work.end) for work in works))
+        resumed = min((at for log in logs for at in log.again.values()), default=inf)
+        self.pauses = self._pauses(sorted((work.begin, work.end) for work in works), resumed)
         self._ends = [end for _, end in self.pauses]
         self._paused = [0.0, *accumulate(end - start for start, end in self.pauses)]
 
-    def _pauses(self, intervals: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    def _pauses(self, intervals: Sequence[tuple[float, float]], resumed: float) -> list[tuple[float, float]]:
         found: list[tuple[float, float]] = []
-        until = intervals[0][1] if intervals else 0.0
+        until = self.begin if all(begin >= resumed for begin, _ in intervals) else intervals[0][1]
         for begin, end in intervals:
             if begin - until > PAUSE_SECONDS:
                 found.append((until - self.begin, begin - self.begin))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,33 @@ from nas.history import REUSED, History, replay
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One journal: its phase's name, what happened, and when a proposal was made and ended, in seconds since 1970."""
+    """One journal: its phase's name, what happened, and when a proposal was made and ended, in seconds since 1970.
+
+    `again` is when a resumed run took up what had been in flight.
+    """
 
     phase: str
     history: History
     proposed: Sequence[float]
     ended: Mapping[int, float]
+    again: Mapping[int, float] = field(default_factory=dict)
 
 
 def read_log(path: Path, phase: str, objective: str) -> Log | None:
     """Read a journal with its times; None where there is none yet. Raises RecordError, with the line, where it is damaged."""
     if not path.is_file():
         return None
-    proposed, ended = list[float](), dict[int, float]()
+    proposed, ended, again = list[float](), dict[int, float](), dict[int, float]()
 
     def note(event: Mapping[str, Any]) -> None:
         if event["event"] == "start":
             proposed.append(float(event["at"]))
-        else:
-            ended[event["number"]] = float(event["at"])
+            return
+        ended[event["number"]] = float(event["at"])
+        if "again" in event:
+            again[event["number"]] = float(event["again"])
 
-    return Log(phase, replay(path, objective, note), proposed, ended)
+    return Log(phase, replay(path, objective, note), proposed, ended, again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +57,16 @@ class Work:
 def works_of(log: Log) -> Iterator[Work]:
     """Yield what workers did, in the order in which it ended.
 
-    A journal says when something was proposed, and not when its worker began with it: that is after the proposal and after
-    the worker's last work, and later still where the evaluation says that it took fewer `seconds`.
+    A journal says when something was proposed, and not when its worker began with it: that is after the proposal, after a
+    resumed run took it up, and after the worker's last work, and later still where the evaluation says that it took fewer
+    `seconds`.
     """
     free: dict[str, float] = {}
     for number, done in log.history.finished.items():
         if done.worker == REUSED:
             continue
         end = log.ended[number]
-        earliest = end - done.scores.get("seconds", inf)
-        begin = min(end, max(log.proposed[number], free.get(done.worker, 0.0), earliest))
+        given = max(log.proposed[number], log.again.get(number, 0.0))
+        begin = min(end, max(given, free.get(done.worker, 0.0), end - done.scores.get("seconds", inf)))
         yield Work(done.worker, log.phase, number, begin, end, done.failure is not None)
         free[done.worker] = end

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import isnan
 
 from nas.report.curves import LearntChoice, learnt_choices
 from nas.report.summary.summary import LearntAlphas, SupernetCurves
@@ -51,6 +50,5 @@ def _alphas(choice: LearntChoice, epochs: Sequence[int]) -> LearntAlphas:
 
 
 def _row(points: Mapping[float, float], epochs: Sequence[int]) -> list[float | None]:
-    """Return a value an epoch; between phases and where an option was dropped there is none."""
-    values = (points.get(epoch) for epoch in epochs)
-    return [None if value is None or isnan(value) else value for value in values]
+    """Return a value an epoch; where an option was dropped there is none."""
+    return [points.get(epoch) for epoch in epochs]
