@@ -88,7 +88,9 @@ def test_words_of_a_card_are_no_markup(handed_over: Path, tmp_path: Path) -> Non
     assert r"| cat\|dog, &lt;img> |" in _table({"Classes": "cat|dog, <img>"})
 
 
-@pytest.mark.parametrize("command", ["show", "profile", "export --to svg", "train --recipe nasbench201", "test", "report"])
+@pytest.mark.parametrize(
+    "command", ["show", "profile", "export --to svg", "train --recipe nasbench201", "test", "report"]
+)
 def test_a_name_that_is_too_long_for_a_file_is_one_line(command: str, call: Call) -> None:
     name, *options = command.split()
     answer = call(name, "a" * 5000, *options)
