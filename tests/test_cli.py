@@ -196,7 +196,7 @@ def test_a_tree_may_be_typed(call: Call) -> None:
     assert (answer.returncode, answer.stderr) == (2, "nas: column 21 of 'residual[conv3-64 x2' is the end: write ']'\n")
     answer = call("profile", "residual[conv3-64]", "channels=8")
     assert answer.returncode == 2
-    assert "channels: a tree in notation is stacked as it says; leave the option out" in answer.stderr
+    assert "channels: no such key; known are classes" in answer.stderr
 
 
 @pytest.mark.parametrize(

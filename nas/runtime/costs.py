@@ -16,7 +16,7 @@ from nas.notation import in_lines
 from nas.profile import Layer, Profile
 from nas.profile import profile as count_costs
 from nas.record import RecordError
-from nas.runtime.architecture import find_architecture, shape_of, typed_tree
+from nas.runtime.architecture import find_architecture, shape_of
 from nas.runtime.yaml_file import override
 from nas.tracing import Pair
 
@@ -70,15 +70,8 @@ def show_profile(asked: Asked, against: str | None, as_json: bool, console: Cons
 
 
 def _profile(asked: Asked) -> Costs:
-    options: dict[str, object] = {}
-    typed = typed_tree(asked.name)
-    if typed is not None:
-        override(options, asked.assignments)
-        if options:
-            raise RecordError(f"{next(iter(options))}: a tree in notation is stacked as it says; leave the option out")
-        return _costs(typed, shape_of(asked.input or "3,32,32"))
     found = find_architecture(asked.name)
-    options |= found.network
+    options: dict[str, object] = {**found.network}
     override(options, asked.assignments)
     known = family(found.family)
     network = known.network(found.architecture, **known.network_arguments(options, ""))
