@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -400,5 +401,15 @@ def test_the_command_says_where_the_page_is(run: Path, tmp_path: Path, capsys: p
 
     report([run])
     assert re.search(r"Report: .*evolution/report.html  \(0\.\d MB, \d+\.\d s\)", capsys.readouterr().out)
-    report([run, run], out=tmp_path / "both.html")
+    other = tmp_path / "other"
+    copytree(run, other)
+    report([run, other], out=tmp_path / "both.html")
     assert (tmp_path / "both.html").stat().st_size > (run / "report.html").stat().st_size
+
+
+def test_a_run_that_is_named_twice_is_reported_once(run: Path, tmp_path: Path) -> None:
+    from nas.cli.reporting import report
+
+    report([run], out=tmp_path / "once.html")
+    report([run, run], out=tmp_path / "twice.html")
+    assert (tmp_path / "twice.html").stat().st_size == (tmp_path / "once.html").stat().st_size
