@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors: threads of each would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is where a script runs this in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from nas.record import classes
 

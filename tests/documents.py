@@ -229,15 +229,17 @@ class Follower:
 
 
 def matches(shown: str, printed: str, varies: bool = False) -> bool:
-    """Whether a page shows what was printed; "..." stands for anything and, if it varies, a number for any number."""
+    """Whether a page shows what was printed: "..." stands for anything, alone for lines or none; a number that varies for any."""
 
     def spelt(text: str) -> str:
         text = re.sub(r" ?\.\.\. ?", "...", re.sub(r"[ \t]+", " ", text))
         text = re.sub(r"\d[\d.,]*(?<=\d)", "#", text) if varies else text
         return "\n".join(line.strip() for line in text.strip().splitlines())
 
-    pattern = ".*".join(re.escape(part) for part in spelt(shown).split("..."))
-    return re.fullmatch(pattern, spelt(printed), re.DOTALL) is not None
+    def pattern(line: str) -> str:
+        return "(?:.*\n)?" if line == "..." else ".*".join(map(re.escape, line.split("..."))) + "\n"
+
+    return re.fullmatch("".join(map(pattern, spelt(shown).split("\n"))), spelt(printed) + "\n", re.DOTALL) is not None
 
 
 # ---------------------------------------------------------------------------------------------- the processes

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from documents import ROOT, BlockError, Follower, pages
+from documents import ROOT, BlockError, Follower, matches, pages
 
 PAGES = pages()
 SLOW = [page for page in PAGES if "<!-- slow: " in page.read_text("utf-8")]
@@ -114,3 +114,20 @@ def test_files_processes_and_output_are_as_a_reader_takes_them(tmp_path: Path) -
     (tmp_path / "folder").mkdir()
     Follower(page, tmp_path / "folder").follow()
     assert (tmp_path / "folder" / "pkg" / "own.py").read_text() == "six = 6\n"
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_shown"),
+    [
+        ("a\n...\nb 1", True),
+        ("a\n...\nx\n...\nb 1", True),
+        ("...\na\nx\nb 1\n...", True),
+        ("a\nx\nb ...", True),
+        ("...", True),
+        ("a\nb 1", False),
+        ("a\n...\nx", False),
+        ("...\nb 2", False),
+    ],
+)
+def test_dots_stand_for_anything_and_alone_for_no_line_too(shown: str, is_shown: bool) -> None:
+    assert matches(shown, "a\nx\nb 1") == is_shown

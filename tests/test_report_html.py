@@ -411,5 +411,5 @@ def test_a_run_that_is_named_twice_is_reported_once(run: Path, tmp_path: Path) -
     from nas.cli.reporting import report
 
     report([run], out=tmp_path / "once.html")
-    report([run, run], out=tmp_path / "twice.html")
+    report([run / ".." / run.name, run], out=tmp_path / "twice.html")
     assert (tmp_path / "twice.html").stat().st_size == (tmp_path / "once.html").stat().st_size

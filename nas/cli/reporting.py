@@ -35,7 +35,8 @@ def report(
     from nas.report.html.page import check_target, write_page
     from nas.report.summary.summarise import summarise
 
-    console, begin, runs = terminal(), perf_counter(), list(dict.fromkeys(runs))
+    console, begin = terminal(), perf_counter()
+    runs = list({run.resolve(): run for run in runs}.values())
     path = out or (runs[0] if len(runs) == 1 else Path()) / "report.html"
     check_target(path, force)
     with _uncollected():
