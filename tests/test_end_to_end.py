@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from nas.evaluation.results import read_test
+
 SCRIPT = Path(__file__).with_name("end_to_end.py")
 WAYS = {"linear_probe", "fine_tune", "scratch"}
 
@@ -26,8 +28,9 @@ def test_everything_from_the_search_to_the_transfer(tmp_path: Path, request: pyt
 
     finished = [line for line in (tmp_path / "search" / "history.jsonl").read_text().splitlines() if '"finish"' in line]
     assert len(finished) == 12
-    measured = json.loads((tmp_path / "train" / "best.test.json").read_text())
-    assert measured["raw"]["images"] == 10_000, "the whole test set"
+    measured = read_test(tmp_path / "train" / "best.safetensors")
+    assert measured is not None
+    assert measured.raw.images == 10_000, "the whole test set"
     assert steps["train"]["test_top1_percent"] > 45, "far above the 10 % of guessing"
     assert Image.open(next((tmp_path / "photographs" / "animal").iterdir())).size == (40, 40)
 
