@@ -41,11 +41,6 @@ def carried_out(text: str, folder: Path) -> Path:
     return folder
 
 
-def events(folder: Path, name: str = "history.jsonl") -> list[dict[str, Any]]:
-    """Return the events of a journal, read without the library."""
-    return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()[1:]]
-
-
 def by_hand(folder: Path, lines: Sequence[Mapping[str, Any]], text: str = TOY) -> Path:
     """Make a run folder whose journal is written by hand: (number, origin, parents, at) begin, the others end a proposal."""
     file = folder.with_suffix(".yaml")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from journals import untimed
 from PIL import Image
 
 from nas.operations.separable import SepConv
@@ -482,12 +483,6 @@ def test_an_address_that_ray_refuses_is_one_line(
 # ---------------------------------------------------------------------------------------------------- run folders
 
 
-def events(run_folder: Path) -> list[dict[str, Any]]:
-    """Return the journal's events without their times."""
-    lines = (run_folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key not in ("at", "again")} for line in lines]
-
-
 @pytest.fixture
 def finished(toy: Toy, call: Call, run_folder: Path) -> Path:
     """Return the folder of a small run that ended."""
@@ -527,12 +522,12 @@ def test_a_folder_without_a_best_is_no_architecture(call: Call, tmp_path: Path) 
 
 
 def test_a_torn_last_line_is_done_again(finished: Path, call: Call) -> None:
-    whole, journal = events(finished), finished / "history.jsonl"
+    whole, journal = untimed(finished), finished / "history.jsonl"
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
     journal.write_text("".join(lines[:12]) + lines[12][:30], encoding="utf-8")
     assert call("resume", finished).returncode == 0
-    assert events(finished) == whole
-    assert sum("scores" in event for event in events(finished)) == 12
+    assert untimed(finished) == whole
+    assert sum("scores" in event for event in untimed(finished)) == 12
     ended = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines() if '"finish"' in line]
     assert [event["number"] for event in ended if "again" in event] == [5], "the one that was in flight"
     assert all(event["again"] <= event["at"] for event in ended if "again" in event)
@@ -644,7 +639,7 @@ def test_a_candidate_that_fails_is_recorded_with_its_reason_and_the_search_goes_
 ) -> None:
     answer = troubled(kind)
     assert answer.returncode == 0
-    ends = {event["number"]: event for event in events(run_folder) if event.get("event") == "finish"}
+    ends = {event["number"]: event for event in untimed(run_folder) if event.get("event") == "finish"}
     assert sorted(ends) == list(range(12))
     assert [number for number, event in ends.items() if "failure" in event] == [0, 3, 6, 9]
     assert ends[3]["failure"].startswith(REASONS[kind])
@@ -657,7 +652,7 @@ def test_a_score_that_is_no_number_fails_its_candidate_alone(
     kind: str, troubled: Callable[..., Any], run_folder: Path
 ) -> None:
     assert troubled(kind).returncode == 0
-    assert sum(event.get("event") == "finish" for event in events(run_folder)) == 12
+    assert sum(event.get("event") == "finish" for event in untimed(run_folder)) == 12
 
 
 def test_a_failure_leaves_its_traceback(troubled: Callable[..., Any], run_folder: Path) -> None:
@@ -678,7 +673,7 @@ def test_a_search_whose_candidates_all_fail_gives_up_with_the_commonest_reason(
     assert "5 evaluations in a row failed, 5 of them with: out of memory" in answer.stdout + answer.stderr
     assert "Traceback" not in answer.stdout + answer.stderr
     assert len(list((run_folder / "failures").iterdir())) == 5
-    assert sum("failure" in event for event in events(run_folder)) == 5
+    assert sum("failure" in event for event in untimed(run_folder)) == 5
 
 
 def test_a_search_that_gives_up_names_no_folder_that_is_not_there(
@@ -731,4 +726,4 @@ def test_an_evaluator_of_ones_own_is_found_on_the_path(nas: Call, toy: Toy, tmp_
     answer = nas("search", path, "--run-dir", run_folder, env={"PYTHONPATH": str(tmp_path)})
     assert answer.returncode == 0
     assert answer.stderr == ""
-    assert sum(event.get("failure") == "out of memory" for event in events(run_folder)) == 4
+    assert sum(event.get("failure") == "out of memory" for event in untimed(run_folder)) == 4

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from journals import untimed
 
 from nas.evaluation.noisy_bits import NoisyBits
 from nas.family import families
@@ -44,12 +45,6 @@ SECTIONS = (
     "experiments",
     "recipes",
 )
-
-
-def events(run_folder: Path, name: str = "history") -> list[dict[str, Any]]:
-    """Return a journal's events without their times."""
-    lines = (run_folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key not in ("at", "again")} for line in lines]
 
 
 # ----------------------------------------------------------------------------------------------------------- help
@@ -283,27 +278,27 @@ def test_assignments_reach_through_class_names(toy: Toy, call: Call, run_folder:
     assert ran.strategy == RegularizedEvolution(population=3, sample=2)
     assert ran.evaluator == NoisyBits(noise=0.5)
     assert (ran.rules.budget.evaluations, ran.rules.seed) == (5, 7)
-    assert len(events(run_folder)) == 1 + 2 * 5
+    assert len(untimed(run_folder)) == 1 + 2 * 5
 
 
 def test_an_assignment_can_exchange_a_whole_part(toy: Toy, call: Call, run_folder: Path) -> None:
     assert call("search", toy(), "strategy=RandomSearch", "--run-dir", run_folder).returncode == 0
     assert list(resolved(run_folder)["strategy"]) == ["RandomSearch"]
-    assert {event["origin"] for event in events(run_folder) if event.get("event") == "start"} == {"random"}
+    assert {event["origin"] for event in untimed(run_folder) if event.get("event") == "start"} == {"random"}
 
 
 def test_the_executor_is_chosen_on_the_command_line(toy: Toy, call: Call, run_folder: Path) -> None:
     path = toy(more="executor: {RayTune: {workers: 2}}\n")
     assert call("search", path, "--executor", "inline", "--run-dir", run_folder).returncode == 0
     assert list(resolved(run_folder)["executor"]) == ["Inline"]
-    assert {event["worker"] for event in events(run_folder) if event.get("event") == "finish"} == {"inline"}
+    assert {event["worker"] for event in untimed(run_folder) if event.get("event") == "finish"} == {"inline"}
 
 
 def test_another_seed_finds_something_else(toy: Toy, call: Call, run_folder: Path) -> None:
     folders = [run_folder.with_name(f"run{seed}") for seed in (1, 2)]
     for seed, folder in enumerate(folders, 1):
         call("search", toy(), "--seed", seed, "--run-dir", folder)
-    first, second = map(events, folders)
+    first, second = map(untimed, folders)
     assert first[1]["digest"] != second[1]["digest"]
 
 
@@ -342,11 +337,11 @@ def test_a_run_folder_holds_what_was_found(evolved: tuple[Path, Any]) -> None:
     names = {path.name for path in folder.iterdir()}
     files = {"best.json", "best.svg", "experiment.yaml", "final.jsonl", "history.jsonl", "shares.svg"}
     assert names == {"checkpoints", *files}
-    finished = [event for event in events(folder) if event.get("event") == "finish"]
+    finished = [event for event in untimed(folder) if event.get("event") == "finish"]
     best = max(finished, key=lambda event: event["scores"]["validation_top1_percent"])
     found = find_architecture(str(folder))
     assert found.scores == best["scores"]
-    assert digest(found.architecture) == events(folder)[1 + 2 * best["number"]]["digest"]
+    assert digest(found.architecture) == untimed(folder)[1 + 2 * best["number"]]["digest"]
 
 
 def test_the_picture_of_the_best_is_well_formed(evolved: tuple[Path, Any]) -> None:
@@ -370,8 +365,8 @@ def test_the_resolved_experiment_can_be_searched_again(
 ) -> None:
     folder, _ = evolved
     assert with_data("search", folder / "experiment.yaml", "--run-dir", run_folder).returncode == 0
-    assert events(run_folder) == events(folder)
-    assert events(run_folder, "final") == events(folder, "final")
+    assert untimed(run_folder) == untimed(folder)
+    assert untimed(run_folder, "final") == untimed(folder, "final")
     assert load(run_folder / "experiment.yaml") == load(folder / "experiment.yaml")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journals import untimed
 
 Call = Callable[..., Any]
 Toy = Callable[..., Path]
@@ -35,14 +35,10 @@ final:
 
 def journal(folder: Path, name: str, *, timed: bool) -> list[dict[str, Any]]:
     """Return a journal's events without their times; where trainings were `timed`, without their seconds too."""
-    events = []
-    for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        for time in ("at", "again"):
-            event.pop(time, None)
+    events = untimed(folder, name)
+    for event in events:
         if timed and "scores" in event:
             assert event["scores"].pop("seconds") >= 0
-        events.append(event)
     return events
 
 

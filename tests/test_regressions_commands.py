@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journals import events
 
 from nas.record import classes
 from nas.runtime.experiment import load
 
 Call = Callable[..., Any]
 Toy = Callable[..., Path]
-
-
-def events(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()[1:]]
 
 
 def ends(folder: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from journals import events
 from rich.console import Console
 
 from nas.evaluation.evaluator import Evaluator, Job, at_once
@@ -66,10 +67,6 @@ def declare(name: str, evaluate: Scoring = share, test: Scoring = share, **fixed
 
     Made.__name__ = name
     record(Made)
-
-
-def events(folder: Path, name: str = "history") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()[1:]]
 
 
 def ends(folder: Path, name: str = "history") -> list[dict[str, Any]]:

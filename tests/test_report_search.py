@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_runs import FINAL, TOY, by_hand, carried_out, events, finish, start
+from journals import events
+from report_runs import FINAL, TOY, by_hand, carried_out, finish, start
 
 from nas.choice import choices
 from nas.evaluation.tabular import Tabular, load_table

@@ -12,7 +12,8 @@ from shutil import copytree
 from typing import Any
 
 import pytest
-from report_runs import FINAL, TOY, carried_out, events, finish, start
+from journals import events
+from report_runs import FINAL, TOY, carried_out, finish, start
 
 from nas.data.digits import Digits
 from nas.evaluation.results import append_epoch
@@ -94,7 +95,7 @@ def test_finals_are_told_with_their_epochs_and_tests(toy: Path, tmp_path: Path) 
         append_epoch(folder / f"{role}.safetensors", Epoch(1, 1, 0.5, 50.0, 60.0, 2.0, 100.0, 0.1))
         (folder / f"{role}.test.json").write_text(write(measured), encoding="utf-8")
     summary = summarise(folder)
-    tested = [event["scores"]["true_fitness"] for event in events(toy, "final.jsonl") if event["event"] == "finish"]
+    tested = [event["scores"]["true_fitness"] for event in events(toy, "final") if event["event"] == "finish"]
     assert summary.finals is not None
     assert list(summary.finals.roles) == ["best", "random 1", "random 2"]
     assert summary.finals.scores == {"true_fitness": tested}

@@ -10,7 +10,8 @@ from random import Random
 from shutil import copytree
 
 import pytest
-from report_runs import FINAL, TOY, by_hand, carried_out, events, finish, start
+from journals import events
+from report_runs import FINAL, TOY, by_hand, carried_out, finish, start
 
 from nas.family import family
 from nas.history import History, Journal
