@@ -60,16 +60,20 @@ class Evaluated:
         return self.proposal.architecture
 
 
+def read_objective(objective: str) -> tuple[str, float]:
+    """Return the score that an objective names, and what it is multiplied with to be maximised: -1 if a minus is before it."""
+    return objective.removeprefix("-"), -1.0 if objective.startswith("-") else 1.0
+
+
 class History:
     """All proposals by number, and what became of them.
 
-    `objective` names the score to maximise; with a minus before it, to minimise. `scored` holds the evaluations that
-    succeeded in the order in which they finished, `ranked` the same from the worst to the best.
+    `objective` names the score to maximise; with a minus before it, to minimise: then `sign` is -1. `scored` holds the
+    evaluations that succeeded in the order in which they finished, `ranked` the same from the worst to the best.
     """
 
     def __init__(self, objective: str) -> None:
-        self.objective = objective.removeprefix("-")
-        self._sign = -1.0 if objective.startswith("-") else 1.0
+        self.objective, self.sign = read_objective(objective)
         self.proposals: list[Proposal] = []
         self.digests: list[str] = []
         self.in_flight: dict[int, Proposal] = {}
@@ -126,7 +130,7 @@ class History:
 
     def value(self, evaluated: Evaluated) -> float:
         """Return what is maximised."""
-        return self._sign * evaluated.scores[self.objective]
+        return self.sign * evaluated.scores[self.objective]
 
     @property
     def best(self) -> Evaluated | None:

@@ -15,6 +15,7 @@ from socketserver import ThreadingMixIn
 from typing import Any, final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from nas.history import read_objective
 from nas.plain import from_plain
 from nas.record import RecordError
 from nas.runtime.experiment import Experiment
@@ -60,7 +61,7 @@ class Study:
             raise RecordError(f"{folder} is no search: nas show {folder} says how it goes")
         self.storage, self.folder = storage, folder
         self.experiment = load_run(folder)
-        self.objective = self.experiment.rules.objective.removeprefix("-")
+        self.objective, _ = read_objective(self.experiment.rules.objective)
         self._labels = Labels(self.experiment.open_space())
         self._distributions = _distributions(self._labels)
         self._tail = Tail(folder / "history.jsonl")
@@ -113,12 +114,11 @@ def _new_study(storage: Any, name: str, experiment: Experiment) -> int:
     from optuna.exceptions import ExperimentalWarning
 
     rules = experiment.rules
-    study = create_study(
-        storage=storage, study_name=name, direction="minimize" if rules.objective.startswith("-") else "maximize"
-    )
+    objective, sign = read_objective(rules.objective)
+    study = create_study(storage=storage, study_name=name, direction="minimize" if sign < 0 else "maximize")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        study.set_metric_names([rules.objective.removeprefix("-")])
+        study.set_metric_names([objective])
     about = {"space": experiment.space_name, "strategy": type(experiment.strategy).__name__, "seed": rules.seed}
     for key, value in about.items():
         study.set_user_attr(key, value)

@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nas.history import REUSED, Evaluated, History, replay
+from nas.history import REUSED, Evaluated, History, read_objective, replay
 from nas.report.shares import plot_shares, window_of
 from nas.runtime.costs import print_architecture
 from nas.runtime.experiment import Experiment
@@ -176,7 +176,7 @@ def _print_counts(seen: Seen, history: History, console: Console) -> None:
 
 def _print_curve(seen: Seen, history: History, console: Console) -> None:
     """Print the best so far as a line of bars between its ends, and what the last evaluations came to."""
-    sign = -1.0 if seen.experiment.rules.objective.startswith("-") else 1.0
+    sign = history.sign
     curve, values = best_so_far(history), [history.value(done) for done in history.scored]
     first, best = number(sign * curve[0]), number(sign * curve[-1])
     text = f"{history.objective} {first} {sparkline(curve, width=60)} {best}"
@@ -281,7 +281,7 @@ def show_shares(experiment: Experiment, history: History, folder: Path, console:
 def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Console) -> None:
     """Print what was tested once, and say so where the best is no better than what was drawn at random."""
     console.print(finals_table(finals))
-    sign, name = (-1.0, objective[1:]) if objective.startswith("-") else (1.0, objective)
+    name, sign = read_objective(objective)
     values = {role: done.scores[name] for role, done in finals.items() if name in done.scores}
     others = [value for role, value in values.items() if role != "best"]
     if "best" in values and others and sign * values["best"] <= sign * fmean(others):

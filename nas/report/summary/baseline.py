@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.evaluation.tabular import Tabular, load_table
+from nas.history import read_objective
 from nas.record import RecordError
 from nas.report.summary.summary import Band, Baseline
 
@@ -32,8 +33,8 @@ class Spent:
 
 def random_baseline(evaluator: object, objective: str, spent: Spent, drawn: Sequence[float]) -> Baseline | str:
     """Return the baseline of a search, or why there is none; `drawn` are the scores of its own random proposals."""
-    sign = -1.0 if objective.startswith("-") else 1.0
-    if isinstance(evaluator, Tabular) and objective.removeprefix("-") == "validation_top1_percent":
+    name, sign = read_objective(objective)
+    if isinstance(evaluator, Tabular) and name == "validation_top1_percent":
         try:
             return simulated(evaluator, sign, spent)
         except RecordError:

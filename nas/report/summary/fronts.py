@@ -63,13 +63,13 @@ def _spread(ranked: Sequence[Evaluated]) -> list[Evaluated]:
 def _front(run: Loaded, cost: str, best: Iterable[Evaluated], costs: Mapping[int, float], note: str) -> Front:
     points = sorted(
         ((costs[done.number], run.value(done), done.number) for done in best if done.number in costs),
-        key=lambda point: (point[0], -run.sign * point[1], point[2]),
+        key=lambda point: (point[0], -run.history.sign * point[1], point[2]),
     )
     reached = -inf
     on_front: set[int] = set()
     for _, value, number in points:
-        if run.sign * value > reached:
-            reached = run.sign * value
+        if run.history.sign * value > reached:
+            reached = run.history.sign * value
             on_front.add(number)
     step = -(-len(points) // POINTS)
     shown = [point for i, point in enumerate(points) if i % step == 0 or point[2] in on_front]

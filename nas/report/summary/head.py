@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from nas.history import read_objective
 from nas.record import to_plain
 from nas.report.summary.clock import Clock
 from nas.report.summary.summary import Head
@@ -28,12 +29,13 @@ def provenance_of(file: Path) -> dict[str, str]:
 def begin_head(kind: Kind, file: Path, objective: str, seed: int, clock: Clock) -> Head:
     """Return what the head of any run has: where it is from, and from when to when it was; `file` is the YAML of its folder."""
     found, folder = provenance_of(file), file.parent
+    name, sign = read_objective(objective)
     return Head(
         kind=kind,
         name=folder.resolve().name,
         folder=str(folder),
-        objective=objective.removeprefix("-"),
-        minimises=objective.startswith("-"),
+        objective=name,
+        minimises=sign < 0,
         seed=seed,
         started=found.get("started", date(clock.begin)),
         last=date(clock.last),

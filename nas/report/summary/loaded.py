@@ -41,11 +41,6 @@ class Loaded:
     simulated: bool
     input: Shape | None
 
-    @property
-    def sign(self) -> float:
-        """What the objective is multiplied with to be maximised."""
-        return -1.0 if self.experiment.rules.objective.startswith("-") else 1.0
-
     def value(self, done: Evaluated) -> float:
         """Return the objective's score of an evaluation that succeeded."""
         return done.scores[self.history.objective]
