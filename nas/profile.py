@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from nas.build import Node, Shape, build
 from nas.operations.drop_path import DropPath
+from nas.record import RecordError, one_line
 from nas.tracing import Pair, Reach, Tracer, begin, reach_of
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -67,6 +68,17 @@ def profile(tree: Node, input: Shape = (3, 32, 32)) -> Profile:
     """
     with torch.device("meta"):
         return profile_module(build(tree, input), input)
+
+
+def checked_profile(tree: Node, input: Shape) -> Profile:
+    """Count as `profile` does. Raises RecordError, with the reason, where a network does not run on images of that shape."""
+    try:
+        return profile(tree, input)
+    except RecordError:
+        raise
+    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+        shape, reason = "x".join(map(str, input)), one_line(error) or type(error).__name__
+        raise RecordError(f"the network does not run on images of {shape} ({reason}): change one of them") from None
 
 
 def profile_module(module: nn.Module, input: Shape) -> Profile:

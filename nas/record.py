@@ -197,6 +197,11 @@ def _spelt_defaults(cls: Any) -> tuple[tuple[str, Any, str | None], ...]:
     return tuple((name, each, None if each is MISSING else _canonical(each)) for name, each in known)
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error says, without the breaks in it."""
+    return " ".join(str(error).split())
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint for an unknown name: the nearest known one, or all of them."""
     known = sorted(known)

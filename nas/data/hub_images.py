@@ -11,7 +11,7 @@ import torch
 
 from nas.data.base import Data, Loaded, optional
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
-from nas.record import Fraction, Positive, RecordError, record
+from nas.record import Fraction, Positive, RecordError, one_line, record
 
 
 @record
@@ -53,7 +53,7 @@ class HubImages(Data):
         try:
             parts = datasets.load_from_disk(self.name) if saved else datasets.load_dataset(self.name, self.config)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise RecordError(
                 f"{self.name} cannot be fetched ({reason}): give the name of a data set of the hub that you may read, or a "
                 "folder of images or parquet files"

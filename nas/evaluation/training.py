@@ -16,7 +16,7 @@ from nas.data import Data, Split, split
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import append_epoch, save_test
 from nas.profile import profile
-from nas.record import Natural, Positive, RecordError, record
+from nas.record import Natural, Positive, RecordError, one_line, record
 from nas.space import sample
 from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
 from nas.training.loop import Reports
@@ -57,7 +57,7 @@ class Training(Evaluator):
             try:
                 profile(task.network(sample(task.space, rng)), task.input)
             except (RecordError, RuntimeError) as error:
-                reasons.append(" ".join(str(error).split()))
+                reasons.append(one_line(error))
             else:
                 return
         if not is_open(task.space):

@@ -15,7 +15,7 @@ from nas.export.compare import LIMIT
 from nas.export.drawing import draw
 from nas.export.format import Format, formats
 from nas.export.subject import Asked, Built, Subject, find_subject, listed_choices
-from nas.record import RecordError
+from nas.record import RecordError, one_line
 
 Say = Callable[[str], None]
 
@@ -127,7 +127,7 @@ def _read_back(each: Format, subject: Subject, built: Built | None, path: Path) 
     except RecordError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise RecordError(
             f"{each.name} cannot be read back ({type(error).__name__}: {reason}), so nothing was written: give another format"
         ) from error

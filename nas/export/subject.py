@@ -16,7 +16,7 @@ from nas.build import Node, Shape, build
 from nas.choice import choices, is_open
 from nas.export.fold import Folded, fold_batch_norms
 from nas.family import Family, families, family
-from nas.profile import Profile, profile
+from nas.profile import Profile, checked_profile
 from nas.record import RecordError, digest
 from nas.runtime.architecture import Found, find_architecture, find_checkpoint, is_there, typed_tree
 from nas.runtime.yaml_file import override
@@ -105,20 +105,10 @@ class Subject:
 
     def built(self) -> Built:
         """Build the network as it is trained and, if that was asked for, with its batch norms folded."""
-        costs = self._costs()
+        assert self.network is not None
+        costs = checked_profile(self.network, self.found.input)
         model = self.model()
         return Built(self, model, costs, fold_batch_norms(model, self.found.input) if self.asked.fold else None)
-
-    def _costs(self) -> Profile:
-        """Count what the network costs. Raises RecordError where it does not run on images of the shape."""
-        assert self.network is not None
-        try:
-            return profile(self.network, self.found.input)
-        except RecordError:
-            raise
-        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            shape, reason = "x".join(map(str, self.found.input)), " ".join(str(error).split())
-            raise RecordError(f"the network does not run on images of {shape} ({reason}): change one of them") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from nas.choice import Choice
 from nas.family import families, family, published
 from nas.notation import parse
 from nas.plain import read
-from nas.record import RecordError, import_all, record
+from nas.record import RecordError, import_all, one_line, record
 
 ELSE = "a JSON or YAML file that a run wrote, space:name as darts:DARTS_V2, or a tree in notation"
 NAMED = f"a run folder, {ELSE}"
@@ -107,7 +107,7 @@ def _plain(path: Path) -> Any:
             if path.name == "best.json"
             else f"give {NAMED}"
         )
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)[:160]
         raise RecordError(f"{path} cannot be read as an architecture ({reason}): {repair}") from None
 
 

@@ -10,12 +10,10 @@ from itertools import groupby, zip_longest
 from rich.console import Console
 from rich.table import Table
 
-from nas.build import Node, Shape
+from nas.build import Shape
 from nas.family import family
 from nas.notation import in_lines
-from nas.profile import Layer, Profile
-from nas.profile import profile as count_costs
-from nas.record import RecordError
+from nas.profile import Layer, Profile, checked_profile
 from nas.runtime.architecture import find_architecture, shape_of
 from nas.runtime.yaml_file import override
 from nas.tracing import Pair
@@ -75,19 +73,8 @@ def _profile(asked: Asked) -> Costs:
     override(options, asked.assignments)
     known = family(found.family)
     network = known.network(found.architecture, **known.network_arguments(options, ""))
-    return _costs(network, shape_of(asked.input) if asked.input is not None else found.input)
-
-
-def _costs(tree: Node, input: Shape) -> Costs:
-    try:
-        return Costs(count_costs(tree, input), input)
-    except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
-        if isinstance(error, RecordError):
-            raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise RecordError(
-            f"the network does not run on images of {_times(input)} ({reason}): change one of them"
-        ) from None
+    input = shape_of(asked.input) if asked.input is not None else found.input
+    return Costs(checked_profile(network, input), input)
 
 
 def _print_layers(costs: Profile, console: Console) -> None:

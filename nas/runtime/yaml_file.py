@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from nas.record import RecordError
+from nas.record import RecordError, one_line
 
 
 class YamlFile:
@@ -24,7 +24,7 @@ class YamlFile:
         except (OSError, UnicodeDecodeError) as error:
             raise RecordError(f"{path} cannot be read: {error}") from None
         except yaml.YAMLError as error:
-            raise RecordError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+            raise RecordError(f"{path} is no YAML: {one_line(error)}") from None
         self.path = path
         self._assigned: dict[str, str] = {}
         try:

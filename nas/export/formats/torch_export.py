@@ -14,7 +14,7 @@ from nas.build import Shape
 from nas.export.compare import largest_difference, random_images
 from nas.export.format import Format, Needs
 from nas.export.subject import Built, Subject
-from nas.record import RecordError, record
+from nas.record import RecordError, one_line, record
 
 
 @final
@@ -48,7 +48,7 @@ def captured(model: nn.Module, input: Shape) -> Any:
     try:
         return torch.export.export(_answering(model), (random_images(input, 2),), dynamic_shapes=(batch,))
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise RecordError(
             f"torch.export cannot follow the network ({type(error).__name__}: {reason}): a `forward` that depends on "
             "values, or takes len(x) for the batch instead of x.shape[0], cannot be captured: export source or safetensors"

@@ -16,6 +16,7 @@ from nas.export.source.forward import Forward, NotExpressible, method
 from nas.export.source.origins import Examples, undecided
 from nas.export.source.terms import Argument, Call, Listed, Literal, Name, Term, Total, flat, is_literal, statement
 from nas.operations.drop_path import DropPath
+from nas.record import one_line
 
 _INFIX = {
     operator.add: ("+", 1),
@@ -43,7 +44,7 @@ def trace(module: nn.Module, name: str, examples: Examples) -> Forward:
     except NotExpressible:
         raise
     except Exception as error:  # noqa: BLE001, whatever a module's own code does with what is no tensor
-        raise NotExpressible(" ".join(str(error).split())) from None
+        raise NotExpressible(one_line(error)) from None
 
 
 class _Value(fx.Proxy):

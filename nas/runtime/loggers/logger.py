@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nas.record import RecordError
+from nas.record import RecordError, one_line
 
 
 class Logger(ABC):
@@ -44,7 +44,7 @@ class Logger(ABC):
             callback = getattr(import_module(module), name)(**self.settings(folder))
             callback.setup()
         except Exception as error:  # noqa: BLE001, each tracker has errors of its own
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise RecordError(
                 f"logger {type(self).__name__} cannot begin ({reason}): change its settings, or leave it out"
             ) from None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import ray
 from ray._private import worker as ray_worker
 
-from nas.record import RecordError
+from nas.record import RecordError, one_line
 
 SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about a coming default
@@ -64,7 +64,7 @@ def connected(address: str | None, workers: int, cpus_per_worker: float) -> Iter
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise RecordError(f"no Ray cluster at {address} ({reason}): {START_ONE}") from None
     else:
         cpus = max(os.cpu_count() or 1, math.ceil(workers * cpus_per_worker))

@@ -21,7 +21,7 @@ from ray.util import get_current_placement_group, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.record import RecordError
+from nas.record import RecordError, one_line
 from nas.runtime.executor import Outcome, Session, Work, perform
 
 SETTINGS = {
@@ -101,7 +101,7 @@ class Conductor:
                 if self.outcomes:
                     return self.outcomes[0]
         except TrainingFailedError as error:
-            return " ".join(str(error).split())
+            return one_line(error)
         finally:
             self.progress.put(None)
         return "", Outcome(failure=f"its workers died {retries + 1} times", trace=lost)
