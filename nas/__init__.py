@@ -4,18 +4,16 @@ An architecture is a frozen tree of plain data; a search space is the same tree 
 below are imported when they are first used, so that `import nas` loads neither torch nor ray.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.build import build as build
+    from nas.building import build as build
     from nas.plain import from_plain as from_plain
-    from nas.profile import profile as profile
-    from nas.record import digest as digest
-    from nas.record import record as record
-    from nas.record import to_plain as to_plain
+    from nas.profiling import profile as profile
+    from nas.records import digest as digest
+    from nas.records import record as record
+    from nas.records import to_plain as to_plain
     from nas.space import count as count
     from nas.space import crossover as crossover
     from nas.space import decisions as decisions
@@ -31,10 +29,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "build": "nas.build",
-    "profile": "nas.profile",
+    "build": "nas.building",
+    "profile": "nas.profiling",
     "from_plain": "nas.plain",
-    **dict.fromkeys(("digest", "record", "to_plain"), "nas.record"),
+    **dict.fromkeys(("digest", "record", "to_plain"), "nas.records"),
     **dict.fromkeys(
         ("count", "crossover", "decisions", "encode", "enumerate_architectures", "mutate", "neighbours"), "nas.space"
     ),
@@ -52,14 +50,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-class _Package(ModuleType):
-    """Keeps `nas.build` and `nas.profile` the functions: on import Python would put the modules of these names there."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        is_home = isinstance(value, ModuleType) and _HOME.get(name) == value.__name__
-        super().__setattr__(name, getattr(value, name) if is_home else value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -13,7 +13,7 @@ from itertools import combinations
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
-from nas.build import Node, Shape
+from nas.building import Node, Shape
 from nas.plain import read_arguments
-from nas.record import RecordError, nearest
+from nas.records import RecordError, nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from time import monotonic, sleep
 from typing import IO, Any
 
 from nas.plain import from_plain
-from nas.record import FORMAT, RecordError, digest, to_plain
+from nas.records import FORMAT, RecordError, digest, to_plain
 
 if sys.platform != "win32":
     import fcntl

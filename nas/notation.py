@@ -16,11 +16,11 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
-from nas.build import Node
+from nas.building import Node
 from nas.choice import Choice
 from nas.layers.activation import Activation
 from nas.plain import from_plain
-from nas.record import RecordError, classes, import_all, nearest, record_classes, written
+from nas.records import RecordError, classes, import_all, nearest, record_classes, written
 from nas.topology.chain import Chain, Stage
 
 _SHORT = {"ConvNormAct": "conv", "Conv": "relu_conv"}

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from inspect import Parameter, isabstract, signature
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from nas.record import FORMAT, RecordError, classes, nearest, record_classes, to_plain
+from nas.records import FORMAT, RecordError, classes, nearest, record_classes, to_plain
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from functools import reduce
 from nas.family import Family
 from nas.layers.activation_function import BINARY, UNARY, CoreUnit
 from nas.layers.conv import ConvNormAct, Normalize, bare
-from nas.record import Positive
+from nas.records import Positive
 from nas.space import one_of
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier

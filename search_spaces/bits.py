@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nas.build import BuildError, Node
+from nas.building import BuildError, Node
 from nas.family import Family
-from nas.record import Positive, record
+from nas.records import Positive, record
 from nas.space import one_of
 
 

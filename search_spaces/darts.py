@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
-from nas.record import Positive, RecordError, nearest
+from nas.records import Positive, RecordError, nearest
 from nas.space import one_of, some_of
 from nas.topology.cell import Cell, Cells, Edge, describe_cells
 from nas.topology.chain import Chain, Stage

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct, bare
 from nas.layers.pool import Pool

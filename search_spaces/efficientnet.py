@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, product
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.activation import Activation
 from nas.layers.attention import divisible

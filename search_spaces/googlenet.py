@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct, Norm
 from nas.layers.pool import Pool

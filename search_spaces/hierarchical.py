@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.skip import Skip, Zero
-from nas.record import Positive, RecordError, nearest
+from nas.records import Positive, RecordError, nearest
 from nas.space import one_of
 from nas.topology.cell import Cell, Edge
 from nas.topology.chain import Chain, Stage

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct
 from nas.layers.pool import Pool
@@ -18,7 +18,7 @@ from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.mbconv import MBConv
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip
-from nas.record import Positive, RecordError
+from nas.records import Positive, RecordError
 from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage

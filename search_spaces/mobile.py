@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.activation import Activation
 from nas.layers.conv import ConvNormAct
 from nas.notation import notation
 from nas.operations.mbconv import MBConv
 from nas.operations.skip import Skip
-from nas.record import Positive, RecordError
+from nas.records import Positive, RecordError
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier

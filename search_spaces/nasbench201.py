@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.operations.conv import Conv
 from nas.operations.pooling import AvgPool
 from nas.operations.skip import Skip, Zero
-from nas.record import Positive, RecordError, nearest
+from nas.records import Positive, RecordError, nearest
 from nas.space import one_of
 from nas.topology.cell import Cell, Edge
 from nas.topology.chain import Chain, Stage

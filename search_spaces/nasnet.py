@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip
-from nas.record import Positive, RecordError, nearest
+from nas.records import Positive, RecordError, nearest
 from nas.space import one_of
 from nas.topology.cell import Cell, Cells, Edge, describe_cells
 from nas.topology.chain import Stage

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.activation import RELU
 from nas.layers.conv import ConvNormAct

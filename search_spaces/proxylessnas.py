@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.activation import Activation
 from nas.layers.conv import ConvNormAct

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct
 from nas.notation import notation

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.activation import RELU, Activation
 from nas.layers.attention import SqueezeExcite, divisible

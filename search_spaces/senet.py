@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nas.build import Node
+from nas.building import Node
 from nas.family import Family
 from nas.layers.activation import RELU, Activation
 from nas.layers.attention import SqueezeExcite

@@ -20,7 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as processors: thre
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # so it is where a script runs this in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from nas.record import classes
+from nas.records import classes
 
 gc.disable()  # until the tests begin: searching what is imported and collected, which stays, takes a fifth of the time of all
 

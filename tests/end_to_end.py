@@ -29,7 +29,7 @@ import yaml
 
 from nas.data import Cifar10, Images
 from nas.evaluation.results import read_epochs, read_test
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime.architecture import read_found
 from nas.runtime.transfer import by_way, transferred
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.family import family
-from nas.record import digest, to_plain
+from nas.records import digest, to_plain
 from nas.runtime import experiment as experiments
 from nas.runtime.run import create_folder, plan, run
 from nas.runtime.view import Silent

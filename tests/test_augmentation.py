@@ -30,7 +30,7 @@ from nas.data.rand_augment import (
     turn_hue,
 )
 from nas.plain import from_plain
-from nas.record import RecordError, to_plain
+from nas.records import RecordError, to_plain
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 PLAIN = ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255))

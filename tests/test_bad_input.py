@@ -20,7 +20,7 @@ from journals import untimed
 from PIL import Image
 
 from nas.operations.separable import SepConv
-from nas.record import RecordError, classes
+from nas.records import RecordError, classes
 from nas.space import SpaceError, decisions
 from nas.topology.cell import Cell, Edge
 from search_spaces import darts, nasbench201
@@ -569,7 +569,7 @@ TROUBLE = """
 import torch
 
 from nas.evaluation.evaluator import Evaluator, at_once
-from nas.record import record
+from nas.records import record
 
 
 @record

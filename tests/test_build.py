@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import BuildError, Node, Relaxation, Shape, Site, build
+from nas.building import BuildError, Node, Relaxation, Shape, Site, build
 from nas.operations.conv import Conv
 from nas.operations.drop_path import DropPath
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import SepConv
 from nas.operations.skip import FactorizedReduce, Skip, Zero
-from nas.record import record
+from nas.records import record
 from nas.space import Choice, SpaceError, one_of, some_of
 from nas.topology.cell import Cell, Cells, Edge
 from nas.topology.chain import Chain, Stage

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from nas.data import Digits, split
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.training import Execution, Recipe, load_weights, save_weights, seeded, train
 from nas.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 

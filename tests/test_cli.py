@@ -19,7 +19,7 @@ from journals import untimed
 from nas.evaluation.noisy_bits import NoisyBits
 from nas.family import families
 from nas.plain import write
-from nas.record import digest
+from nas.records import digest
 from nas.runtime.architecture import Found, find_architecture
 from nas.runtime.experiment import load
 from nas.strategies.evolution import RegularizedEvolution

@@ -23,7 +23,7 @@ import pytest
 
 from nas.family import families
 from nas.history import History, Journal, Proposal, finished_event, started_event
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime import dashboard as dashboards
 from nas.runtime.dashboard import Dashboard, Tail, dashboard
 from nas.runtime.loggers.labels import Labels

@@ -33,7 +33,7 @@ from nas.data import (
 from nas.data.base import channel_statistics, stratified_order
 from nas.data.python_batches import read_python_batch
 from nas.plain import from_plain
-from nas.record import RecordError, record_classes, to_plain
+from nas.records import RecordError, record_classes, to_plain
 
 ROOT = Path(__file__).resolve().parents[1]
 

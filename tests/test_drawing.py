@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from nas.build import BuildError, Node, Site, build
+from nas.building import BuildError, Node, Site, build
 from nas.export.drawing import dot, draw, draw_change, to_png
 from nas.export.drawing.pages import page_of
 from nas.export.drawing.sketch import Levels
@@ -31,7 +31,7 @@ from nas.family import families, published
 from nas.layers.conv import ConvNormAct
 from nas.notation import name_of, parse
 from nas.operations.separable import SepConv
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 from nas.space import mutate, one_of, sample
 from nas.topology.cell import Cells
 from nas.topology.chain import Chain

@@ -36,7 +36,7 @@ from nas.data import (
 from nas.data.crops import Cut, central_cut
 from nas.data.decode import Undecodable, decode, has_simplejpeg
 from nas.plain import from_plain
-from nas.record import RecordError, to_plain
+from nas.records import RecordError, to_plain
 
 CPU = torch.device("cpu")
 SIZE = 32

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from nas.build import build
+from nas.building import build
 from nas.plain import from_plain
-from nas.profile import profile
-from nas.record import to_plain
+from nas.profiling import profile
+from nas.records import to_plain
 from nas.runtime.declared import dump
 from nas.runtime.experiment import Experiment, load
 from nas.space import decisions, sample

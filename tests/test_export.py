@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.build import Node, Shape, Site
+from nas.building import Node, Shape, Site
 from nas.cli.exporting import export
 from nas.data import Digits
 from nas.evaluation.transfer import Trained
@@ -29,7 +29,7 @@ from nas.export.format import Format, formats, formats_named
 from nas.export.subject import Asked, Built, Subject, find_subject
 from nas.notation import parse
 from nas.plain import read
-from nas.record import RecordError, digest, record
+from nas.records import RecordError, digest, record
 from nas.runtime.architecture import Found, find_architecture, find_checkpoint
 from nas.runtime.full_training import FullTraining, create_training, plan_training, run_training
 from nas.runtime.view import Silent

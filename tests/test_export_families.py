@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nas.build import build
+from nas.building import build
 from nas.export.exporting import export
 from nas.export.format import formats_named
 from nas.export.subject import Asked
 from nas.family import families, family
 from nas.plain import write
-from nas.record import digest
+from nas.records import digest
 from nas.runtime.architecture import Found
 from nas.training import save_weights
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nas.build import Shape, build
+from nas.building import Shape, build
 from nas.export.fold import fold_batch_norms
 from nas.family import families, family
 from nas.notation import parse

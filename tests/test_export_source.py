@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 
 import nas
-from nas.build import Node, Shape, Site, build
+from nas.building import Node, Shape, Site, build
 from nas.export.source import write_source
 from nas.export.source.page import as_class
 from nas.family import families, family
 from nas.layers.conv import ConvNormAct
 from nas.notation import parse
 from nas.operations.conv import same_conv
-from nas.record import RecordError, import_all, record, record_classes
+from nas.records import RecordError, import_all, record, record_classes
 from nas.space import choices
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
@@ -380,7 +380,7 @@ def bare_environment(folder: Path) -> Path:
 @pytest.mark.slow
 def test_the_same_network_is_the_same_file_in_every_process(tmp_path: Path) -> None:
     code = (
-        "import torch; from nas.build import build; from nas.export.source import write_source;"
+        "import torch; from nas.building import build; from nas.export.source import write_source;"
         "from search_spaces import nasnet; tree = nasnet.network(nasnet.PUBLISHED['NASNet_A'], 8, 1);"
         "print(write_source(tree, build(tree), (3, 32, 32), 'found'))"
     )

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, spectral_norm
 
-from nas.build import Node, Shape, Site
+from nas.building import Node, Shape, Site
 from nas.export.source import write_source
 from nas.export.source.page import as_class
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 from nas.training.checkpoint import save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread", "own_records")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nas.cli.exporting import export
 from nas.export.compare import largest_difference
 from nas.export.subject import importable
-from nas.record import RecordError
+from nas.records import RecordError
 
 Call = Callable[..., Any]
 SMALL = "network(stem=conv3-4, head=classifier(classes=5))[conv3-8/2]"

@@ -13,7 +13,7 @@ import pytest
 import nas
 from nas.evaluation.fit import Fit
 from nas.family import published
-from nas.record import RecordError
+from nas.records import RecordError
 from search_spaces import darts
 
 IMAGENET = {"channels": 16, "layers": 14, "classes": 1000, "stem": "imagenet", "auxiliary": False}

@@ -16,13 +16,13 @@ from _calls import Calls
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import BuildError, Node
+from nas.building import BuildError, Node
 from nas.family import families
 from nas.operations.drop_path import DropPath
 from nas.operations.pooling import MaxPool
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.space import SpaceError, one_of, sample
 from nas.supernets import depthwise as fast
 from nas.supernets.darts import Darts

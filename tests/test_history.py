@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.history import History, Journal, Proposal, finished_event, read_journal, replay, started_event
-from nas.record import FORMAT, RecordError, digest
+from nas.records import FORMAT, RecordError, digest
 from nas.space import sample
 from search_spaces.darts import darts
 

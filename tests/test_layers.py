@@ -17,9 +17,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = {
-    **dict.fromkeys(("record", "plain", "choice", "membership", "counting", "space", "history"), 0),
+    **dict.fromkeys(("records", "plain", "choice", "membership", "counting", "space", "history"), 0),
     **dict.fromkeys(
-        ("build", "profile", "tracing", "family", "notation", "layers", "operations", "topology", "strategies", "data"),
+        ("building", "profiling", "tracing", "family", "notation", "layers", "operations", "topology", "strategies", "data"),
         1,
     ),
     **dict.fromkeys(("training", "evaluation"), 2),
@@ -34,7 +34,7 @@ LOWEST_ONLY = ("strategies",)
 
 NEVER = {
     ("training", "evaluation"),
-    *combinations(("build", "layers", "operations", "topology"), 2),
+    *combinations(("building", "layers", "operations", "topology"), 2),
 }
 """Imports that the order within a layer forbids."""
 
@@ -179,13 +179,13 @@ def test_every_part_of_nas_has_a_layer() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("nas.record", "import torch"),
-        ("nas.record", "def f():\n    import numpy"),
-        ("nas.history", "from nas.build import Node"),
-        ("nas.strategies.tpe", "from nas.build import Node"),
+        ("nas.records", "import torch"),
+        ("nas.records", "def f():\n    import numpy"),
+        ("nas.history", "from nas.building import Node"),
+        ("nas.strategies.tpe", "from nas.building import Node"),
         ("nas.strategies.tpe", "import nas.data"),
         ("nas.training.loop", "from nas.evaluation import evaluator"),
-        ("nas.build", "if TYPE_CHECKING:\n    from nas.runtime.search import Search"),
+        ("nas.building", "if TYPE_CHECKING:\n    from nas.runtime.search import Search"),
         ("nas.runtime.show", "import search_spaces.darts"),
         ("nas.runtime.show", "from nas import cli"),
         ("nas.runtime.show", "from nas.novelty import x"),
@@ -224,7 +224,7 @@ def test_importing_nas_loads_neither_torch_nor_ray_nor_numpy() -> None:
 
 
 def test_spaces_histories_and_strategies_work_without_torch() -> None:
-    every_strategy = "from nas.record import import_all; import_all('nas.strategies')"
+    every_strategy = "from nas.records import import_all; import_all('nas.strategies')"
     assert not loaded_by(f"import nas.space, nas.history; {every_strategy}") & {"torch", "numpy", *HEAVY}
 
 
@@ -268,3 +268,22 @@ def test_abstract_and_concrete_classes_are_told_apart() -> None:
     assert not is_abstract(only("SepConv"))
     assert is_exception(only("BuildError"))
     assert not is_exception(only("SepConv"))
+
+
+def test_a_function_that_speaks_of_nas_is_sent_to_workers() -> None:
+    source = "lambda tree: nas.profile(tree, (3, 8, 8)).params"
+    script = f"""
+import cloudpickle, nas, pickle, nas.building, nas.profiling, nas.records
+from nas.operations.conv import Conv
+from nas.topology.chain import Stage
+sent = pickle.loads(cloudpickle.dumps({source}))
+print(sent(Stage(Conv(3), channels=4)), nas.records.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", cwd=ROOT, check=False)
+    assert done.stdout == "116 nas.records\n", done.stderr
+
+
+def test_no_module_has_the_name_of_a_function_of_nas() -> None:
+    import nas
+
+    assert not {name for name in nas.__all__ if (ROOT / "nas" / f"{name}.py").exists()}

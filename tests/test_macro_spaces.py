@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 import nas
-from nas.build import BuildError
+from nas.building import BuildError
 from nas.family import families
 from nas.layers.activation import RELU
 from nas.layers.conv import ConvNormAct
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.plain import read_call
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.space import SpaceError, choices, one_of
 from nas.supernets.darts import Darts
 from nas.supernets.mixed import Mixed

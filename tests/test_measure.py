@@ -19,7 +19,7 @@ from torch import Tensor, distributed, nn
 from nas.data import Digits, Images, Split
 from nas.data.encoded import Encoded, Source
 from nas.plain import read, write
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.training import measure
 from nas.training.measure import Accuracy, Measured, Speed, evaluate, measure_speed
 from nas.training.peers import Peers

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from nas.build import Node
+from nas.building import Node
 from nas.choice import choices, one_of
 from nas.operations.conv import Conv
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
-from nas.record import import_all, record_classes
+from nas.records import import_all, record_classes
 from nas.space import decisions, sample
 from nas.supernets.bilevel import Step
 from nas.supernets.darts import Darts

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.distributions import Dirichlet
 from torch.nn import functional
 
-from nas.build import BuildError
+from nas.building import BuildError
 from nas.choice import Choice, choices, one_of
 from nas.operations.conv import Conv
 from nas.operations.separable import SepConv
 from nas.operations.skip import Skip
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.space import decisions, sample
 from nas.supernets.bilevel import Step
 from nas.supernets.darts import Darts

@@ -11,7 +11,7 @@ import yaml
 
 from nas.family import families, family
 from nas.notation import notation, parse
-from nas.profile import profile
+from nas.profiling import profile
 
 TABLES = sorted((Path(__file__).parent / "networks").glob("*.yaml"))
 

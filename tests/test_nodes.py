@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import nas
-from nas.build import BuildError, Node, Shape, Site, build
+from nas.building import BuildError, Node, Shape, Site, build
 from nas.family import published
 from nas.layers.activation import RELU, Activation
 from nas.layers.attention import SqueezeExcite, divisible
@@ -27,7 +27,7 @@ from nas.operations.drop_path import DropPath
 from nas.operations.mbconv import MBConv
 from nas.operations.self_attention import AttentionConv
 from nas.operations.skip import Skip
-from nas.record import RecordError, import_all, record_classes, to_plain
+from nas.records import RecordError, import_all, record_classes, to_plain
 from nas.topology.appended import Appended
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage

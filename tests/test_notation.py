@@ -11,7 +11,7 @@ import pytest
 from torch import nn
 
 import nas
-from nas.build import Node, Site
+from nas.building import Node, Site
 from nas.choice import Choice
 from nas.family import families
 from nas.layers.activation import Activation
@@ -20,7 +20,7 @@ from nas.layers.pool import Pool
 from nas.notation import in_lines, notation, parse
 from nas.operations.separable import SepConv
 from nas.operations.skip import Skip, Zero
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 from nas.space import one_of, some_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage

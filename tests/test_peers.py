@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.data import Digits
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.supernets.darts import Darts
 from nas.supernets.method import Phase
 from nas.supernets.pdarts import PDarts

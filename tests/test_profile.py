@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 import nas
-from nas.build import Node, Shape
+from nas.building import Node, Shape
 from nas.family import published
 from nas.layers.conv import ConvNormAct
 from nas.layers.pool import Pool
 from nas.notation import parse
 from nas.operations.pooling import MaxPool
 from nas.plain import from_plain
-from nas.profile import Layer, Profile, profile_module
-from nas.record import to_plain
+from nas.profiling import Layer, Profile, profile_module
+from nas.records import to_plain
 from nas.topology.chain import Chain, Stage
 
 THREE = Stage(ConvNormAct(3), 3)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas import profile
+from nas.profiling import profile
 from search_spaces import darts, nasbench201, nasnet
 
 DARTS_FORM = {

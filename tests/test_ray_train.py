@@ -19,7 +19,7 @@ from torch import nn
 
 from nas.data import Digits
 from nas.evaluation.evaluator import Evaluation, Job, Progress, Task
-from nas.record import RecordError, record_classes
+from nas.records import RecordError, record_classes
 from nas.runtime.executor import Executor, Outcome
 from nas.runtime.ray_train import RayTrain
 from nas.supernets import search as searching

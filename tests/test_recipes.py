@@ -6,8 +6,8 @@ import pytest
 
 from nas.data import Augmentation
 from nas.family import family
-from nas.profile import profile
-from nas.record import RecordError
+from nas.profiling import profile
+from nas.records import RecordError
 from nas.runtime.architecture import find_architecture
 from nas.runtime.experiment import task_of
 from nas.runtime.full_training import load_recipe, recipes

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.build import Node
+from nas.building import Node
 from nas.operations.conv import Conv
 from nas.operations.separable import SepConv
 from nas.operations.skip import Skip, Zero
 from nas.plain import from_plain, read, write
-from nas.record import (
+from nas.records import (
     FORMAT,
     Fraction,
     Positive,
@@ -237,7 +237,7 @@ def test_a_digest_never_changes(tree: Any, golden: str) -> None:
 
 def test_a_digest_is_the_same_in_another_process() -> None:
     code = (
-        "from nas.record import digest; from nas.space import some_of; from nas.strategies.evolution import *;"
+        "from nas.records import digest; from nas.space import some_of; from nas.strategies.evolution import *;"
         "print(digest((RegularizedEvolution(7, removes='worst'), some_of('a', 2, 'xyz'))))"
     )
     here = digest((RegularizedEvolution(7, removes="worst"), some_of("a", 2, "xyz")))
@@ -256,7 +256,7 @@ def test_equal_numbers_are_spelt_alike(first: object, second: object) -> None:
 
 def test_a_default_spelt_otherwise_has_the_same_digest() -> None:
     """In fresh processes, since within one the first of equal trees settles the digest of all."""
-    code = "from nas.strategies.evolution import *; from nas.record import *; print(digest(RegularizedEvolution({})))"
+    code = "from nas.strategies.evolution import *; from nas.records import *; print(digest(RegularizedEvolution({})))"
     assert in_fresh_python(code.format("identity=0")) == in_fresh_python(code.format("identity=0.0"))
 
 

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import nas
-from nas.build import BuildError, Site
+from nas.building import BuildError, Site
 from nas.choice import Choice, fix
 from nas.history import History
 from nas.operations.conv import AsymmetricConv, Conv
@@ -28,7 +28,7 @@ from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip
 from nas.plain import from_plain
-from nas.record import classes, digest, record, to_plain
+from nas.records import classes, digest, record, to_plain
 from nas.space import SpaceError, count, decisions, one_of, sample, some_of
 from nas.strategies.evolution import RegularizedEvolution
 from nas.topology.cell import Cell, Cells, Edge
@@ -104,7 +104,7 @@ def test_every_stage_without_channels_keeps_the_width_that_comes_in() -> None:
 @pytest.mark.parametrize("order", [("3", "3.0"), ("3.0", "3")])
 def test_equal_kernels_have_equal_digests_whichever_is_named_first(order: tuple[str, str]) -> None:
     code = (
-        "from nas.operations.separable import SepConv; from nas.record import digest\n"
+        "from nas.operations.separable import SepConv; from nas.records import digest\n"
         f"print(*[digest(SepConv(kernel)) for kernel in ({', '.join(order)})])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from journals import events
 
-from nas.record import classes
+from nas.records import classes
 from nas.runtime.experiment import load
 
 Call = Callable[..., Any]
@@ -33,7 +33,7 @@ MINE = '''
 from nas.evaluation.evaluator import Evaluator, at_once
 from nas.family import Family
 from nas.operations.conv import Conv
-from nas.record import record
+from nas.records import record
 from nas.space import one_of
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier

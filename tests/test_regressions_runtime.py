@@ -23,7 +23,7 @@ from rich.console import Console
 
 from nas.evaluation.evaluator import Evaluator, Job, at_once
 from nas.history import History, Proposal, replay
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 from nas.runtime.declared import dump
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import load

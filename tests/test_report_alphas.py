@@ -17,7 +17,7 @@ import pytest
 from nas.data import Digits
 from nas.evaluation.evaluator import Job, Task
 from nas.plain import read
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.report.alphas import plot_alphas
 from nas.report.colours import Line, lines
 from nas.report.curves import blocks, learnt_choices

@@ -17,7 +17,7 @@ import pytest
 from browser import chromium, opened
 
 from nas.export.drawing import draw
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.report.html.page import SCRIPTS, colours_of, render, write_page
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Failure, LearntAlphas, RunSummary, SupernetCurves, TrainingCurves, Trials

@@ -16,8 +16,8 @@ from report_runs import FINAL, TOY, by_hand, carried_out, finish, start
 from nas.choice import choices
 from nas.evaluation.tabular import Tabular, load_table
 from nas.family import family
-from nas.profile import profile
-from nas.record import digest, to_plain
+from nas.profiling import profile
+from nas.records import digest, to_plain
 from nas.report.summary.ancestry import ancestors_of, changes_between
 from nas.report.summary.baseline import HIGH, LOW, Spent, estimated, simulated
 from nas.report.summary.fronts import PROFILED, fronts_of

@@ -20,8 +20,8 @@ from nas.evaluation.results import append_epoch
 from nas.evaluation.transfer import Transfer
 from nas.family import family
 from nas.plain import write
-from nas.profile import profile
-from nas.record import RecordError, digest, to_plain
+from nas.profiling import profile
+from nas.records import RecordError, digest, to_plain
 from nas.report.summary.loaded import load
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import to_json

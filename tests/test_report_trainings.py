@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.report.figure import apart, rows_of
 from nas.report.measured import class_table
 from nas.report.measured import test_table as summary_table

@@ -11,7 +11,7 @@ import nas
 from nas.evaluation.scale import Scale
 from nas.family import families
 from nas.plain import from_plain
-from nas.record import RecordError, to_plain
+from nas.records import RecordError, to_plain
 from search_spaces import darts
 
 IMAGENET = {"channels": 48, "layers": 14, "classes": 1000, "stem": "imagenet", "auxiliary": False}

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from nas.history import Evaluated, Journal, Proposal
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime import show_run
 from nas.runtime.show_run import look, watch_run
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from nas.operations.conv import Conv
 from nas.operations.skip import Skip, Zero
-from nas.record import digest, record, to_plain
+from nas.records import digest, record, to_plain
 from nas.space import (
     Choice,
     SpaceError,
@@ -486,7 +486,7 @@ def test_enumerating_a_large_space_starts_at_once() -> None:
 
 def test_a_seed_gives_the_same_in_every_process() -> None:
     code = (
-        "from random import Random; from nas.record import digest; from nas.space import *;"
+        "from random import Random; from nas.records import digest; from nas.space import *;"
         "from search_spaces.darts import darts;"
         "rng = Random(3); space = darts(); one, other = sample(space, rng), sample(space, rng, 'architectures');"
         "print(*map(digest, (one, other, mutate(space, one, rng), crossover(space, one, other, rng),"

@@ -16,12 +16,12 @@ import yaml
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import BuildError, Node, Relaxation, Shape, Site, build
+from nas.building import BuildError, Node, Relaxation, Shape, Site, build
 from nas.family import Family, families, family, published
 from nas.operations.skip import Skip, Zero
 from nas.plain import from_plain
-from nas.profile import profile
-from nas.record import RecordError, digest, import_all, record_classes, to_plain
+from nas.profiling import profile
+from nas.records import RecordError, digest, import_all, record_classes, to_plain
 from nas.space import (
     Choice,
     SpaceError,

@@ -21,7 +21,7 @@ from nas.data import Digits
 from nas.evaluation.evaluator import Job, Task
 from nas.history import History, Proposal
 from nas.plain import from_plain, read
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime.folder import discard_if_empty
 from nas.runtime.search import Given
 from nas.space import decisions

@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from nas.build import build
+from nas.building import build
 from nas.data import Digits, split
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.training import Epoch, Execution, Recipe, seeded, train
 from nas.training.peers import Peers
 from nas.training.stepper import Stepper

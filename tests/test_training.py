@@ -21,7 +21,7 @@ import nas.training
 from nas.data import Digits, Images, Split, split
 from nas.operations.drop_path import DropPath
 from nas.plain import from_plain
-from nas.record import RecordError, to_plain
+from nas.records import RecordError, to_plain
 from nas.space import one_of, sample
 from nas.training import (
     Accuracy,

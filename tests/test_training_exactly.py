@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from nas.build import build
+from nas.building import build
 from nas.data import Digits, Images, Split
 from nas.operations.drop_path import DropPath
 from nas.operations.skip import Skip

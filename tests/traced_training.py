@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.evaluation.training import Training
-from nas.record import record
+from nas.records import record
 
 
 @record

@@ -49,7 +49,7 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; what the user can mend, as a full disk, is one line on stderr and exit code 2."""
-    from nas.record import RecordError
+    from nas.records import RecordError
 
     warnings.formatwarning = lambda message, *_: f"nas: {message}\n"
     try:

@@ -57,7 +57,7 @@ def new_folder(name: str) -> Path:
 @contextmanager
 def kept_if_begun(folder: Path) -> Iterator[None]:
     """Remove the run folder that the block makes, where it fails before anything was proposed."""
-    from nas.record import RecordError
+    from nas.records import RecordError
     from nas.runtime.folder import discard_if_empty
 
     is_new = not folder.exists()
@@ -86,7 +86,7 @@ def executor_of(
     """Return the executor that the options ask for; `--workers` and the like mean ray_tune at least."""
     from dataclasses import replace
 
-    from nas.record import RecordError, nearest, record_classes
+    from nas.records import RecordError, nearest, record_classes
     from nas.runtime.executor import Executor
     from nas.runtime.ray_train import RayTrain
     from nas.runtime.ray_tune import RayTune

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nas.data.draws import Draws
 from nas.data.rand_augment import change_brightness, change_contrast, change_saturation, rand_augment, turn_hue
-from nas.record import Fraction, Natural, NonNegative, Range, record
+from nas.records import Fraction, Natural, NonNegative, Range, record
 
 ERASED_AREA, ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
 """Bounds of the erased part of an image's area, and of its height by its width."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.data.encoded import Encoded
-from nas.record import RecordError
+from nas.records import RecordError
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ import torch
 
 from nas.data.base import Data, Images, Loaded, optional
 from nas.data.python_batches import read_python_batch
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 
 PIXELS = 3 * 32 * 32
 

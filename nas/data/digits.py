@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from nas.data.base import Data, Images, Loaded, channel_statistics, optional, stratified_order
-from nas.record import record
+from nas.records import record
 
 TEST_SEED = 0
 TEST_IMAGES = 359

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nas.record import NonNegative, RecordError
+from nas.records import NonNegative, RecordError
 
 CENTRE = 0.875
 """The side of the central crop as a share of the image's shorter side: 224 of 256, as in most published results."""

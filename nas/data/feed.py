@@ -26,7 +26,7 @@ from nas.data.base import Images, optional
 from nas.data.crops import Cut, RandomCrop, central_cut
 from nas.data.decode import Undecodable, decode, has_simplejpeg
 from nas.data.encoded import Encoded, Source
-from nas.record import RecordError
+from nas.records import RecordError
 
 __all__ = ["Feed", "RandomCrop", "feed", "processors"]
 

@@ -14,7 +14,7 @@ import torch
 
 from nas.data.base import Data, Images, Loaded, channel_statistics, optional, stratified_order
 from nas.data.encoded import Encoded
-from nas.record import Fraction, Natural, Positive, RecordError, record
+from nas.records import Fraction, Natural, Positive, RecordError, record
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 TOLERATED_FRACTION = 0.01

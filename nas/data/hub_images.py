@@ -11,7 +11,7 @@ import torch
 
 from nas.data.base import Data, Loaded, optional
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
-from nas.record import Fraction, Positive, RecordError, one_line, record
+from nas.records import Fraction, Positive, RecordError, one_line, record
 
 
 @record

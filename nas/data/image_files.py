@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source
 from nas.data.folder import held_out, layout, listed
-from nas.record import Fraction, Natural, Positive, record
+from nas.records import Fraction, Natural, Positive, record
 
 
 @record

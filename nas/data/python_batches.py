@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.record import RecordError
+from nas.records import RecordError
 
 
 class _Type:

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from nas.data.base import Data, Images, Loaded, channel_statistics
-from nas.record import Positive, RecordError, record
+from nas.records import Positive, RecordError, record
 
 AT_ONCE = 4096
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from nas.data.base import Data, Images, Loaded, stratified_order
 from nas.data.encoded import Encoded
-from nas.record import RecordError, digest
+from nas.records import RecordError, digest
 
 
 @dataclass(frozen=True, slots=True, eq=False)

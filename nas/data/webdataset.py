@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
-from nas.record import Fraction, Positive, RecordError, record
+from nas.records import Fraction, Positive, RecordError, record
 
 SUFFIXES = {"jpeg", "jpg", "png", "webp"}
 BLOCK = 512

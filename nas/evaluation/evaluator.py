@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nas.build import Node, Shape
+from nas.building import Node, Shape
 from nas.evaluation.fit import Fit
 from nas.history import Scores
 

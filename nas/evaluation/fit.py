@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from nas.build import Node, Shape
-from nas.profile import Profile, profile
-from nas.record import Positive, RecordError, record
+from nas.building import Node, Shape
+from nas.profiling import Profile, profile
+from nas.records import Positive, RecordError, record
 
 WIDEST = 2**14
 """What no network needs; a search for the width ends there."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
-from nas.record import NonNegative, digest, record
+from nas.records import NonNegative, digest, record
 
 
 @record

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import nn
 
-from nas.build import Node
+from nas.building import Node
 from nas.plain import from_plain, read, write
-from nas.record import RecordError, digest, to_plain
+from nas.records import RecordError, digest, to_plain
 from nas.training import Epoch, save_weights
 from nas.training.checkpoint import write_atomically
 from nas.training.measure import Measured

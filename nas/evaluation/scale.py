@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from nas.layers.attention import divisible
-from nas.record import NonNegative, Positive, Range, RecordError, nearest, record
+from nas.records import NonNegative, Positive, Range, RecordError, nearest, record
 
 DEPTHS = ("layers", "cells_per_stage", "depth")
 """What a family's network function may call its depth; the first that it has is scaled."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
-from nas.record import RecordError, nearest, record
+from nas.records import RecordError, nearest, record
 from nas.space import choices, decisions
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import nn
 
-from nas.build import Node, build
+from nas.building import Node, build
 from nas.choice import is_open
 from nas.data import Data, Split, split
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import append_epoch, save_test
-from nas.profile import profile
-from nas.record import Natural, Positive, RecordError, one_line, record
+from nas.profiling import profile
+from nas.records import Natural, Positive, RecordError, one_line, record
 from nas.space import sample
 from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
 from nas.training.loop import Reports

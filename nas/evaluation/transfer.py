@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from torch import nn
 
-from nas.build import Node, Shape, build
+from nas.building import Node, Shape, build
 from nas.data import Data, Split, split
 from nas.data.resized import Resized
 from nas.evaluation.evaluator import Evaluation, Job
 from nas.evaluation.results import save_test
 from nas.evaluation.training import measure_on_test, reported
 from nas.family import family
-from nas.profile import profile
-from nas.record import Natural, NonNegative, Positive, RecordError, digest, record
+from nas.profiling import profile
+from nas.records import Natural, NonNegative, Positive, RecordError, digest, record
 from nas.topology.chain import Stage
 from nas.topology.network import Network
 from nas.training import Execution, Recipe, load_weights, mixed_seed, seeded, train

@@ -19,7 +19,7 @@ from nas.export.compare import random_images
 from nas.export.format import Format
 from nas.export.subject import Built, Subject
 from nas.notation import in_lines
-from nas.record import digest
+from nas.records import digest
 from nas.training.measure import Measured
 
 DECLARATIONS = {

@@ -8,8 +8,8 @@ from math import inf, isfinite
 import torch
 from torch import Tensor, nn
 
-from nas.build import Shape
-from nas.record import RecordError
+from nas.building import Shape
+from nas.records import RecordError
 from nas.training.randomness import stream
 
 BATCHES = (1, 3)

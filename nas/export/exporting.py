@@ -15,7 +15,7 @@ from nas.export.compare import LIMIT
 from nas.export.drawing import draw
 from nas.export.format import Format, formats
 from nas.export.subject import Asked, Built, Subject, find_subject, listed_choices
-from nas.record import RecordError, one_line
+from nas.records import RecordError, one_line
 
 Say = Callable[[str], None]
 

@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from nas.build import Shape
+from nas.building import Shape
 
 Weighted = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from nas.export.subject import Built, Subject
-from nas.record import RecordError, import_all, nearest, record_classes
+from nas.records import RecordError, import_all, nearest, record_classes
 
 Needs = Literal["tree", "network", "weights"]
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from torch import nn
 
-from nas.build import Node, Shape, build
+from nas.building import Node, Shape, build
 from nas.choice import choices, is_open
 from nas.export.fold import Folded, fold_batch_norms
 from nas.family import Family, families, family
-from nas.profile import Profile, checked_profile
-from nas.record import RecordError, digest
+from nas.profiling import Profile, checked_profile
+from nas.records import RecordError, digest
 from nas.runtime.architecture import Found, find_architecture, find_checkpoint, is_there, typed_tree
 from nas.runtime.yaml_file import override
 from nas.training import load_weights, seeded

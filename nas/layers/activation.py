@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import nn
 
-from nas.build import Node, Shape, Site
-from nas.record import RecordError, nearest, record
+from nas.building import Node, Shape, Site
+from nas.records import RecordError, nearest, record
 
 _MODULES = {
     "relu": nn.ReLU,

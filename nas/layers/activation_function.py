@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import BuildError, Node, Shape, Site
-from nas.record import nearest, record
+from nas.building import BuildError, Node, Shape, Site
+from nas.records import nearest, record
 
 Beta = Tensor | float
 _EPSILON = 1e-5

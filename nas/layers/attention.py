@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nas.build import Node, Shape, Site
+from nas.building import Node, Shape, Site
 from nas.layers.activation import RELU, Activation, activate
-from nas.record import Positive, record
+from nas.records import Positive, record
 
 
 def divisible(channels: float, by: int = 8) -> int:

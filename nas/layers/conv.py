@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.building import BuildError, Node, Shape, Site
 from nas.layers.activation import RELU, activate
-from nas.record import Natural, Positive, Range, record
+from nas.records import Natural, Positive, Range, record
 
 Pair = tuple[int, int]
 Padding = Literal["same", "valid"] | Natural | tuple[Natural, Natural]

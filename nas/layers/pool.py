@@ -6,10 +6,10 @@ from typing import Literal
 
 from torch import nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.building import BuildError, Node, Shape, Site
 from nas.choice import Choice
 from nas.layers.conv import window
-from nas.record import Natural, Positive, record
+from nas.records import Natural, Positive, record
 
 
 @record

@@ -7,8 +7,8 @@ from typing import Annotated
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import Node, Shape, Site
-from nas.record import Range, record
+from nas.building import Node, Shape, Site
+from nas.records import Range, record
 
 
 def _resized(size: int, factor: float) -> int:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import nn
 
-from nas.build import BuildError, Node, Shape, Site
-from nas.record import Positive, record
+from nas.building import BuildError, Node, Shape, Site
+from nas.records import Positive, record
 
 
 def relu_conv_norm(

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
-from nas.build import Node, Shape, Site
+from nas.building import Node, Shape, Site
 from nas.layers.activation import Activation
 from nas.layers.attention import SqueezeExcite, divisible
 from nas.layers.conv import ConvNormAct
 from nas.operations.drop_path import DropPath
-from nas.record import Fraction, Positive, Range, record
+from nas.records import Fraction, Positive, Range, record
 
 Expansion = Annotated[float, Range(1)]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from nas.build import BuildError, Node, Site
+from nas.building import BuildError, Node, Site
 from nas.operations.conv import same_conv
-from nas.record import Positive, record
+from nas.records import Positive, record
 
 
 def _padding(kernel: int, site: Site) -> int:

@@ -8,9 +8,9 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from nas.build import Node, Site
+from nas.building import Node, Site
 from nas.layers.conv import ConvNormAct
-from nas.record import Positive, Range, record
+from nas.records import Positive, Range, record
 
 
 class _Selected(nn.Module):

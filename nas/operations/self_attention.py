@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import BuildError, Node, Site
+from nas.building import BuildError, Node, Site
 from nas.operations.conv import same_conv
-from nas.record import Fraction, Positive, record
+from nas.records import Fraction, Positive, record
 
 
 class _Augmented(nn.Module):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from nas.build import Node, Site
+from nas.building import Node, Site
 from nas.operations.conv import same_conv
-from nas.record import Positive, record
+from nas.records import Positive, record
 
 
 def _separable(channels: tuple[int, int], kernel: int, stride: int, dilation: int, affine: bool) -> list[nn.Module]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from nas.build import Node, Site
+from nas.building import Node, Site
 from nas.layers.conv import ConvNormAct
 from nas.layers.shuffle import Shift
 from nas.operations.conv import same_conv
-from nas.record import Positive, record
+from nas.records import Positive, record
 
 
 @record

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import Node, Site
+from nas.building import Node, Site
 from nas.operations.conv import relu_conv_norm, same_conv
-from nas.record import record
+from nas.records import record
 
 
 class FactorizedReduce(nn.Module):

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, final
 
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.report.colours import INK, Line, lines
 from nas.report.curves import Block, LearntChoice, Points, blocks, kind, learnt_choices, overview
 from nas.report.page import LETTER, STYLE, Page, shortened

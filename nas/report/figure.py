@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.report.colours import INK, Line
 from nas.report.page import STYLE, Page
 from nas.training.checkpoint import write_atomically

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from nas.build import Node
+from nas.building import Node
 from nas.choice import Choice, parts_of
 from nas.notation import notation
 from nas.report.colours import INK, lines

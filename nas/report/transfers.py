@@ -11,7 +11,7 @@ from statistics import fmean
 from textwrap import wrap
 from typing import TYPE_CHECKING, final
 
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.report.colours import Line, lines
 from nas.report.figure import LEADING, End, Points, finish_percents, name_ends, plot_line, rows_of, write_page
 from nas.report.page import Page

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 import yaml
 
-from nas.build import Node, Shape
+from nas.building import Node, Shape
 from nas.choice import Choice
 from nas.family import families, family, published
 from nas.notation import parse
 from nas.plain import read
-from nas.record import RecordError, import_all, one_line, record
+from nas.records import RecordError, import_all, one_line, record
 
 ELSE = "a JSON or YAML file that a run wrote, space:name as darts:DARTS_V2, or a tree in notation"
 NAMED = f"a run folder, {ELSE}"

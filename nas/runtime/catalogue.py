@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from nas.family import Family, families
-from nas.profile import profile
+from nas.profiling import profile
 from nas.runtime.experiment import Expectation, load
 from nas.runtime.full_training import load_recipe, recipes
 from nas.runtime.show import experiment_files, sections

@@ -10,10 +10,10 @@ from itertools import groupby, zip_longest
 from rich.console import Console
 from rich.table import Table
 
-from nas.build import Shape
+from nas.building import Shape
 from nas.family import family
 from nas.notation import in_lines
-from nas.profile import Layer, Profile, checked_profile
+from nas.profiling import Layer, Profile, checked_profile
 from nas.runtime.architecture import find_architecture, shape_of
 from nas.runtime.yaml_file import override
 from nas.tracing import Pair

@@ -17,7 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from nas.history import read_objective
 from nas.plain import from_plain
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime.experiment import Experiment
 from nas.runtime.loggers.labels import Labels
 from nas.runtime.run import load_run

@@ -11,7 +11,7 @@ from typing import TypeVar
 import yaml
 
 from nas.plain import from_plain
-from nas.record import RecordError, import_all, to_plain
+from nas.records import RecordError, import_all, to_plain
 from nas.runtime.yaml_file import YamlFile
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.fit import Fit
 from nas.family import Family, families, family
 from nas.plain import read_call
-from nas.record import Natural, NonNegative, RecordError, record
+from nas.records import Natural, NonNegative, RecordError, record
 from nas.runtime.declared import load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline

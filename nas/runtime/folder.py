@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nas.history import read_journal
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime.declared import dump
 
 T = TypeVar("T")

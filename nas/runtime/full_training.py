@@ -19,7 +19,7 @@ from nas.export.drawing import draw
 from nas.family import family
 from nas.history import Evaluated, forget_failures
 from nas.plain import write
-from nas.record import Natural, Positive, RecordError, nearest, record
+from nas.records import Natural, Positive, RecordError, nearest, record
 from nas.report.trainings import plot_training
 from nas.runtime.architecture import Found, find_architecture, read_found
 from nas.runtime.declared import experiments_folder, load_declared

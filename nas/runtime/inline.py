@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.record import record
+from nas.records import record
 from nas.runtime.executor import Executor, Outcome, Session, Work, perform
 
 

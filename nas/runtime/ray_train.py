@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
-from nas.record import Natural, NonNegative, Positive, Range, RecordError, record
+from nas.records import Natural, NonNegative, Positive, Range, RecordError, record
 from nas.runtime.executor import Executor, Session, Work
 from nas.runtime.ray_workers import RayWorkers, tune_module
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from nas.record import Natural, NonNegative, Positive, record
+from nas.records import Natural, NonNegative, Positive, record
 from nas.runtime.executor import Executor, Session, Work
 from nas.runtime.loggers import Logger
 from nas.runtime.loggers.logged import logged

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from nas.record import RecordError
+from nas.records import RecordError
 
 
 @dataclass(frozen=True, slots=True)

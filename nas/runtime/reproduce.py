@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 
 from nas.evaluation.evaluator import Job
 from nas.history import History
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime.executor import Outcome, perform
 from nas.runtime.experiment import Expectation, Experiment, Final
 from nas.runtime.inline import Inline

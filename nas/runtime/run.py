@@ -14,7 +14,7 @@ from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.export.drawing import draw
 from nas.history import Evaluated, History, Scores, forget_failures, read_journal
 from nas.plain import write
-from nas.record import RecordError, digest
+from nas.records import RecordError, digest
 from nas.runtime.architecture import Found
 from nas.runtime.executor import Work
 from nas.runtime.experiment import Experiment, load

@@ -16,7 +16,7 @@ from typing import Any, Literal, final
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.history import REUSED, Evaluated, History, Journal, Proposal, finished_event, replay, started_event
-from nas.record import Natural, NonNegative, Positive, RecordError, record
+from nas.records import Natural, NonNegative, Positive, RecordError, record
 from nas.runtime.executor import Outcome
 from nas.runtime.view import View
 from nas.strategies.strategy import Strategy

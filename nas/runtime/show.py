@@ -14,11 +14,11 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from nas.build import Node
+from nas.building import Node
 from nas.evaluation.evaluator import Evaluator
 from nas.family import families
 from nas.notation import name_of
-from nas.record import RecordError, import_all, nearest, record_classes
+from nas.records import RecordError, import_all, nearest, record_classes
 from nas.runtime.declared import experiments_folder
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment

@@ -14,7 +14,7 @@ from nas.data.encoded import Encoded
 from nas.evaluation.results import read_epochs, read_test
 from nas.family import family
 from nas.history import Evaluated, History
-from nas.profile import profile
+from nas.profiling import profile
 from nas.report.measured import class_table, test_table
 from nas.runtime.architecture import Found, read_found
 from nas.runtime.full_training import WEIGHTS, FullTraining, Planned, draw_training

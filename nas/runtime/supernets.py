@@ -12,7 +12,7 @@ from pathlib import Path
 from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
 from nas.history import forget_failures
 from nas.plain import read
-from nas.record import RecordError, digest
+from nas.records import RecordError, digest
 from nas.report.alphas import plot_alphas
 from nas.runtime.experiment import Experiment
 from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from nas.build import Shape
+from nas.building import Shape
 from nas.data import Data, Split, split
 from nas.evaluation.results import read_test
 from nas.evaluation.training import Training, measure_on_test
 from nas.evaluation.transfer import Trained, adapted, check_channels
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime.architecture import find_checkpoint
 from nas.runtime.declared import load_declared
 from nas.runtime.full_training import FullTraining

@@ -16,7 +16,7 @@ from nas.evaluation.evaluator import Evaluation, Job
 from nas.evaluation.transfer import SHORT, Trained, Transfer, adapted, carry_out, check, split_of
 from nas.history import History, forget_failures, replay
 from nas.plain import from_plain, read, write
-from nas.record import RecordError, import_all, nearest, record_classes, to_plain
+from nas.records import RecordError, import_all, nearest, record_classes, to_plain
 from nas.report.transfers import plot_transfer
 from nas.runtime.architecture import Found, find_checkpoint
 from nas.runtime.declared import load_declared

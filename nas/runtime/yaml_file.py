@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from nas.record import RecordError, one_line
+from nas.records import RecordError, one_line
 
 
 class YamlFile:

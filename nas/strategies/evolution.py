@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Literal
 
 from nas.history import Evaluated, History, Proposal
-from nas.record import Fraction, Positive, RecordError, record
+from nas.records import Fraction, Positive, RecordError, record
 from nas.space import mutate, sample
 from nas.strategies.strategy import Strategy
 

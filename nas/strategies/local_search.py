@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Literal
 
 from nas.history import History, Proposal
-from nas.record import digest, record
+from nas.records import digest, record
 from nas.space import neighbours, sample
 from nas.strategies.strategy import Strategy
 

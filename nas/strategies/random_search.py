@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, Literal
 
 from nas.history import History, Proposal
-from nas.record import record
+from nas.records import record
 from nas.space import sample
 from nas.strategies.strategy import Strategy
 

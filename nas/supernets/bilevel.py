@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from nas.record import RecordError
+from nas.records import RecordError
 
 if TYPE_CHECKING:
     from nas.supernets.supernet import Supernet

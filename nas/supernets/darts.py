@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from nas.record import record
+from nas.records import record
 from nas.supernets.bilevel import Step, exact_second_order, first_order, second_order
 from nas.supernets.gates import Moment
 from nas.supernets.method import Differentiable, Mixture

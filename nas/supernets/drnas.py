@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.distributions import Dirichlet, kl_divergence
 from torch.nn import functional
 
-from nas.build import Site
+from nas.building import Site
 from nas.choice import Choice
-from nas.record import NonNegative, Positive, RecordError, record
+from nas.records import NonNegative, Positive, RecordError, record
 from nas.supernets.gates import Moment
 from nas.supernets.method import Differentiable, Mixture, Phase, divided
 from nas.supernets.partial import partial_channels

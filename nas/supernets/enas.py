@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.choice import Choice, rank
-from nas.record import Fraction, NonNegative, Positive, Range, record
+from nas.records import Fraction, NonNegative, Positive, Range, record
 from nas.space import resolve
 from nas.supernets.bilevel import Step, set_gradients
 from nas.supernets.gates import Gate, Moment

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.supernets.grouped import group_cells
 from nas.supernets.method import Phase
 from nas.supernets.recipe import SupernetSearch

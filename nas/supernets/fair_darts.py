@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas.record import NonNegative, record
+from nas.records import NonNegative, record
 from nas.supernets.gates import Moment
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.policy import Policy

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from nas.record import Range, record
+from nas.records import Range, record
 from nas.supernets.gates import Moment
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.sampling import active, gumbel, straight_through

@@ -17,7 +17,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.supernets.gates import Gates
 from nas.supernets.grouped_ops import Group, Shared, mixtures, preparation, signature, steps, weighted
 from nas.supernets.mixed import Mixed, Weighed

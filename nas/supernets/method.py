@@ -11,9 +11,9 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from nas.build import Node, Site
+from nas.building import Node, Site
 from nas.choice import Choice, rebuild
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.supernets.bilevel import Step, first_order
 from nas.supernets.derivation import Strengths, derive
 from nas.supernets.gates import Gate, Gates, Moment

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.operations.skip import Skip
-from nas.record import Fraction, Natural, record
+from nas.records import Fraction, Natural, record
 from nas.space import choices, decisions
 from nas.supernets.derivation import Strengths
 

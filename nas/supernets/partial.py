@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from nas.build import BuildError, Site, inputs_of
+from nas.building import BuildError, Site, inputs_of
 from nas.choice import Choice
 
 

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, final
 
 from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
-from nas.profile import profile
+from nas.profiling import profile
 from nas.supernets.execution import arrange
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet

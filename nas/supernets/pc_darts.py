@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from nas.build import Site
+from nas.building import Site
 from nas.choice import Choice
-from nas.record import Positive, record
+from nas.records import Positive, record
 from nas.supernets.gates import Moment
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.partial import partial_channels

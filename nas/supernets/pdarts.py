@@ -9,10 +9,10 @@ from typing import Any, final
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import Node
+from nas.building import Node
 from nas.choice import choices
 from nas.operations.skip import Skip
-from nas.record import Fraction, Natural, Positive, RecordError, record
+from nas.records import Fraction, Natural, Positive, RecordError, record
 from nas.space import decisions
 from nas.supernets.derivation import Strengths, derive
 from nas.supernets.gates import Gates, Moment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from nas.record import record
+from nas.records import record
 from nas.supernets.gates import Moment
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.sampling import active, gumbel, straight_through

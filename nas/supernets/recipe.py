@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from nas.data import Data, split
 from nas.data.split import Split
-from nas.record import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
+from nas.records import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
 from nas.supernets.method import Method
 from nas.supernets.monitor import Monitor
 from nas.training import Recipe

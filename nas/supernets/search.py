@@ -15,7 +15,7 @@ import torch
 from nas.choice import Choice
 from nas.evaluation.evaluator import Evaluation, Job, Task
 from nas.plain import from_plain, write
-from nas.record import Natural, RecordError, digest, record, to_plain
+from nas.records import Natural, RecordError, digest, record, to_plain
 from nas.supernets.derivation import prune
 from nas.supernets.execution import arrange
 from nas.supernets.gates import Moment

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nas.choice import Choice
-from nas.record import Positive, record
+from nas.records import Positive, record
 from nas.space import sample
 from nas.supernets.bilevel import Step
 from nas.supernets.gates import Gate, Moment

@@ -8,9 +8,9 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
-from nas.build import Node, Relaxation, Shape, Site, build
+from nas.building import Node, Relaxation, Shape, Site, build
 from nas.choice import Choice, SpaceError, is_open
-from nas.record import digest
+from nas.records import digest
 from nas.space import decisions
 from nas.supernets.gates import Gate, Gates, Moment
 from nas.supernets.method import Method, spelt

@@ -15,7 +15,7 @@ from torch.optim import Adam
 from nas.data import Images, Split, augment
 from nas.data.draws import Draws
 from nas.data.encoded import Encoded
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.supernets.bilevel import Batch, Step
 from nas.supernets.gates import Moment
 from nas.supernets.method import Phase

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.building import BuildError, Node, Shape, Site
 from nas.layers.pool import Pool
-from nas.record import record
+from nas.records import record
 from nas.topology.branches import Joined
 
 

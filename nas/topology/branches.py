@@ -10,8 +10,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
-from nas.record import record
+from nas.building import BuildError, Node, Shape, Site
+from nas.records import record
 
 
 @record

@@ -9,11 +9,11 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.building import BuildError, Node, Shape, Site
 from nas.operations.conv import relu_conv_norm
 from nas.operations.drop_path import DropPath
 from nas.operations.skip import FactorizedReduce
-from nas.record import record
+from nas.records import record
 from nas.space import Choice
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from nas.build import BuildError, Node, Shape, Site, alone, lifted
+from nas.building import BuildError, Node, Shape, Site, alone, lifted
 from nas.layers.conv import Ratio
-from nas.record import Natural, Positive, record
+from nas.records import Natural, Positive, record
 from nas.space import Choice, SpaceError
 
 

@@ -7,9 +7,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.building import BuildError, Node, Shape, Site
 from nas.layers.conv import Ratio
-from nas.record import Positive, record
+from nas.records import Positive, record
 
 
 @record

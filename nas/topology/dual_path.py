@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
-from nas.record import Positive, record
+from nas.building import BuildError, Node, Shape, Site
+from nas.records import Positive, record
 
 
 @record

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from nas.build import Node, Shape, Site
+from nas.building import Node, Shape, Site
 from nas.layers.activation import RELU, activate
 from nas.layers.conv import ChannelNorm
-from nas.record import Fraction, Positive, record
+from nas.records import Fraction, Positive, record
 
 
 @record

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 from torch import nn
 
-from nas.build import BuildError, Node, Shape, Site, lifted
-from nas.record import Natural, record
+from nas.building import BuildError, Node, Shape, Site, lifted
+from nas.records import Natural, record
 
 
 @record

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.building import BuildError, Node, Shape, Site
 from nas.layers.conv import ConvNormAct
-from nas.record import Positive, record
+from nas.records import Positive, record
 
 
 @record

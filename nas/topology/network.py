@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site, inputs_of
+from nas.building import BuildError, Node, Shape, Site, inputs_of
 from nas.choice import SpaceError, is_open
 from nas.operations.conv import relu_conv_norm
-from nas.record import Natural, Positive, RecordError, record
+from nas.records import Natural, Positive, RecordError, record
 from nas.topology.chain import Stage
 
 

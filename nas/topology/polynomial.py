@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
+from nas.building import BuildError, Node, Shape, Site
 from nas.layers.activation import activate
-from nas.record import Positive, record
+from nas.records import Positive, record
 
 
 @record

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from nas.build import Node, Shape, Site
+from nas.building import Node, Shape, Site
 from nas.layers.conv import ConvNormAct, Norm
-from nas.record import Fraction, Positive, record
+from nas.records import Fraction, Positive, record
 from nas.topology.heads import FullyConnected
 
 

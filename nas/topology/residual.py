@@ -6,11 +6,11 @@ import math
 
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site, alone
+from nas.building import BuildError, Node, Shape, Site, alone
 from nas.layers.activation import activate
 from nas.operations.drop_path import DropPath
 from nas.operations.skip import Skip
-from nas.record import Fraction, record
+from nas.records import Fraction, record
 
 
 @record

@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nas.build import BuildError, Node, Shape, Site
-from nas.record import Fraction, Natural, Positive, record
+from nas.building import BuildError, Node, Shape, Site
+from nas.records import Fraction, Natural, Positive, record
 
 Edges = frozenset[tuple[int, int]]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.training.peers import Peers
 
 FORMAT = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from nas.data.feed import processors
-from nas.record import Natural, NonNegative, Positive, record
+from nas.records import Natural, NonNegative, Positive, record
 
 
 @record

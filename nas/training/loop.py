@@ -17,7 +17,7 @@ from nas.data import Images, Split
 from nas.data.encoded import Encoded
 from nas.data.feed import Feed, RandomCrop, feed
 from nas.plain import from_plain
-from nas.record import RecordError, digest, to_plain
+from nas.records import RecordError, digest, to_plain
 from nas.training.beat import Beat
 from nas.training.checkpoint import load_together, save_checkpoint
 from nas.training.execution import Execution

@@ -15,7 +15,7 @@ from torch.nn import functional
 from nas.data import Images, Split, normalise
 from nas.data.encoded import Encoded
 from nas.data.feed import feed
-from nas.record import Natural, NonNegative, Positive, Range, RecordError, record
+from nas.records import Natural, NonNegative, Positive, Range, RecordError, record
 from nas.training.peers import Peers
 from nas.training.recipe import Recipe
 from nas.training.step import autocast, best_device, memory_format, place

@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Literal
 
 from nas.data import Augmentation
-from nas.record import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
+from nas.records import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
 from nas.space import Choice
 
 

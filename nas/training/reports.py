@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from nas.record import record
+from nas.records import record
 
 
 @record

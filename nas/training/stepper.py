@@ -17,7 +17,7 @@ from nas.data import Images, Split, augment
 from nas.data.draws import Draws
 from nas.data.mixing import Labels, mix
 from nas.operations.drop_path import DropPath
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.training.average import averaged
 from nas.training.execution import Execution
 from nas.training.peers import Peers

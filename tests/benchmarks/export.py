@@ -17,7 +17,7 @@ import torch
 from _timing import report
 from torch import nn
 
-from nas.build import Shape, build
+from nas.building import Shape, build
 from nas.export.exporting import export
 from nas.export.fold import fold_batch_norms
 from nas.export.format import formats_named

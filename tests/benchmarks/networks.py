@@ -15,9 +15,9 @@ from _timing import report
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.build import build
+from nas.building import build
 from nas.family import families, published
-from nas.profile import profile
+from nas.profiling import profile
 
 ROUNDS = 15
 IMAGES = (4, 3, 96, 96)

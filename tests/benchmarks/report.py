@@ -17,7 +17,7 @@ from random import Random
 from _timing import report
 
 from nas.history import History, Journal, Proposal, finished_event, started_event
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.runtime.experiment import load
 from nas.runtime.run import create_folder, plan, run
 from nas.runtime.view import Silent

@@ -22,10 +22,10 @@ from _timing import report
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from nas.build import build
+from nas.building import build
 from nas.data import Digits, Images, Split
 from nas.operations.drop_path import DropPath
-from nas.profile import profile
+from nas.profiling import profile
 from nas.training import Epoch, Execution, Recipe, best_device, seeded, train
 from search_spaces import darts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.build import Shape
+from nas.building import Shape
 from nas.export.drawing.change import changed
 from nas.export.drawing.graphviz import dot
 from nas.export.drawing.layout import figure

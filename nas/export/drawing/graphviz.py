@@ -10,7 +10,7 @@ from typing import Any, final
 from nas.export.drawing.pages import page_of
 from nas.export.drawing.sketch import Block, Framed, Graph, Level, Levels, Panel, Paths, Row, Sketch
 from nas.export.drawing.svg import PAINTS
-from nas.record import RecordError
+from nas.records import RecordError
 
 Ends = tuple[str, str]
 """The names of the vertices where a part begins and where it ends."""

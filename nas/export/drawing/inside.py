@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
-from nas.build import Node
+from nas.building import Node
 from nas.choice import SCALARS, Choice
 from nas.export.drawing.graphs import is_graph
 from nas.export.drawing.words import kind_of, label_of, said_of
-from nas.record import classes
+from nas.records import classes
 
 Options = tuple[tuple[str, str], ...]
 """Operations in words, each with its kind."""

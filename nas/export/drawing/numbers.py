@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from nas.build import Node, Shape, Site
+from nas.building import Node, Shape, Site
 from nas.choice import is_open
 from nas.export.drawing.graphs import is_graph
 from nas.topology.chain import Stage

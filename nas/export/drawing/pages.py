@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
-from nas.build import Node, Shape
+from nas.building import Node, Shape
 from nas.choice import Choice
 from nas.export.drawing.graphs import described, is_graph
 from nas.export.drawing.inside import Options, is_of_nodes, options_of
 from nas.export.drawing.numbers import Seen, watched
 from nas.export.drawing.sketch import Block, Page, Panel, Paths
 from nas.export.drawing.trees import Sketcher
-from nas.record import classes
+from nas.records import classes
 from nas.topology.chain import Stage
 from nas.topology.hierarchy import Hierarchy
 from nas.topology.network import Network

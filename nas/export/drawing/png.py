@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from nas.record import RecordError
+from nas.records import RecordError
 
 
 def to_png(svg_text: str, path: Path | str, scale: float = 2, dark: bool = False) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from nas.build import Node
+from nas.building import Node
 from nas.choice import Choice
 from nas.export.drawing.shapes import TIMES
 from nas.layers.activation import Activation
@@ -13,7 +13,7 @@ from nas.layers.conv import ConvNormAct
 from nas.layers.pool import Pool
 from nas.notation import name_of, notation
 from nas.operations.conv import AsymmetricConv
-from nas.record import classes, written
+from nas.records import classes, written
 from nas.topology.hierarchy import Motif
 
 KINDS: dict[str, str] = {

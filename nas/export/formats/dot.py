@@ -10,7 +10,7 @@ from typing import ClassVar, final
 from nas.export.drawing import dot
 from nas.export.format import Format
 from nas.export.subject import Built, Subject
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 
 
 @final

@@ -9,7 +9,7 @@ from nas.export.format import Format
 from nas.export.formats.plain_file import check_plain, plain_of
 from nas.export.subject import Built, Subject
 from nas.plain import write
-from nas.record import record
+from nas.records import record
 
 
 @final

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, final
 from nas.export.format import Format
 from nas.export.subject import Built, Subject
 from nas.notation import in_lines, notation, parse
-from nas.record import RecordError, digest, record
+from nas.records import RecordError, digest, record
 
 
 @final

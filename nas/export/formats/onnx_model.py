@@ -19,7 +19,7 @@ from nas.export.compare import largest_difference, random_images
 from nas.export.format import Format, Needs
 from nas.export.formats.torch_export import captured
 from nas.export.subject import Built, Subject
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 
 MOST_BYTES = 1_900_000_000
 """A protobuf holds two gigabytes; the weights of a larger network stand in a file beside it."""

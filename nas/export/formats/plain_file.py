@@ -9,7 +9,7 @@ import yaml
 
 from nas.export.subject import Subject
 from nas.plain import read
-from nas.record import RecordError, digest
+from nas.records import RecordError, digest
 from nas.runtime.architecture import read_found
 
 

@@ -9,7 +9,7 @@ from nas.export.drawing import to_png
 from nas.export.format import Format
 from nas.export.formats.svg import drawn
 from nas.export.subject import Built, Subject
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -15,7 +15,7 @@ from nas.export.format import Format, Needs
 from nas.export.source import write_source
 from nas.export.source.page import as_class
 from nas.export.subject import Built, Subject, importable
-from nas.record import RecordError, digest, record
+from nas.records import RecordError, digest, record
 from nas.training import save_weights
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, final
 
-from nas.build import build
+from nas.building import build
 from nas.export.compare import largest_difference
 from nas.export.format import Format, Needs
 from nas.export.subject import Built, Subject
 from nas.plain import write
-from nas.record import digest, record
+from nas.records import digest, record
 from nas.runtime.architecture import find_checkpoint
 from nas.training import load_weights, save_weights, seeded
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from nas.export.drawing import draw
 from nas.export.format import Format
 from nas.export.subject import Built, Subject
-from nas.record import RecordError, record
+from nas.records import RecordError, record
 
 
 @final

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, cast, final
 import torch
 from torch import nn
 
-from nas.build import Shape
+from nas.building import Shape
 from nas.export.compare import largest_difference, random_images
 from nas.export.format import Format, Needs
 from nas.export.subject import Built, Subject
-from nas.record import RecordError, one_line, record
+from nas.records import RecordError, one_line, record
 
 
 @final

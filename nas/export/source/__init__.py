@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from nas.build import Node, Shape
+from nas.building import Node, Shape
 from nas.export.source.page import page
 
 

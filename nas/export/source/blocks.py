@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from nas.build import Node, Shape, build
+from nas.building import Node, Shape, build
 from nas.export.source import forms
 from nas.export.source.copying import copy, is_straight
 from nas.export.source.forward import ActsInTraining, Forward, NotExpressible
@@ -19,7 +19,7 @@ from nas.export.source.terms import Literal, Term, is_literal
 from nas.export.source.ties import ties
 from nas.export.source.tracing import trace
 from nas.operations.drop_path import DropPath
-from nas.record import RecordError
+from nas.records import RecordError
 
 
 @dataclass(frozen=True, slots=True)

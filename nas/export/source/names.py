@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from nas.build import Node
+from nas.building import Node
 from nas.export.source.blocks import Block, Kind
 from nas.export.source.forward import TAKEN
 from nas.export.source.groups import Group, Groups, walk

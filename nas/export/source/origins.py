@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.build import Node, Shape, Site
+from nas.building import Node, Shape, Site
 from nas.export.source.forward import ActsInTraining
 from nas.operations.drop_path import DropPath
 

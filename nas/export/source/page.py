@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from nas.build import Node, Shape
+from nas.building import Node, Shape
 from nas.export.source.blocks import read
 from nas.export.source.classes import Classes
 from nas.export.source.forms import NetworkModule
@@ -17,8 +17,8 @@ from nas.export.source.forward import IMPORTS, TAKEN, Forward
 from nas.export.source.groups import walk
 from nas.export.source.terms import WIDTH
 from nas.notation import in_lines, notation
-from nas.profile import profile_module
-from nas.record import RecordError
+from nas.profiling import profile_module
+from nas.records import RecordError
 from nas.topology.chain import Stage
 
 _LONG = 40

@@ -16,7 +16,7 @@ from nas.export.source.forward import Forward, NotExpressible, method
 from nas.export.source.origins import Examples, undecided
 from nas.export.source.terms import Argument, Call, Listed, Literal, Name, Term, Total, flat, is_literal, statement
 from nas.operations.drop_path import DropPath
-from nas.record import one_line
+from nas.records import one_line
 
 _INFIX = {
     operator.add: ("+", 1),

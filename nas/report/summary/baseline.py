@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nas.evaluation.tabular import Tabular, load_table
 from nas.history import read_objective
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.report.summary.summary import Band, Baseline
 
 Floats = NDArray[np.float64]

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
 from nas.history import Evaluated
-from nas.profile import Profile, profile
-from nas.record import RecordError
+from nas.profiling import Profile, profile
+from nas.records import RecordError
 from nas.report.summary.loaded import Loaded
 from nas.report.summary.summary import Front
 

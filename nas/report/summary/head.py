@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from nas.history import read_objective
-from nas.record import to_plain
+from nas.records import to_plain
 from nas.report.summary.clock import Clock
 from nas.report.summary.summary import Head
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.build import Shape
+from nas.building import Shape
 from nas.evaluation.tabular import Tabular
 from nas.history import Evaluated, History
 from nas.report.summary.clock import Clock

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from nas.record import to_plain
+from nas.records import to_plain
 from nas.report.summary.summary import Reproduction
 from nas.runtime.experiment import Expectation, Experiment
 from nas.runtime.inline import Inline

@@ -12,8 +12,8 @@ from nas.export.drawing import draw
 from nas.family import family
 from nas.history import History
 from nas.plain import read
-from nas.profile import profile
-from nas.record import RecordError, digest
+from nas.profiling import profile
+from nas.records import RecordError, digest
 from nas.report.summary.clock import Clock
 from nas.report.summary.costs import costs_of
 from nas.report.summary.head import begin_head, named, said, written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.report.summary.runs import summarise_training, summarise_transfer
 from nas.report.summary.searches import summarise_search
 from nas.report.summary.summary import RunSummary

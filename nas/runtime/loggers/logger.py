@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nas.record import RecordError, one_line
+from nas.records import RecordError, one_line
 
 
 class Logger(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nas.record import record
+from nas.records import record
 from nas.runtime.loggers.logger import Logger
 
 

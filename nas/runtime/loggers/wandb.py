@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from nas.record import record
+from nas.records import record
 from nas.runtime.loggers.logger import Logger
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import ray
 from ray._private import worker as ray_worker
 
-from nas.record import RecordError, one_line
+from nas.records import RecordError, one_line
 
 SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about a coming default

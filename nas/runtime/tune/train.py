@@ -21,7 +21,7 @@ from ray.util import get_current_placement_group, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.record import RecordError, one_line
+from nas.records import RecordError, one_line
 from nas.runtime.executor import Outcome, Session, Work, perform
 
 SETTINGS = {

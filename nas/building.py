@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from nas.choice import SCALARS
-from nas.record import RecordError
+from nas.records import RecordError
 from nas.space import Choice, SpaceError
 
 Shape = tuple[int, int, int]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from nas.build import Node, Shape, build
+from nas.building import Node, Shape, build
 from nas.operations.drop_path import DropPath
-from nas.record import RecordError, one_line
+from nas.records import RecordError, one_line
 from nas.tracing import Pair, Reach, Tracer, begin, reach_of
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
