@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from nas.data.base import Data, Images, Loaded, optional
 from nas.data.python_batches import read_python_batch
+from nas.places import Place
 from nas.records import RecordError, record
 
 PIXELS = 3 * 32 * 32
@@ -90,7 +91,7 @@ class Cifar10(Data):
     Mean and deviation are those of the DARTS code. Raises RecordError for a missing or broken file.
     """
 
-    folder: str | None = None
+    folder: Annotated[str, Place("NAS_DATA")] | None = None
 
     def load(self) -> Loaded:
         return _load(_CIFAR10, self.folder)
@@ -104,7 +105,7 @@ class Cifar100(Data):
     deviation are those of the NAS-Bench-201 code. Raises RecordError for a missing or broken file.
     """
 
-    folder: str | None = None
+    folder: Annotated[str, Place("NAS_DATA")] | None = None
 
     def load(self) -> Loaded:
         return _load(_CIFAR100, self.folder)

@@ -15,6 +15,7 @@ import torch
 from nas.data.base import Data, Images, Loaded, channel_statistics, optional, stratified_order
 from nas.data.encoded import Encoded
 from nas.data.identity import files_digest
+from nas.places import FilePath
 from nas.records import Fraction, Natural, Positive, RecordError, record
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -35,7 +36,7 @@ class ImageFolder(Data):
     an error. Raises RecordError.
     """
 
-    path: str
+    path: FilePath
     size: Positive = 32
     test: Fraction = 0.2
     seed: Natural = 0

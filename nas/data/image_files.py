@@ -17,6 +17,7 @@ from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source
 from nas.data.folder import held_out, layout, listed
 from nas.data.identity import files_digest
+from nas.places import FilePath
 from nas.records import Fraction, Natural, Positive, record
 
 
@@ -31,7 +32,7 @@ class ImageFiles(Data):
     Raises RecordError.
     """
 
-    path: str
+    path: FilePath
     size: Positive = 224
     centre: Fraction = CENTRE
     test: Fraction = 0.2

@@ -8,6 +8,7 @@ from functools import lru_cache
 from nas.data.base import Data, Images, Loaded, stratified_order
 from nas.data.encoded import Encoded
 from nas.data.identity import DataIdentity
+from nas.places import without_places
 from nas.records import RecordError, digest
 
 
@@ -20,13 +21,15 @@ class Split:
     """
 
     name: str
-    """A digest of the data set and of how it was split."""
+    """A digest of the images that were found and of how they were split, the same wherever they are kept."""
     data: Data
     train: Images | Encoded
     validation: Images | Encoded
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    former_name: str = ""
+    """The name that version 0.1 gave: a digest of where the data set is and of how it was split."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,9 +56,10 @@ def split(data: Data, validation: int | float, seed: int, train: int | None = No
         raise RecordError(f"train is {train}, and {held_out} of {len(whole.train)} images validate: give 1 to {left}")
     order = stratified_order(whole.train.y, seed)
     used = order[held_out : held_out + (left if train is None else train)]
-    name = digest((data, validation, seed, train))
+    name = digest((without_places(data), whole.identity().digest, validation, seed, train))
     parts = whole.train.at(used), whole.train.at(order[:held_out])
-    return Split(name, data, *parts, whole.classes, whole.mean, whole.std)
+    former_name = digest((data, validation, seed, train))
+    return Split(name, data, *parts, whole.classes, whole.mean, whole.std, former_name)
 
 
 def identify(data: Data) -> DataIdentity:

@@ -18,6 +18,7 @@ from torch import Tensor
 from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
 from nas.data.identity import digest_of
+from nas.places import FilePath
 from nas.records import Fraction, Positive, RecordError, record
 
 SUFFIXES = {"jpeg", "jpg", "png", "webp"}
@@ -42,8 +43,8 @@ class WebDataset(Data):
     are shuffled, and the images of every few mixed. The other fields are those of ImageFiles. Raises RecordError.
     """
 
-    train: str
-    test: str
+    train: FilePath
+    test: FilePath
     label: str = "cls"
     classes: tuple[str, ...] = ()
     size: Positive = 224

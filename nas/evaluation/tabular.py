@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
+from nas.places import Place
 from nas.records import RecordError, nearest, record
 from nas.space import choices, decisions
 
@@ -41,7 +42,7 @@ class Tabular(Evaluator):
     `seconds_offset` + `seconds_per_unit` times the `seconds` column. `test` gives the test scores by name.
     """
 
-    table: str
+    table: Annotated[str, Place("NAS_DATA")]
     validation: str
     test_columns: Mapping[str, str]
     seconds: str

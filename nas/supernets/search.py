@@ -14,6 +14,7 @@ import torch
 
 from nas.choice import Choice
 from nas.evaluation.evaluator import Evaluation, Job, Task
+from nas.places import without_places
 from nas.plain import from_plain, write
 from nas.records import Natural, RecordError, digest, record, to_plain
 from nas.supernets.derivation import prune
@@ -111,7 +112,9 @@ class _Run:
         self.declared, self.task, self.job = declared, task, job
         self.device, self.peers, self.split = best_device(), peers(), declared.split()
         self.phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
-        self.name = digest((replace(declared, network={}), job.seed, self.split.name, task.options, task.space))
+        bare, of_task = replace(declared, network={}), (task.options, task.space)
+        self.name = digest((without_places(bare), job.seed, self.split.name, *of_task))
+        self.former_name = digest((bare, job.seed, self.split.former_name, *of_task))
         self.epochs: list[SupernetEpoch] = []
         self.eigenvalues: list[float] = []
         self.saved = perf_counter()
@@ -276,7 +279,7 @@ class _Run:
 
     def restore(self) -> None:
         """Go on from the checkpoint, if there is one."""
-        state = load_together(self.job.checkpoint, self.name, self.peers, self.device)
+        state = load_together(self.job.checkpoint, (self.name, self.former_name), self.peers, self.device)
         if state is None:
             return
         report = json.loads(state["report"])
