@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.data.encoded import Encoded
+from nas.data.identity import DataIdentity, digest_of
 from nas.records import RecordError
 
 
@@ -51,16 +52,32 @@ class Images:
         """Return a random order of the images, int64 (N,), on the generator's device."""
         return torch.randperm(len(self), generator=generator, device=generator.device)
 
+    def digest(self) -> str:
+        """Return the digest of the shape, the pixels and the labels; 50,000 images of CIFAR take a tenth of a second."""
+        x, y = (each.cpu().contiguous().numpy() for each in (self.x, self.y))
+        return digest_of([str(x.shape).encode(), x, y])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """Holds a whole data set, in memory or encoded; `mean` and `std` are of a channel's values scaled to 0..1."""
+    """Holds a whole data set, in memory or encoded; `mean` and `std` are of a channel's values scaled to 0..1.
+
+    `digest` identifies the images where their pixels depend on the libraries that decoded or scaled them; by default the
+    parts say what they hold.
+    """
 
     train: Images | Encoded
     test: Images | Encoded
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    digest: str = ""
+
+    def identity(self) -> DataIdentity:
+        """Return how many images were found, and the digest of all."""
+        images = {"train": len(self.train), "test": len(self.test)}
+        known = self.digest or digest_of(part.digest().encode() for part in (self.train, self.test))
+        return DataIdentity(images, known)
 
 
 class Data(ABC):

@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nas.data.identity import digest_of
 from nas.records import NonNegative, RecordError
 
 CENTRE = 0.875
@@ -39,6 +40,10 @@ class Source(ABC):
     def order(self, numbers: Tensor, generator: torch.Generator) -> Tensor:
         """Return a random order, int64 (M,), in which to read the images `numbers`, (M,); here any order is as quick."""
         return torch.randperm(len(numbers), generator=generator)
+
+    def digest(self, numbers: Tensor) -> str:
+        """Return the digest of the images `numbers`, (M,): the same wherever they are kept; here of their names."""
+        return digest_of(f"{self.name(number)}\n".encode(errors="surrogateescape") for number in numbers.tolist())
 
 
 @final
@@ -80,6 +85,10 @@ class Encoded:
     def order(self, generator: torch.Generator) -> Tensor:
         """Return a random order of the images, int64 (N,), in which their source is quick to read."""
         return self.source.order(self.numbers, generator)
+
+    def digest(self) -> str:
+        """Return the digest of the images and their labels; no image is read."""
+        return digest_of([self.source.digest(self.numbers).encode(), self.y.contiguous().numpy()])
 
 
 def class_names(train: Tensor, test: Tensor, names: tuple[str, ...], where: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import torch
 
 from nas.data.base import Data, Images, Loaded, channel_statistics, optional, stratified_order
 from nas.data.encoded import Encoded
+from nas.data.identity import files_digest
 from nas.records import Fraction, Natural, Positive, RecordError, record
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -40,22 +41,25 @@ class ImageFolder(Data):
     seed: Natural = 0
 
     def load(self) -> Loaded:
-        train_folders, test_folder = layout(Path(self.path).expanduser())
-        classes, train = self._read(train_folders)
+        root = Path(self.path).expanduser()
+        train_folders, test_folder = layout(root)
+        classes, files, labels = listed(train_folders, None)
+        train = self._read(files, labels, train_folders[0])
         if test_folder is not None:
-            test = self._read([test_folder], classes)[1]
+            _, test_files, labels = listed([test_folder], classes)
+            test = self._read(test_files, labels, test_folder)
+            files = [*files, *test_files]
         else:
             train, test = held_out(train, self.test, self.seed)
-        return Loaded(train, test, classes, *channel_statistics(train.x))
+        return Loaded(train, test, classes, *channel_statistics(train.x), files_digest(files, str(root)))
 
-    def _read(self, folders: Sequence[Path], expected: tuple[str, ...] | None = None) -> tuple[tuple[str, ...], Images]:
-        classes, files, labels = listed(folders, expected)
+    def _read(self, files: Sequence[str], labels: Sequence[int], folder: Path) -> Images:
         with ThreadPoolExecutor(THREADS) as threads:
             decoded = list(threads.map(lambda file: _decode(file, self.size), files))
-        _report([file for file, image in zip(files, decoded, strict=True) if image is None], len(files), folders[0])
+        _report([file for file, image in zip(files, decoded, strict=True) if image is None], len(files), folder)
         x = torch.stack([image for image in decoded if image is not None])
         y = [label for label, image in zip(labels, decoded, strict=True) if image is not None]
-        return classes, Images(x, torch.tensor(y))
+        return Images(x, torch.tensor(y))
 
 
 def held_out(images: T, test: float, seed: int) -> tuple[T, T]:

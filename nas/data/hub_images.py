@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from torch import Tensor
 
 from nas.data.base import Data, Loaded, optional
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
+from nas.data.identity import digest_of, files_digest
 from nas.records import Fraction, Positive, RecordError, one_line, record
 
 
@@ -103,6 +105,15 @@ class _Rows(Source):
             raise OSError("the row holds no image")
         found: bytes = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
         return found
+
+    def digest(self, numbers: Tensor) -> str:
+        """Return the digest of the images' lengths in bytes, which the table keeps apart, or of their files."""
+        compute = optional("pyarrow.compute", "pyarrow")
+        column = self.rows.data.column(self.column)
+        lengths = compute.fill_null(compute.binary_length(compute.struct_field(column, "bytes")), -1).to_numpy()
+        paths = compute.struct_field(column, "path").filter(compute.equal(lengths, -1)).to_pylist()
+        files = files_digest([path for path in paths if path], str(Path(self.title).expanduser().resolve()))
+        return digest_of([lengths, files.encode(), numbers.contiguous().numpy()])
 
     def name(self, number: int) -> str:
         path = (self.rows[number][self.column] or {}).get("path")

@@ -11,10 +11,12 @@ from typing import Any, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source
 from nas.data.folder import held_out, layout, listed
+from nas.data.identity import files_digest
 from nas.records import Fraction, Natural, Positive, record
 
 
@@ -52,7 +54,7 @@ class ImageFiles(Data):
         self, folders: Sequence[Path], expected: tuple[str, ...] | None = None
     ) -> tuple[tuple[str, ...], Encoded]:
         classes, files, labels = listed(folders, expected)
-        source = _Files(np.array([os.fsencode(file) for file in files]))
+        source = _Files(np.array([os.fsencode(file) for file in files]), str(Path(self.path).expanduser()))
         y = torch.tensor(labels)
         return classes, Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated)
 
@@ -63,9 +65,14 @@ class _Files(Source):
     """Reads files; their paths are one block of bytes, which workers share, as they would not share a million texts."""
 
     paths: NDArray[Any]
+    root: str
 
     def read(self, number: int) -> bytes:
         return Path(self.name(number)).read_bytes()
 
     def name(self, number: int) -> str:
         return os.fsdecode(self.paths[number])
+
+    def digest(self, numbers: Tensor) -> str:
+        """Return the digest of the names below the root, and of the files' sizes."""
+        return files_digest([self.name(number) for number in numbers.tolist()], self.root)

@@ -25,7 +25,7 @@ class Resized(Data):
     def load(self) -> Loaded:
         loaded = self.data.load()
         train, test = (self._resized(images) for images in (loaded.train, loaded.test))
-        return Loaded(train, test, loaded.classes, *channel_statistics(train.x))
+        return Loaded(train, test, loaded.classes, *channel_statistics(train.x), loaded.identity().digest)
 
     def _resized(self, images: object) -> Images:
         if not isinstance(images, Images):

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from nas.data.base import Data, Images, Loaded, stratified_order
 from nas.data.encoded import Encoded
+from nas.data.identity import DataIdentity
 from nas.records import RecordError, digest
 
 
@@ -55,6 +56,14 @@ def split(data: Data, validation: int | float, seed: int, train: int | None = No
     name = digest((data, validation, seed, train))
     parts = whole.train.at(used), whole.train.at(order[:held_out])
     return Split(name, data, *parts, whole.classes, whole.mean, whole.std)
+
+
+def identify(data: Data) -> DataIdentity:
+    """Return which images were found: their numbers in each part, and a digest. Raises RecordError as `load` does.
+
+    The data set is that of the last `split` of it, and so is not read again. No image file is opened for it.
+    """
+    return _loaded(data).identity()
 
 
 @lru_cache(maxsize=1)

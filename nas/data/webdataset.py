@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
+from nas.data.identity import digest_of
 from nas.records import Fraction, Positive, RecordError, record
 
 SUFFIXES = {"jpeg", "jpg", "png", "webp"}
@@ -170,6 +171,12 @@ class _Shards(Source):
         with Path(path).open("rb") as file:
             header = os.pread(file.fileno(), BLOCK, offset - BLOCK)
         return f"{_name(header)} in {path}"
+
+    def digest(self, numbers: Tensor) -> str:
+        """Return the digest of the shards' file names, and of where in which of them each image begins and ends."""
+        shards = "\n".join(Path(path).name for path in self.paths)
+        places = (each[numbers].numpy() for each in (self.shard, self.offset, self.length))
+        return digest_of([shards.encode(errors="surrogateescape"), *places])
 
     def order(self, numbers: Tensor, generator: torch.Generator) -> Tensor:
         """Return a random order that goes through the shards in random order, the images of a few mixed at a time."""
