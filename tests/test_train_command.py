@@ -23,6 +23,7 @@ from nas.data import Digits
 from nas.evaluation.results import read_epochs, read_test
 from nas.runtime.inline import Inline
 from nas.runtime.transfer import Asked, plan_transfer
+from nas.training import save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("network.channels=4", "network.layers=3", "network.auxiliary=false", "data=Digits", "recipe.cutout=0")
@@ -288,7 +289,7 @@ def test_a_training_that_cannot_be_is_one_line(changes: tuple[str, ...], said: s
 
 def test_without_weights_there_is_no_transfer(call: Call, tmp_path: Path) -> None:
     assert "there are no weights" in call("transfer", tmp_path, "--to", "Digits").stderr
-    (tmp_path / "alone.safetensors").touch()
+    save_weights(torch.nn.Linear(1, 1), tmp_path / "alone.safetensors")
     assert "stands alone" in call("transfer", tmp_path / "alone.safetensors", "--to", "Digits").stderr
 
 

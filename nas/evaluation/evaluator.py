@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.building import Node, Shape
+from nas.data.preprocessing import Preprocessing
 from nas.evaluation.fit import Fit
+from nas.evaluation.found import Found
 from nas.history import Scores
 
 Progress = Mapping[str, float | str]
@@ -24,7 +26,8 @@ Evaluation = Generator[Progress, None, Scores]
 class Task:
     """What is searched: the space, how a member of it is stacked to a network, and the shape (C, H, W) of its images.
 
-    With a `fit` each member is stacked as wide as its budget allows.
+    With a `fit` each member is stacked as wide as its budget allows. `family` is the name of the space's family, `classes`
+    names the classes of the images, and `preprocessing` says how they become inputs: what a user of the weights has to know.
     """
 
     space: Any
@@ -32,6 +35,9 @@ class Task:
     options: Mapping[str, Any] = field(default_factory=dict)
     input: Shape = (3, 32, 32)
     fit: Fit | None = None
+    family: str = ""
+    classes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     def network(self, architecture: Any) -> Node:
         """Return the network that an architecture becomes."""
@@ -42,6 +48,11 @@ class Task:
         if self.fit is None:
             return self.options
         return self.fit.options(partial(self.stack, architecture), self.options, self.input)
+
+    def found(self, architecture: Any, scores: Scores | None = None) -> Found:
+        """Return an architecture as files hold it: how it is stacked, and what its weights take and give."""
+        options = self.options_for(architecture)
+        return Found(self.family, architecture, options, self.input, scores or {}, self.classes, self.preprocessing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,8 @@ class Evaluator(ABC):
     def prepare(self, space: Any) -> dict[str, Any]:
         """Load what evaluations need, and return what they fix of a network: its number of `classes` and `input` shape.
 
-        Raises RecordError where the data or the table do not suffice, before any worker starts.
+        What describes trained weights may be among it: `class_names`, and `preprocessing`, how images become inputs. Raises
+        RecordError where the data or the table do not suffice, before any worker starts.
         """
         return {}
 

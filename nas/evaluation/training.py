@@ -13,8 +13,10 @@ from torch import nn
 from nas.building import Node, build
 from nas.choice import is_open
 from nas.data import Data, Split, split
+from nas.data.preprocessing import preprocessing_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
-from nas.evaluation.results import append_epoch, save_test
+from nas.evaluation.results import Tested, append_epoch, save_test
+from nas.plain import write
 from nas.profiling import profile
 from nas.records import Natural, Positive, RecordError, one_line, record
 from nas.space import sample
@@ -47,8 +49,7 @@ class Training(Evaluator):
     execution: Execution = Execution()
 
     def prepare(self, space: Any) -> dict[str, Any]:
-        images = self._split()
-        return {"classes": len(images.classes), "input": images.shape}
+        return facts_of(self._split())
 
     def check(self, task: Task) -> None:
         """Try to build one of a few drawn architectures, without its memory, and to run it on one image."""
@@ -79,7 +80,8 @@ class Training(Evaluator):
             speed = measure_speed(model, images.shape, self.recipe, best_device(), at_once)
             measured = replace(measured, speed=speed)
         if weights is not None:
-            save_test(weights, network, model, average, measured)
+            description = write(task.found(job.architecture)) if task.family else ""
+            save_test(weights, Tested(network, model, average, measured, description))
         decisive = measured.decisive
         tested = {"test_top1_percent": decisive.top1_percent, "test_top5_percent": decisive.top5_percent}
         return {**tested, **_scores(last, network, images)}
@@ -92,6 +94,12 @@ class Training(Evaluator):
     ) -> Generator[Progress, None, tuple[Epoch, nn.Module | None]]:
         epochs = train(model, images, self.recipe, seed=job.seed, checkpoint=job.checkpoint, execution=self.execution)
         return (yield from reported(epochs, weights))
+
+
+def facts_of(images: Split) -> dict[str, Any]:
+    """Return what images fix of a network that is trained with them, and what a user of its weights has to know."""
+    fixed = {"classes": len(images.classes), "input": images.shape}
+    return {**fixed, "class_names": images.classes, "preprocessing": preprocessing_of(images)}
 
 
 def measure_on_test(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -14,27 +12,19 @@ import yaml
 
 from nas.building import Node, Shape
 from nas.choice import Choice
+from nas.evaluation.found import Found as Found
+from nas.evaluation.found import described
 from nas.family import families, family, published
 from nas.notation import parse
 from nas.plain import read
-from nas.records import RecordError, import_all, one_line, record
+from nas.records import RecordError, import_all, one_line
+from nas.training.checkpoint import read_description
 
 ELSE = "a JSON or YAML file that a run wrote, space:name as darts:DARTS_V2, or a tree in notation"
 NAMED = f"a run folder, {ELSE}"
 
 TYPED = "macro"
 """The family of a tree that was typed: its members are whole networks, as that is."""
-
-
-@record
-class Found:
-    """An architecture that a run hands over: of which family, and how it was stacked for images of which shape."""
-
-    family: str
-    architecture: Any
-    network: Mapping[str, Any] = field(default_factory=dict)
-    input: tuple[int, int, int] = (3, 32, 32)
-    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def find_architecture(name: str) -> Found:
@@ -46,6 +36,8 @@ def find_architecture(name: str) -> Found:
         path /= "best.json"
         if not path.is_file():
             raise RecordError(f"{name} has no best.json: give a run folder whose search has ended, {ELSE}")
+    if path.is_file() and path.suffix == ".safetensors":
+        return find_checkpoint(name)[0]
     if path.is_file():
         return _read_text(path) if path.suffix == ".txt" else read_found(path)
     if name in (spaces := families()) and spaces[name].published:
@@ -64,7 +56,7 @@ def find_architecture(name: str) -> Found:
 def find_checkpoint(name: str) -> tuple[Found, Path]:
     """Return the network whose weights `name` stands for, a run folder or a .safetensors file, and the file.
 
-    Raises RecordError where there are no weights, or nothing beside them says what they are of.
+    Raises RecordError where there are no weights, or nothing in their file or beside it says what they are of.
     """
     path = Path(name)
     weights = path / "best.safetensors" if path.is_dir() else path
@@ -72,19 +64,31 @@ def find_checkpoint(name: str) -> tuple[Found, Path]:
         raise RecordError(
             f"there are no weights {weights}: give a run folder whose training has ended, or a .safetensors file"
         )
-    described = weights.with_suffix(".json")
-    if weights.suffix != ".safetensors" or not described.is_file():
+    if weights.suffix != ".safetensors":
+        raise RecordError(f"{weights} is no .safetensors file: give a run folder, or the weights of one")
+    text, beside = read_description(weights), weights.with_suffix(".json")
+    inside = _found_in(_described_in(text, weights), weights) if text else None
+    return described(weights, inside, read_found(beside) if beside.is_file() else None), weights
+
+
+def _described_in(text: str, weights: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
         raise RecordError(
-            f"{weights} stands alone: give weights with the .json beside them that says what network they are of"
-        )
-    return read_found(described), weights
+            f"{weights} has a description that is no JSON ({error}): give the file as it was written"
+        ) from None
 
 
 def read_found(path: Path) -> Found:
     """Return what a file holds that a run wrote. Raises RecordError where it holds no architecture."""
+    return _found_in(_plain(path), path)
+
+
+def _found_in(plain: Any, path: Path) -> Found:
+    """Return the architecture in plain data that stand in a file. Raises RecordError where they hold none."""
     for package in ("nas.operations", "nas.topology"):
         import_all(package)
-    plain = _plain(path)
     if isinstance(plain, dict) and isinstance(inner := plain.get("Found"), dict) and "family" in inner:
         family(str(inner["family"]))  # the records of a space of one's own become known on import
     try:

@@ -180,22 +180,24 @@ class Experiment:
         return replace(self, space=space, network=tasks[0].options, final=final, supernet=searched)
 
     def _task(self, space: Any, evaluator: Evaluator | SupernetSearch, network: Options, where: str) -> Task:
-        return task_of(self.family(), space, evaluator.prepare(space), network, where)
+        return task_of(self.space_name, space, evaluator.prepare(space), network, where)
 
 
-def task_of(family: Family, space: Any, fixed: Options, network: Options, where: str) -> Task:
-    """Return what evaluations need to know, of a network by its options and what the data fix of it.
+def task_of(name: str, space: Any, fixed: Options, network: Options, where: str) -> Task:
+    """Return what evaluations need to know, of a network by its family, its options and what the data fix of it.
 
     Raises RecordError where the two contradict, or an option is none of the family's.
     """
-    stack = family.network
+    known = family(name)
+    stack = known.network
     of_data = {key: value for key, value in fixed.items() if key in signature(stack).parameters}
     for key in of_data.keys() & network.keys():
         if network[key] != of_data[key]:
             place = f"{where}.{key}"
             raise RecordError(f"{place} is {network[key]}, and the data have {of_data[key]}: leave it out", place)
-    options = _defaults(stack) | family.network_arguments({**network, **of_data}, where)
-    return Task(space, stack, options, fixed.get("input", (3, 32, 32)))
+    options = _defaults(stack) | known.network_arguments({**network, **of_data}, where)
+    described = {"classes": fixed.get("class_names", ()), "preprocessing": fixed.get("preprocessing")}
+    return Task(space, stack, options, fixed.get("input", (3, 32, 32)), family=name, **described)
 
 
 def _defaults(function: Any) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class Planned:
     @property
     def stacked(self) -> Found:
         """The architecture with the options by which it is stacked, for images of the data's shape."""
-        return Found(self.found.family, self.found.architecture, self.task.options, self.task.input)
+        return self.task.found(self.found.architecture)
 
     def describe(self, architecture: Any) -> str:
         """Write the architecture as short text."""
@@ -125,10 +125,10 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
 
 def plan_training(declared: FullTraining, found: Found) -> Planned:
     """Stack the architecture and load the data, so that what is missing is found before anything is done."""
-    known, evaluator = family(found.family), declared.evaluator()
+    evaluator = declared.evaluator()
     if declared.expect_of and find_architecture(declared.expect_of).architecture != found.architecture:
         declared = replace(declared, expect={}, expect_of="")
-    task = task_of(known, found.architecture, evaluator.prepare(None), declared.network, "network")
+    task = task_of(found.family, found.architecture, evaluator.prepare(None), declared.network, "network")
     if declared.scale is not None:
         task = replace(task, options=declared.scale.options(task.options))
     task = replace(task, fit=declared.fit)

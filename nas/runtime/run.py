@@ -15,7 +15,6 @@ from nas.export.drawing import draw
 from nas.history import Evaluated, History, Scores, forget_failures, read_journal
 from nas.plain import write
 from nas.records import RecordError, digest
-from nas.runtime.architecture import Found
 from nas.runtime.executor import Work
 from nas.runtime.experiment import Experiment, load
 from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
@@ -162,8 +161,7 @@ def _hand_over(planned: Plan, best: Evaluated, folder: Path) -> None:
 def _write_found(planned: Plan, architecture: Any, scores: Scores, file: Path) -> None:
     """Write an architecture with how it is stacked in the end, which says what weights beside it are of."""
     _, task = planned.final or (None, planned.task)
-    found = Found(planned.experiment.space_name, architecture, task.options_for(architecture), task.input, scores)
-    file.write_text(write(found), encoding="utf-8")
+    file.write_text(write(task.found(architecture, scores)), encoding="utf-8")
 
 
 def _finals(

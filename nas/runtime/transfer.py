@@ -13,12 +13,13 @@ from typing import Any
 
 from nas.data import Data
 from nas.evaluation.evaluator import Evaluation, Job
-from nas.evaluation.transfer import SHORT, Trained, Transfer, adapted, carry_out, check, split_of
+from nas.evaluation.found import Found
+from nas.evaluation.transfer import SHORT, Trained, Transfer, adapted, carry_out, check, found_by
 from nas.history import History, forget_failures, replay
 from nas.plain import from_plain, read, write
 from nas.records import RecordError, import_all, nearest, record_classes, to_plain
 from nas.report.transfers import plot_transfer
-from nas.runtime.architecture import Found, find_checkpoint
+from nas.runtime.architecture import find_checkpoint
 from nas.runtime.declared import load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
@@ -64,8 +65,7 @@ class Planned:
     @property
     def trained(self) -> Trained:
         """The trained network, as a trial needs it."""
-        found = self.found
-        return Trained(found.family, found.architecture, self.weights, found.network, found.input)
+        return Trained.of(self.found, self.weights)
 
 
 def plan_transfer(asked: Asked, executor: Executor) -> Planned:
@@ -136,8 +136,7 @@ def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | Non
 def _carry_out(planned: Planned, folder: Path, job: Job) -> Evaluation:
     """Do one trial, and describe the network whose weights it leaves."""
     scores = yield from carry_out(planned.declared, planned.trained, folder, job)
-    network = planned.trained.with_head(len(split_of(planned.declared, job.architecture).classes))
-    found = Found(network.family, network.architecture, network.options, network.input, scores)
+    found = replace(found_by(planned.declared, planned.trained, job.architecture), scores=scores)
     if peers().rank == 0:
         path = folder / f"{job.architecture.name}.json"
         write_atomically(path, lambda beside: beside.write_text(write(found), encoding="utf-8"))

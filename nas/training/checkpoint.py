@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ FORMAT = 2
 
 NETWORK = "cellstack_network"
 """The key, in a safetensors file, of the digest of the network whose weights it holds."""
+
+DESCRIPTION = "cellstack_description"
+"""The key, in a safetensors file, of the JSON that says what the weights are of, and what they were trained with."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -83,18 +87,19 @@ def load_together(path: Path | None, run: str, peers: Peers, device: torch.devic
     return state
 
 
-def save_weights(model: nn.Module, path: Path, network: str = "") -> None:
+def save_weights(model: nn.Module, path: Path, network: str = "", description: str = "") -> None:
     """Write the model's weights and buffers as safetensors, atomically; a weight that is shared is written at each place.
 
-    `network` is the digest of the tree that the model was built from; a file that has it fits no other.
+    `network` is the digest of the tree that the model was built from; a file that has it fits no other. `description` is JSON
+    that says what the weights are of, so that the file can be used without any other.
     """
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     places = Counter(tensor.data_ptr() for tensor in tensors.values())
     tensors = {name: tensor.clone() if places[tensor.data_ptr()] > 1 else tensor for name, tensor in tensors.items()}
-    metadata = {NETWORK: network} if network else None
-    write_atomically(path, lambda beside: save_file(tensors, beside, metadata))
+    metadata = {key: text for key, text in ((NETWORK, network), (DESCRIPTION, description)) if text}
+    write_atomically(path, lambda beside: save_file(tensors, beside, metadata or None))
 
 
 def load_weights(model: nn.Module, path: Path, network: str = "") -> None:
@@ -119,13 +124,25 @@ def load_weights(model: nn.Module, path: Path, network: str = "") -> None:
     model.load_state_dict(tensors)
 
 
+def read_description(path: Path) -> str:
+    """Return the JSON that a file of weights was given; empty where it has none. No tensor is read."""
+    with _opened(path) as file:
+        return str((file.metadata() or {}).get(DESCRIPTION, ""))
+
+
 def _read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
     """Return the digest of the network that is in a file, if it is, and the tensors."""
+    with _opened(path) as file:
+        return (file.metadata() or {}).get(NETWORK, ""), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get(NETWORK, ""), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         raise RecordError(f"{path} cannot be read as safetensors ({_first_line(error)}): give another file") from error
 
