@@ -504,7 +504,7 @@ def test_a_folder_that_cannot_be_used_says_why(folder: Path, tmp_path: Path) -> 
         (tmp_path / "other" / part).mkdir(parents=True)
         for name in classes:
             (tmp_path / "other" / part / name).symlink_to(folder / "train" / name)
-    assert "val has the classes ('a', 'c'), and the training images ('a', 'b')" in refusal(
+    assert "val has the classes 'c', and the training images are of 'a', 'b'" in refusal(
         ImageFiles(str(tmp_path / "other"))
     )
     assert "a test set of 0 of 36 images" in refusal(ImageFiles(str(folder / "train"), test=0.0))

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 
-from nas.data.base import Data, Images, Loaded, optional
+from nas.data.base import Data, Images, Loaded
+from nas.data.libraries import optional
 from nas.data.python_batches import read_python_batch
 from nas.places import Place
 from nas.records import RecordError, record
@@ -114,7 +115,7 @@ class Cifar100(Data):
 def _load(form: _Form, folder: str | None) -> Loaded:
     folder = folder or os.environ.get("NAS_DATA")
     train, test = _read_hub(form) if folder is None else _read_folder(form, Path(folder).expanduser())
-    return Loaded(train, test, form.classes, form.mean, form.std)
+    return Loaded(train, test, form.classes, form.mean, form.std, test_source=f"the test set of {form.title}")
 
 
 def _read_folder(form: _Form, folder: Path) -> tuple[Images, Images]:

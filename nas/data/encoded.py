@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nas.data.identity import digest_of
+from nas.data.pixels import RGB, Pixels
 from nas.records import NonNegative, RecordError
 
 CENTRE = 0.875
@@ -18,10 +19,18 @@ CENTRE = 0.875
 TOLERATED = 0.01
 """The share of images that may be broken."""
 
-Rgb = tuple[NonNegative, NonNegative, NonNegative]
+FEW = 3
+"""How many images may be broken where the share that is tolerated is of few images."""
+
+PerChannel = tuple[NonNegative, ...]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def tolerated_images(images: int, tolerated: float) -> float:
+    """Return how many of the images may be broken: a share of them, and of few images three; none for a share of 0."""
+    return max(tolerated * images, FEW if tolerated else 0)
 
 
 class Source(ABC):
@@ -51,8 +60,8 @@ class Source(ABC):
 class Encoded:
     """Holds where images are, `numbers` of a source, int64 (N,), and their labels `y`, int64 (N,).
 
-    They are decoded to (3, size, size) by `feed`. `centre` is the side of the central crop as a share of the shorter
-    side, `tolerated` the share of images that may be broken before it is an error.
+    They are decoded to (channels, size, size) by `feed`, as `pixels` says. `centre` is the side of the central crop as a
+    share of the shorter side, `tolerated` the share of images that may be broken before it is an error.
     """
 
     source: Source
@@ -61,6 +70,7 @@ class Encoded:
     size: int
     centre: float = CENTRE
     tolerated: float = TOLERATED
+    pixels: Pixels = RGB
 
     def __post_init__(self) -> None:
         for name, each in (("numbers", self.numbers), ("labels", self.y)):
@@ -73,7 +83,7 @@ class Encoded:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Return one decoded image's (C, H, W)."""
-        return 3, self.size, self.size
+        return self.pixels.channels, self.size, self.size
 
     def __repr__(self) -> str:
         return f"Encoded({len(self)} of {self.shape})"

@@ -10,9 +10,13 @@ from typing import Annotated, Any, final
 import torch
 from torch import Tensor
 
-from nas.data.base import Data, Loaded, optional
-from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
+from nas.data.base import Data, Loaded
+from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, PerChannel, Source, class_names
 from nas.data.identity import digest_of, files_digest
+from nas.data.leftovers import is_leftover
+from nas.data.libraries import optional
+from nas.data.normalisation import mean_and_std
+from nas.data.pixels import Bits, Pixels
 from nas.places import Place
 from nas.records import Fraction, Positive, RecordError, one_line, record
 
@@ -33,9 +37,11 @@ class HubImages(Data):
     label: str = "label"
     size: Positive = 224
     centre: Fraction = CENTRE
-    mean: Rgb = IMAGENET_MEAN
-    std: Rgb = IMAGENET_STD
+    mean: PerChannel = IMAGENET_MEAN
+    std: PerChannel = IMAGENET_STD
     tolerated: Fraction = TOLERATED
+    channels: Positive = 3
+    bits: Bits = 16
 
     def load(self) -> Loaded:
         parts = self._fetch()
@@ -47,7 +53,12 @@ class HubImages(Data):
             raise RecordError(f"{self.name} has other classes in {self.test} than in {self.train}: make them equal")
         images, test_images = self._encoded(train), self._encoded(test)
         classes = class_names(images.y, test_images.y, names, self.name)
-        return Loaded(images, test_images, classes, self.mean, self.std)
+        if leftovers := [name for name in names if is_leftover(name)]:
+            raise RecordError(
+                f"{self.name} has a class {leftovers[0]!r}, left behind by a file server: remove such folders"
+            )
+        statistics = mean_and_std(images, self.mean, self.std)
+        return Loaded(images, test_images, classes, *statistics, test_source=f"the part {self.test!r}")
 
     def _fetch(self) -> Any:
         """Return the parts by name; those wanted are looked through for their columns."""
@@ -73,9 +84,8 @@ class HubImages(Data):
         undecoded = optional("datasets", "datasets").Image(decode=False)
         rows = part.select_columns([self.image]).cast_column(self.image, undecoded)
         y = torch.from_numpy(labels).long()
-        return Encoded(
-            _Rows(rows, self.image, self.name), torch.arange(len(y)), y, self.size, self.centre, self.tolerated
-        )
+        source, form = _Rows(rows, self.image, self.name), Pixels(self.channels, self.bits)
+        return Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated, form)
 
 
 def _check_known(name: str, known: list[str], what: str, repair: str) -> None:

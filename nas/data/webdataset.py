@@ -16,8 +16,11 @@ import torch
 from torch import Tensor
 
 from nas.data.base import Data, Loaded
-from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
+from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, PerChannel, Source, class_names
 from nas.data.identity import digest_of
+from nas.data.leftovers import is_below_leftover
+from nas.data.normalisation import mean_and_std
+from nas.data.pixels import Bits, Pixels
 from nas.places import FilePath
 from nas.records import Fraction, Positive, RecordError, record
 
@@ -49,14 +52,17 @@ class WebDataset(Data):
     classes: tuple[str, ...] = ()
     size: Positive = 224
     centre: Fraction = CENTRE
-    mean: Rgb = IMAGENET_MEAN
-    std: Rgb = IMAGENET_STD
+    mean: PerChannel = IMAGENET_MEAN
+    std: PerChannel = IMAGENET_STD
     tolerated: Fraction = TOLERATED
+    channels: Positive = 3
+    bits: Bits = 16
 
     def load(self) -> Loaded:
         train, test = self._read(self.train), self._read(self.test)
         classes = class_names(train.y, test.y, self.classes, self.train)
-        return Loaded(train, test, classes, self.mean, self.std)
+        statistics = mean_and_std(train, self.mean, self.std)
+        return Loaded(train, test, classes, *statistics, test_source=f"all in {self.test}")
 
     def _read(self, pattern: str) -> Encoded:
         paths = _shards(pattern)
@@ -65,7 +71,8 @@ class WebDataset(Data):
         offset, length, y = torch.cat(tables, 1)
         shard = torch.arange(len(paths)).repeat_interleave(torch.tensor([each.shape[1] for each in tables]))
         source = _Shards(tuple(paths), shard, offset, length)
-        return Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated)
+        form = Pixels(self.channels, self.bits)
+        return Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated, form)
 
 
 def _shards(pattern: str) -> list[str]:
@@ -94,6 +101,8 @@ def _index(path: str, label: str) -> Tensor:
     images, labels = dict[str, tuple[int, int]](), dict[str, int]()
     with Path(path).open("rb", buffering=0) as file:
         for name, offset, length in _members(file):
+            if is_below_leftover(name):
+                continue
             folder, _, base = name.rpartition("/")
             stem, _, suffix = base.partition(".")
             if suffix.lower() in SUFFIXES:

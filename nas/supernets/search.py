@@ -204,7 +204,9 @@ class _Run:
         batch = self.turns.fixed_batch(number)
         generator = stream(self.job.seed, "hessian", number)
         with seeded(mixed_seed(self.job.seed, "hessian layers", number, self.peers.rank), self.device):
-            return largest_eigenvalue(lambda: self.turns.loss(batch), self.turns.alphas, generator, self.peers.average)
+            return largest_eigenvalue(
+                lambda: self.turns.outcome(batch).loss, self.turns.alphas, generator, self.peers.average
+            )
 
     def scores(self) -> dict[str, float]:
         """Return the scores of the search itself."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from nas.data.base import optional
+from nas.data.libraries import optional
 from nas.export.compare import largest_difference, random_images
 from nas.export.format import Format, Needs
 from nas.export.formats.torch_export import captured
