@@ -17,9 +17,35 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = {
-    **dict.fromkeys(("records", "places", "plain", "choice", "membership", "counting", "space", "history"), 0),
     **dict.fromkeys(
-        ("building", "profiling", "tracing", "family", "notation", "layers", "operations", "topology", "strategies", "data"),
+        (
+            "records",
+            "places",
+            "plain",
+            "choice",
+            "membership",
+            "counting",
+            "space",
+            "history",
+            "literal",
+            "preprocessing",
+        ),
+        0,
+    ),
+    **dict.fromkeys(
+        (
+            "building",
+            "profiling",
+            "tracing",
+            "family",
+            "foreign",
+            "notation",
+            "layers",
+            "operations",
+            "topology",
+            "strategies",
+            "data",
+        ),
         1,
     ),
     **dict.fromkeys(("training", "evaluation"), 2),

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.building import Node, Shape
-from nas.data.preprocessing import Preprocessing
 from nas.evaluation.fit import Fit
-from nas.evaluation.found import Found
+from nas.family import Found
 from nas.history import Scores
+from nas.preprocessing import Preprocessing
 
 Progress = Mapping[str, float | str]
 """What an evaluation reports on its way: `epoch`, `epochs`, scores so far, and a `warning` in words where there is one."""

@@ -12,9 +12,10 @@ from torch import nn
 
 from nas.data import Data, Split, split
 from nas.data.preprocessing import folder_read_alike
-from nas.evaluation.found import Found, unknown_of
+from nas.evaluation.found import unknown_of
 from nas.evaluation.training import Training, measure_on_test
 from nas.evaluation.transfer import Trained, adapted, check_channels
+from nas.family import Found
 from nas.records import RecordError
 from nas.runtime.architecture import find_checkpoint
 from nas.runtime.declared import load_declared

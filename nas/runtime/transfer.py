@@ -13,8 +13,8 @@ from typing import Any
 
 from nas.data import Data
 from nas.evaluation.evaluator import Evaluation, Job
-from nas.evaluation.found import Found
 from nas.evaluation.transfer import SHORT, Trained, Transfer, adapted, carry_out, check, found_by
+from nas.family import Found
 from nas.history import History, forget_failures, replay
 from nas.plain import from_plain, read, write
 from nas.records import RecordError, import_all, nearest, record_classes, to_plain
