@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_args, get_type_hints
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ def _changed(tree: Any, change: Callable[[Place, str | None], str | None]) -> An
     return replace(cast(Any, tree), **anew) if anew else tree
 
 
-def resolved(tree: Any) -> Any:
+def absolute(tree: T) -> T:
     """Return a record whose places are absolute paths, as they are to be found from this working directory."""
-    return _changed(tree, lambda place, value: place.resolved(value))
+    return cast(T, _changed(tree, lambda place, value: place.resolved(value)))
 
 
 def without_places(tree: Any) -> Any:
@@ -93,7 +95,7 @@ def _is_name(place: Place, value: str | None) -> bool:
 
 
 def places_of(tree: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the key, as `evaluator.data.path`, and the value of each place in a record that has one."""
+    """Yield the key, as `evaluator.data.path`, and the absolute path of each place in a record that has one."""
     if not is_dataclass(tree) or isinstance(tree, type):
         return
     places = _places(type(tree))
@@ -102,7 +104,7 @@ def places_of(tree: Any, where: str = "") -> Iterator[tuple[str, str]]:
         if each.name not in places:
             yield from places_of(value, key)
         elif value is not None and not _is_name(places[each.name], value):
-            yield key, value
+            yield key, places[each.name].resolved(value) or value
 
 
 def is_missing(path: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,26 +48,6 @@ def terminal() -> Console:
     return Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
 
 
-def new_folder(name: str) -> Path:
-    """Return a folder for a run that was given none."""
-    return Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
-
-
-@contextmanager
-def kept_if_begun(folder: Path) -> Iterator[None]:
-    """Remove the run folder that the block makes, where it fails before anything was proposed."""
-    from nas.records import RecordError
-    from nas.runtime.folder import discard_if_empty
-
-    is_new = not folder.exists()
-    try:
-        yield
-    except (RecordError, OSError):
-        if is_new:
-            discard_if_empty(folder)
-        raise
-
-
 @contextmanager
 def stoppable(folder: Path, console: Console) -> Iterator[None]:
     """Say where the run is and, where the user stops it, how to go on."""
@@ -76,8 +55,17 @@ def stoppable(folder: Path, console: Console) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print(f"\nStopped. Go on with: nas resume {folder}")
+        console.print(f"\nStopped. {how_to_go_on(folder)}")
         raise typer.Exit(130) from None
+
+
+def how_to_go_on(folder: Path) -> str:
+    """Say how to go on with a run that was stopped; a new one in which nothing was begun leaves no folder."""
+    from nas.runtime.folder import has_begun
+
+    if has_begun(folder):
+        return f"Go on with: nas resume {folder}"
+    return "Nothing was evaluated yet: give the same command again."
 
 
 def executor_of(

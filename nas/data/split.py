@@ -6,6 +6,8 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
+
 from nas.data.base import Data, Images, Loaded
 from nas.data.encoded import Encoded
 from nas.data.identity import DataIdentity
@@ -100,6 +102,13 @@ def identify(data: Data) -> DataIdentity:
     The data set is that of the last `split` of it, and so is not read again. No image file is opened for it.
     """
     return _loaded(data).identity()
+
+
+def count_classes(data: Data) -> dict[str, int]:
+    """Return how many images, of training and of test, each class has. Raises RecordError as `load` does."""
+    whole = _loaded(data)
+    counts = sum(part.y.cpu().bincount(minlength=len(whole.classes)) for part in (whole.train, whole.test))
+    return dict(zip(whole.classes, torch.as_tensor(counts).tolist(), strict=True))
 
 
 @lru_cache(maxsize=1)

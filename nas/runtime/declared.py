@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +38,19 @@ def load_declared(
     except RecordError as error:
         raise file.locate(error) from None
     return declared
+
+
+@contextmanager
+def explained(path: Path, assignments: Sequence[str]) -> Iterator[None]:
+    """Say of an error that is found later at a key, as when data are loaded, where in the file the key stands."""
+    try:
+        yield
+    except RecordError as error:
+        file = YamlFile(path)
+        file.override(assignments)
+        if not error.where or not file.has(error.where):
+            raise
+        raise file.locate(error) from None
 
 
 def experiments_folder() -> Path:

@@ -153,6 +153,12 @@ class Experiment:
         task = self._task(space, evaluator, {**self.network, **self.final.network}, "final.network")
         return evaluator, replace(task, fit=self.final.fit)
 
+    def readers(self) -> dict[str, Evaluator | SupernetSearch]:
+        """Return what reads data, by the key at which it stands."""
+        final = self.final.evaluator if self.final is not None else None
+        parts = {"supernet": self.supernet, "evaluator": self.evaluator, "final.evaluator": final}
+        return {name: each for name, each in parts.items() if each is not None}
+
     def describe(self, architecture: Any) -> str:
         """Write an architecture, or what else a run works on, as short text."""
         return architecture.describe() if isinstance(architecture, Seed) else self.family().describe(architecture)

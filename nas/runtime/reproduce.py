@@ -11,11 +11,13 @@ from statistics import fmean, stdev
 
 from nas.evaluation.evaluator import Job
 from nas.history import History
+from nas.places import without_places
 from nas.records import RecordError
 from nas.runtime.executor import Outcome, perform
 from nas.runtime.experiment import Expectation, Experiment, Final
 from nas.runtime.inline import Inline
 from nas.runtime.run import Plan, create_folder, load_run, plan, resolved, run
+from nas.runtime.run_data import hold_to_data
 from nas.runtime.search import Search, SearchFailed, commonest_reason
 from nas.runtime.view import Silent
 
@@ -71,13 +73,21 @@ def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
         return run_in_memory(planned)
     if not folder.exists():
         create_folder(folder, planned)
-    elif replace(load_run(folder), executor=planned.experiment.executor) != resolved(planned):
-        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
+    else:
+        _check_settings(planned, folder)
+        hold_to_data(folder, planned.data, changed_data=False)
     result = run(planned, folder, lambda phase, total: Silent())
     best = result.finals["best"]
     if best.failure is not None:
         raise SearchFailed(f"seed {planned.experiment.rules.seed}: the test failed: {best.failure}")
     return {**best.scores, **_highest(result.history)}
+
+
+def _check_settings(planned: Plan, folder: Path) -> None:
+    """Raise RecordError where a folder holds a run of other settings than those that are planned."""
+    there = replace(load_run(folder), executor=planned.experiment.executor)
+    if without_places(there) != without_places(resolved(planned)):
+        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
 
 
 def run_in_memory(planned: Plan) -> dict[str, float]:

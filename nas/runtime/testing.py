@@ -12,6 +12,7 @@ from torch import nn
 
 from nas.data import Data, Split, split
 from nas.data.preprocessing import folder_read_alike
+from nas.data.split import test_split
 from nas.evaluation.found import unknown_of
 from nas.evaluation.training import Training, measure_on_test
 from nas.evaluation.transfer import Trained, adapted, check_channels
@@ -21,6 +22,7 @@ from nas.runtime.architecture import find_checkpoint
 from nas.runtime.declared import load_declared
 from nas.runtime.full_training import FullTraining
 from nas.runtime.run import load_run
+from nas.runtime.run_data import check_places, find_data, read_data
 from nas.runtime.transfer import data_named
 from nas.training import Execution, Recipe, best_device
 from nas.training.measure import Measured, measure_speed
@@ -35,7 +37,10 @@ def measure_weights(checkpoint: str, on: str | None) -> Measured:
     found, weights = find_checkpoint(checkpoint)
     trained = Trained.of(found, weights)
     declared = _declared(Path(checkpoint))
-    images = trained.normalised(split(adapted(_data(checkpoint, on, declared, found), found.input), 0, 0))
+    data = adapted(_data(checkpoint, on, declared, found), found.input)
+    if on is None:
+        _hold_to_data(Path(checkpoint), declared)
+    images = trained.normalised(split(data, 0, 0) if on is None else test_split(data))
     check_channels(trained, images.shape)
     model = trained.model()
     _check_classes(model, found, images)
@@ -71,6 +76,17 @@ def _data(checkpoint: str, on: str | None, declared: FullTraining | None, found:
         there: Data = replace(read_alike, path=on)
         return there
     return folder_read_alike(on, found.preprocessing)
+
+
+def _hold_to_data(folder: Path, declared: FullTraining | None) -> None:
+    """Raise RecordError where the images of a run are not there, or others than those that it was trained with."""
+    check_places(folder, declared)
+    before = read_data(folder)
+    if before is not None and declared is not None and not before.holds(find_data({"data": declared.evaluator()})):
+        raise RecordError(
+            f"{folder} was trained with other images than are there now, and may have learnt from some that are test images "
+            "now: put them back, or give a folder of test images, as --on FOLDER"
+        )
 
 
 def _check_classes(model: nn.Module, found: Found, images: Split) -> None:

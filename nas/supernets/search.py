@@ -29,6 +29,17 @@ from nas.training import best_device, evaluate, mixed_seed, place, save_weights,
 from nas.training.checkpoint import load_together, save_checkpoint, write_atomically
 from nas.training.peers import peers
 
+DERIVED_SCORES = (
+    "validation_top1_percent",
+    "skips",
+    "skippable",
+    "supernet_top1_percent",
+    "entropy",
+    "epochs",
+    "seconds",
+)
+"""The scores of an architecture that is derived from a supernet."""
+
 
 @record
 class SupernetEpoch:

@@ -63,7 +63,7 @@ def connected(address: str | None, workers: int, cpus_per_worker: float) -> Iter
         _knock(address)
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError) as error:
+        except (ConnectionError, ValueError, RuntimeError) as error:
             reason = one_line(error)
             raise RecordError(f"no Ray cluster at {address} ({reason}): {START_ONE}") from None
     else:
