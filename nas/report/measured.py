@@ -40,6 +40,11 @@ def test_table(measured: Measured) -> Table:
     return table
 
 
+def source_line(measured: Measured) -> str:
+    """Return which images were measured, and how many, such as "Tested on 90 images: 20% of the 450 in the folder"."""
+    return f"Tested on {measured.raw.images:,} images: {measured.source or 'which of them is not known'}"
+
+
 def class_table(measured: Measured) -> Table:
     """Return how many images of each class are right, the worst class first; of many classes the worst and the best."""
     found = _by_weights(measured)

@@ -15,7 +15,7 @@ from nas.evaluation.results import read_epochs, read_test
 from nas.family import family
 from nas.history import Evaluated, History
 from nas.profiling import profile
-from nas.report.measured import class_table, test_table
+from nas.report.measured import class_table, source_line, test_table
 from nas.runtime.architecture import Found, read_found
 from nas.runtime.full_training import WEIGHTS, FullTraining, Planned, draw_training
 from nas.runtime.terminal import duration, number, print_failure
@@ -88,6 +88,7 @@ def _show_test(folder: Path, console: Console) -> None:
     if (measured := read_test(folder / WEIGHTS)) is not None:
         console.print(test_table(measured))
         console.print(class_table(measured))
+        console.print(source_line(measured), soft_wrap=True, markup=False)
         console.print(f"Weights: {folder / WEIGHTS}", soft_wrap=True)
 
 
@@ -127,6 +128,9 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
     for way, points in curves.items():
         table.add_row(LABELS[way], *(_spread([value for at, value in points if at == share]) for share in shares))
     console.print(table)
+    tested = [read_test(folder / f"{done.architecture.name}.safetensors") for done in history.scored]
+    for measured in [each for each in tested if each is not None and each.source][:1]:
+        console.print(source_line(measured), soft_wrap=True, markup=False)
     for done in history.failures:
         print_failure(done.architecture.name, done, console)
     if (plot := folder / "transfer.svg").is_file():
