@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = {
-    **dict.fromkeys(("records", "plain", "choice", "membership", "counting", "space", "history", "literal"), 0),
+    **dict.fromkeys(("records", "plain", "choice", "membership", "counting", "space", "history", "literal", "own"), 0),
     **dict.fromkeys(
         (
             "building",
