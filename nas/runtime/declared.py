@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 
+from nas.own import import_named, written_out
 from nas.plain import from_plain
 from nas.records import RecordError, import_all, to_plain
 from nas.runtime.yaml_file import YamlFile
@@ -31,8 +31,11 @@ def load_declared(
     for package in ("nas.strategies", "nas.evaluation", "nas.data", "nas.supernets", "nas.runtime"):
         import_all(package)
     try:
-        for module in from_plain(file.plain.get("imports") or (), tuple[str, ...], "imports"):
+        imports = from_plain(file.plain.get("imports") or (), tuple[str, ...], "imports")
+        for module in imports:
             _import(module)
+        if imports:
+            file.plain["imports"] = list(map(written_out, imports))
         declared: T = from_plain(file.plain, kind)
         check(declared)
     except RecordError as error:
@@ -62,11 +65,9 @@ def experiments_folder() -> Path:
 
 def _import(module: str) -> None:
     try:
-        import_module(module)
-    except ImportError as error:
-        raise RecordError(
-            f"module {module!r} cannot be imported ({error}): put its folder on PYTHONPATH", "imports"
-        ) from None
+        import_named(module)
+    except RecordError as error:
+        raise RecordError(str(error), "imports") from None
 
 
 def dump(declared: object) -> str:
