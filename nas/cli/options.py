@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.runtime.stopping import listener
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -71,13 +73,24 @@ def kept_if_begun(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def stoppable(folder: Path, console: Console) -> Iterator[None]:
-    """Say where the run is and, where the user stops it, how to go on."""
+    """Say where the run is and, where the user or a signal stops it, how to go on."""
     console.print(f"Run folder: {folder}", soft_wrap=True)
-    try:
+    with stopped_with(f"Go on with: nas resume {folder}", console):
         yield
-    except KeyboardInterrupt:
-        console.print(f"\nStopped. Go on with: nas resume {folder}")
-        raise typer.Exit(130) from None
+
+
+@contextmanager
+def stopped_with(advice: str, console: Console) -> Iterator[None]:
+    """Where a signal stops the block, end the command with a line that says how to go on."""
+    stop = listener()
+    with stop.once():
+        try:
+            yield
+        except BaseException as error:
+            if stop.number is None and not isinstance(error, KeyboardInterrupt):
+                raise
+            console.print(f"\nStopped. {advice}", soft_wrap=True)
+            raise typer.Exit(stop.exit_code) from None
 
 
 def executor_of(

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from nas.records import RecordError
+from nas.runtime.stopping import handlers_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class RayWorkers:
 def tune_module(name: str) -> Any:
     """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
     try:
-        return import_module(f"nas.runtime.tune.{name}")
+        with handlers_kept():
+            return import_module(f"nas.runtime.tune.{name}")
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
