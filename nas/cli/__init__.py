@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from nas.cli import streams
-
 from nas.cli.dashboard import dashboard
 from nas.cli.exporting import export
 from nas.cli.reporting import report
@@ -109,7 +108,9 @@ def _run() -> int:
     except RecordError as error:
         return _refuse(str(error))
     except streams.OutputLost as lost:
-        return 0 if lost.is_closed else _refuse(f"the output cannot be written ({lost.error.strerror}): send it elsewhere")
+        return (
+            0 if lost.is_closed else _refuse(f"the output cannot be written ({lost.error.strerror}): send it elsewhere")
+        )
     except OSError as error:
         return _refuse(_mendable(error))
     return 0

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from nas.runtime.executor import Executor
 
 ExperimentFile = Annotated[
-    Path, typer.Argument(metavar="EXPERIMENT", help="A YAML file, as experiments/quickstart.yaml.")
+    Path,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="A YAML file, or one that comes with the library by its name, as quickstart (nas list experiments).",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

@@ -17,9 +17,9 @@ IN_ASCII = {
     "±": "+-",
     "→": "->",
     "…": "...",
-    "×": "x",
+    "×": "x",  # noqa: RUF001
     "·": ".",
-    "–": "-",
+    "–": "-",  # noqa: RUF001
     "—": "-",
     "²": "^2",
     "³": "^3",
@@ -104,7 +104,7 @@ def _output_of(stream: TextIO | None) -> Output | None:
 
 
 def _occupy() -> None:
-    """Open the null device as each standard stream that is closed: else the next file, a journal perhaps, would be that stream."""
+    """Open the null device as each standard stream that is closed: else the next file, perhaps a journal, would be it."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         os.set_inheritable(number, True)
     os.close(number)
@@ -134,4 +134,3 @@ def _numbered(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-

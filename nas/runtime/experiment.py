@@ -13,7 +13,7 @@ from nas.evaluation.fit import Fit
 from nas.family import Family, families, family
 from nas.plain import read_call
 from nas.records import Natural, NonNegative, RecordError, record
-from nas.runtime.declared import load_declared
+from nas.runtime.declared import experiments, find_declared, load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.search import Rules
@@ -203,11 +203,12 @@ def _defaults(function: Any) -> dict[str, Any]:
     return {each.name: each.default for each in parameters if each.default is not Parameter.empty}
 
 
-def load(path: Path, assignments: Sequence[str] = ()) -> Experiment:
-    """Read an experiment file, with `key=value` assignments over it.
+def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
+    """Read an experiment, a file or the name of one that comes with the library, with `key=value` assignments over it.
 
     Raises RecordError with file, line, key and the nearest known name where something is wrong.
     """
+    path = find_declared(str(path), experiments(), "experiment")
     return load_declared(path, assignments, Experiment, _check)
 
 
