@@ -10,9 +10,9 @@ from typing import Any
 
 from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.fit import Fit
-from nas.family import Family
+from nas.family import Family, family
 from nas.records import Natural, NonNegative, RecordError, record
-from nas.runtime.declared import load_declared
+from nas.runtime.declared import experiments, find_declared, load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.search import Rules
@@ -199,15 +199,21 @@ def _defaults(function: Any) -> dict[str, Any]:
     return {each.name: each.default for each in parameters if each.default is not Parameter.empty}
 
 
-def load(path: Path, assignments: Sequence[str] = ()) -> Experiment:
-    """Read an experiment file, with `key=value` assignments over it; a space that another file holds becomes part of it.
+def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
+    """Read an experiment, a file or the name of one that comes with the library, with `key=value` assignments over it.
 
-    Raises RecordError with file, line, key and the nearest known name where something is wrong.
+    A space that another file holds becomes part of it. Raises RecordError with file, line, key and the nearest known name
+    where something is wrong.
     """
-    experiment = load_declared(path, assignments, Experiment, _check)
+    experiment = load_declared(experiment_file(path), assignments, Experiment, _check)
     named = named_space(experiment.space)
     network = {**named.network, **experiment.network}
     return replace(experiment, space=named.written({}), network=network)
+
+
+def experiment_file(name: Path | str) -> Path:
+    """Return the file of an experiment, by its name or its path. Raises RecordError where there is none."""
+    return find_declared(str(name), experiments(), "experiment")
 
 
 def _check(experiment: Experiment) -> None:

@@ -19,10 +19,10 @@ from nas.export.drawing import draw
 from nas.family import family
 from nas.history import Evaluated, forget_failures
 from nas.plain import write
-from nas.records import Natural, Positive, RecordError, nearest, record
+from nas.records import Natural, Positive, RecordError, record
 from nas.report.trainings import plot_training
 from nas.runtime.architecture import Found, find_architecture, read_found
-from nas.runtime.declared import experiments_folder, load_declared
+from nas.runtime.declared import find_declared, load_declared, recipes
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Expectation, task_of
 from nas.runtime.folder import concerns, make_folder, provenance, reassigned, write_declared
@@ -107,11 +107,6 @@ class Planned:
         return family(self.found.family).describe(architecture)
 
 
-def recipes() -> dict[str, Path]:
-    """Return the recipes that come with the library, by name."""
-    return {path.stem: path for path in sorted((experiments_folder() / "recipes").glob("*.yaml"))}
-
-
 def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
     """Read a recipe by its name or its file, with `key=value` assignments over it. Raises RecordError where there is none.
 
@@ -124,11 +119,7 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
 
 def recipe_file(name: str) -> Path:
     """Return the file of a recipe, by its name or its path. Raises RecordError where there is none."""
-    known = recipes()
-    path = Path(name) if Path(name).is_file() else known.get(name)
-    if path is None:
-        raise RecordError(f"there is no recipe {name!r}: give a YAML file, or a name: {nearest(name, known)}")
-    return path
+    return find_declared(name, recipes(), "recipe")
 
 
 def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData], None] = lambda data: None) -> Planned:

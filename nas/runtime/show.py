@@ -19,10 +19,9 @@ from nas.evaluation.evaluator import Evaluator
 from nas.family import families
 from nas.notation import name_of
 from nas.records import RecordError, import_all, nearest, record_classes
-from nas.runtime.declared import experiments_folder
+from nas.runtime.declared import experiments, recipes
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
-from nas.runtime.full_training import recipes
 from nas.runtime.loggers import Logger
 from nas.runtime.reproduce import reproduce
 from nas.runtime.run import Result
@@ -88,7 +87,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "topology": list(_nodes("nas.topology")),
         "executors": _described(Executor, within),
         "loggers": _described(Logger, within),
-        "experiments": [(str(path), _claim(path)) for path in experiment_files()],
+        "experiments": [(name, _claim(path)) for name, path in experiments().items()],
         "recipes": [(name, _claim(path)) for name, path in recipes().items()],
     }
 
@@ -107,12 +106,6 @@ def _described(kind: type[Any], within: str) -> list[tuple[str, str]]:
 
 def _first_line(documented: object) -> str:
     return (documented.__doc__ or "").strip().split("\n")[0]
-
-
-def experiment_files() -> list[Path]:
-    """Return the experiments that come with the library."""
-    known = set(recipes().values())
-    return [path for path in sorted(experiments_folder().rglob("*.yaml")) if path not in known]
 
 
 def _claim(path: Path) -> str:
