@@ -20,6 +20,7 @@ from nas.runtime.executor import Work
 from nas.runtime.experiment import Experiment, load
 from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
 from nas.runtime.inline import Inline
+from nas.runtime.lock import held
 from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
 from nas.runtime.supernets import SUPERNETS, scores_of_search, search_supernets
 from nas.runtime.view import Silent, View
@@ -111,7 +112,7 @@ def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -
             f"{folder} has trained its best, and the journal of its search, history.jsonl, is gone: put that back, or search "
             f"anew in another folder (nas search {folder}/experiment.yaml --run-dir ...)"
         )
-    with experiment.executor.opened():
+    with held(folder), experiment.executor.opened():
         searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
         history = _search(planned, searched, folder, views)
         if history.best is None:

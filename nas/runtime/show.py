@@ -19,6 +19,7 @@ from nas.evaluation.evaluator import Evaluator
 from nas.family import families
 from nas.notation import name_of
 from nas.records import RecordError, import_all, nearest, record_classes
+from nas.report.measured import classes_of
 from nas.runtime.declared import experiments_folder
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
@@ -27,7 +28,6 @@ from nas.runtime.loggers import Logger
 from nas.runtime.reproduce import reproduce
 from nas.runtime.run import Result
 from nas.runtime.show_run import print_finals, show_best, show_searched, show_shares
-from nas.runtime.terminal import print_failure
 
 
 def show_result(experiment: Experiment, result: Result, folder: Path, console: Console) -> None:
@@ -36,10 +36,7 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
     show_best(experiment, result.best, console)
     show_shares(experiment, result.history, folder, console)
     if result.finals and experiment.final is not None:
-        print_finals(result.finals, experiment.final.objective, console)
-    for role, done in result.finals.items():
-        if done.failure is not None:
-            print_failure(role, done, console)
+        print_finals(result.finals, experiment.final.objective, console, classes_of(folder))
     if (folder / "best.svg").is_file():
         console.print(f"Picture: {folder / 'best.svg'}", soft_wrap=True)
     console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", soft_wrap=True)
