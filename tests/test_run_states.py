@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -410,37 +411,58 @@ def test_a_run_that_was_removed_while_it_is_watched_is_named(run: Path) -> None:
         watch_run(run, Console(file=StringIO()))
 
 
-def on_screen(printed: str, rows: int) -> list[str]:
-    """Return the lines that a terminal so many rows high holds, with those that it has scrolled away, once all is printed."""
-    lines, row = [""], 0
-    for part in re.findall(r"\x1b\[[\d;?]*[a-zA-Z]|\r|\n|[^\x1b\r\n]+", printed):
+def on_screen(printed: str, rows: int, columns: int) -> list[str]:
+    """Return the lines that a terminal holds, with those that it has scrolled away, once all is printed."""
+    lines, row, column = [""], 0, 0
+
+    def go_down() -> None:
+        nonlocal row
+        row += 1
+        lines.extend([""] * (row == len(lines)))
+
+    for part in re.findall(r"\x1b\[[\d;?]*[a-zA-Z]|[^\x1b]", printed):
         if part == "\n":
-            row += 1
-            lines += [""] * (row == len(lines))
+            go_down()
+            column = 0
+        elif part == "\r":
+            column = 0
         elif part == "\x1b[2K":
             lines[row] = ""
         elif up := re.fullmatch(r"\x1b\[(\d+)A", part):
             row = max(0, len(lines) - rows, row - int(up[1]))
-        elif not part.startswith(("\x1b", "\r")):
-            lines[row] += part
+        elif not part.startswith("\x1b"):
+            if column == columns:
+                go_down()
+                column = 0
+            lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + 1 :]
+            column += 1
     return lines
 
 
-@pytest.mark.parametrize("height", [6, 12, 60])
-@pytest.mark.parametrize("width", [50, 200])
+@pytest.mark.parametrize("height", [8, 60])
+@pytest.mark.parametrize("width", [40, 200])
+@pytest.mark.parametrize("ends_by", ["its end", "Ctrl-C"])
 def test_the_last_frame_of_a_watched_run_stays_once_and_whole(
-    run: Path, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+    run: Path, height: int, width: int, ends_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(show_run, "SECONDS_BETWEEN_LOOKS", 0.02)
     killed_while_searching(run)
-    printed = StringIO()
-    opened = held(run)
-    opened.__enter__()
-    timer = threading.Timer(0.3, opened.__exit__, (None, None, None))
+    printed, opened = StringIO(), ExitStack()
+    opened.enter_context(held(run))
+
+    def end() -> None:
+        if ends_by == "its end":
+            opened.close()
+        else:
+            printed.write("^C")  # as a terminal shows it
+            os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.3, end)
     timer.start()
     watch_run(run, Console(file=printed, width=width, height=height, force_terminal=True))
     timer.join()
-    lines = on_screen(printed.getvalue(), height)
+    opened.close()
+    lines = on_screen(printed.getvalue(), height, width)
     assert sum("Best of the search" in line for line in lines) == 1
-    assert sum("Stopped before its end" in line for line in lines) == 1
-    assert not any("running" in line for line in lines)
+    assert sum(" 0 failed" in line for line in lines) == 1
+    assert any("running" in line for line in lines) == (ends_by == "Ctrl-C")
