@@ -133,7 +133,7 @@ def _frame(seen: Seen, console: Console) -> Text:
 
 
 def _fitted(frame: Text, console: Console) -> Text:
-    """Return the lines of a frame for which the screen has room, and a mark where there are more: what scrolls is never erased."""
+    """Return as many lines of a frame as the screen has room for, then a mark: what has scrolled away cannot be erased."""
     lines = frame.wrap(console, console.width)
     room = console.height - 1
     return Text("\n").join(lines if len(lines) <= room else [*lines[: room - 1], Text("…", "dim")])
