@@ -27,6 +27,7 @@ from nas.runtime.executor import Executor
 from nas.runtime.experiment import Expectation, task_of
 from nas.runtime.folder import concerns, make_folder, provenance, reassigned, write_declared
 from nas.runtime.inline import Inline
+from nas.runtime.lock import held
 from nas.runtime.run_data import RunData, check_places, find_data, hold_to_data, write_data
 from nas.runtime.scores import check_expected
 from nas.runtime.search import Budget, Given, Rules, Search
@@ -172,7 +173,7 @@ def run_training(planned: Planned, folder: Path, views: Callable[[str, int | Non
         forget_failures(journal)
     rules = Rules(Budget(1), "test_top1_percent", "evaluate", give_up_after=2, seed=planned.declared.seed)
     strategy = Given(((planned.found.architecture, "given"),))
-    with closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
+    with held(folder), closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
         planned.declared.executor.run(session, partial(_test, planned, folder / WEIGHTS), folder)
     draw_training(folder)
     (done,) = session.history.finished.values()
