@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from inspect import signature
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from nas.building import Node, Shape
+from nas.literal import shortened
+from nas.notation import parse
+from nas.own import file_of, import_named, is_path
 from nas.plain import read_arguments
-from nas.records import RecordError, nearest
+from nas.preprocessing import Preprocessing
+from nas.records import RecordError, nearest, record
+
+
+class OtherForm(RecordError):
+    """Says that a text is not written in the form of a family at all, so that it may be in that of another."""
+
+
+@record
+class Found:
+    """An architecture of a family, how it is stacked, for images of which shape (C, H, W), and its scores in a run.
+
+    Where it was trained, `classes` names the class of each output in their order, and `preprocessing` says how an image
+    becomes an input.
+    """
+
+    family: str
+    architecture: Any
+    network: Mapping[str, Any] = field(default_factory=dict)
+    input: tuple[int, int, int] = (3, 32, 32)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +48,20 @@ class Family:
     """What a module of `search_spaces` offers, as its `family`.
 
     `space` makes the space and `network` stacks a member, or the space itself, to a network; both have typed parameters
-    with defaults, which experiments set by name. `describe` writes a member as short text for people. `source` is the
-    space's; `sources` those of published members that are from elsewhere. `input` is the shape of the images (C, H, W)
-    that published members are for, and `inputs` those of members that differ in it.
+    with defaults, which experiments set by name. `describe` writes a member as short text for people, and `parse` reads
+    that text, and what else is usual for the family; it raises OtherForm for the texts of other families, and RecordError
+    for a damaged one of its own. `usual` writes a member as its literature does, where that is not what `describe` gives;
+    it raises RecordError for what cannot be written so. `source` is the space's; `sources` those of published members that
+    are from elsewhere. `input` is the shape of the images (C, H, W) that published members are for, and `inputs` those of
+    members that differ in it.
     """
 
     source: str
     space: Callable[..., Any]
     network: Callable[..., Node]
     describe: Callable[[Any], str]
+    parse: Callable[[str], Any] = field(default=parse, kw_only=True)
+    usual: Callable[[Any], str] | None = field(default=None, kw_only=True)
     published: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     input: Shape = (3, 32, 32)
@@ -46,39 +80,95 @@ class Family:
         return self.inputs.get(member, self.input)
 
 
-def families(package: str = "search_spaces") -> dict[str, Family]:
+LIBRARY = "search_spaces"
+"""The package of the families that come with the library."""
+
+
+def families(package: str = LIBRARY) -> dict[str, Family]:
     """Return every family in the package by name, which is that of its module."""
-    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
-    return {module.name: importlib.import_module(f"{package}.{module.name}").family for module in modules}
+    modules = pkgutil.iter_modules(_library(package).__path__)
+    names = [module.name for module in modules if not module.ispkg]
+    return {name: importlib.import_module(f"{package}.{name}").family for name in names}
+
+
+def _library(package: str) -> ModuleType:
+    """Import a package of the library. Raises RecordError, with both folders, where one of its name comes before it."""
+    found = importlib.import_module(package)
+    ours = Path(__file__).resolve().parents[1] / package / "__init__.py"
+    if package == LIBRARY and ours.is_file() and Path(found.__file__ or "").resolve() != ours:
+        raise RecordError(
+            f"{package} is {found.__file__ or list(found.__path__)}, which hides the library's, {ours}: call yours otherwise, "
+            "and name a space in it by its path, as ./spaces/mine.py"
+        )
+    return found
 
 
 def family(name: str) -> Family:
-    """Return a family by its name in `search_spaces`, or that of a module of your own.
+    """Return a family by its name in `search_spaces`, or that of a module of your own: its dotted name, or its path.
 
-    Raises RecordError, with the nearest name, where there is none.
+    Raises RecordError, with the nearest name, where there is none, and with both files where two have the name.
     """
-    is_ours = "." not in name and importlib.util.find_spec(f"search_spaces.{name}") is not None
-    path = f"search_spaces.{name}" if is_ours else name
-    try:
-        found = importlib.import_module(path).family
-    except ModuleNotFoundError as error:
-        if error.name is None or not path.startswith(error.name):
-            raise
-        if "." in name:
-            raise RecordError(f"module {name} cannot be imported ({error}): put its folder on PYTHONPATH") from None
+    return _found_from(name, Path.cwd())
+
+
+@lru_cache(maxsize=256)
+def _found_from(name: str, folder: Path) -> Family:
+    """Return a family by its name, as it is found from a working directory."""
+    if is_path(name):
+        return _family_of(import_named(name), name)
+    if not re.fullmatch(r"\w+(\.\w+)*", name):
         raise RecordError(
-            f"there is no space {name!r}: {nearest(name, families())}; one of your own needs its folder on PYTHONPATH"
-        ) from None
-    except AttributeError:
-        raise RecordError(f"module {path} has no `family`: give it a nas.family.Family of that name") from None
-    if not isinstance(found, Family):
-        raise RecordError(f"`family` of module {path} is {found!r}: give a nas.family.Family")
+            f"there is no space {shortened(name)}: give one of {', '.join(families())}, or a path as ./mine.py"
+        )
+    if "." in name:
+        return _family_of(import_named(name), name)
+    ours = file_of(f"{_library(LIBRARY).__name__}.{name}")
+    if ours is not None:
+        _check_one(name, ours)
+        return _family_of(importlib.import_module(f"{LIBRARY}.{name}"), name)
+    if file_of(name) is None:
+        here = "; " + (
+            f"./{name}.py is here"
+            if Path(f"{name}.py").is_file()
+            else "one of your own is named by its path, as ./mine.py"
+        )
+        raise RecordError(f"there is no space {name!r}: {nearest(name, families())}{here}")
+    return _family_of(import_named(name), name)
+
+
+def _check_one(name: str, ours: Path) -> None:
+    """Raise RecordError, with both files, where a module of one's own offers a family of the same name."""
+    for other in (Path(f"{name}.py").resolve(), file_of(name)):
+        if (
+            other is not None
+            and other != ours
+            and other.is_file()
+            and re.search(r"^family\b.*=", _text(other), re.MULTILINE)
+        ):
+            raise RecordError(
+                f"two spaces are called {name}: {ours} and {other}: say {LIBRARY}.{name} or, for yours, its path, as ./{name}.py"
+            )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _family_of(module: ModuleType, name: str) -> Family:
+    if not hasattr(module, "family"):
+        raise RecordError(f"module {name} has no `family`: give it a nas.family.Family of that name")
+    if not isinstance(module.family, Family):
+        raise RecordError(f"`family` of module {name} is {shortened(module.family)}: give a nas.family.Family")
+    found: Family = module.family
     return found
 
 
 def published(name: str) -> tuple[Family, Any]:
     """Return the family and the architecture of a published name such as `darts:DARTS_V2`."""
-    family_name, _, member = name.partition(":")
+    family_name, _, member = name.rpartition(":")
     found = family(family_name)
     if member not in found.published:
         raise RecordError(f"{family_name} has no architecture {member!r}: {nearest(member, found.published)}")

@@ -242,8 +242,9 @@ def read(plain: object, where: str, kind: type[T] | Any = object) -> T | Any:
     if isinstance(plain, Mapping) and "cellstack" in plain:
         version = plain["cellstack"]
         if not isinstance(version, int) or version > FORMAT:
+            written = f"{where}: written" if where else "written"
             raise RecordError(
-                f"{where}: written in format {version}, and this library reads up to {FORMAT}: upgrade cellstack"
+                f"{written} in format {version}, and this library reads up to {FORMAT}: upgrade cellstack"
             )
         plain = {key: value for key, value in plain.items() if key != "cellstack"}
     return from_plain(plain, kind, where)

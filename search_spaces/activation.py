@@ -7,12 +7,15 @@ network is the paper's, ResNet-20 for images of 32x32 (He et al. 2016, arXiv:151
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from functools import reduce
+from functools import cache, reduce
+from itertools import product
 
-from nas.family import Family
+from nas.family import Family, OtherForm
 from nas.layers.activation_function import BINARY, UNARY, CoreUnit
 from nas.layers.conv import ConvNormAct, Normalize, bare
+from nas.literal import shortened
 from nas.records import Positive
 from nas.space import one_of
 from nas.topology.chain import Stage
@@ -38,6 +41,33 @@ def activation_space(
 def describe(function: CoreUnit) -> str:
     """Write a function as a formula; b is a number that is learned, one a channel."""
     return function.formula()
+
+
+def parse(text: str) -> CoreUnit:
+    """Read a formula that `describe` wrote. Raises OtherForm where it is none of a core unit's."""
+    formula, inner = " ".join(text.split()), None
+    start, end = formula.find("["), formula.rfind("]")
+    if 0 <= start < end:
+        inner = parse(formula[start + 1 : end])
+        formula = f"{formula[:start]}[x]{formula[end + 1 :]}"
+    number = re.search(r"\d+\.\d+(?:e[+-]?\d+)?", formula)
+    plain = formula if number is None else re.sub(re.escape(number.group()), "b", formula)
+    if (functions := _functions().get(plain)) is None:
+        raise OtherForm(f"{shortened(text)} is no function of core units, as x * sigmoid(b * x)")
+    return CoreUnit(*functions, inner, "learned" if number is None else float(number.group()))
+
+
+@cache
+def _functions() -> dict[str, tuple[str, str, str]]:
+    """Return the binary function and the two unary ones by the formula that they give, with and without an inner unit."""
+    identity = CoreUnit("subtract", "identity", "identity")
+    known: dict[str, tuple[str, str, str]] = {}
+    for binary, first, second in product(BINARY, UNARY, UNARY):
+        known.setdefault(CoreUnit(binary, first, second).formula(), (binary, first, second))
+        if first != "beta":
+            formula = CoreUnit(binary, first, second, identity).formula()
+            known.setdefault(formula.replace(f"[{identity.formula()}]", "[x]"), (binary, first, second))
+    return known
 
 
 def network(
@@ -66,4 +96,6 @@ PUBLISHED: dict[str, CoreUnit] = {
 
 SOURCES = {"relu": "Nair and Hinton 2010, ICML"}
 
-family = Family("Ramachandran et al. 2017, arXiv:1710.05941", activation_space, network, describe, PUBLISHED, SOURCES)
+family = Family(
+    "Ramachandran et al. 2017, arXiv:1710.05941", activation_space, network, describe, PUBLISHED, SOURCES, parse=parse
+)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from nas.building import BuildError, Node
-from nas.family import Family
+from nas.family import Family, OtherForm
+from nas.literal import shortened
 from nas.records import Positive, record
 from nas.space import one_of
 
@@ -30,4 +33,11 @@ def describe(string: Bits) -> str:
     return "".join(map(str, string.values))
 
 
-family = Family("Real et al. 2019, arXiv:1802.01548, appendix B", bits, network, describe)
+def parse(text: str) -> Bits:
+    """Read a string of zeros and ones."""
+    if not re.fullmatch(r"[01]+", text.strip()):
+        raise OtherForm(f"{shortened(text)} is no string of zeros and ones")
+    return Bits(tuple(map(int, text.strip())))
+
+
+family = Family("Real et al. 2019, arXiv:1802.01548, appendix B", bits, network, describe, parse=parse)

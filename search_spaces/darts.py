@@ -5,19 +5,21 @@ Source: Liu et al. 2019, arXiv:1806.09055, section 2; networks as in the release
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
 from nas.building import Node
 from nas.family import Family
+from nas.literal import LONGEST_RANGE, Call, literal, shortened
 from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
-from nas.records import Positive, RecordError, nearest
+from nas.records import Positive, RecordError, nearest, one_line
 from nas.space import one_of, some_of
-from nas.topology.cell import Cell, Cells, Edge, describe_cells
+from nas.topology.cell import Cell, Cells, Edge, GraphText, describe_cells, parse_graphs
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Auxiliary, Network
@@ -40,6 +42,9 @@ NAMES: dict[str, Node] = {
 
 _NAMES = {operation: name for name, operation in NAMES.items()}
 
+FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
+"""The parts of a genotype, in the order of the repository's namedtuple."""
+
 
 def cell(name: str) -> Cell:
     """Return an open cell: four nodes, each keeps two of the edges from the states before it."""
@@ -56,41 +61,162 @@ def darts() -> Cells:
     return Cells(cell("normal"), cell("reduction"))
 
 
-def from_genotype(genotype: Mapping[str, Any]) -> Cells:
-    """Read the genotype of the DARTS repository: `normal`, `normal_concat`, `reduce`, `reduce_concat`.
+def from_genotype(genotype: Any) -> Cells:
+    """Read a genotype: a mapping or a namedtuple of `normal`, `normal_concat`, `reduce` and `reduce_concat`.
 
-    The two edges of a node are put in the order of the states that they read: the sum is the same, and so is the digest.
+    Edges are pairs of an operation and the state that it reads, two a node: in one list, as the DARTS repository has them,
+    or in a list for each node (pt.darts, AutoDL-Projects); a third value, the weight of GDAS, is left out. The two edges of
+    a node are put in the order of the states that they read: the sum is the same, and so is the digest. Raises RecordError
+    where something is missing, unknown, or for nothing.
     """
-    for key in ("normal", "normal_concat", "reduce", "reduce_concat"):
-        if key not in genotype:
-            raise RecordError(f"the genotype has no {key!r}: give normal, normal_concat, reduce and reduce_concat")
-    normal, reduction = (_read_cell(genotype[key], genotype[f"{key}_concat"]) for key in ("normal", "reduce"))
-    return Cells(normal, reduction)
+    fields = genotype_fields(genotype)
+    for key in FIELDS:
+        if key not in fields:
+            raise RecordError(f"the genotype has no {key!r}: give {', '.join(FIELDS)}")
+    return Cells(*(_read_cell(key, fields[key], fields[f"{key}_concat"]) for key in ("normal", "reduce")))
 
 
-def _read_cell(pairs: Sequence[Sequence[Any]], concat: Sequence[int]) -> Cell:
-    for pair in pairs:
-        if len(pair) != 2 or not isinstance(pair[1], int):
-            raise RecordError(f"the genotype has {pair!r}: give pairs of an operation and the state that it reads")
-        if pair[0] not in NAMES:
-            raise RecordError(f"the genotype has an operation {pair[0]!r}: {nearest(str(pair[0]), NAMES)}")
-    edges = [Edge(source, NAMES[name]) for name, source in pairs]
-    nodes = (edges[i : i + 2] for i in range(0, len(edges), 2))
-    return Cell(tuple(tuple(sorted(node, key=lambda edge: edge.source)) for node in nodes), tuple(concat))
+def genotype_fields(genotype: Any) -> Mapping[str, Any]:
+    """Return the fields of a genotype in any of its forms. Raises RecordError where it has others."""
+    if isinstance(genotype, Call):
+        if len(genotype.values) > len(FIELDS):
+            raise RecordError(f"the genotype has {len(genotype.values)} parts: give {', '.join(FIELDS)}")
+        genotype = {**dict(zip(FIELDS, genotype.values, strict=False)), **genotype.fields}
+    fields: Any = {key: getattr(genotype, key) for key in FIELDS if hasattr(genotype, key)} or genotype
+    if not isinstance(fields, Mapping):
+        raise RecordError(f"{shortened(genotype)} is no genotype: give {', '.join(FIELDS)}")
+    for key in fields:
+        if key not in FIELDS:
+            raise RecordError(f"the genotype has a part {key!r}: {nearest(str(key), FIELDS)}")
+    return fields
+
+
+def _read_cell(key: str, edges: Any, concat: Any) -> Cell:
+    pairs = list(_pairs(key, edges))
+    if not pairs or len(pairs) % 2:
+        raise RecordError(f"{key} of the genotype has {len(pairs)} pairs: give two for each node, 8 for four nodes")
+    read = [read_edge(f"{key} of the genotype", 2 + i // 2, pair) for i, pair in enumerate(pairs)]
+    nodes = [tuple(sorted(read[i : i + 2], key=lambda edge: edge.source)) for i in range(0, len(read), 2)]
+    cell = Cell(tuple(nodes), _read_concat(key, concat, len(nodes)))
+    check_whole(key, cell)
+    _check_twice(key, cell)
+    return cell
+
+
+def _pairs(key: str, edges: Any) -> Iterator[Any]:
+    """Yield the edges of a cell, which may be in a list for each node."""
+    if not isinstance(edges, list | tuple):
+        raise RecordError(f"{key} of the genotype is {shortened(edges)}: give a list of pairs, as ('sep_conv_3x3', 0)")
+    for i, each in enumerate(edges):
+        if not isinstance(each, list | tuple) or not each or not isinstance(each[0], list | tuple):
+            yield each
+            continue
+        if len(each) != 2:
+            raise RecordError(f"node {2 + i} in {key} of the genotype has {len(each)} edges: give two for each node")
+        yield from each
+
+
+def read_edge(where: str, node: int, pair: Any) -> Edge:
+    """Read an edge of a node from its operation's name and its state. Raises RecordError where it is none, with `where`."""
+    is_pair = isinstance(pair, list | tuple) and len(pair) in (2, 3)
+    if not is_pair or not isinstance(pair[0], str) or type(pair[1]) is not int or not _is_weight(pair[2:]):
+        raise RecordError(
+            f"{where} has {shortened(pair)}: give pairs of an operation and the state that it reads, as ('sep_conv_3x3', 0)"
+        )
+    name, source = pair[:2]
+    if name not in NAMES:
+        raise RecordError(f"{where} has an operation {name!r}: {nearest(name, NAMES)}")
+    if not 0 <= source < node:
+        raise RecordError(f"{where} has {shortened(pair)} at node {node}, which reads states 0 to {node - 1}: give one")
+    return Edge(source, NAMES[name])
+
+
+def _is_weight(rest: Sequence[Any]) -> bool:
+    """Whether what stands behind a pair is the weight that GDAS writes there, or nothing."""
+    return all(type(each) in (int, float) and math.isfinite(each) for each in rest)
+
+
+def _read_concat(key: str, concat: Any, nodes: int) -> tuple[int, ...]:
+    """Read which states a cell of so many nodes concatenates."""
+    states = list(concat) if isinstance(concat, range) and len(concat) <= LONGEST_RANGE else concat
+    if not isinstance(states, list | tuple) or not states or any(type(each) is not int for each in states):
+        raise RecordError(
+            f"{key}_concat is {shortened(concat)}: give the states that are concatenated, as [2, 3, 4, 5]"
+        )
+    if max(states) >= 2 + nodes:
+        raise RecordError(
+            f"{key}_concat has state {max(states)}, and {key} has {2 * nodes} pairs, for states 2 to {1 + nodes}: give "
+            f"{2 * (max(states) - 1)} pairs, or other states"
+        )
+    if min(states) < 0 or len(set(states)) < len(states):
+        raise RecordError(f"{key}_concat is {shortened(concat)}: give each state once, from 0 to {1 + nodes}")
+    return tuple(states)
+
+
+def check_whole(key: str, cell: Cell) -> None:
+    """Raise RecordError where a node of a cell is for nothing."""
+    used = {edge.source for edges in cell.nodes for edge in edges} | set(cell.concatenated())
+    for state in range(2, 2 + len(cell.nodes)):
+        if state not in used:
+            raise RecordError(
+                f"state {state} of {key} is neither read nor in {key}_concat, {list(cell.concatenated())}: add it there, or "
+                "leave its edges out"
+            )
+
+
+def _check_twice(key: str, cell: Cell) -> None:
+    """Raise RecordError where a cell of DARTS' form has one edge twice; in NASNet's form it may."""
+    if len(cell.nodes) != 4 or cell.concat != (2, 3, 4, 5):
+        return
+    for node, edges in enumerate(cell.nodes, 2):
+        if len(set(edges)) < len(edges):
+            name, source = _NAMES[edges[0].operation], edges[0].source
+            raise RecordError(f"node {node} of {key} has {name!r} of state {source} twice: give two edges")
 
 
 def to_genotype(cells: Cells) -> dict[str, Any]:
-    """Write two cells as a genotype."""
+    """Write two cells as a genotype. Raises RecordError where an operation has no name there, or a node no two edges."""
     genotype: dict[str, Any] = {}
     for key, each in (("normal", cells.normal), ("reduce", cells.reduction)):
+        if any(len(edges) != 2 or any(edge.operation not in _NAMES for edge in edges) for edges in each.nodes):
+            raise RecordError(f"{key} is no cell of a genotype: its nodes have two edges, of {', '.join(NAMES)}")
         genotype[key] = [[_NAMES[edge.operation], edge.source] for edges in each.nodes for edge in edges]
-        genotype[f"{key}_concat"] = list(each.concat or ())
+        genotype[f"{key}_concat"] = list(each.concatenated())
     return genotype
+
+
+def genotype_text(cells: Cells) -> str:
+    """Write two cells as the DARTS repository prints them: `Genotype(normal=[('sep_conv_3x3', 0), ...], ...)`."""
+    genotype = to_genotype(cells)
+    fields = {key: [tuple(each) if isinstance(each, list) else each for each in genotype[key]] for key in genotype}
+    return f"Genotype({', '.join(f'{key}={value}' for key, value in fields.items())})"
 
 
 def describe(cells: Cells) -> str:
     """Write two cells as short text, a node's edges in parentheses."""
-    return describe_cells(cells, _NAMES)
+    return describe_cells(cells, _NAMES, "nodes")
+
+
+def parse(text: str) -> Cells:
+    """Read two cells that `describe` or `genotype_text` wrote, or a log of the DARTS repository."""
+    if (start := text.find("Genotype(")) >= 0:
+        try:
+            genotype = literal(text[start : text.rindex(")") + 1])
+        except ValueError as error:
+            raise RecordError(f"the genotype cannot be read ({one_line(error)}): give it as it was printed") from None
+        return from_genotype(genotype)
+    graphs = parse_graphs(text, NAMES, "normal|reduce")
+    for key in ("normal", "reduce"):
+        if key not in graphs:
+            raise RecordError(f"the text has no {key!r}: give `normal: ...  reduce: ...`")
+    return Cells(*(_of_text(key, graphs[key]) for key in ("normal", "reduce")))
+
+
+def _of_text(key: str, graph: GraphText) -> Cell:
+    nodes = tuple(range(2, 2 + len(graph.nodes)))
+    cell = Cell(graph.nodes, None if graph.concat == "unread" else graph.concat or nodes)
+    check_whole(key, cell)
+    return cell
 
 
 def network(
@@ -186,4 +312,13 @@ SOURCES = {
     "AmoebaNet_in_DARTS_form": "as the DARTS repository writes AmoebaNet-A; not the published graph, see nasnet:AmoebaNet_A",
 }
 
-family = Family("Liu et al. 2019, arXiv:1806.09055", darts, network, describe, PUBLISHED, SOURCES)
+family = Family(
+    "Liu et al. 2019, arXiv:1806.09055",
+    darts,
+    network,
+    describe,
+    PUBLISHED,
+    SOURCES,
+    parse=parse,
+    usual=genotype_text,
+)

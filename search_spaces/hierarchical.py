@@ -8,7 +8,8 @@ code was not released, and the cells that were found are printed as drawings onl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from nas.building import Node
@@ -18,7 +19,7 @@ from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.skip import Skip, Zero
 from nas.records import Positive, RecordError, nearest
 from nas.space import one_of
-from nas.topology.cell import Cell, Edge
+from nas.topology.cell import Cell, Edge, GraphText, describe_nodes, parse_graphs
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.hierarchy import Hierarchy, Motif
@@ -69,12 +70,24 @@ def hierarchical(
 def describe(hierarchy: Hierarchy) -> str:
     """Write the motifs and the cell as short text; a node's edges in parentheses, each with the state that it reads."""
     names = _NAMES | {Motif(i): f"motif{i}" for i in range(len(hierarchy.motifs))}
-    graphs = [(names[Motif(i)], motif) for i, motif in enumerate(hierarchy.motifs)]
-    return "  ".join(f"{name}: {_nodes(made, names)}" for name, made in (*graphs, ("cell", hierarchy.body)))
+    cells: Any = (*hierarchy.motifs, hierarchy.body)
+    graphs = zip([*(f"motif{i}" for i in range(len(hierarchy.motifs))), "cell"], cells, strict=True)
+    return "  ".join(f"{name}: {describe_nodes(made, names)}" for name, made in graphs)
 
 
-def _nodes(cell: Any, names: Mapping[Node, str]) -> str:
-    return " ".join(f"({', '.join(f'{names[edge.operation]}~{edge.source}' for edge in node)})" for node in cell.nodes)
+def parse(text: str) -> Hierarchy:
+    """Read what `describe` wrote."""
+    motifs = dict.fromkeys(re.findall(r"motif\d+", text))
+    graphs = parse_graphs(text, {**NAMES, **{name: Motif(int(name[5:])) for name in motifs}}, r"motif\d+|cell")
+    expected = [*(f"motif{i}" for i in range(len(graphs) - 1)), "cell"]
+    if list(graphs) != expected:
+        raise RecordError(f"the text has {', '.join(graphs)}: give {', '.join(expected)}, in this order")
+    *level2, body = (_of_text(graph) for graph in graphs.values())
+    return Hierarchy(tuple(level2), body)
+
+
+def _of_text(read: GraphText) -> Cell:
+    return Cell(read.nodes, concat=(len(read.nodes),), reads=1, preprocess="never")
 
 
 def network(
@@ -87,4 +100,4 @@ def network(
     return Network(ConvNormAct(3, channels), tuple(stages), Classifier(classes))
 
 
-family = Family("Liu et al. 2018, arXiv:1711.00436", hierarchical, network, describe)
+family = Family("Liu et al. 2018, arXiv:1711.00436", hierarchical, network, describe, parse=parse)

@@ -6,9 +6,13 @@ Source: Dong and Yang 2020, arXiv:2001.00326, section 2; the networks as in the 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from nas.building import Node
-from nas.family import Family
+from nas.family import Family, OtherForm
+from nas.literal import shortened
+from nas.notation import notation
 from nas.operations.conv import Conv
 from nas.operations.pooling import AvgPool
 from nas.operations.skip import Skip, Zero
@@ -31,6 +35,9 @@ OPERATIONS: dict[str, Node] = {
 
 _NAMES = {operation: name for name, operation in OPERATIONS.items()}
 
+FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+"""The form of the benchmark's notation."""
+
 
 def nasbench201() -> Cell:
     """Return the space: each of three nodes reads every state before it, and what each edge does is open."""
@@ -43,18 +50,46 @@ def _cell(operations: list[list[Node]]) -> Cell:
 
 
 def from_string(text: str) -> Cell:
-    """Read the benchmark's notation, `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`."""
-    nodes = [re.findall(r"([^|~+]+)~(\d+)", part) for part in text.split("+")]
-    if [[int(source) for _, source in edges] for edges in nodes] != [[0], [0, 1], [0, 1, 2]]:
-        raise RecordError(f"{text!r} is no NAS-Bench-201 cell: write |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
-    for name in (name for edges in nodes for name, _ in edges):
-        if name not in OPERATIONS:
-            raise RecordError(f"{text!r} has an operation {name!r}: {nearest(name, OPERATIONS)}")
+    """Read the benchmark's notation, `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`.
+
+    What its repository prints around it is left out: `Structure(4 nodes with |...|)`. Raises OtherForm where the text is no
+    such notation, and RecordError, with what is missing or unknown, where it is a damaged one.
+    """
+    begins = re.search(r"\|\s*[\w.-]+\s*~", text)
+    if begins is None:
+        raise OtherForm(f"{shortened(text)} is no NAS-Bench-201 cell: write {FORM}")
+    body = re.sub(r"\s+", "", text[begins.start() :].rstrip().rstrip("'\")}],;"))
+    nodes = []
+    for node, part in enumerate(body.split("+"), 1):
+        if not re.fullmatch(r"\|([^|~]+~\d+\|)+", part):
+            raise RecordError(f"{shortened(text)} is no NAS-Bench-201 cell: write {FORM} (node {node} is {part!r})")
+        nodes.append([(name, int(source)) for name, source in re.findall(r"([^|~]+)~(\d+)", part)])
+    try:
+        return from_edges(nodes)
+    except RecordError as error:
+        raise RecordError(f"{shortened(text)} {error}") from None
+
+
+def from_edges(nodes: Sequence[Sequence[tuple[Any, Any]]]) -> Cell:
+    """Return the cell of three nodes whose edges are (operation, state), as AutoDL-Projects' Structure holds them.
+
+    Raises RecordError where an edge is missing, or its operation is unknown.
+    """
+    sources = [[source for _, source in edges] for edges in nodes]
+    if sources != [[0], [0, 1], [0, 1, 2]] or any(type(each) is not int for read in sources for each in read):
+        raise RecordError(f"is no NAS-Bench-201 cell: write {FORM} (its nodes read the states {sources})")
+    for node, edges in enumerate(nodes, 1):
+        for name, _ in edges:
+            if name not in OPERATIONS:
+                raise RecordError(f"has at node {node} an operation {name!r}: {nearest(str(name), OPERATIONS)}")
     return _cell([[OPERATIONS[name] for name, _ in edges] for edges in nodes])
 
 
 def to_string(cell: Cell) -> str:
-    """Write a cell in the benchmark's notation."""
+    """Write a cell in the benchmark's notation. Raises RecordError where an operation has no name there."""
+    for operation in (edge.operation for edges in cell.nodes for edge in edges):
+        if operation not in _NAMES:
+            raise RecordError(f"the cell has {notation(operation)}, and NAS-Bench-201 {', '.join(OPERATIONS)}")
     parts = ["".join(f"|{_NAMES[edge.operation]}~{edge.source}" for edge in edges) + "|" for edges in cell.nodes]
     return "+".join(parts)
 
@@ -77,6 +112,7 @@ family = Family(
     space=nasbench201,
     network=network,
     describe=to_string,
+    parse=from_string,
     published={
         "all_conv_3x3": from_string(_ALL_CONV),
         "all_skip": from_string(re.sub("nor_conv_3x3", "skip_connect", _ALL_CONV)),

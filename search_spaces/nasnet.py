@@ -20,7 +20,7 @@ from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip
 from nas.records import Positive, RecordError, nearest
 from nas.space import one_of
-from nas.topology.cell import Cell, Cells, Edge, describe_cells
+from nas.topology.cell import Cell, Cells, Edge, GraphText, describe_cells, parse_graphs
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Auxiliary, Network
@@ -114,7 +114,21 @@ def _swap(state: int) -> int:
 
 def describe(cells: Cells) -> str:
     """Write two cells as short text, a combination's edges in parentheses."""
-    return describe_cells(cells, _NAMES)
+    return describe_cells(cells, _NAMES, "unread")
+
+
+def parse(text: str) -> Cells:
+    """Read two cells that `describe` wrote."""
+    graphs = parse_graphs(text, NAMES, "normal|reduce")
+    for key in ("normal", "reduce"):
+        if key not in graphs:
+            raise RecordError(f"the text has no {key!r}: give `normal: ...  reduce: ...`")
+    return Cells(*(_of_text(graphs[key]) for key in ("normal", "reduce")))
+
+
+def _of_text(graph: GraphText) -> Cell:
+    concat = graph.concat if isinstance(graph.concat, tuple) else None
+    return Cell(graph.nodes, concat, preprocess="previous_if_different")
 
 
 def network(
@@ -196,4 +210,4 @@ SOURCES = {
     "PNASNet_5": "Liu et al. 2018, arXiv:1712.00559, figure 1",
 }
 
-family = Family("Zoph et al. 2018, arXiv:1707.07012", nasnet, network, describe, PUBLISHED, SOURCES)
+family = Family("Zoph et al. 2018, arXiv:1707.07012", nasnet, network, describe, PUBLISHED, SOURCES, parse=parse)

@@ -17,10 +17,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = {
-    **dict.fromkeys(("records", "plain", "choice", "membership", "counting", "space", "history"), 0),
     **dict.fromkeys(
-        ("building", "profiling", "tracing", "family", "notation", "layers", "operations", "topology", "strategies", "data"),
-        1,
+        "choice counting history literal membership own places plain preprocessing records space".split(), 0
+    ),
+    **dict.fromkeys(
+        "building data family foreign layers notation operations profiling strategies topology tracing".split(), 1
     ),
     **dict.fromkeys(("training", "evaluation"), 2),
     "supernets": 3,

@@ -16,8 +16,6 @@ from nas.cli.options import (
     Settings,
     Workers,
     executor_of,
-    kept_if_begun,
-    new_folder,
     sharing_executor,
     stoppable,
     terminal,
@@ -62,15 +60,18 @@ def train(
     """
     from dataclasses import replace
 
+    from nas.places import absolute
     from nas.runtime.architecture import find_architecture
-    from nas.runtime.full_training import create_training, load_recipe, plan_training
+    from nas.runtime.declared import explained
+    from nas.runtime.folder import new_run
+    from nas.runtime.full_training import create_training, load_recipe, plan_training, recipe_file
 
-    declared = load_recipe(recipe, _with_seed(assignments, seed))
+    changes = _with_seed(assignments, seed)
+    declared = load_recipe(recipe, changes)
     chosen = sharing_executor(declared.executor, executor, workers, gpus_per_worker, address)
-    planned = plan_training(replace(declared, executor=chosen), find_architecture(architecture))
-    folder = run_dir or new_folder(Path(recipe).stem)
-    with kept_if_begun(folder):
-        create_training(folder, planned)
+    with explained(recipe_file(recipe), changes):
+        planned = plan_training(absolute(replace(declared, executor=chosen)), find_architecture(architecture))
+    with new_run(run_dir, Path(recipe).stem, lambda folder: create_training(folder, planned)) as (folder, _):
         run_train(planned, folder)
 
 
@@ -92,6 +93,7 @@ def transfer(
     Images are brought to the size that the network was trained with. Settings are changed as recipe.epochs=10 or repeats=3.
     What was cut off goes on with `nas resume`.
     """
+    from nas.runtime.folder import new_run
     from nas.runtime.inline import Inline
     from nas.runtime.transfer import Asked, create_transfer, plan_transfer
 
@@ -99,9 +101,8 @@ def transfer(
     changes = [f"{key}=[{value}]" for key, value in short.items() if value is not None]
     chosen = executor_of(Inline(), executor, workers, gpus_per_worker, address)
     planned = plan_transfer(Asked(checkpoint, to, [*changes, *_with_seed(assignments, seed)]), chosen)
-    folder = run_dir or new_folder("transfer")
-    with kept_if_begun(folder):
-        run_transfer(create_transfer(folder, planned), folder)
+    with new_run(run_dir, "transfer", lambda folder: create_transfer(folder, planned)) as (folder, created):
+        run_transfer(created, folder)
 
 
 def measure(

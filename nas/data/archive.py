@@ -17,7 +17,7 @@ LARGEST_BYTES = 2**28
 
 @final
 @dataclass(frozen=True, slots=True)
-class Place:
+class PublishedFiles:
     """A folder of files, or an archive whose files are in `contents`."""
 
     path: Path
@@ -31,7 +31,7 @@ class Place:
         return file.read_bytes() if file.is_file() else None
 
 
-def open_archive(path: Path, folder: str, names: Collection[str]) -> Place:
+def open_archive(path: Path, folder: str, names: Collection[str]) -> PublishedFiles:
     """Read those files of a tar archive, compressed or not, that are in a folder of it; nothing is written to the disk.
 
     Raises RecordError where the archive is torn.
@@ -52,4 +52,4 @@ def open_archive(path: Path, folder: str, names: Collection[str]) -> Place:
                     break
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise RecordError(f"{path} is no archive, or torn ({error}): download it again") from None
-    return Place(path, contents)
+    return PublishedFiles(path, contents)

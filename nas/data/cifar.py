@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
-from nas.data.archive import Place, open_archive
+from nas.data.archive import PublishedFiles, open_archive
 from nas.data.base import Data, Images, Loaded
 from nas.data.libraries import optional
 from nas.data.python_batches import read_python_batch
+from nas.places import Place
 from nas.records import RecordError, record
 
 PIXELS = 3 * 32 * 32
@@ -92,7 +93,7 @@ class Cifar10(Data):
     Mean and deviation are those of the DARTS code. Raises RecordError for a missing or broken file.
     """
 
-    folder: str | None = None
+    folder: Annotated[str, Place("NAS_DATA")] | None = None
 
     def load(self) -> Loaded:
         return _load(_CIFAR10, self.folder)
@@ -106,7 +107,7 @@ class Cifar100(Data):
     deviation are those of the NAS-Bench-201 code. Raises RecordError for a missing or broken file.
     """
 
-    folder: str | None = None
+    folder: Annotated[str, Place("NAS_DATA")] | None = None
 
     def load(self) -> Loaded:
         return _load(_CIFAR100, self.folder)
@@ -131,12 +132,12 @@ def _read_folder(form: _Form, folder: Path) -> tuple[Images, Images]:
     )
 
 
-def _place(form: _Form, folder: Path, name: str, suffix: str) -> Place | None:
+def _place(form: _Form, folder: Path, name: str, suffix: str) -> PublishedFiles | None:
     """Return where the files of a form are: in the folder, in one of that name in it, or in the archive as published."""
     test = f"{form.test_file[0]}{suffix}"
     for place in (folder, folder / name):
         if (place / test).is_file():
-            return Place(place)
+            return PublishedFiles(place)
     kind = "binary" if suffix else "python"
     archive = f"{form.title.lower()}-{kind}.tar.gz"
     path = folder if folder.is_file() and folder.name == archive else folder / archive
@@ -145,7 +146,7 @@ def _place(form: _Form, folder: Path, name: str, suffix: str) -> Place | None:
     return open_archive(path, name, [test, *(f"{file}{suffix}" for file, _ in form.train_files)])
 
 
-def _read_binary(form: _Form, place: Place, name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _read_binary(form: _Form, place: PublishedFiles, name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Read rows of label bytes, the fine label last, and one image's channels."""
     size = images * (form.label_bytes + PIXELS)
     data = place.read(name)
@@ -157,7 +158,7 @@ def _read_binary(form: _Form, place: Place, name: str, images: int) -> tuple[tor
     return _checked(form, place.path / name, rows[:, form.label_bytes :], labels)
 
 
-def _read_python(form: _Form, place: Place, name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _read_python(form: _Form, place: PublishedFiles, name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
     path, data = place.path / name, place.read(name)
     if data is None:
         raise RecordError(f"{path} is missing, and {form.title} has {images:,} images there: download it again")

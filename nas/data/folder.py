@@ -19,6 +19,7 @@ from nas.data.identity import files_digest
 from nas.data.layout import Files, Listing, list_images
 from nas.data.pixels import Bits, Pixels, Undecodable
 from nas.data.shares import hold_out
+from nas.places import FilePath
 from nas.records import Fraction, Natural, Positive, RecordError, record
 
 THREADS = 8
@@ -38,7 +39,7 @@ class ImageFolder(Data):
     a warning; more than 1 % of such, and more than three, are an error. Raises RecordError.
     """
 
-    path: str
+    path: FilePath
     size: Positive = 32
     test: Fraction = 0.2
     seed: Natural = 0

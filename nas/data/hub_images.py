@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from nas.data.identity import digest_of, files_digest
 from nas.data.leftovers import is_leftover
 from nas.data.libraries import optional
 from nas.data.pixels import Bits, Pixels
+from nas.places import Place
 from nas.records import Fraction, Positive, RecordError, one_line, record
 
 
@@ -28,7 +29,7 @@ class HubImages(Data):
     `test` name its parts, `image` and `label` its columns. The other fields are those of ImageFiles. Raises RecordError.
     """
 
-    name: str
+    name: Annotated[str, Place(or_name=True)]
     config: str | None = None
     train: str = "train"
     test: str = "validation"

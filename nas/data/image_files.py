@@ -19,6 +19,7 @@ from nas.data.folder import shared_out
 from nas.data.identity import files_digest
 from nas.data.layout import Files, list_images
 from nas.data.pixels import Bits, Pixels
+from nas.places import FilePath
 from nas.records import Fraction, Natural, Positive, record
 
 
@@ -34,7 +35,7 @@ class ImageFiles(Data):
     Raises RecordError.
     """
 
-    path: str
+    path: FilePath
     size: Positive = 224
     centre: Fraction = CENTRE
     test: Fraction = 0.2

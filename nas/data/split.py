@@ -6,10 +6,13 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
+
 from nas.data.base import Data, Images, Loaded
 from nas.data.encoded import Encoded
 from nas.data.identity import DataIdentity
 from nas.data.shares import hold_out, missing_classes, take
+from nas.places import without_places
 from nas.records import RecordError, digest
 
 NAMED = 5
@@ -25,13 +28,15 @@ class Split:
     """
 
     name: str
-    """A digest of the data set and of how it was split."""
+    """A digest of the images that were found and of how they were split, the same wherever they are kept."""
     data: Data
     train: Images | Encoded
     validation: Images | Encoded
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    former_name: str = ""
+    """The name that version 0.1 gave: a digest of where the data set is and of how it was split."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -66,12 +71,13 @@ def split(data: Data, validation: int | float, seed: int, train: int | None = No
         raise RecordError(f"train is {train}, and {held_out} of {len(whole.train)} images validate: give 1 to {left}")
     held, rest = hold_out(whole.train.y, held_out, seed)
     used = take(whole.train.y, rest, left if train is None else train)
-    name = digest((data, validation, seed, train))
+    name = digest((without_places(data), whole.identity().digest, validation, seed, train))
+    former_name = digest((data, validation, seed, train))
     parts = whole.train.at(used), whole.train.at(held)
     _warn_of_missing_classes(whole, parts[0], "training", "more of them")
     if held_out:
         _warn_of_missing_classes(whole, parts[1], "validation", "a larger `validation`")
-    return Split(name, data, *parts, whole.classes, whole.mean, whole.std)
+    return Split(name, data, *parts, whole.classes, whole.mean, whole.std, former_name)
 
 
 def evaluation_split(data: Data) -> Split:
@@ -96,6 +102,13 @@ def identify(data: Data) -> DataIdentity:
     The data set is that of the last `split` of it, and so is not read again. No image file is opened for it.
     """
     return _loaded(data).identity()
+
+
+def count_classes(data: Data) -> dict[str, int]:
+    """Return how many images, of training and of test, each class has. Raises RecordError as `load` does."""
+    whole = _loaded(data)
+    counts = sum(part.y.cpu().bincount(minlength=len(whole.classes)) for part in (whole.train, whole.test))
+    return dict(zip(whole.classes, torch.as_tensor(counts).tolist(), strict=True))
 
 
 @lru_cache(maxsize=1)

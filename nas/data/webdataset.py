@@ -21,6 +21,7 @@ from nas.data.first_look import loaded_encoded
 from nas.data.identity import digest_of
 from nas.data.leftovers import is_below_leftover
 from nas.data.pixels import Bits, Pixels
+from nas.places import FilePath
 from nas.records import Fraction, Positive, RecordError, record
 
 SUFFIXES = {"jpeg", "jpg", "png", "webp"}
@@ -45,8 +46,8 @@ class WebDataset(Data):
     are shuffled, and the images of every few mixed. The other fields are those of ImageFiles. Raises RecordError.
     """
 
-    train: str
-    test: str
+    train: FilePath
+    test: FilePath
     label: str = "cls"
     classes: tuple[str, ...] = ()
     size: Positive = 224

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.building import Node, Shape
-from nas.data.preprocessing import Preprocessing
+from nas.data.identity import DataIdentity
 from nas.evaluation.fit import Fit
-from nas.evaluation.found import Found
+from nas.family import Found
 from nas.history import Scores
+from nas.preprocessing import Preprocessing
 
 Progress = Mapping[str, float | str]
 """What an evaluation reports on its way: `epoch`, `epochs`, scores so far, and a `warning` in words where there is one."""
@@ -82,6 +83,18 @@ class Evaluator(ABC):
     def check(self, task: Task) -> None:
         """Raise RecordError where no architecture could be scored at all; called before any worker starts."""
         return
+
+    def scores(self) -> tuple[str, ...] | None:
+        """Return the names of the scores of `evaluate`; None where they are known only when it has been done."""
+        return None
+
+    def test_scores(self) -> tuple[str, ...] | None:
+        """Return the names of the scores of `test`; None where they are known only when it has been done."""
+        return None
+
+    def identity(self) -> DataIdentity | None:
+        """Return what identifies a table, or other data than images, that the scores are from; None where there is none."""
+        return None
 
     @abstractmethod
     def evaluate(self, task: Task, job: Job) -> Evaluation:

@@ -1,32 +1,14 @@
-"""Found: an architecture with what is known of it, as files hold it: those of runs, and the weights themselves."""
+"""What weights are of: the description inside their file, and the .json next to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from nas.data.preprocessing import Preprocessing
 from nas.evaluation.results import read_test
-from nas.records import RecordError, digest, record
-
-
-@record
-class Found:
-    """An architecture that a run hands over: of which family, and how it was stacked for images of which shape.
-
-    Where it was trained, `classes` names the class of each output in their order, and `preprocessing` says how an image
-    becomes an input.
-    """
-
-    family: str
-    architecture: Any
-    network: Mapping[str, Any] = field(default_factory=dict)
-    input: tuple[int, int, int] = (3, 32, 32)
-    scores: Mapping[str, float] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    preprocessing: Preprocessing | None = None
+from nas.family import Found
+from nas.preprocessing import Preprocessing
+from nas.records import RecordError, digest
 
 
 def described(weights: Path, inside: Found | None, beside: Found | None) -> Found:

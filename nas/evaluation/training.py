@@ -29,6 +29,11 @@ TRIED = 5
 """How many architectures are drawn to see whether any can be built."""
 
 
+TEST_SCORES = ("test_top1_percent", "test_top5_percent")
+
+COSTS = ("params", "macs", "seconds")
+
+
 @record
 class Training(Evaluator):
     """Train each architecture by `recipe` and score it by its accuracy on the validation images.
@@ -50,6 +55,12 @@ class Training(Evaluator):
 
     def prepare(self, space: Any) -> dict[str, Any]:
         return facts_of(self._split())
+
+    def scores(self) -> tuple[str, ...]:
+        return (*(["validation_top1_percent"] if self.validation else []), *COSTS)
+
+    def test_scores(self) -> tuple[str, ...]:
+        return (*TEST_SCORES, *self.scores())
 
     def check(self, task: Task) -> None:
         """Try to build one of a few drawn architectures, without its memory, and to run it on one image."""

@@ -12,14 +12,14 @@ from torch import nn
 
 from nas.building import Node, Shape, build
 from nas.data import Data, Split, split
-from nas.data.preprocessing import Preprocessing, preprocessing_of
+from nas.data.preprocessing import preprocessing_of
 from nas.data.resized import Resized
 from nas.evaluation.evaluator import Evaluation, Job
-from nas.evaluation.found import Found
 from nas.evaluation.results import Tested, save_test
 from nas.evaluation.training import measure_on_test, reported
-from nas.family import family
+from nas.family import Found, family
 from nas.plain import write
+from nas.preprocessing import Preprocessing
 from nas.profiling import profile
 from nas.records import Natural, NonNegative, Positive, RecordError, digest, record
 from nas.topology.chain import Stage

@@ -18,7 +18,7 @@ from nas.export.fold import Folded, fold_batch_norms
 from nas.family import Family, families, family
 from nas.profiling import Profile, checked_profile
 from nas.records import RecordError, digest
-from nas.runtime.architecture import Found, find_architecture, find_checkpoint, is_there, typed_tree
+from nas.runtime.architecture import Found, find_checkpoint, find_tree, is_there, is_typed
 from nas.runtime.yaml_file import override
 from nas.training import load_weights, seeded
 
@@ -88,11 +88,13 @@ class Subject:
         if self.place is not None:
             return f"{self.file_name}, an architecture of {self.found.family} ({self.family.source.rstrip('.')})"
         name = self.asked.name
-        return "a tree in notation" if self._is_typed else f"{name} ({self.family.source_of(name.partition(':')[2])})"
+        if self._is_typed:
+            return f"an architecture of {self.found.family} that was typed"
+        return f"{name} ({self.family.source_of(name.rpartition(':')[2])})"
 
     @property
     def _is_typed(self) -> bool:
-        return self.place is None and typed_tree(self.asked.name) is not None
+        return self.place is None and self.asked.name != self.found.family and is_typed(self.asked.name)
 
     def model(self) -> nn.Module:
         """Build the network with its weights, for evaluation. Raises RecordError where they are of another."""
@@ -160,7 +162,7 @@ def _found(asked: Asked) -> tuple[Found, Path | None, Path | None]:
     if path.suffix == ".safetensors" or is_there(path / "best.safetensors"):
         found, weights = find_checkpoint(name)
         return found, None if asked.untrained else weights, place
-    return find_architecture(name), None, place
+    return find_tree(name), None, place
 
 
 def importable(name: str) -> str:

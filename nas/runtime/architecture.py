@@ -1,64 +1,96 @@
-"""Architectures as people name them: a run folder, a file, `space:name` for a published one, or a tree in notation."""
+"""Architectures as people name them: a run folder, an evaluation of it, a file, `space:name`, or a text that spells one."""
 
 from __future__ import annotations
 
-import json
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
 
-import yaml
-
-from nas.building import Node, Shape
-from nas.choice import Choice
-from nas.evaluation.found import Found as Found
+from nas.building import Shape
+from nas.choice import is_open
 from nas.evaluation.found import described
-from nas.family import families, family, published
-from nas.notation import parse
-from nas.plain import read
-from nas.records import RecordError, import_all, one_line
+from nas.family import Found, families
+from nas.literal import shortened
+from nas.records import RecordError
+from nas.runtime.evaluations import evaluation, evaluation_file, journal_of
+from nas.runtime.written import is_text, read_description_of, read_found, read_member, read_text, split_member
+from nas.space import choices, count
 from nas.training.checkpoint import read_description
 
-ELSE = "a JSON or YAML file that a run wrote, space:name as darts:DARTS_V2, or a tree in notation"
-NAMED = f"a run folder, {ELSE}"
+__all__ = [
+    "Found",
+    "find_architecture",
+    "find_checkpoint",
+    "find_tree",
+    "is_there",
+    "is_typed",
+    "read_found",
+    "shape_of",
+]
 
-TYPED = "macro"
-"""The family of a tree that was typed: its members are whole networks, as that is."""
+ELSE = "RUN#17, a JSON or YAML file, space:name as darts:DARTS_V2, a genotype, or a tree in notation"
+NAMED = f"a run folder, {ELSE}"
 
 
 def find_architecture(name: str) -> Found:
-    """Return the architecture that `name` stands for. Raises RecordError where it stands for none."""
-    if (typed := typed_tree(name)) is not None:
-        return Found(TYPED, typed)
-    path = Path(name)
-    if name and path.is_dir():
-        path /= "best.json"
-        if not path.is_file():
-            raise RecordError(f"{name} has no best.json: give a run folder whose search has ended, {ELSE}")
-    if path.is_file() and path.suffix == ".safetensors":
-        return find_checkpoint(name)[0]
-    if path.is_file():
-        return _read_text(path) if path.suffix == ".txt" else read_found(path)
-    if name in (spaces := families()) and spaces[name].published:
+    """Return the architecture that `name` stands for. Raises RecordError where it stands for none, or for a space."""
+    found = find_tree(name)
+    if is_open(found.architecture):
+        number = len(choices(found.architecture))
         raise RecordError(
-            f"{name} is a space: give one of its networks, as {name}:{next(iter(spaces[name].published))}"
+            f"{shortened(name)} is a space of {count(found.architecture):,} architectures, with {number} open choices: search it "
+            "(space: in an experiment), or give one of its members"
         )
-    if ":" not in name:
-        close = get_close_matches(name, spaces, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"give {NAMED}"
-        raise RecordError(f"there is no architecture {name!r}: {hint}")
-    known, architecture = published(name)
-    family_name, _, member = name.partition(":")
-    return Found(family_name, architecture, input=known.input_of(member))
+    return found
+
+
+def find_tree(name: str) -> Found:
+    """Return the architecture, or the space with open choices, that `name` stands for.
+
+    Raises RecordError where it stands for none.
+    """
+    path = Path(name)
+    if name and is_there(path):
+        return find_checkpoint(name)[0] if path.suffix == ".safetensors" else read_found(_file(path))
+    if (numbered := _numbered(name)) is not None:
+        return evaluation(*numbered)
+    if (member := read_member(name)) is not None:
+        return member
+    if name in (spaces := families()):
+        one = next((f"one of its networks, as {name}:{member}" for member in spaces[name].published), NAMED)
+        raise RecordError(f"{name} is a space: give {one}")
+    if is_text(name):
+        return read_text(name)
+    close = get_close_matches(name, spaces, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"give {NAMED}"
+    raise RecordError(f"there is no architecture {shortened(name)}: {hint}")
+
+
+def _file(path: Path) -> Path:
+    """Return the file that holds the architecture of a run folder, or a file itself."""
+    if path.is_dir():
+        best = path / "best.json"
+        if not best.is_file():
+            numbered = f"one of its evaluations, as {path}#0" if journal_of(path) is not None else ELSE
+            raise RecordError(f"{path} has no best.json: give a run folder whose search has ended, {numbered}")
+        return best
+    if path.suffix == ".jsonl":
+        raise RecordError(f"{path} is the journal of a run: give one of its evaluations, as {path.parent}#0")
+    return path
+
+
+def is_typed(name: str) -> bool:
+    """Whether a name spells an architecture out, and is neither a file's nor a published one's."""
+    return not is_there(Path(name)) and _numbered(name) is None and split_member(name) is None
 
 
 def find_checkpoint(name: str) -> tuple[Found, Path]:
-    """Return the network whose weights `name` stands for, a run folder or a .safetensors file, and the file.
+    """Return the network whose weights `name` stands for, and their file: a run folder's, RUN#3's or a .safetensors file.
 
-    Raises RecordError where there are no weights, or nothing in their file or beside it says what they are of.
+    Raises RecordError where there are no weights, or neither their file nor the .json next to it describes the network.
     """
-    path = Path(name)
+    numbered = _numbered(name)
+    path = Path(name) if numbered is None else evaluation_file(*numbered)
     weights = path / "best.safetensors" if path.is_dir() else path
     if not weights.is_file():
         raise RecordError(
@@ -67,89 +99,24 @@ def find_checkpoint(name: str) -> tuple[Found, Path]:
     if weights.suffix != ".safetensors":
         raise RecordError(f"{weights} is no .safetensors file: give a run folder, or the weights of one")
     text, beside = read_description(weights), weights.with_suffix(".json")
-    inside = _found_in(_described_in(text, weights), weights) if text else None
+    inside = read_description_of(weights, text) if text else None
     return described(weights, inside, read_found(beside) if beside.is_file() else None), weights
 
 
-def _described_in(text: str, weights: Path) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise RecordError(
-            f"{weights} has a description that is no JSON ({error}): give the file as it was written"
-        ) from None
-
-
-def read_found(path: Path) -> Found:
-    """Return what a file holds that a run wrote. Raises RecordError where it holds no architecture."""
-    return _found_in(_plain(path), path)
-
-
-def _found_in(plain: Any, path: Path) -> Found:
-    """Return the architecture in plain data that stand in a file. Raises RecordError where they hold none."""
-    for package in ("nas.operations", "nas.topology"):
-        import_all(package)
-    if isinstance(plain, dict) and isinstance(inner := plain.get("Found"), dict) and "family" in inner:
-        family(str(inner["family"]))  # the records of a space of one's own become known on import
-    try:
-        found: Found = read(plain, "", Found)
-        family(found.family).describe(found.architecture)
-    except (AttributeError, TypeError, KeyError):
-        raise RecordError(f"{path}: Found.architecture is no architecture of {found.family}: give {NAMED}") from None
-    except RecordError as error:
-        raise RecordError(f"{path}: {error}") from None
-    return found
-
-
-def _plain(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        repair = (
-            f"go on with nas resume {path.parent}, which writes it anew"
-            if path.name == "best.json"
-            else f"give {NAMED}"
-        )
-        reason = one_line(error)[:160]
-        raise RecordError(f"{path} cannot be read as an architecture ({reason}): {repair}") from None
-
-
-def _read_text(path: Path) -> Found:
-    """Return the tree that a text file holds in our notation. Raises RecordError where it holds none."""
-    try:
-        tree = typed_tree(path.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeError, RecordError):
-        tree = None
-    if tree is None:
-        raise RecordError(f"{path} holds no tree in the notation of this library: give {NAMED}")
-    return Found(TYPED, tree)
+def _numbered(name: str) -> tuple[Path, int] | None:
+    """Return the run folder and the number of an evaluation that a name as runs/mine#17 stands for, if it is one."""
+    match = re.fullmatch(r"(.+)#(\d+)", name, re.DOTALL)
+    if match is None or is_there(Path(name)) or not is_there(Path(match[1])):
+        return None
+    return Path(match[1]), int(match[2])
 
 
 def is_there(path: Path) -> bool:
     """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
     try:
         return path.exists()
-    except OSError:
+    except (OSError, ValueError):
         return False
-
-
-def typed_tree(name: str) -> Node | None:
-    """Return a tree that was typed in notation; None where the name is another's, as a word that is no node.
-
-    Raises RecordError where it was meant as a tree and is none.
-    """
-    if is_there(Path(name)) or re.fullmatch(r"[\w.]+:\w*", name):
-        return None
-    try:
-        tree = parse(name)
-    except RecordError:
-        if set("[{( ") & set(name):
-            raise
-        return None
-    if not isinstance(tree, Node | Choice):
-        raise RecordError(f"{name!r} is no node: type one in notation, as residual[conv3-64 x2] x3")
-    return cast(Node, tree)
 
 
 def shape_of(text: str) -> Shape:

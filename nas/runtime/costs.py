@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.building import Shape
-from nas.family import family
-from nas.notation import in_lines
+from nas.choice import is_open
+from nas.family import Found, family
+from nas.notation import in_lines, notation
 from nas.profiling import Layer, Profile, checked_profile
-from nas.runtime.architecture import find_architecture, shape_of
+from nas.runtime.architecture import find_architecture, find_tree, shape_of
 from nas.runtime.yaml_file import override
+from nas.space import choices, count
 from nas.tracing import Pair
 
 
@@ -37,14 +39,27 @@ class Costs:
 
 
 def show_architecture(name: str, console: Console) -> None:
-    """Print an architecture as text, and what it costs as it is stacked by default or was stacked in its run."""
-    found = find_architecture(name)
+    """Print an architecture as text, and what it costs as it is stacked by default or was stacked in its run.
+
+    Of a space print its choices, and how large it is.
+    """
+    found = find_tree(name)
+    if is_open(found.architecture):
+        print_architecture(notation(found.architecture), console)
+        _print_size(found, console)
+        return
     print_architecture(family(found.family).describe(found.architecture), console)
     _print_totals(_profile(Asked(name)), console)
     if found.classes:
         console.print(f"Classes: {', '.join(found.classes)}", soft_wrap=True)
     if found.preprocessing is not None:
         console.print(f"Images: {found.preprocessing.describe()}", soft_wrap=True)
+
+
+def _print_size(found: Found, console: Console) -> None:
+    """Print how large a space is, and of which family."""
+    number = f"{count(found.architecture):,} architectures, {len(choices(found.architecture))} open choices"
+    console.print(f"A space of {found.family}: {number}", style="bold")
 
 
 def print_architecture(text: str, console: Console) -> None:

@@ -50,6 +50,10 @@ class Executor(ABC):
         """Keep open what all sessions of a run may share, as the connection to a cluster."""
         return nullcontext()
 
+    def check(self) -> None:
+        """Raise RecordError where no job could be done, as where a package is not installed; called before all else."""
+        return
+
     @abstractmethod
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
         """Do every job that the session hands out. Files that the executor needs go into the run's `folder`."""

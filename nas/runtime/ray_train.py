@@ -33,6 +33,9 @@ class RayTrain(Executor):
                 f"RayTrain.gpus_per_worker is {self.gpus_per_worker}: give 0 or 1; NCCL takes no two workers on one GPU"
             )
 
+    def check(self) -> None:
+        self._workers().check()
+
     def opened(self) -> AbstractContextManager[None]:
         return self._workers().opened()
 

@@ -30,9 +30,13 @@ class RayTune(Executor):
     address: str | None = None
     loggers: tuple[Logger, ...] = ()
 
-    def opened(self) -> AbstractContextManager[None]:
+    def check(self) -> None:
         for logger in self.loggers:
             logger.check()
+        self._workers().check()
+
+    def opened(self) -> AbstractContextManager[None]:
+        self.check()
         return self._workers().opened()
 
     def run(self, session: Session, work: Work, folder: Path | None) -> None:

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from nas.records import RecordError
+from nas.runtime.stopping import handlers_kept
+
+NO_RAY = "ray is not installed: pip install 'cellstack[ray]', or run with --executor inline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,17 @@ class RayWorkers:
         """What one worker takes, by Ray's names."""
         return {kind: each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each}
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Connect to the cluster, or start one. Raises RecordError where a worker needs nothing, or nobody answers."""
+    def check(self) -> None:
+        """Raise RecordError where a worker needs nothing, or Ray is not installed."""
         if not self.need:
             raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
+        if find_spec("ray") is None:
+            raise RecordError(NO_RAY)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Connect to the cluster, or start one. Raises RecordError as `check` does, and where nobody answers."""
+        self.check()
         cluster = tune_module("cluster")
         with cluster.environment(self.number), cluster.connected(self.address, self.number, self.cpus):
             yield
@@ -42,8 +52,9 @@ class RayWorkers:
 def tune_module(name: str) -> Any:
     """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
     try:
-        return import_module(f"nas.runtime.tune.{name}")
+        with handlers_kept():
+            return import_module(f"nas.runtime.tune.{name}")
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise RecordError("ray is not installed: pip install 'cellstack[ray]', or run with --executor inline") from None
+        raise RecordError(NO_RAY) from None

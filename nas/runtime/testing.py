@@ -13,14 +13,16 @@ from torch import nn
 from nas.data import Data, Split, evaluation_split, split
 from nas.data.layout import list_images
 from nas.data.preprocessing import folder_read_alike
-from nas.evaluation.found import Found, unknown_of
+from nas.evaluation.found import unknown_of
 from nas.evaluation.training import Training, measure_on_test
 from nas.evaluation.transfer import Trained, adapted, check_channels
+from nas.family import Found
 from nas.records import RecordError
 from nas.runtime.architecture import find_checkpoint
 from nas.runtime.declared import load_declared
 from nas.runtime.full_training import FullTraining
 from nas.runtime.run import load_run
+from nas.runtime.run_data import check_places, find_data, read_data
 from nas.runtime.transfer import data_named
 from nas.training import Execution, Recipe, best_device
 from nas.training.measure import Measured, measure_speed
@@ -37,6 +39,8 @@ def measure_weights(checkpoint: str, on: str | None) -> Measured:
     trained = Trained.of(found, weights)
     declared = _declared(Path(checkpoint))
     data = adapted(_data(checkpoint, on, declared, found), found.input)
+    if on is None:
+        _hold_to_data(Path(checkpoint), declared)
     images = trained.normalised(split(data, 0, 0) if on is None else evaluation_split(data))
     _warn_of_training_images(on, declared)
     check_channels(trained, images.shape)
@@ -74,6 +78,17 @@ def _data(checkpoint: str, on: str | None, declared: FullTraining | None, found:
         there: Data = replace(read_alike, path=on)
         return there
     return folder_read_alike(on, found.preprocessing)
+
+
+def _hold_to_data(folder: Path, declared: FullTraining | None) -> None:
+    """Raise RecordError where the images of a run are not there, or others than those that it was trained with."""
+    check_places(folder, declared)
+    before = read_data(folder)
+    if before is not None and declared is not None and not before.holds(find_data({"data": declared.evaluator()})):
+        raise RecordError(
+            f"{folder} was trained with other images than are there now, and may have learnt from some that are test images "
+            "now: put them back, or give a folder of test images, as --on FOLDER"
+        )
 
 
 def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> None:

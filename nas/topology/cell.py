@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
 
 from nas.building import BuildError, Node, Shape, Site
+from nas.family import OtherForm
+from nas.notation import notation, parse
 from nas.operations.conv import relu_conv_norm
 from nas.operations.drop_path import DropPath
 from nas.operations.skip import FactorizedReduce
-from nas.records import record
+from nas.records import RecordError, nearest, record
 from nas.space import Choice
 
 
@@ -143,15 +146,91 @@ class Cells:
     reduction: Cell
 
 
-def describe_cells(cells: Cells, names: Mapping[Node, str]) -> str:
-    """Write two cells as short text: each operation by its name and the state it reads, a node's in parentheses."""
+def describe_cells(cells: Cells, names: Mapping[Node, str], concat: Literal["nodes", "unread"]) -> str:
+    """Write two cells as short text: `normal: (sep3~0, skip~1) ...  reduce: ...`; `parse_graphs` reads it.
 
-    def nodes(cell: Cell) -> str:
-        return " ".join(
-            f"({', '.join(f'{names[edge.operation]}~{edge.source}' for edge in node)})" for node in cell.nodes
-        )
+    `concat` is what the cells of the family usually concatenate: all their nodes, or the unread states. A cell that does
+    otherwise says so: `concat(4, 5, 6)`.
+    """
 
-    return f"normal: {nodes(cells.normal)}  reduce: {nodes(cells.reduction)}"
+    def text(cell: Cell) -> str:
+        usual = None if concat == "unread" else tuple(range(cell.reads, cell.reads + len(cell.nodes)))
+        states = "unread" if cell.concat is None else ", ".join(map(str, cell.concat))
+        return describe_nodes(cell, names) + ("" if cell.concat == usual else f" concat({states})")
+
+    return f"normal: {text(cells.normal)}  reduce: {text(cells.reduction)}"
+
+
+def describe_nodes(cell: Cell, names: Mapping[Node, str]) -> str:
+    """Write the nodes of a cell, each with its edges in parentheses; an operation without a name is written in notation."""
+
+    def edge(each: Edge) -> str:
+        return f"{names.get(each.operation) or notation(each.operation)}~{each.source}"
+
+    return " ".join(f"({', '.join(map(edge, edges))})" for edges in cell.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphText:
+    """A graph as a text has it; `concat` is empty where the text leaves it to the family, "unread" or the states."""
+
+    nodes: tuple[tuple[Edge, ...], ...]
+    concat: tuple[int, ...] | Literal["", "unread"] = ""
+
+
+def parse_graphs(text: str, names: Mapping[str, Node], titles: str) -> dict[str, GraphText]:
+    """Read graphs that `describe_cells` wrote, by their titles, which match a pattern; operations have names, or notation.
+
+    Raises OtherForm where the text has other titles, or few of its operations have a name here, and RecordError where it is
+    damaged.
+    """
+    if not re.match(rf"\s*(?:{titles}):\s*\(", text):
+        raise OtherForm(f"{text[:60]!r} does not begin as `normal: (sep3~0, skip~1)`")
+    used = re.findall(r"[(,]\s*([^(),~]+)~\d", text)
+    if 2 * sum(name in names for name in used) < len(used):
+        raise OtherForm(f"{', '.join(dict.fromkeys(used))} have no names in this family")
+    graphs: dict[str, GraphText] = {}
+    for title, body in re.findall(rf"({titles}):\s*(.*?)\s*(?=(?:{titles}):|$)", text.strip(), re.DOTALL):
+        if title in graphs:
+            raise RecordError(f"{title} stands there twice: leave one")
+        graphs[title] = _parse_graph(title, body, names)
+    return graphs
+
+
+def _parse_graph(title: str, text: str, names: Mapping[str, Node]) -> GraphText:
+    head, _, states = text.partition(" concat(")
+    nodes: list[tuple[Edge, ...]] = []
+    rest = head.strip()
+    while rest:
+        edges, mark, rest = list[Edge](), rest[0], rest[1:]
+        while mark in "(,":
+            if (edge := re.match(r"\s*([^~]+)~(\d+)\s*([,)])\s*", rest)) is None:
+                break
+            name, source, mark = edge.groups()
+            edges.append(Edge(int(source), _operation(title, name, names)))
+            rest = rest[edge.end() :]
+        if mark != ")" or not edges:
+            raise RecordError(
+                f"{title} has {(mark + rest)[:40]!r}: write each node as (operation~state, operation~state)"
+            )
+        nodes.append(tuple(edges))
+    if not states:
+        return GraphText(tuple(nodes))
+    if not re.fullmatch(r"(unread|\d+(,\s*\d+)*)\)", states):
+        raise RecordError(f"{title} has concat({states[:40]}: write the states with commas between, as concat(4, 5, 6)")
+    return GraphText(tuple(nodes), "unread" if states == "unread)" else tuple(map(int, re.findall(r"\d+", states))))
+
+
+def _operation(title: str, name: str, names: Mapping[str, Node]) -> Node:
+    if name in names:
+        return names[name]
+    try:
+        operation: Any = parse(name)
+    except RecordError:
+        operation = None
+    if not isinstance(operation, Node):
+        raise RecordError(f"{title} has an operation {name!r}: {nearest(name, names)}")
+    return operation
 
 
 def _adapter(shape: Shape, output: Shape, affine: bool) -> nn.Module:

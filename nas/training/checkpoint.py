@@ -52,8 +52,10 @@ def save_checkpoint(path: Path, run: str, state: dict[str, Any]) -> None:
     write_atomically(path, write)
 
 
-def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, run: str, former: str = "") -> dict[str, Any] | None:
     """Return the state that was saved for the run, on the processor, or None where there is no file.
+
+    `former` is the name that version 0.1 gave to the run.
 
     Raises RecordError where the file is broken, or is of another run: other recipe, seed, data or network.
     """
@@ -68,7 +70,7 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
         ) from error
     if version != FORMAT:
         raise RecordError(f"{path} has format {version}, and this library reads {FORMAT}: delete it to start anew")
-    if name != run:
+    if name not in (run, former):
         raise RecordError(
             f"{path} is of another run, {name}, and this is {run} (recipe, seed, data or network differ): give another "
             "path, or delete it to start anew"
@@ -76,12 +78,14 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
     return state
 
 
-def load_together(path: Path | None, run: str, peers: Peers, device: torch.device) -> dict[str, Any] | None:
+def load_together(
+    path: Path | None, names: tuple[str, str], peers: Peers, device: torch.device
+) -> dict[str, Any] | None:
     """Return what `load_checkpoint` does, in each of the processes that train together; None without a path.
 
-    Raises RecordError where some of them do not see the file.
+    `names` are those of the run, now and in version 0.1. Raises RecordError where some of them do not see the file.
     """
-    state = load_checkpoint(path, run) if path is not None else None
+    state = load_checkpoint(path, *names) if path is not None else None
     if peers.mean(float(state is None), device) not in (0.0, 1.0):
         raise RecordError("not every worker sees the checkpoint: put the run folder on storage that all nodes share")
     return state

@@ -1,0 +1,251 @@
+"""What is written as an architecture, in files or as typed text, is read: in the forms of this library and of others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+from nas.building import Node, inputs_of
+from nas.choice import is_open
+from nas.family import Family, Found, OtherForm, families, family
+from nas.foreign import foreigns
+from nas.literal import literal, shortened
+from nas.notation import parse
+from nas.plain import read
+from nas.records import RecordError, classes, import_all, nearest, one_line
+from nas.space import sample
+
+TYPED = "macro"
+"""The family of a tree without one: its members are whole networks, as that is."""
+
+FORMS = (
+    "a tree in notation, the text of a cell as nas show prints it, a genotype, or a JSON or YAML file of any of these"
+)
+
+
+def read_found(path: Path) -> Found:
+    """Return the architecture, or the space, that a file holds. Raises RecordError, with the file, where it holds none."""
+    _import_nodes()
+    content = _content(path)
+    try:
+        return read_text(content) if isinstance(content, str) else read_content(content)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def read_description_of(weights: Path, text: str) -> Found:
+    """Return the network that the JSON inside a file of weights describes. Raises RecordError where it is damaged."""
+    _import_nodes()
+    try:
+        return read_content(json.loads(text))
+    except ValueError as error:
+        reason = one_line(error)
+        raise RecordError(f"{weights} has a damaged description ({reason}): give the file as it was written") from None
+
+
+def _import_nodes() -> None:
+    for package in ("nas.layers", "nas.operations", "nas.topology"):
+        import_all(package)
+
+
+def _content(path: Path) -> Any:
+    """Return what a file spells: a JSON or YAML file plain data, every other one text."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            return json.loads(text)
+        return yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else text.strip()
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        repair = (
+            f"go on with nas resume {path.parent}, which writes it anew"
+            if path.name == "best.json"
+            else f"give {FORMS}"
+        )
+        reason = one_line(error)[:160]
+        raise RecordError(f"{path} cannot be read as an architecture ({reason}): {repair}") from None
+
+
+def read_text(text: str) -> Found:
+    """Return the architecture that a text spells. Raises RecordError, with what is wrong in it, where it spells none."""
+    _import_nodes()
+    content = _literal(text)
+    if _is_recognised(content):
+        return read_content(content)
+    if (member := read_member(text)) is not None:
+        return member
+    by_family = _read_by_families(text)
+    if by_family is None and re.match(r"\s*[a-z]\w*:\s*\(", text):
+        raise RecordError(
+            f"{shortened(text)} has operations of no family: give the text of a cell as nas show prints it"
+        )
+    return by_family if by_family is not None else of_tree(parse(text))
+
+
+def _literal(text: str) -> Any:
+    """Return the value that a text spells in JSON or Python; the text itself where it spells none."""
+    try:
+        return literal(text)
+    except ValueError:
+        return text
+
+
+def is_text(text: str) -> bool:
+    """Whether a text is meant as an architecture that is spelt out, whole or damaged, and not as a name."""
+    if set("[{( |") & set(text) or _is_recognised(_literal(text)):
+        return True
+    try:
+        read_text(text)
+    except RecordError:
+        return False
+    return True
+
+
+def _read_by_families(text: str) -> Found | None:
+    """Return what the family whose form a text has reads in it; None where it has none's.
+
+    Raises RecordError where it is a damaged text of a family, or two families read it differently.
+    """
+    read: dict[str, Found] = {}
+    failures: list[RecordError] = []
+    for name, known in families().items():
+        if known.parse is parse:
+            continue
+        try:
+            read[name] = Found(name, known.parse(text), input=known.input)
+        except OtherForm:
+            continue
+        except RecordError as error:
+            failures.append(error)
+    if len(read) > 1:
+        raise RecordError(
+            f"{shortened(text)} is one of {' and '.join(read)}: say which, as {next(iter(read))}:{text[:20]}..."
+        )
+    if not read and failures:
+        raise min(failures, key=lambda error: "did you mean" not in str(error))
+    return next(iter(read.values()), None)
+
+
+def _is_recognised(content: Any) -> bool:
+    if isinstance(content, Mapping) and ("event" in content or "Found" in content or "cellstack" in content):
+        return True
+    return _is_record(content) or any(each.recognises(content) for each in foreigns().values())
+
+
+def _is_record(content: Any) -> bool:
+    return isinstance(content, Mapping) and len(content) == 1 and next(iter(content)) in classes
+
+
+def read_content(content: Any) -> Found:
+    """Return the architecture of plain data: what runs write, a line of a journal, a bare tree, or another library's form.
+
+    Raises RecordError, with what is wrong in it, where it holds none.
+    """
+    if isinstance(content, Mapping):
+        bare = {key: value for key, value in content.items() if key != "cellstack"}
+        if "Found" in bare:
+            return _read_whole(content, bare["Found"])
+        if "event" in content:
+            return _read_event(content)
+        if _is_record(bare):
+            return of_tree(read(content, ""))
+    for each in foreigns().values():
+        if each.recognises(content):
+            return each.read(content)
+    if isinstance(content, str):
+        return read_text(content)
+    raise RecordError(f"{shortened(content)} is no architecture: give {FORMS}")
+
+
+def _read_whole(content: Mapping[str, Any], inner: Any) -> Found:
+    """Read an architecture with its family, as runs write it."""
+    if isinstance(inner, Mapping) and isinstance(name := inner.get("family"), str):
+        family(name)  # the records of a space of one's own become known on import
+    found: Found = read(content, "", Found)
+    known = family(found.family)
+    try:
+        if not is_open(found.architecture):
+            known.describe(found.architecture)
+    except (AttributeError, TypeError, KeyError):
+        what = type(found.architecture).__name__
+        raise RecordError(f"Found.architecture is a {what}, and none of {found.family}: give another family") from None
+    return found
+
+
+def _read_event(event: Mapping[str, Any]) -> Found:
+    if "architecture" not in event:
+        raise RecordError(
+            f"the line of the journal is the {event['event']} of evaluation {event.get('number')}: give the line of its start, "
+            f"or RUN#{event.get('number')}"
+        )
+    return of_tree(read(event["architecture"], ""))
+
+
+def of_tree(tree: Any) -> Found:
+    """Return a tree, closed or open, with the family that it is of, as it writes and reads it; a network is of any.
+
+    Raises RecordError where it is of none.
+    """
+    member = sample(tree, Random(0)) if is_open(tree) else tree
+    for name, known in families().items():
+        if known.parse is not parse and _is_of(known, member):
+            return Found(name, tree, input=known.input)
+    if not isinstance(member, Node):
+        raise RecordError(f"{shortened(tree)} is no node: type one in notation, as residual[conv3-64 x2] x3")
+    if inputs_of(member) == 2:
+        what = type(member).__name__
+        raise RecordError(
+            f"{what} reads the outputs of two layers and is no network by itself: give Cells, as darts has them"
+        )
+    return Found(TYPED, tree)
+
+
+def _is_of(known: Family, member: Any) -> bool:
+    """Whether a family describes a tree, and reads the same tree in the description."""
+    try:
+        return bool(known.parse(known.describe(member)) == member)
+    except (RecordError, AttributeError, TypeError, KeyError, IndexError):
+        return False
+
+
+def read_member(text: str) -> Found | None:
+    """Return the member of a family that a text as darts:DARTS_V2 stands for; None where no family stands before a colon.
+
+    The member may be spelt out too: `nasbench201:|nor_conv_3x3~0|+...`. Raises RecordError where it is none of the family.
+    """
+    split = split_member(text)
+    if split is None:
+        return None
+    name, known, member = split
+    if member in known.published:
+        return Found(name, known.published[member], input=known.input_of(member))
+    if re.fullmatch(r"[\w.+-]*", member) and not is_text(member):
+        raise RecordError(f"{name} has no architecture {member!r}: {nearest(member, known.published)}")
+    content = _literal(member)
+    if isinstance(content, str) or not _is_recognised(content):
+        return Found(name, known.parse(member), input=known.input)
+    found = read_content(content)
+    if found.family != name:
+        raise RecordError(f"{shortened(member)} is one of {found.family}, and not of {name}")
+    return found
+
+
+def split_member(text: str) -> tuple[str, Family, str] | None:
+    """Split a text at the colon behind a family's name, which may be a path; None where no family stands there.
+
+    Raises RecordError where one was meant, and there is none of that name.
+    """
+    match = re.fullmatch(r"([\w.]+|[^\n]+?\.py):(.*)", text, re.DOTALL)
+    if match is None:
+        return None
+    try:
+        return match[1], family(match[1]), match[2]
+    except RecordError:
+        if re.fullmatch(r"[\w.+-]*", match[2]) or match[1].endswith(".py"):
+            raise
+    return None

@@ -1,0 +1,1 @@
+"""How other libraries write architectures of the families here; one way a file, found by itself."""
