@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from inspect import signature
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from nas.building import Node, Shape
 from nas.literal import shortened
 from nas.notation import parse
+from nas.own import file_of, import_named, is_path
 from nas.plain import read_arguments
 from nas.preprocessing import Preprocessing
 from nas.records import RecordError, nearest, record
@@ -76,44 +80,95 @@ class Family:
         return self.inputs.get(member, self.input)
 
 
-def families(package: str = "search_spaces") -> dict[str, Family]:
+LIBRARY = "search_spaces"
+"""The package of the families that come with the library."""
+
+
+def families(package: str = LIBRARY) -> dict[str, Family]:
     """Return every family in the package by name, which is that of its module."""
-    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    modules = pkgutil.iter_modules(_library(package).__path__)
     names = [module.name for module in modules if not module.ispkg]
     return {name: importlib.import_module(f"{package}.{name}").family for name in names}
 
 
-def family(name: str) -> Family:
-    """Return a family by its name in `search_spaces`, or that of a module of your own.
+def _library(package: str) -> ModuleType:
+    """Import a package of the library. Raises RecordError, with both folders, where one of its name comes before it."""
+    found = importlib.import_module(package)
+    ours = Path(__file__).resolve().parents[1] / package / "__init__.py"
+    if package == LIBRARY and ours.is_file() and Path(found.__file__ or "").resolve() != ours:
+        raise RecordError(
+            f"{package} is {found.__file__ or list(found.__path__)}, which hides the library's, {ours}: call yours otherwise, "
+            "and name a space in it by its path, as ./spaces/mine.py"
+        )
+    return found
 
-    Raises RecordError, with the nearest name, where there is none.
+
+def family(name: str) -> Family:
+    """Return a family by its name in `search_spaces`, or that of a module of your own: its dotted name, or its path.
+
+    Raises RecordError, with the nearest name, where there is none, and with both files where two have the name.
     """
+    return _found_from(name, Path.cwd())
+
+
+@lru_cache(maxsize=256)
+def _found_from(name: str, folder: Path) -> Family:
+    """Return a family by its name, as it is found from a working directory."""
+    if is_path(name):
+        return _family_of(import_named(name), name)
     if not re.fullmatch(r"\w+(\.\w+)*", name):
         raise RecordError(
-            f"there is no space {shortened(name)}: give one of {', '.join(families())}, or a module as mine.space"
+            f"there is no space {shortened(name)}: give one of {', '.join(families())}, or a path as ./mine.py"
         )
-    is_ours = "." not in name and importlib.util.find_spec(f"search_spaces.{name}") is not None
-    path = f"search_spaces.{name}" if is_ours else name
+    if "." in name:
+        return _family_of(import_named(name), name)
+    ours = file_of(f"{_library(LIBRARY).__name__}.{name}")
+    if ours is not None:
+        _check_one(name, ours)
+        return _family_of(importlib.import_module(f"{LIBRARY}.{name}"), name)
+    if file_of(name) is None:
+        here = "; " + (
+            f"./{name}.py is here"
+            if Path(f"{name}.py").is_file()
+            else "one of your own is named by its path, as ./mine.py"
+        )
+        raise RecordError(f"there is no space {name!r}: {nearest(name, families())}{here}")
+    return _family_of(import_named(name), name)
+
+
+def _check_one(name: str, ours: Path) -> None:
+    """Raise RecordError, with both files, where a module of one's own offers a family of the same name."""
+    for other in (Path(f"{name}.py").resolve(), file_of(name)):
+        if (
+            other is not None
+            and other != ours
+            and other.is_file()
+            and re.search(r"^family\b.*=", _text(other), re.MULTILINE)
+        ):
+            raise RecordError(
+                f"two spaces are called {name}: {ours} and {other}: say {LIBRARY}.{name} or, for yours, its path, as ./{name}.py"
+            )
+
+
+def _text(file: Path) -> str:
     try:
-        found = importlib.import_module(path).family
-    except ModuleNotFoundError as error:
-        if error.name is None or not path.startswith(error.name):
-            raise
-        if "." in name:
-            raise RecordError(f"module {name} cannot be imported ({error}): put its folder on PYTHONPATH") from None
-        raise RecordError(
-            f"there is no space {name!r}: {nearest(name, families())}; one of your own needs its folder on PYTHONPATH"
-        ) from None
-    except AttributeError:
-        raise RecordError(f"module {path} has no `family`: give it a nas.family.Family of that name") from None
-    if not isinstance(found, Family):
-        raise RecordError(f"`family` of module {path} is {found!r}: give a nas.family.Family")
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _family_of(module: ModuleType, name: str) -> Family:
+    if not hasattr(module, "family"):
+        raise RecordError(f"module {name} has no `family`: give it a nas.family.Family of that name")
+    if not isinstance(module.family, Family):
+        raise RecordError(f"`family` of module {name} is {shortened(module.family)}: give a nas.family.Family")
+    found: Family = module.family
     return found
 
 
 def published(name: str) -> tuple[Family, Any]:
     """Return the family and the architecture of a published name such as `darts:DARTS_V2`."""
-    family_name, _, member = name.partition(":")
+    family_name, _, member = name.rpartition(":")
     found = family(family_name)
     if member not in found.published:
         raise RecordError(f"{family_name} has no architecture {member!r}: {nearest(member, found.published)}")

@@ -242,7 +242,7 @@ def read(plain: object, where: str, kind: type[T] | Any = object) -> T | Any:
     if isinstance(plain, Mapping) and "cellstack" in plain:
         version = plain["cellstack"]
         if not isinstance(version, int) or version > FORMAT:
-            written = f"{where} is written" if where else "it is written"
+            written = f"{where}: written" if where else "written"
             raise RecordError(
                 f"{written} in format {version}, and this library reads up to {FORMAT}: upgrade cellstack"
             )

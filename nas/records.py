@@ -46,6 +46,10 @@ class RecordError(ValueError):
         self.where = where
 
 
+class SameNameError(RecordError, TypeError):
+    """Says in which files two records have one name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Inclusive bounds of a number, written in a field's type: `Annotated[int, Range(1)]`."""
@@ -82,9 +86,14 @@ def record(cls: type[T]) -> type[T]:
     for name in (made.__name__, *getattr(made, "formerly", ())):
         known = classes.setdefault(name, made)
         if (known.__module__, known.__qualname__) != (made.__module__, made.__qualname__):
-            raise TypeError(f"two records are named {name}: one in {known.__module__}, one in {made.__module__}")
+            raise SameNameError(f"two records are named {name}: one in {_file_of(known)}, one in {_file_of(made)}")
         classes[name] = made
     return made
+
+
+def _file_of(cls: type) -> str:
+    """Return the file that a class is from, or its module where that has none."""
+    return getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
 
 
 def _fields_only(self: Any) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def parse(text: str) -> CoreUnit:
 def _functions() -> dict[str, tuple[str, str, str]]:
     """Return the binary function and the two unary ones by the formula that they give, with and without an inner unit."""
     identity = CoreUnit("subtract", "identity", "identity")
-    known = {}
+    known: dict[str, tuple[str, str, str]] = {}
     for binary, first, second in product(BINARY, UNARY, UNARY):
         known.setdefault(CoreUnit(binary, first, second).formula(), (binary, first, second))
         if first != "beta":

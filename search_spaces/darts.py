@@ -65,15 +65,15 @@ def from_genotype(genotype: Any) -> Cells:
     """Read a genotype: a mapping or a namedtuple of `normal`, `normal_concat`, `reduce` and `reduce_concat`.
 
     Edges are pairs of an operation and the state that it reads, two a node: in one list, as the DARTS repository has them,
-    or in a list for each node (pt.darts, AutoDL-Projects); a third value, the weight of GDAS, is left out. Without
-    `normal_concat` every node is concatenated. The two edges of a node are put in the order of the states that they read:
-    the sum is the same, and so is the digest. Raises RecordError where something is missing, or is no number of a state.
+    or in a list for each node (pt.darts, AutoDL-Projects); a third value, the weight of GDAS, is left out. The two edges of
+    a node are put in the order of the states that they read: the sum is the same, and so is the digest. Raises RecordError
+    where something is missing, unknown, or for nothing.
     """
     fields = genotype_fields(genotype)
-    for key in ("normal", "reduce"):
+    for key in FIELDS:
         if key not in fields:
             raise RecordError(f"the genotype has no {key!r}: give {', '.join(FIELDS)}")
-    return Cells(*(_read_cell(key, fields[key], fields.get(f"{key}_concat", "all")) for key in ("normal", "reduce")))
+    return Cells(*(_read_cell(key, fields[key], fields[f"{key}_concat"]) for key in ("normal", "reduce")))
 
 
 def genotype_fields(genotype: Any) -> Mapping[str, Any]:
@@ -138,9 +138,7 @@ def _is_weight(rest: Sequence[Any]) -> bool:
 
 def _read_concat(key: str, concat: Any, nodes: int) -> tuple[int, ...]:
     """Read which states a cell of so many nodes concatenates."""
-    states = list(range(2, 2 + nodes)) if concat == "all" else concat
-    if isinstance(states, range) and len(states) <= LONGEST_RANGE:
-        states = list(states)
+    states = list(concat) if isinstance(concat, range) and len(concat) <= LONGEST_RANGE else concat
     if not isinstance(states, list | tuple) or not states or any(type(each) is not int for each in states):
         raise RecordError(
             f"{key}_concat is {shortened(concat)}: give the states that are concatenated, as [2, 3, 4, 5]"

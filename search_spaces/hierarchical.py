@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from nas.building import Node
 from nas.family import Family
@@ -69,8 +70,9 @@ def hierarchical(
 def describe(hierarchy: Hierarchy) -> str:
     """Write the motifs and the cell as short text; a node's edges in parentheses, each with the state that it reads."""
     names = _NAMES | {Motif(i): f"motif{i}" for i in range(len(hierarchy.motifs))}
-    graphs = [(names[Motif(i)], motif) for i, motif in enumerate(hierarchy.motifs)]
-    return "  ".join(f"{name}: {describe_nodes(made, names)}" for name, made in (*graphs, ("cell", hierarchy.body)))
+    cells: Any = (*hierarchy.motifs, hierarchy.body)
+    graphs = zip([*(f"motif{i}" for i in range(len(hierarchy.motifs))), "cell"], cells, strict=True)
+    return "  ".join(f"{name}: {describe_nodes(made, names)}" for name, made in graphs)
 
 
 def parse(text: str) -> Hierarchy:

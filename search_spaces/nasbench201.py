@@ -59,15 +59,15 @@ def from_string(text: str) -> Cell:
     if begins is None:
         raise OtherForm(f"{shortened(text)} is no NAS-Bench-201 cell: write {FORM}")
     body = re.sub(r"\s+", "", text[begins.start() :].rstrip().rstrip("'\")}],;"))
-    parts = body.split("+")
-    if len(parts) != 3:
-        raise RecordError(f"{shortened(text)} has {len(parts)} nodes: give three, {FORM}")
     nodes = []
-    for node, part in enumerate(parts, 1):
+    for node, part in enumerate(body.split("+"), 1):
         if not re.fullmatch(r"\|([^|~]+~\d+\|)+", part):
-            raise RecordError(f"node {node} is {part!r}: write {FORM.split('+')[node - 1]}")
+            raise RecordError(f"{shortened(text)} is no NAS-Bench-201 cell: write {FORM} (node {node} is {part!r})")
         nodes.append([(name, int(source)) for name, source in re.findall(r"([^|~]+)~(\d+)", part)])
-    return from_edges(nodes)
+    try:
+        return from_edges(nodes)
+    except RecordError as error:
+        raise RecordError(f"{shortened(text)} {error}") from None
 
 
 def from_edges(nodes: Sequence[Sequence[tuple[Any, Any]]]) -> Cell:
@@ -75,20 +75,14 @@ def from_edges(nodes: Sequence[Sequence[tuple[Any, Any]]]) -> Cell:
 
     Raises RecordError where an edge is missing, or its operation is unknown.
     """
-    if len(nodes) != 3:
-        raise RecordError(f"the cell has {len(nodes)} nodes: give three, {FORM}")
-    made: list[list[Node]] = []
+    sources = [[source for _, source in edges] for edges in nodes]
+    if sources != [[0], [0, 1], [0, 1, 2]] or any(type(each) is not int for read in sources for each in read):
+        raise RecordError(f"is no NAS-Bench-201 cell: write {FORM} (its nodes read the states {sources})")
     for node, edges in enumerate(nodes, 1):
-        sources = [source for _, source in edges]
-        if sources != list(range(node)) or any(type(source) is not int for source in sources):
-            raise RecordError(f"node {node} reads the states {sources}: give {list(range(node))}, {FORM}")
-        for name, source in edges:
+        for name, _ in edges:
             if name not in OPERATIONS:
-                raise RecordError(
-                    f"node {node} has an operation {name!r} of state {source}: {nearest(str(name), OPERATIONS)}"
-                )
-        made.append([OPERATIONS[name] for name, _ in edges])
-    return _cell(made)
+                raise RecordError(f"has at node {node} an operation {name!r}: {nearest(str(name), OPERATIONS)}")
+    return _cell([[OPERATIONS[name] for name, _ in edges] for edges in nodes])
 
 
 def to_string(cell: Cell) -> str:

@@ -270,13 +270,14 @@ def test_a_wrong_option_of_a_network_is_named(option: str, parts: list[str], cal
     [
         ("", ["cannot be read as an architecture"]),
         ("{", ["cannot be read as an architecture"]),
-        ("[]", ["Found"]),
+        ("[]", ["[] is no architecture: give a tree in notation, "]),
         ('{"Cell": {"nodes": []}}', ["Cell"]),
         ('{"Found": {"family": "dart", "architecture": {}}}', ["there is no space 'dart'", "'darts'"]),
         ('{"Found": {"family": "darts", "architecture": {"Cellz": {}}}}', ["Found.architecture", "'Cell'"]),
         ('{"Found": {"family": "darts", "architecture": 3}}', ["architecture"]),
         ('{"Found": {"family": "darts", "architecture": {"Bits": {"values": [1]}}}}', ["architecture"]),
-        ('{"cellstack": 99, "Found": {}}', ["format 99", "upgrade cellstack"]),
+        ('{"cellstack": 99, "Found": {}}', ["best.json: written in format 99", "upgrade cellstack"]),
+        ('{"cellstack": 99, "Cells": {}}', ["best.json: written in format 99", "upgrade cellstack"]),
     ],
 )
 def test_a_broken_architecture_file_is_named(text: str, parts: list[str], call: Call, tmp_path: Path) -> None:

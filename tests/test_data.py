@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -219,7 +220,46 @@ def test_a_torn_python_batch_is_named(cifar_folder: Path, tmp_path: Path) -> Non
     torn = tmp_path / "data_batch_1"
     torn.write_bytes((cifar_folder / "cifar-10-batches-py" / "data_batch_1").read_bytes()[:1_000_000])
     with pytest.raises(RecordError, match=r"data_batch_1 is no batch of CIFAR, or torn: .*; download it again"):
-        read_python_batch(torn, b"labels")
+        read_python_batch(torn.read_bytes(), b"labels", str(torn))
+
+
+@pytest.mark.parametrize("form", ["python", "binary"])
+@pytest.mark.parametrize("given", ["its folder", "the archive"])
+def test_an_archive_as_torchvision_leaves_it_is_read(
+    small_cifar100: tuple[np.ndarray, ...], tmp_path: Path, form: str, given: str
+) -> None:
+    write_cifar100(tmp_path / "whole", small_cifar100)
+    archive = tmp_path / f"cifar-100-{form}.tar.gz"
+    folder = "cifar-100-python" if form == "python" else "cifar-100-binary"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "whole" / folder, folder)
+    loaded = Cifar100(str(archive if given == "the archive" else tmp_path)).load()
+    assert loaded.train.y.tolist() + loaded.test.y.tolist() == small_cifar100[2].tolist()
+    assert sorted(each.name for each in tmp_path.iterdir()) == [archive.name, "whole"]
+    archive.write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(RecordError, match=rf"{archive.name} is no archive, or torn \(.*: download it again"):
+        Cifar100(str(tmp_path)).load()
+
+
+def test_an_archive_that_would_run_code_is_refused(small_cifar100: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    write_cifar100(tmp_path / "whole", small_cifar100)
+    folder, touched = tmp_path / "whole" / "cifar-100-python", tmp_path / "touched"
+    (folder / "test").write_bytes(pickle.dumps({b"data": Malicious(touched), b"fine_labels": []}))
+    with tarfile.open(tmp_path / "cifar-100-python.tar.gz", "w:gz") as tar:
+        tar.add(folder, "cifar-100-python")
+    with pytest.raises(RecordError, match=r"cifar-100-python.tar.gz/test is no batch of CIFAR.*which no batch needs"):
+        Cifar100(str(tmp_path)).load()
+    assert not touched.exists()
+
+
+def test_an_archive_that_lacks_a_file_names_it(small_cifar100: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    write_cifar100(tmp_path / "whole", small_cifar100)
+    with tarfile.open(tmp_path / "cifar-100-python.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "whole" / "cifar-100-python" / "test", "cifar-100-python/test")
+    with pytest.raises(
+        RecordError, match=r"cifar-100-python.tar.gz/train is missing, and CIFAR-100 has 60 images there"
+    ):
+        Cifar100(str(tmp_path)).load()
 
 
 def test_a_folder_without_cifar_says_what_to_give(tmp_path: Path) -> None:
@@ -247,7 +287,7 @@ def test_a_batch_that_calls_something_is_refused(tmp_path: Path, protocol: int) 
     assert touched.exists(), "the batch must be one that the plain unpickler obeys"
     touched.unlink()
     with pytest.raises(RecordError, match="which no batch needs"):
-        read_python_batch(file, b"labels")
+        read_python_batch(file.read_bytes(), b"labels", str(file))
     assert not touched.exists()
 
 
@@ -256,7 +296,7 @@ def test_an_array_of_anything_but_bytes_is_refused(tmp_path: Path, kind: str) ->
     file = tmp_path / "data_batch_1"
     file.write_bytes(pickle.dumps({b"data": np.ones((1, 2), kind), b"labels": [0]}, 3))
     with pytest.raises(RecordError, match="an array that is not of bytes by row"):
-        read_python_batch(file, b"labels")
+        read_python_batch(file.read_bytes(), b"labels", str(file))
 
 
 @pytest.fixture
@@ -268,15 +308,21 @@ def small_cifar100(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndar
     return draw.integers(0, 256, (100, 3072), np.uint8), draw.integers(0, 20, 100), draw.permutation(100)
 
 
-def test_cifar100_has_its_fine_labels_in_both_forms(small_cifar100: tuple[np.ndarray, ...], tmp_path: Path) -> None:
-    pixels, coarse, fine = small_cifar100
+def write_cifar100(root: Path, images: tuple[np.ndarray, ...]) -> None:
+    """Write both published forms of 60 training and 40 test images."""
+    pixels, coarse, fine = images
     for name in ("cifar-100-binary", "cifar-100-python"):
-        (tmp_path / name).mkdir()
+        (root / name).mkdir(parents=True)
     for name, part in (("train", slice(60)), ("test", slice(60, 100))):
         table = np.concatenate([coarse[part, None], fine[part, None], pixels[part]], 1).astype(np.uint8)
-        table.tofile(tmp_path / "cifar-100-binary" / f"{name}.bin")
+        table.tofile(root / "cifar-100-binary" / f"{name}.bin")
         batch = {b"data": pixels[part], b"coarse_labels": coarse[part].tolist(), b"fine_labels": fine[part].tolist()}
-        (tmp_path / "cifar-100-python" / name).write_bytes(pickle.dumps(batch, 3))
+        (root / "cifar-100-python" / name).write_bytes(pickle.dumps(batch, 3))
+
+
+def test_cifar100_has_its_fine_labels_in_both_forms(small_cifar100: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    pixels, _, fine = small_cifar100
+    write_cifar100(tmp_path, small_cifar100)
     for folder in (tmp_path, tmp_path / "cifar-100-python"):
         loaded = Cifar100(str(folder)).load()
         assert loaded.train.y.tolist() + loaded.test.y.tolist() == fine.tolist()

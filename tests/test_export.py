@@ -28,9 +28,8 @@ from nas.export.exporting import export as export_all
 from nas.export.format import Format, formats, formats_named
 from nas.export.subject import Asked, Built, Subject, find_subject
 from nas.notation import parse
-from nas.plain import read
 from nas.records import RecordError, digest, record
-from nas.runtime.architecture import Found, find_architecture, find_checkpoint
+from nas.runtime.architecture import Found, find_architecture, find_checkpoint, read_found
 from nas.runtime.full_training import FullTraining, create_training, plan_training, run_training
 from nas.runtime.view import Silent
 from nas.training import Recipe
@@ -170,7 +169,7 @@ def test_a_stacked_cell_is_written_and_drawn_as_a_network(tmp_path: Path) -> Non
 
 def test_a_space_is_exported_with_its_open_choices(tmp_path: Path) -> None:
     export("nasbench201", to="json,yaml,notation,svg,dot", out=tmp_path)
-    assert read(json.loads((tmp_path / "nasbench201.json").read_text()), "") == nasbench201.nasbench201()
+    assert read_found(tmp_path / "nasbench201.json").architecture == nasbench201.nasbench201()
     assert "{2-3:" in (tmp_path / "nasbench201.txt").read_text()
     assert not (tmp_path / "nasbench201.md").exists()
 

@@ -102,4 +102,4 @@ def test_a_text_file_of_something_else_is_one_line(call: Call, tmp_path: Path) -
     (tmp_path / "cell.txt").write_text("|nor_conv_3x3~0|+|skip_connect~0|")
     answer = call("show", tmp_path / "cell.txt")
     assert answer.returncode == 2
-    assert "cell.txt holds no tree in the notation of this library" in answer.stderr
+    assert "cell.txt: '|nor_conv_3x3~0|+|skip_connect~0|' is no NAS-Bench-201 cell: write |op~0|+" in answer.stderr

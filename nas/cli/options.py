@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from nas.runtime.stopping import listener
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
     from nas.runtime.executor import Executor
 
 ExperimentFile = Annotated[
-    Path, typer.Argument(metavar="EXPERIMENT", help="A YAML file, as experiments/quickstart.yaml.")
+    Path,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="A YAML file, or one that comes with the library by its name, as quickstart (nas list experiments).",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -50,13 +56,24 @@ def terminal() -> Console:
 
 @contextmanager
 def stoppable(folder: Path, console: Console) -> Iterator[None]:
-    """Say where the run is and, where the user stops it, how to go on."""
+    """Say where the run is and, where the user or a signal stops it, how to go on."""
     console.print(f"Run folder: {folder}", soft_wrap=True)
-    try:
+    with stopped_with(lambda: how_to_go_on(folder), console):
         yield
-    except KeyboardInterrupt:
-        console.print(f"\nStopped. {how_to_go_on(folder)}")
-        raise typer.Exit(130) from None
+
+
+@contextmanager
+def stopped_with(advice: Callable[[], str], console: Console) -> Iterator[None]:
+    """Where a signal stops the block, end the command with a line that gives the advice on how to go on."""
+    stop = listener()
+    with stop.once():
+        try:
+            yield
+        except BaseException as error:
+            if stop.number is None and not isinstance(error, KeyboardInterrupt):
+                raise
+            console.print(f"\nStopped. {advice()}", soft_wrap=True)
+            raise typer.Exit(stop.exit_code) from None
 
 
 def how_to_go_on(folder: Path) -> str:

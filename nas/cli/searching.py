@@ -43,14 +43,14 @@ def search(
 
     from nas.places import absolute
     from nas.runtime.declared import explained
-    from nas.runtime.experiment import load
+    from nas.runtime.experiment import experiment_file, load
     from nas.runtime.folder import new_run
     from nas.runtime.run import create_folder, plan
 
     changes = [*(assignments or []), *([f"rules.seed={seed}"] if seed is not None else [])]
     loaded = load(experiment, changes)
     chosen = executor_of(loaded.executor, executor, workers, gpus_per_worker, address)
-    with explained(experiment, changes):
+    with explained(experiment_file(experiment), changes):
         planned = plan(absolute(replace(loaded, executor=chosen)))
     with new_run(run_dir, experiment.stem, lambda folder: create_folder(folder, planned)) as (folder, _):
         run_search(planned, folder)
@@ -66,14 +66,14 @@ def reproduce(
     """Run an experiment with many seeds and compare with the numbers it expects: exit code 0 inside, 1 outside."""
     from nas.places import absolute
     from nas.runtime.declared import explained
-    from nas.runtime.experiment import load
+    from nas.runtime.experiment import experiment_file, load
     from nas.runtime.search import SearchFailed
     from nas.runtime.show import show_reproduction
 
     changes = assignments or []
     folder = run_dir or Path("runs", f"reproduce-{experiment.stem}")
     try:
-        with explained(experiment, changes):
+        with explained(experiment_file(experiment), changes):
             loaded = absolute(load(experiment, changes))
             holds = show_reproduction(loaded, seeds, folder, as_json, terminal())
     except SearchFailed as error:

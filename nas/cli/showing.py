@@ -38,6 +38,15 @@ def show(
         show_training(Path(what), console)
     elif is_there(Path(what) / "transfer.yaml"):
         show_transfer(Path(what), console)
+    elif (
+        is_there(Path(what))
+        and Path(what).is_dir()
+        and (journals := sorted(path.name for path in Path(what).glob("*.jsonl")))
+    ):
+        raise RecordError(
+            f"{what} has {' and '.join(journals)}, and no experiment.yaml, training.yaml or transfer.yaml that says what they "
+            "are of: put that file back"
+        )
     else:
         show_architecture(what, console)
 

@@ -108,13 +108,13 @@ def transfer(
 def measure(
     checkpoint: Checkpoint,
     on: Annotated[
-        str | None, typer.Option(help="A folder of images, or a data set by name; else that of the training.")
+        str | None, typer.Option(help="A folder of test images, or a data set by name; else that of the training.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Test: measure trained weights on test images: top-1, top-5, calibration, every class, speed."""
     from nas.plain import write
-    from nas.report.measured import class_table, test_table
+    from nas.report.measured import class_table, source_line, test_table
     from nas.runtime.testing import measure_weights
 
     measured = measure_weights(checkpoint, on)
@@ -124,6 +124,7 @@ def measure(
     console = terminal()
     console.print(test_table(measured))
     console.print(class_table(measured))
+    console.print(source_line(measured), soft_wrap=True, markup=False)
 
 
 def _with_seed(assignments: list[str] | None, seed: int | None) -> list[str]:

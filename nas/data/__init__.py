@@ -14,7 +14,7 @@ from nas.data.folder import ImageFolder
 from nas.data.hub_images import HubImages
 from nas.data.identity import DataIdentity
 from nas.data.image_files import ImageFiles
-from nas.data.split import Split, identify, split
+from nas.data.split import Split, evaluation_split, identify, split
 from nas.data.webdataset import WebDataset
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "WebDataset",
     "augment",
     "decoder_name",
+    "evaluation_split",
     "feed",
     "identify",
     "normalise",

@@ -9,8 +9,8 @@ from nas.data.encoded import IMAGENET_MEAN, IMAGENET_STD, Encoded, PerChannel
 from nas.data.feed import feed
 from nas.records import RecordError
 
-MEASURED = 256
-"""Of how many images mean and deviation are measured."""
+MEASURED, AT_ONCE = 256, 32
+"""Of how many images mean and deviation are measured, and how many are decoded at once."""
 
 
 def mean_and_std(images: Encoded, mean: PerChannel, std: PerChannel) -> tuple[PerChannel, PerChannel]:
@@ -27,5 +27,10 @@ def mean_and_std(images: Encoded, mean: PerChannel, std: PerChannel) -> tuple[Pe
             f"mean has {len(mean)} values and std {len(std)}, for {channels} channels: give {channels} each"
         )
     spread = torch.linspace(0, len(images) - 1, min(MEASURED, len(images))).long()
-    batches = feed(images, spread.tensor_split(range(32, len(spread), 32)), torch.device("cpu"), None, 0)
-    return channel_statistics(torch.cat([batch.x for batch in batches]))
+    parts = spread.tensor_split(list(range(AT_ONCE, len(spread), AT_ONCE)))
+    batches = [batch.x for batch in feed(images, parts, torch.device("cpu"), None, 0)]
+    if not batches:
+        raise RecordError(
+            f"none of {len(spread)} images could be decoded, as {images.source.name(0)}: give channels as they have"
+        )
+    return channel_statistics(torch.cat(batches))

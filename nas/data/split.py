@@ -80,7 +80,7 @@ def split(data: Data, validation: int | float, seed: int, train: int | None = No
     return Split(name, data, *parts, whole.classes, whole.mean, whole.std, former_name)
 
 
-def test_split(data: Data) -> Split:
+def evaluation_split(data: Data) -> Split:
     """Return a split with the test images of `data` alone: all of them, where the data set has none of its own."""
     whole = _loaded(data.as_test())
     none = whole.train.at(slice(0))

@@ -121,7 +121,7 @@ def measure_on_test(
     settings = recipe, device, decoders, together, execution.accumulate
     raw = evaluate(model, test, images, *settings)
     ema = evaluate(average, test, images, *settings) if average is not None else None
-    return Measured(images.classes, raw, ema, None, images.mean, images.std)
+    return Measured(images.classes, raw, ema, None, images.mean, images.std, images.test_source)
 
 
 def reported(

@@ -136,10 +136,12 @@ class Trained:
 
 
 def adapted(data: Data, shape: Shape) -> Data:
-    """Return a data set whose images are as the network was trained with: read at its size, or scaled to it."""
-    if any(each.name == "size" for each in fields(data)):  # type: ignore[arg-type]
-        sized: Data = replace(data, size=shape[1])  # type: ignore[type-var]
-        return sized
+    """Return a data set whose images are as the network was trained with: read at its size and channels, or scaled to it."""
+    known = {each.name for each in fields(data)} & {"size", "channels"}  # type: ignore[arg-type]
+    if "size" in known:
+        values = {"size": shape[1], "channels": shape[0]}
+        read_so: Data = replace(data, **{name: values[name] for name in known})  # type: ignore[type-var]
+        return read_so
     found = split(data, 0, 0).shape
     return data if found == shape else Resized(data, shape[1], shape[0])
 

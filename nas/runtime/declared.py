@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
+from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 
+from nas.own import import_named, written_out
 from nas.plain import from_plain
-from nas.records import RecordError, import_all, to_plain
+from nas.records import RecordError, import_all, nearest, to_plain
+from nas.runtime.architecture import is_there
 from nas.runtime.yaml_file import YamlFile
 
 T = TypeVar("T")
@@ -31,8 +32,11 @@ def load_declared(
     for package in ("nas.strategies", "nas.evaluation", "nas.data", "nas.supernets", "nas.runtime"):
         import_all(package)
     try:
-        for module in from_plain(file.plain.get("imports") or (), tuple[str, ...], "imports"):
+        imports = from_plain(file.plain.get("imports") or (), tuple[str, ...], "imports")
+        for module in imports:
             _import(module)
+        if imports:
+            file.plain["imports"] = list(map(written_out, imports))
         declared: T = from_plain(file.plain, kind)
         check(declared)
     except RecordError as error:
@@ -54,19 +58,53 @@ def explained(path: Path, assignments: Sequence[str]) -> Iterator[None]:
 
 
 def experiments_folder() -> Path:
-    """Return the folder of the experiments that come with the library: here, in its checkout, or installed with it."""
-    places = Path("experiments"), Path(__file__).resolve().parents[2] / "experiments"
-    installed = Path(sys.prefix, "share", "cellstack", "experiments")
-    return next((place for place in places if (place / "recipes").is_dir()), installed)
+    """Return the folder of the experiments that come with the library: in the installed package, or in its checkout."""
+    packaged = Path(str(resources.files("nas"))) / "experiments"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "experiments"
+
+
+def recipes() -> dict[str, Path]:
+    """Return the recipes that come with the library, by name."""
+    return {path.stem: path for path in sorted((experiments_folder() / "recipes").glob("*.yaml"))}
+
+
+def experiments() -> dict[str, Path]:
+    """Return the experiments that come with the library, by name, as `quickstart` and `cifar10/pc_darts`."""
+    folder = experiments_folder()
+    names = (path.relative_to(folder) for path in sorted(folder.rglob("*.yaml")))
+    return {name.with_suffix("").as_posix(): folder / name for name in names if name.parts[0] != "recipes"}
+
+
+def find_declared(name: str, known: Mapping[str, Path], what: str) -> Path:
+    """Return the file that a user names: a file of their own, or one that comes with the library, by its name.
+
+    `what` is the kind in words, as "recipe". Raises RecordError where there is none, or two that are not the same.
+    """
+    path, own = Path(name), Path(f"{name}.yaml")
+    short = name.removeprefix("experiments/").removeprefix("recipes/").removesuffix(".yaml")
+    if is_there(path) and not (path.is_dir() and short in known):
+        return path
+    if short not in known:
+        raise RecordError(_unknown(name, short, known, what))
+    if short == name and is_there(own) and not own.samefile(known[name]):
+        raise RecordError(f"{name!r} is {known[name]}, and {own} is here too: write {own}, or the other path")
+    return known[short]
+
+
+def _unknown(name: str, short: str, known: Mapping[str, Path], what: str) -> str:
+    hint = nearest(short, known)
+    if name.endswith((".yaml", ".yml")):
+        return f"there is no file {name}" + (f": {hint}" if hint.startswith("did") else "")
+    if is_there(Path(f"{name}.yaml")):
+        return f"there is no {what} {name!r}: did you mean {name}.yaml?"
+    return f"there is no {what} {name!r}: give a YAML file, or a name: {hint}"
 
 
 def _import(module: str) -> None:
     try:
-        import_module(module)
-    except ImportError as error:
-        raise RecordError(
-            f"module {module!r} cannot be imported ({error}): put its folder on PYTHONPATH", "imports"
-        ) from None
+        import_named(module)
+    except RecordError as error:
+        raise RecordError(str(error), "imports") from None
 
 
 def dump(declared: object) -> str:

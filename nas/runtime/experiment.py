@@ -10,14 +10,13 @@ from typing import Any
 
 from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.fit import Fit
-from nas.family import Family, families, family
-from nas.plain import read_call
+from nas.family import Family, family
 from nas.records import Natural, NonNegative, RecordError, record
-from nas.runtime.declared import load_declared
+from nas.runtime.declared import experiments, find_declared, load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.search import Rules
-from nas.space import choices
+from nas.runtime.spaces import named_space
 from nas.strategies.strategy import Strategy
 from nas.supernets.recipe import Seed, SupernetSearch
 
@@ -56,9 +55,10 @@ class Experiment:
     from it, one for each of its seeds or, where there is a strategy too, what that proposes; without an evaluator they are
     scored by their paths in the supernet.
 
-    `space` may be a mapping of the name to the space's own options. `network` holds the options by which the space's
+    `space` may be a mapping of the name to the space's own options, the path of a module of your own, as ./mine.py, the file
+    that a space was exported to, or a tree in notation with open choices. `network` holds the options by which the space's
     family stacks a member while searching. `expect` holds published numbers by name of the score. `imports` names
-    modules of your own to import first, with a strategy or an evaluator of yours in them.
+    modules of your own to import first, or their files, with a strategy or an evaluator of yours in them.
     """
 
     space: str | Mapping[str, Mapping[str, Any]]
@@ -106,28 +106,16 @@ class Experiment:
     @property
     def space_name(self) -> str:
         """The name of the space's family. Raises RecordError where `space` is no single one."""
-        if isinstance(self.space, str):
-            return self.space
-        if len(self.space) != 1:
-            raise RecordError(f"space is {dict(self.space)}: give one space: {', '.join(families())}", "space")
-        return next(iter(self.space))
+        return named_space(self.space).name
 
     def family(self) -> Family:
         """Return the family that the space is of. Raises RecordError where the name is unknown."""
-        try:
-            return family(self.space_name)
-        except RecordError as error:
-            raise RecordError(f"space: {error}", "space") from None
+        return named_space(self.space).family
 
     def open_space(self) -> Any:
         """Return the space. Raises RecordError where its options are wrong or two of its choices clash."""
-        where = "space" if isinstance(self.space, str) else f"space.{self.space_name}"
-        space = read_call(self.family().space, self._space_options(), where)
-        choices(space)
-        return space
-
-    def _space_options(self) -> Options:
-        return {} if isinstance(self.space, str) else self.space[self.space_name] or {}
+        where = "space" if isinstance(self.space, str) else f"space.{next(iter(self.space), '')}"
+        return named_space(self.space).open(where)
 
     def task(self, space: Any) -> Task:
         """Return what evaluations need to know; loads the data, so that it fails here if it must."""
@@ -180,7 +168,7 @@ class Experiment:
 
         `tasks` are those of the search and of the end, `supernet` is that of the search with one.
         """
-        space = {self.space_name: {**_defaults(self.family().space), **self._space_options()}}
+        space = named_space(self.space).written(_defaults(self.family().space))
         final = self.final and replace(self.final, network=_chosen(tasks[-1]))
         searched = replace(self.supernet, network=_chosen(supernet)) if self.supernet and supernet else self.supernet
         return replace(self, space=space, network=_chosen(tasks[0]), final=final, supernet=searched)
@@ -216,12 +204,21 @@ def _defaults(function: Any) -> dict[str, Any]:
     return {each.name: each.default for each in parameters if each.default is not Parameter.empty}
 
 
-def load(path: Path, assignments: Sequence[str] = ()) -> Experiment:
-    """Read an experiment file, with `key=value` assignments over it.
+def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
+    """Read an experiment, a file or the name of one that comes with the library, with `key=value` assignments over it.
 
-    Raises RecordError with file, line, key and the nearest known name where something is wrong.
+    A space that another file holds becomes part of it. Raises RecordError with file, line, key and the nearest known name
+    where something is wrong.
     """
-    return load_declared(path, assignments, Experiment, _check)
+    experiment = load_declared(experiment_file(path), assignments, Experiment, _check)
+    named = named_space(experiment.space)
+    network = {**named.network, **experiment.network}
+    return replace(experiment, space=named.written({}), network=network)
+
+
+def experiment_file(name: Path | str) -> Path:
+    """Return the file of an experiment, by its name or its path. Raises RecordError where there is none."""
+    return find_declared(str(name), experiments(), "experiment")
 
 
 def _check(experiment: Experiment) -> None:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from importlib import metadata
 from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +18,7 @@ from nas.history import read_journal
 from nas.places import absolute, places_of
 from nas.records import RecordError
 from nas.runtime.declared import dump
+from nas.runtime.versions import versions
 
 T = TypeVar("T")
 
@@ -125,19 +125,20 @@ def _for_each_place(assignment: str, places: Sequence[str]) -> list[str]:
 
 def provenance() -> list[str]:
     """Return YAML comments that say where, when and with what a run was started."""
-    versions = [f"python {platform.python_version()}"]
-    for name in ("cellstack", "torch", "ray", "numpy"):
-        try:
-            versions.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            versions.append(f"{name} not installed")
     import torch
+
+    installed = versions(("cellstack", "torch", "ray", "numpy")).items()
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     lines = (
-        f"command: {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}",
+        f"command: {_as_text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))}",
         f"started: {datetime.now().astimezone().isoformat(timespec='seconds')}",
-        f"versions: {', '.join(versions)}",
+        f"versions: {', '.join(f'{name} {version}' for name, version in installed)}",
         f"hardware: {platform.machine()}, {os.cpu_count()} CPUs, GPUs: {', '.join(gpus) or 'none'}",
     )
     return [f"# {line}" for line in lines]
+
+
+def _as_text(argument: str) -> str:
+    """Return what the command line holds as text: where the locale is C, letters beyond ASCII arrive as single bytes."""
+    return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

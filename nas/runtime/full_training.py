@@ -19,14 +19,15 @@ from nas.export.drawing import draw
 from nas.family import family
 from nas.history import Evaluated, forget_failures
 from nas.plain import write
-from nas.records import Natural, Positive, RecordError, nearest, record
+from nas.records import Natural, Positive, RecordError, record
 from nas.report.trainings import plot_training
 from nas.runtime.architecture import Found, find_architecture, read_found
-from nas.runtime.declared import experiments_folder, load_declared
+from nas.runtime.declared import find_declared, load_declared, recipes
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Expectation, task_of
 from nas.runtime.folder import concerns, make_folder, provenance, reassigned, write_declared
 from nas.runtime.inline import Inline
+from nas.runtime.lock import held
 from nas.runtime.run_data import RunData, check_places, find_data, hold_to_data, write_data
 from nas.runtime.scores import check_expected
 from nas.runtime.search import Budget, Given, Rules, Search
@@ -107,11 +108,6 @@ class Planned:
         return family(self.found.family).describe(architecture)
 
 
-def recipes() -> dict[str, Path]:
-    """Return the recipes that come with the library, by name."""
-    return {path.stem: path for path in sorted((experiments_folder() / "recipes").glob("*.yaml"))}
-
-
 def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
     """Read a recipe by its name or its file, with `key=value` assignments over it. Raises RecordError where there is none.
 
@@ -124,11 +120,7 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
 
 def recipe_file(name: str) -> Path:
     """Return the file of a recipe, by its name or its path. Raises RecordError where there is none."""
-    known = recipes()
-    path = Path(name) if Path(name).is_file() else known.get(name)
-    if path is None:
-        raise RecordError(f"there is no recipe {name!r}: give a YAML file, or a name: {nearest(name, known)}")
-    return path
+    return find_declared(name, recipes(), "recipe")
 
 
 def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData], None] = lambda data: None) -> Planned:
@@ -181,7 +173,7 @@ def run_training(planned: Planned, folder: Path, views: Callable[[str, int | Non
         forget_failures(journal)
     rules = Rules(Budget(1), "test_top1_percent", "evaluate", give_up_after=2, seed=planned.declared.seed)
     strategy = Given(((planned.found.architecture, "given"),))
-    with closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
+    with held(folder), closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
         planned.declared.executor.run(session, partial(_test, planned, folder / WEIGHTS), folder)
     draw_training(folder)
     (done,) = session.history.finished.values()

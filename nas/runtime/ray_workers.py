@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from nas.records import RecordError
+from nas.runtime.stopping import handlers_kept
 
 NO_RAY = "ray is not installed: pip install 'cellstack[ray]', or run with --executor inline"
 
@@ -51,7 +52,8 @@ class RayWorkers:
 def tune_module(name: str) -> Any:
     """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
     try:
-        return import_module(f"nas.runtime.tune.{name}")
+        with handlers_kept():
+            return import_module(f"nas.runtime.tune.{name}")
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise

@@ -24,23 +24,25 @@ from nas.runtime.view import Silent
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One expected number beside the mean and standard deviation over the seeds; `own_std` is NaN for one seed."""
+    """One expected number beside the mean over the seeds and their standard deviation, which is None for one seed."""
 
     name: str
     published: Expectation
     own_mean: float
-    own_std: float
+    own_std: float | None
     seeds: int
 
     @property
-    def holds(self) -> bool:
-        """Whether the own mean is within the tolerance of the published one."""
+    def holds(self) -> bool | None:
+        """Whether the own mean is within the tolerance of the published one; None for one seed, which decides nothing."""
+        if self.own_std is None:
+            return None
         return abs(self.own_mean - self.published.mean) <= self.published.tolerance
 
     @property
-    def standard_error(self) -> float:
-        """How far the own mean may be off by chance: one standard error."""
-        return self.own_std / sqrt(self.seeds)
+    def standard_error(self) -> float | None:
+        """How far the own mean may be off by chance: one standard error; None for one seed."""
+        return None if self.own_std is None else self.own_std / sqrt(self.seeds)
 
 
 def reproduce(
@@ -116,4 +118,4 @@ def _highest(history: History) -> dict[str, float]:
 
 def _compare(name: str, expected: Expectation, found: list[Mapping[str, float]]) -> Comparison:
     values = [scores[name] for scores in found]
-    return Comparison(name, expected, fmean(values), stdev(values) if len(values) > 1 else float("nan"), len(values))
+    return Comparison(name, expected, fmean(values), stdev(values) if len(values) > 1 else None, len(values))

@@ -20,6 +20,7 @@ from nas.runtime.executor import Work
 from nas.runtime.experiment import Experiment, load
 from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
 from nas.runtime.inline import Inline
+from nas.runtime.lock import held
 from nas.runtime.run_data import RunData, find_data, write_data
 from nas.runtime.scores import check_scores
 from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
@@ -123,7 +124,7 @@ def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -
             f"{folder} has trained its best, and the journal of its search, history.jsonl, is gone: put that back, or search "
             f"anew in another folder (nas search {folder}/experiment.yaml --run-dir ...)"
         )
-    with experiment.executor.opened():
+    with held(folder), experiment.executor.opened():
         searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
         history = _search(planned, searched, folder, views)
         if history.best is None:

@@ -137,7 +137,8 @@ class Search:
         if outcome.trace and self.folder:
             with suppress(OSError):  # as where the disk is full: the reason is in the journal
                 (self.folder / "failures").mkdir(exist_ok=True)
-                (self.folder / "failures" / f"{self.name}-{number:05}.txt").write_text(outcome.trace)
+                file = self.folder / "failures" / f"{self.name}-{number:05}.txt"
+                file.write_text(outcome.trace, "utf-8", "backslashreplace")
         self._give_up_if_hopeless(done)
 
     def _check_objective(self, outcome: Outcome) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from nas.data import Data, Split, split
+from nas.data import Data, Split, evaluation_split, split
+from nas.data.layout import list_images
 from nas.data.preprocessing import folder_read_alike
-from nas.data.split import test_split
 from nas.evaluation.found import unknown_of
 from nas.evaluation.training import Training, measure_on_test
 from nas.evaluation.transfer import Trained, adapted, check_channels
@@ -31,6 +31,7 @@ from nas.training.measure import Measured, measure_speed
 def measure_weights(checkpoint: str, on: str | None) -> Measured:
     """Measure the weights of a checkpoint on the test images of a data set; without one, of that it was trained with.
 
+    All images of a folder `on` are test images, unless it has a subfolder of such.
     Images are prepared as in the training: by its way of reading where they are a folder's, and with its mean and deviation.
     Warns where the weights do not say so. Raises RecordError where the data set has other classes or channels, or is not known.
     """
@@ -40,7 +41,8 @@ def measure_weights(checkpoint: str, on: str | None) -> Measured:
     data = adapted(_data(checkpoint, on, declared, found), found.input)
     if on is None:
         _hold_to_data(Path(checkpoint), declared)
-    images = trained.normalised(split(data, 0, 0) if on is None else test_split(data))
+    images = trained.normalised(split(data, 0, 0) if on is None else evaluation_split(data))
+    _warn_of_training_images(on, declared)
     check_channels(trained, images.shape)
     model = trained.model()
     _check_classes(model, found, images)
@@ -86,6 +88,17 @@ def _hold_to_data(folder: Path, declared: FullTraining | None) -> None:
         raise RecordError(
             f"{folder} was trained with other images than are there now, and may have learnt from some that are test images "
             "now: put them back, or give a folder of test images, as --on FOLDER"
+        )
+
+
+def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> None:
+    """Warn where all images of the folder are tested that also held those of the training."""
+    path = getattr(declared.data, "path", None) if declared is not None else None
+    if on is None or path is None or not Path(on).is_dir() or Path(on).resolve() != Path(path).expanduser().resolve():
+        return
+    if list_images(Path(on)).test is None:
+        warnings.warn(
+            f"the network was trained with most images of {on}: without --on those held out are tested", stacklevel=3
         )
 
 

@@ -24,6 +24,7 @@ from nas.runtime.architecture import find_checkpoint
 from nas.runtime.declared import load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
+from nas.runtime.lock import held
 from nas.runtime.run_data import RunData, check_places, find_data, hold_to_data, write_data
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
@@ -138,7 +139,10 @@ def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | Non
     trials = planned.declared.trials()
     rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", len(trials) + 1, planned.declared.seed)
     strategy = Given(tuple((trial, trial.name) for trial in trials))
-    with closing(Search(trials, strategy, rules, views("transfer", len(trials)), folder, "trials")) as session:
+    with (
+        held(folder),
+        closing(Search(trials, strategy, rules, views("transfer", len(trials)), folder, "trials")) as session,
+    ):
         planned.executor.run(session, partial(_carry_out, planned, folder), folder)
     draw_transfer(session.history, folder)
     return session.history
@@ -155,8 +159,9 @@ def _carry_out(planned: Planned, folder: Path, job: Job) -> Evaluation:
 
 
 def transferred(folder: Path) -> History:
-    """Return what the trials of a run folder have come to so far."""
-    return replay(folder / "trials.jsonl", "test_top1_percent")
+    """Return what the trials of a run folder have come to so far; nothing where none was begun."""
+    journal = folder / "trials.jsonl"
+    return replay(journal, "test_top1_percent") if journal.is_file() else History("test_top1_percent")
 
 
 def by_way(history: History) -> dict[str, list[tuple[float, float]]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from nas.building import Node
+from nas.building import Node, inputs_of
 from nas.choice import is_open
 from nas.family import Family, Found, OtherForm, families, family
 from nas.foreign import foreigns
@@ -148,8 +148,8 @@ def read_content(content: Any) -> Found:
     """
     if isinstance(content, Mapping):
         bare = {key: value for key, value in content.items() if key != "cellstack"}
-        if isinstance(inner := bare.get("Found"), Mapping):
-            return _read_whole(content, inner)
+        if "Found" in bare:
+            return _read_whole(content, bare["Found"])
         if "event" in content:
             return _read_event(content)
         if _is_record(bare):
@@ -162,12 +162,12 @@ def read_content(content: Any) -> Found:
     raise RecordError(f"{shortened(content)} is no architecture: give {FORMS}")
 
 
-def _read_whole(content: Mapping[str, Any], inner: Mapping[str, Any]) -> Found:
+def _read_whole(content: Mapping[str, Any], inner: Any) -> Found:
     """Read an architecture with its family, as runs write it."""
-    if "family" not in inner:
-        raise RecordError(f"Found.family is missing: give the family, as {next(iter(families()))}")
-    known = family(str(inner["family"]))  # the records of a space of one's own become known on import
+    if isinstance(inner, Mapping) and isinstance(name := inner.get("family"), str):
+        family(name)  # the records of a space of one's own become known on import
     found: Found = read(content, "", Found)
+    known = family(found.family)
     try:
         if not is_open(found.architecture):
             known.describe(found.architecture)
@@ -197,6 +197,11 @@ def of_tree(tree: Any) -> Found:
             return Found(name, tree, input=known.input)
     if not isinstance(member, Node):
         raise RecordError(f"{shortened(tree)} is no node: type one in notation, as residual[conv3-64 x2] x3")
+    if inputs_of(member) == 2:
+        what = type(member).__name__
+        raise RecordError(
+            f"{what} reads the outputs of two layers and is no network by itself: give Cells, as darts has them"
+        )
     return Found(TYPED, tree)
 
 

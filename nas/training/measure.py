@@ -58,7 +58,7 @@ class Speed:
 class Measured:
     """Holds what was measured of a trained network: with its weights, with their moving average if there is one, its speed.
 
-    `mean` and `std` are what images were normalised by.
+    `mean` and `std` are what images were normalised by; `source` says in words which images were measured.
     """
 
     classes: tuple[str, ...]
@@ -67,6 +67,7 @@ class Measured:
     speed: Speed | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    source: str = ""
 
     @property
     def decisive(self) -> Accuracy:
@@ -166,7 +167,7 @@ class _Sums:
         return self
 
     def accuracy(self, expected: int) -> Accuracy:
-        """Return the accuracy. Raises RecordError if none of the `expected` images could be decoded, or outputs are not finite."""
+        """Return the accuracy. Raises RecordError if none of the `expected` images was decoded, or outputs are not finite."""
         class_images, class_right = ([round(each) for each in column] for column in self.classes.T.tolist())
         if not (images := sum(class_images)):
             raise RecordError(f"none of {expected} images could be decoded: give image files that are whole")

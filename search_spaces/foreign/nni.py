@@ -86,7 +86,10 @@ def _nasbench201(labels: Mapping[str, Any]) -> Cell:
             raise RecordError(
                 f"the operation from state {source} to {node}, cell/{source}_{node}, is missing: give all six"
             )
-    return from_edges([[(given[source, node], source) for source in range(node)] for node in (1, 2, 3)])
+    try:
+        return from_edges([[(given[source, node], source) for source in range(node)] for node in (1, 2, 3)])
+    except RecordError as error:
+        raise RecordError(f"the cell {error}") from None
 
 
 def _only(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 from nas.building import Node
 from nas.family import Found
 from nas.foreign import Foreign
+from nas.layers.activation import RELU
 from nas.layers.attention import divisible
 from nas.layers.conv import ConvNormAct
 from nas.literal import shortened
@@ -21,7 +22,7 @@ from nas.records import RecordError, nearest
 from nas.topology.chain import Stage
 from nas.topology.heads import FullyConnected
 from nas.topology.network import Network
-from search_spaces.mobilenet import HARD_SWISH, RELU, inverted
+from search_spaces.mobilenet import HARD_SWISH, inverted
 
 STAGES = ((24, 2, False, False), (40, 2, True, False), (80, 2, False, True), (112, 1, True, True), (160, 2, True, True))
 """Width, stride, attention and hard swish of each stage."""

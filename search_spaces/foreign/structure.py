@@ -9,7 +9,8 @@ from typing import Any
 
 from nas.family import Found
 from nas.foreign import Foreign
-from nas.literal import Call
+from nas.literal import Call, shortened
+from nas.records import RecordError
 from search_spaces.nasbench201 import from_edges
 
 
@@ -32,7 +33,11 @@ def _is_node(node: Any) -> bool:
 
 def read(content: Any) -> Found:
     """Read the three nodes of a cell."""
-    return Found("nasbench201", from_edges([[edge[:2] for edge in edges] for edges in _nodes(content)]))
+    nodes = [[edge[:2] for edge in edges] for edges in _nodes(content)]
+    try:
+        return Found("nasbench201", from_edges(nodes))
+    except RecordError as error:
+        raise RecordError(f"{shortened(nodes)} {error}") from None
 
 
 foreign = Foreign("D-X-Y/AutoDL-Projects", recognises, read)

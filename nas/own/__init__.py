@@ -1,0 +1,106 @@
+"""Modules of one's own that are named by their path, as ./mine.py, imported so that every process finds them again.
+
+A module is known as `nas.own.` and its path in hexadecimal digits. What a worker is sent names the module; the worker imports
+this package first, which finds the file by that name. A file beside it can be imported by its own name.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import final
+
+from nas.records import RecordError, one_line
+
+
+@final
+class _Files(MetaPathFinder):
+    """Finds the file of a module whose name is its path."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        package, _, digits = name.rpartition(".")
+        if package != __name__:
+            return None
+        file = bytes.fromhex(digits.removeprefix("x")).decode()
+        folder = str(Path(file).parent)
+        if folder not in sys.path:
+            sys.path.append(folder)  # at the end: what is there hides nothing
+        return spec_from_file_location(name, file)
+
+
+sys.meta_path.append(_Files())
+
+
+def is_path(name: str) -> bool:
+    """Whether the name of a module is the path of its file."""
+    return name.endswith(".py")
+
+
+def written_out(name: str) -> str:
+    """Return the name of a module so that it is the same from every folder: a path from the root on."""
+    return str(Path(name).expanduser().resolve()) if is_path(name) else name
+
+
+def import_named(name: str) -> ModuleType:
+    """Import a module by its dotted name, or by the path of its file.
+
+    Raises RecordError, with the reason, where that fails, and with both files where a file here is hidden by another module.
+    """
+    if not is_path(name):
+        check_not_hidden(name)
+        return _imported(name, name)
+    file = Path(written_out(name))
+    if not file.is_file():
+        raise RecordError(f"there is no file {name}: give the path of a module, as ./mine.py")
+    for module in list(sys.modules.values()):
+        if _file(module) == file:
+            return module
+    return _imported(f"{__name__}.x{str(file).encode().hex()}", name)
+
+
+def _imported(module: str, name: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except (ImportError, SyntaxError, ValueError) as error:
+        if isinstance(error, RecordError):
+            raise
+        repair = "mend it" if is_path(name) else f"put its folder on PYTHONPATH, or name its file, as ./{name}.py"
+        raise RecordError(f"module {name} cannot be imported ({one_line(error)}): {repair}") from None
+
+
+def check_not_hidden(name: str) -> None:
+    """Raise RecordError, with both files, where a file of one's own has a module's name and another one is imported by it."""
+    if not re.fullmatch(r"\w+(\.\w+)*", name):
+        raise RecordError(f"{name!r} is no module: give its name, as mine.evaluators, or its path, as ./mine.py")
+    here, spec = Path(*name.split(".")).with_suffix(".py"), _spec(name)
+    if spec is not None and here.is_file() and Path(spec.origin or "").resolve() != here.resolve():
+        path = f"./{here.as_posix()}"
+        raise RecordError(
+            f"{name} is {spec.origin or 'a package'}, and {here.resolve()} is there too: name yours by its path, {path}"
+        )
+
+
+def file_of(name: str) -> Path | None:
+    """Return the file that a module's dotted name stands for, if there is one."""
+    spec = _spec(name)
+    origin = None if spec is None else spec.origin
+    return Path(origin).resolve() if origin is not None and Path(origin).is_file() else None
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    try:
+        return find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+def _file(module: ModuleType) -> Path | None:
+    file = getattr(module, "__file__", None)
+    return Path(file).resolve() if isinstance(file, str) else None
