@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nas.data import Digits, identify
+
 Call = Callable[..., Any]
 
 SEARCH = """\
@@ -136,6 +138,7 @@ def test_a_run_of_version_0_1_goes_on_and_says_that_its_data_are_unknown(mine: P
     with pytest.warns(UserWarning, match="does not say which data it began with"):
         assert go_on(call, mine / "run").returncode == 0
     write_images(mine / "images", number=1, first=50)
+    identify(Digits())  # other data, so that the images are read again in this process
     assert call("resume", mine / "run").returncode == 2, "from now on they are known"
 
 
