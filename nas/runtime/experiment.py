@@ -169,9 +169,9 @@ class Experiment:
         `tasks` are those of the search and of the end, `supernet` is that of the search with one.
         """
         space = named_space(self.space).written(_defaults(self.family().space))
-        final = self.final and replace(self.final, network=tasks[-1].options)
-        searched = replace(self.supernet, network=supernet.options) if self.supernet and supernet else self.supernet
-        return replace(self, space=space, network=tasks[0].options, final=final, supernet=searched)
+        final = self.final and replace(self.final, network=_chosen(tasks[-1]))
+        searched = replace(self.supernet, network=_chosen(supernet)) if self.supernet and supernet else self.supernet
+        return replace(self, space=space, network=_chosen(tasks[0]), final=final, supernet=searched)
 
     def _task(self, space: Any, evaluator: Evaluator | SupernetSearch, network: Options, where: str) -> Task:
         return task_of(self.space_name, space, evaluator.prepare(space), network, where)
@@ -192,6 +192,11 @@ def task_of(name: str, space: Any, fixed: Options, network: Options, where: str)
     options = _defaults(stack) | known.network_arguments({**network, **of_data}, where)
     described = {"classes": fixed.get("class_names", ()), "preprocessing": fixed.get("preprocessing")}
     return Task(space, stack, options, fixed.get("input", (3, 32, 32)), family=name, **described)
+
+
+def _chosen(task: Task) -> Options:
+    """Return the options of a network that are chosen; how many classes there are is found in the data, and stands there."""
+    return {name: value for name, value in task.options.items() if name != "classes" or not task.classes}
 
 
 def _defaults(function: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,7 +68,7 @@ def new_run(asked: Path | None, name: str, create: Callable[[Path], T]) -> Itera
 def _created(asked: Path | None, name: str, create: Callable[[Path], T]) -> tuple[Path, T]:
     """Create a run folder. Two commands that are given at once get two folders, for only one of them can make each."""
     first = asked or Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
-    for folder in (first, *(first.with_name(f"{first.name}-{i}") for i in count(2))):
+    for folder in chain([first], (first.with_name(f"{first.name}-{i}") for i in count(2))):
         try:
             return folder, create(folder)
         except FolderExists:

@@ -78,9 +78,14 @@ def _join(address: str) -> None:
     _knock(address)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError) as error:
         reason = one_line(error)
         raise RecordError(f"no Ray cluster at {address} ({reason}): {START_ONE}") from None
+    except RuntimeError as error:
+        ray.shutdown()  # it is half connected
+        raise RecordError(
+            f"the Ray cluster at {address} cannot be joined ({one_line(error)}): use the same versions of Python and Ray as it"
+        ) from None
 
 
 def _start(cpus: int) -> None:
