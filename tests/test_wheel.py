@@ -67,7 +67,10 @@ def test_everything_is_all_but_what_a_contributor_needs() -> None:
 
 def test_the_lock_holds_everything_that_a_contributor_needs() -> None:
     locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE))
-    wanted = [*PROJECT["dependencies"], *(each for needs in PROJECT["optional-dependencies"].values() for each in needs)]
+    wanted = [
+        *PROJECT["dependencies"],
+        *(each for needs in PROJECT["optional-dependencies"].values() for each in needs),
+    ]
     names = {re.split(r"[>=\[]", each)[0].lower() for each in wanted} - {"cellstack"}
     assert names <= {name.lower() for name in locked}
 

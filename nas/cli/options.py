@@ -76,9 +76,10 @@ def kept_if_begun(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def stoppable(folder: Path, console: Console) -> Iterator[None]:
-    """Say where the run is and, where the user or a signal stops it, how to go on."""
+def stoppable(folder: Path, console: Console, executor: Executor) -> Iterator[None]:
+    """Say where the run is and who does it and, where the user or a signal stops it, how to go on."""
     console.print(f"Run folder: {folder}", soft_wrap=True)
+    console.print(f"Done by: {executor.describe()}", soft_wrap=True)
     with stopped_with(f"Go on with: nas resume {folder}", console):
         yield
 

@@ -26,6 +26,7 @@ from nas.data.base import Images, optional
 from nas.data.crops import Cut, RandomCrop, central_cut
 from nas.data.decode import Undecodable, decode, has_simplejpeg
 from nas.data.encoded import Encoded, Source
+from nas.data.processors import processors
 from nas.records import RecordError
 
 __all__ = ["Feed", "RandomCrop", "feed", "processors"]
@@ -62,11 +63,6 @@ def feed(
     broken = _Broken(images.tolerated * len(images) / sharers)
     workers = min(processors() if processes is None else processes, len(parts))
     return Feed(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @final

@@ -117,6 +117,7 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
 
 def plan_training(declared: FullTraining, found: Found) -> Planned:
     """Stack the architecture and load the data, so that what is missing is found before anything is done."""
+    declared = replace(declared, executor=declared.executor.settled())
     known, evaluator = family(found.family), declared.evaluator()
     if declared.expect_of and find_architecture(declared.expect_of).architecture != found.architecture:
         declared = replace(declared, expect={}, expect_of="")

@@ -17,6 +17,7 @@ from nas.runtime.experiment import Expectation, Experiment, Final
 from nas.runtime.inline import Inline
 from nas.runtime.run import Plan, create_folder, load_run, plan, resolved, run
 from nas.runtime.search import Search, SearchFailed, commonest_reason
+from nas.runtime.threads import threads_limited
 from nas.runtime.view import Silent
 
 
@@ -67,17 +68,29 @@ def reproduce(
 
 def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
     """Return the best one's test scores, and the highest of each score while searching as `highest_<score>`."""
-    if isinstance(planned.experiment.executor, Inline) and planned.supernet is None:
-        return run_in_memory(planned)
+    executor = planned.experiment.executor
+    if isinstance(executor, Inline) and planned.supernet is None:
+        with threads_limited(executor.threads):
+            return run_in_memory(planned)
     if not folder.exists():
         create_folder(folder, planned)
-    elif replace(load_run(folder), executor=planned.experiment.executor) != resolved(planned):
-        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
+    else:
+        planned = _taken_up(planned, folder)
     result = run(planned, folder, lambda phase, total: Silent())
     best = result.finals["best"]
     if best.failure is not None:
         raise SearchFailed(f"seed {planned.experiment.rules.seed}: the test failed: {best.failure}")
     return {**best.scores, **_highest(result.history)}
+
+
+def _taken_up(planned: Plan, folder: Path) -> Plan:
+    """Return the plan with the threads of the run that began in the folder. Raises RecordError where that is another's."""
+    begun, executor = load_run(folder), planned.experiment.executor
+    if replace(begun, executor=executor) != resolved(planned):
+        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
+    if begun.executor.unsettled() != executor.unsettled():
+        return planned
+    return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
 
 
 def run_in_memory(planned: Plan) -> dict[str, float]:

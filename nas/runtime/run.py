@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -86,6 +86,7 @@ def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
 
 def plan(experiment: Experiment) -> Plan:
     """Open the space and load all data, that of the end too: what is missing is found before anything is done."""
+    experiment = replace(experiment, executor=experiment.executor.settled())
     space = experiment.open_space()
     supernet = experiment.supernet_task(space)
     if experiment.supernet is not None and supernet is not None:

@@ -75,7 +75,7 @@ def plan_transfer(asked: Asked, executor: Executor) -> Planned:
     plain: dict[str, Any] = {"data": to_plain(data), "recipe": to_plain(recipe)}
     override(plain, asked.assignments)
     declared: Transfer = from_plain(plain, Transfer)
-    planned = Planned(declared, found, weights.resolve(), executor)
+    planned = Planned(declared, found, weights.resolve(), executor.settled())
     check(declared, planned.trained)
     return planned
 
