@@ -492,7 +492,9 @@ def test_a_broken_image_is_skipped_and_named_once(tmp_path: Path) -> None:
     assert len(loaded.train) + len(loaded.test) == 199
     for i in range(3):
         (tmp_path / "a" / f"broken{i}.png").write_bytes(b"no image")
-    with pytest.raises(RecordError, match=r"4 of 203 images .*: repair or remove them \(1 % is tolerated, and always three\)"):
+    with pytest.raises(
+        RecordError, match=r"4 of 203 images .*: repair or remove them \(1 % is tolerated, and always three\)"
+    ):
         ImageFolder(str(tmp_path), size=8).load()
 
 
