@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = {
-    **dict.fromkeys(("records", "plain", "choice", "membership", "counting", "space", "history"), 0),
+    **dict.fromkeys(("fields", "records", "plain", "choice", "membership", "counting", "space", "history"), 0),
     **dict.fromkeys(
         ("building", "profiling", "tracing", "family", "notation", "layers", "operations", "topology", "strategies", "data"),
         1,
