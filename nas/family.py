@@ -57,6 +57,8 @@ def family(name: str) -> Family:
 
     Raises RecordError, with the nearest name, where there is none.
     """
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise RecordError(f"there is no space {name!r}: {nearest(name, families())}")
     is_ours = "." not in name and importlib.util.find_spec(f"search_spaces.{name}") is not None
     path = f"search_spaces.{name}" if is_ours else name
     try:
