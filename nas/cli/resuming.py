@@ -42,19 +42,16 @@ def resume(
     from nas.runtime.run_data import check_places, hold_to_data
     from nas.runtime.transfer import load_transfer
 
-    given = assignments or []
+    given, options = assignments or [], (executor, workers, gpus_per_worker, address)
     if (run / "transfer.yaml").is_file():
         transfer = load_transfer(run, given, changed_data)
-        run_transfer(
-            replace(transfer, executor=executor_of(transfer.executor, executor, workers, gpus_per_worker, address)), run
-        )
+        run_transfer(replace(transfer, executor=executor_of(transfer.executor, *options).settled()), run)
     elif (run / "training.yaml").is_file():
         training = load_training(run, given, changed_data)
-        chosen = sharing_executor(training.declared.executor, executor, workers, gpus_per_worker, address)
+        chosen = sharing_executor(training.declared.executor, *options).settled()
         run_train(replace(training, declared=replace(training.declared, executor=chosen)), run)
     else:
         searched = load_run(run, given)
-        chosen = executor_of(searched.executor, executor, workers, gpus_per_worker, address)
         check_places(run, searched)
         hold = partial(hold_to_data, run, changed_data=changed_data)
-        run_search(plan(replace(searched, executor=chosen), hold), run)
+        run_search(plan(replace(searched, executor=executor_of(searched.executor, *options)), hold), run)
