@@ -11,6 +11,7 @@ from nas.choice import is_open
 from nas.evaluation.found import described
 from nas.family import Found, families
 from nas.literal import shortened
+from nas.places import is_there
 from nas.records import RecordError
 from nas.runtime.evaluations import evaluation, evaluation_file, journal_of
 from nas.runtime.written import is_text, read_description_of, read_found, read_member, read_text, split_member
@@ -109,14 +110,6 @@ def _numbered(name: str) -> tuple[Path, int] | None:
     if match is None or is_there(Path(name)) or not is_there(Path(match[1])):
         return None
     return Path(match[1]), int(match[2])
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def shape_of(text: str) -> Shape:

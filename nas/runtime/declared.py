@@ -11,9 +11,9 @@ from typing import TypeVar
 import yaml
 
 from nas.own import import_named, written_out
+from nas.places import is_there
 from nas.plain import from_plain
 from nas.records import RecordError, import_all, nearest, to_plain
-from nas.runtime.architecture import is_there
 from nas.runtime.yaml_file import YamlFile
 
 T = TypeVar("T")
