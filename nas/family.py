@@ -116,7 +116,7 @@ def _found_from(name: str, folder: Path) -> Family:
     """Return a family by its name, as it is found from a working directory."""
     if is_path(name):
         return _family_of(import_named(name), name)
-    if not re.fullmatch(r"\w+(\.\w+)*", name):
+    if not all(part.isidentifier() for part in name.split(".")):
         raise RecordError(
             f"there is no space {shortened(name)}: give one of {', '.join(families())}, or a path as ./mine.py"
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import pickle
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import nas.data
 from nas.data import (
@@ -25,6 +27,7 @@ from nas.data import (
     Cifar100,
     Data,
     Digits,
+    ImageFiles,
     ImageFolder,
     Images,
     cifar,
@@ -33,6 +36,7 @@ from nas.data import (
 )
 from nas.data.base import channel_statistics, stratified_order
 from nas.data.python_batches import read_python_batch
+from nas.data.shares import hold_out, take
 from nas.plain import from_plain
 from nas.records import RecordError, record_classes, to_plain
 
@@ -120,6 +124,58 @@ def test_a_rare_class_is_in_every_part() -> None:
     order = stratified_order(y, 3)
     assert sorted(order.tolist()) == list(range(1000))
     assert [int(part.sum()) for part in y[order].split(100)] == [1] * 10
+
+
+def rare(counts: Sequence[int]) -> Tensor:
+    """Return labels of so many images of each class, in a random order."""
+    y = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    return y[torch.randperm(len(y), generator=torch.Generator().manual_seed(5))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("counts", [[100, 2, 2], [30, 30, 3, 2], [2, 2, 2, 2], [500, 2], [90, 5, 5, 1]])
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
+def test_each_class_with_two_images_is_in_both_parts(counts: list[int], share: float, seed: int) -> None:
+    y = rare(counts)
+    count = min(max(round(share * len(y)), len(counts)), len(y) - len(counts))
+    held, rest = hold_out(y, count, seed)
+    assert sorted([*held.tolist(), *rest.tolist()]) == list(range(len(y)))
+    assert len(held) == count
+    assert set(y[rest].tolist()) == set(y.tolist())
+    assert set(y[held].tolist()) == {label for label, images in enumerate(counts) if images > 1}
+
+
+def test_a_part_that_has_every_class_is_held_out_as_the_seed_says() -> None:
+    y = Digits().load().train.y
+    held, rest = hold_out(y, 300, 3)
+    assert torch.equal(torch.cat([held, rest]), stratified_order(y, 3))
+
+
+def test_few_training_images_have_every_class_and_are_part_of_more() -> None:
+    y = rare([100, 40, 2, 2])
+    order = stratified_order(y, 0)
+    taken = [set(take(y, order, count).tolist()) for count in range(1, len(y) + 1)]
+    assert all(fewer < more for fewer, more in itertools.pairwise(taken))
+    assert [len({int(y[i]) for i in each}) for each in taken[3:]] == [4] * (len(y) - 3)
+
+
+def test_parts_that_miss_classes_are_warned_of_with_their_names() -> None:
+    missing = "'[0-9]', '[0-9]', '[0-9]', '[0-9]', '[0-9]' and 2 more: give"
+    with pytest.warns(
+        UserWarning, match=f"the 3 validation images have none of the class {missing} a larger `validation`"
+    ):
+        split(Digits(), 3, 77)
+    with pytest.warns(UserWarning, match=f"the 3 training images have none of the class {missing} more of them"):
+        split(Digits(), 0, 77, train=3)
+
+
+@pytest.mark.parametrize("kind", [ImageFolder, ImageFiles])
+def test_a_small_test_set_of_a_folder_has_every_class(tmp_path: Path, kind: type[ImageFolder]) -> None:
+    for name, count in (("common", 40), ("rare", 2), ("seldom", 3)):
+        write_images(tmp_path / name, count, (0, 0, 0))
+    loaded = kind(str(tmp_path), size=8, test=0.1).load()
+    assert loaded.test.y.bincount().tolist() == [2, 1, 1]
+    assert loaded.train.y.bincount().tolist() == [38, 1, 2]
 
 
 def test_fewer_training_images_are_part_of_more_and_leave_the_validation_alone() -> None:
@@ -436,7 +492,9 @@ def test_a_broken_image_is_skipped_and_named_once(tmp_path: Path) -> None:
     assert len(loaded.train) + len(loaded.test) == 199
     for i in range(3):
         (tmp_path / "a" / f"broken{i}.png").write_bytes(b"no image")
-    with pytest.raises(RecordError, match=r"4 of 203 images .*: repair or remove them \(1 % is tolerated\)"):
+    with pytest.raises(
+        RecordError, match=r"4 of 203 images .*: repair or remove them \(1 % is tolerated, and always three\)"
+    ):
         ImageFolder(str(tmp_path), size=8).load()
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = {
     **dict.fromkeys(
-        "choice counting history literal membership own places plain preprocessing records space".split(), 0
+        "choice counting fields history literal membership own places plain preprocessing records space".split(), 0
     ),
     **dict.fromkeys(
         "building data family foreign layers notation operations profiling strategies topology tracing".split(), 1

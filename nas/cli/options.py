@@ -55,9 +55,10 @@ def terminal() -> Console:
 
 
 @contextmanager
-def stoppable(folder: Path, console: Console) -> Iterator[None]:
-    """Say where the run is and, where the user or a signal stops it, how to go on."""
+def stoppable(folder: Path, console: Console, executor: Executor) -> Iterator[None]:
+    """Say where the run is and who does it and, where the user or a signal stops it, how to go on."""
     console.print(f"Run folder: {folder}", soft_wrap=True)
+    console.print(f"Done by: {executor.describe()}", soft_wrap=True)
     with stopped_with(lambda: how_to_go_on(folder), console):
         yield
 

@@ -92,7 +92,10 @@ def run_search(planned: Plan, folder: Path) -> None:
 
     console = terminal()
     try:
-        with stoppable(folder, console), Phases(console, planned.experiment.describe) as phases:
+        with (
+            stoppable(folder, console, planned.experiment.executor),
+            Phases(console, planned.experiment.describe) as phases,
+        ):
             result = run(planned, folder.resolve(), phases.view)
     except SearchFailed as error:
         see = f"\nSee {folder / 'failures'}" if (folder / "failures").is_dir() else ""

@@ -23,8 +23,8 @@ def show(
     ] = False,
 ) -> None:
     """Show a run so far, or an architecture: what it is and what it costs."""
+    from nas.places import is_there
     from nas.records import RecordError
-    from nas.runtime.architecture import is_there
     from nas.runtime.costs import show_architecture
     from nas.runtime.show_run import show_run, watch_run
     from nas.runtime.show_training import show_training, show_transfer

@@ -139,7 +139,7 @@ def run_train(planned: Planned, folder: Path) -> None:
 
     console = terminal()
     describe_training(planned, console)
-    with stoppable(folder, console), Phases(console, planned.describe) as phases:
+    with stoppable(folder, console, planned.declared.executor), Phases(console, planned.describe) as phases:
         done = run_training(planned, folder.resolve(), phases.view)
     show_trained(planned.declared, done, folder, console)
     if done.failure:
@@ -153,7 +153,7 @@ def run_transfer(planned: PlannedTransfer, folder: Path) -> None:
     from nas.runtime.terminal import Phases
 
     console = terminal()
-    with stoppable(folder, console), Phases(console, transfer.describe) as phases:
+    with stoppable(folder, console, planned.executor), Phases(console, transfer.describe) as phases:
         history = transfer.run_transfer(planned, folder.resolve(), phases.view)
     show_transferred(history, folder, console)
     if history.failures:

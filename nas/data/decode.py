@@ -129,6 +129,8 @@ def whole_array(data: bytes, form: Pixels) -> NDArray[np.uint8] | None:
 
     That is an array of NumPy, or a file with other channels, which are its bands or its pages. Raises Undecodable.
     """
+    if not data:
+        raise Undecodable("EOFError: the file is empty")
     if not data.startswith(NUMPY) and form.channels in (1, 3):
         return None
     pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")

@@ -28,6 +28,7 @@ from nas.data.decode import decode, has_simplejpeg
 from nas.data.encoded import Encoded, Source, tolerated_images
 from nas.data.libraries import optional
 from nas.data.pixels import Pixels, Undecodable
+from nas.data.processors import processors
 from nas.records import RecordError
 
 __all__ = ["Feed", "RandomCrop", "feed", "processors"]
@@ -64,11 +65,6 @@ def feed(
     broken = _Broken(tolerated_images(len(images), images.tolerated) / sharers, is_limited=crop is not None)
     workers = min(processors() if processes is None else processes, len(parts))
     return Feed(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @final

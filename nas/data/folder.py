@@ -12,8 +12,9 @@ from typing import TypeVar
 import torch
 
 from nas.data.base import Data, Images, Loaded, channel_statistics
-from nas.data.decode import fit, has_16_bits
+from nas.data.decode import fit
 from nas.data.encoded import TOLERATED, Encoded, tolerated_images
+from nas.data.first_look import warn_if_black
 from nas.data.identity import files_digest
 from nas.data.layout import Files, Listing, list_images
 from nas.data.pixels import Bits, Pixels, Undecodable
@@ -22,9 +23,6 @@ from nas.places import FilePath
 from nas.records import Fraction, Natural, Positive, RecordError, record
 
 THREADS = 8
-
-NEARLY_BLACK = 16
-"""The brightest level of samples of 12 bits, if they are read as of 16."""
 
 T = TypeVar("T", Images, Encoded)
 
@@ -66,12 +64,7 @@ class ImageFolder(Data):
         _report(list(zip(files.files, decoded, strict=True)), self.path)
         x = torch.stack([image for image in decoded if isinstance(image, torch.Tensor)])
         y = [label for label, image in zip(files.labels, decoded, strict=True) if isinstance(image, torch.Tensor)]
-        if 0 < x.max() <= NEARLY_BLACK and has_16_bits(Path(files.files[0]).read_bytes()):
-            warnings.warn(
-                f"the images in {self.path} are nearly black, of 16 bits with at most {int(x.max())} of 255 levels: give "
-                "bits: 12 if their samples have 12",
-                stacklevel=2,
-            )
+        warn_if_black(int(x.max()), Path(files.files[0]).read_bytes(), files.files[0])
         return Images(x, torch.tensor(y))
 
 
@@ -117,5 +110,5 @@ def _report(decoded: Sequence[tuple[str, object]], folder: str) -> None:
     named = ", ".join(file for file, _ in broken[:10]) + (", ..." if len(broken) > 10 else "")
     message = f"{len(broken)} of {len(decoded)} images in {folder} cannot be decoded: {named} ({broken[0][1]})"
     if len(broken) == len(decoded) or len(broken) > tolerated_images(len(decoded), TOLERATED):
-        raise RecordError(f"{message}: repair or remove them ({TOLERATED:.0%} is tolerated)")
+        raise RecordError(f"{message}: repair or remove them ({100 * TOLERATED:g} % is tolerated, and always three)")
     warnings.warn(f"{message}; they are skipped", stacklevel=2)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, PerChannel, Source, class_names
+from nas.data.first_look import loaded_encoded
 from nas.data.identity import digest_of, files_digest
 from nas.data.leftovers import is_leftover
 from nas.data.libraries import optional
-from nas.data.normalisation import mean_and_std
 from nas.data.pixels import Bits, Pixels
 from nas.places import Place
 from nas.records import Fraction, Positive, RecordError, one_line, record
@@ -57,8 +57,7 @@ class HubImages(Data):
             raise RecordError(
                 f"{self.name} has a class {leftovers[0]!r}, left behind by a file server: remove such folders"
             )
-        statistics = mean_and_std(images, self.mean, self.std)
-        return Loaded(images, test_images, classes, *statistics, test_source=f"the part {self.test!r}")
+        return loaded_encoded((images, test_images), classes, self.mean, self.std, f"the part {self.test!r}")
 
     def _fetch(self) -> Any:
         """Return the parts by name; those wanted are looked through for their columns."""

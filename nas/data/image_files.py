@@ -14,10 +14,10 @@ from torch import Tensor
 
 from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, PerChannel, Source
+from nas.data.first_look import loaded_encoded
 from nas.data.folder import shared_out
 from nas.data.identity import files_digest
 from nas.data.layout import Files, list_images
-from nas.data.normalisation import mean_and_std
 from nas.data.pixels import Bits, Pixels
 from nas.places import FilePath
 from nas.records import Fraction, Natural, Positive, record
@@ -49,8 +49,7 @@ class ImageFiles(Data):
     def load(self) -> Loaded:
         listing = list_images(Path(self.path).expanduser())
         train, test, source = shared_out(listing, self._read, self.test, self.seed)
-        statistics = mean_and_std(train if len(train) else test, self.mean, self.std)
-        return Loaded(train, test, listing.classes, *statistics, test_source=source)
+        return loaded_encoded((train, test), listing.classes, self.mean, self.std, source)
 
     def as_test(self) -> ImageFiles:
         return replace(self, test=1.0)

@@ -110,9 +110,10 @@ def list_images(root: Path) -> Listing:
         classes = _classes(whole)
         return Listing(tuple(classes), _labelled([classes], tuple(classes), "all"), None)
     others = [role for role in ("test", "validation") if role in splits]
-    expected = tuple(_classes(splits["train"]))
+    trained = _classes(splits["train"])
+    expected = tuple(trained)
     parts = {role: _known_classes(splits[role], expected) for role in others}
-    joined = [_classes(splits["train"]), *(parts[role] for role in others[1:])]
+    joined = [trained, *(parts[role] for role in others[1:])]
     test = parts[others[0]] if others else None
     if test is not None and (missing := [name for name in expected if name not in test]):
         warnings.warn(f"the test images in {splits[others[0]].path} have none of {_some(missing)}", stacklevel=2)

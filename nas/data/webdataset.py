@@ -17,9 +17,9 @@ from torch import Tensor
 
 from nas.data.base import Data, Loaded
 from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, PerChannel, Source, class_names
+from nas.data.first_look import loaded_encoded
 from nas.data.identity import digest_of
 from nas.data.leftovers import is_below_leftover
-from nas.data.normalisation import mean_and_std
 from nas.data.pixels import Bits, Pixels
 from nas.places import FilePath
 from nas.records import Fraction, Positive, RecordError, record
@@ -61,8 +61,7 @@ class WebDataset(Data):
     def load(self) -> Loaded:
         train, test = self._read(self.train), self._read(self.test)
         classes = class_names(train.y, test.y, self.classes, self.train)
-        statistics = mean_and_std(train, self.mean, self.std)
-        return Loaded(train, test, classes, *statistics, test_source=f"all in {self.test}")
+        return loaded_encoded((train, test), classes, self.mean, self.std, f"all in {self.test}")
 
     def _read(self, pattern: str) -> Encoded:
         paths = _shards(pattern)

@@ -23,7 +23,6 @@ __all__ = [
     "find_architecture",
     "find_checkpoint",
     "find_tree",
-    "is_there",
     "is_typed",
     "read_found",
     "shape_of",

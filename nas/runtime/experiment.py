@@ -213,7 +213,8 @@ def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
     experiment = load_declared(experiment_file(path), assignments, Experiment, _check)
     named = named_space(experiment.space)
     network = {**named.network, **experiment.network}
-    return replace(experiment, space=named.written({}), network=network)
+    is_whole = named.tree is None and named.name in (experiment.space, *experiment.space)
+    return replace(experiment, space=experiment.space if is_whole else named.written({}), network=network)
 
 
 def experiment_file(name: Path | str) -> Path:

@@ -128,6 +128,7 @@ def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData]
 
     `hold` is given the data that were found, and may raise where a run began with others.
     """
+    declared = replace(declared, executor=declared.executor.settled())
     evaluator = declared.evaluator()
     check_expected(declared.expect, evaluator.test_scores())
     declared.executor.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from typing import Any
 
 from nas.records import RecordError
 from nas.runtime.stopping import handlers_kept
+from nas.runtime.threads import threads_of_worker
+
+NO_CPP_HANDLER = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"
+"""Ray reads it when it is imported; without it Ray prints a C++ stack on SIGTERM, and leaves no handler of it in the end."""
 
 NO_RAY = "ray is not installed: pip install 'cellstack[ray]', or run with --executor inline"
 
@@ -28,6 +33,11 @@ class RayWorkers:
     def need(self) -> dict[str, float]:
         """What one worker takes, by Ray's names."""
         return {kind: each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each}
+
+    @property
+    def threads(self) -> int:
+        """How many threads torch takes in each worker, unless the user says otherwise."""
+        return threads_of_worker(self.cpus, self.number, is_here=self.address is None)
 
     def check(self) -> None:
         """Raise RecordError where a worker needs nothing, or Ray is not installed."""
@@ -51,6 +61,7 @@ class RayWorkers:
 
 def tune_module(name: str) -> Any:
     """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
+    os.environ.setdefault(NO_CPP_HANDLER, "1")
     try:
         with handlers_kept():
             return import_module(f"nas.runtime.tune.{name}")

@@ -19,6 +19,7 @@ from nas.runtime.inline import Inline
 from nas.runtime.run import Plan, create_folder, load_run, plan, resolved, run
 from nas.runtime.run_data import hold_to_data
 from nas.runtime.search import Search, SearchFailed, commonest_reason
+from nas.runtime.threads import threads_limited
 from nas.runtime.view import Silent
 
 
@@ -71,12 +72,14 @@ def reproduce(
 
 def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
     """Return the best one's test scores, and the highest of each score while searching as `highest_<score>`."""
-    if isinstance(planned.experiment.executor, Inline) and planned.supernet is None:
-        return run_in_memory(planned)
+    executor = planned.experiment.executor
+    if isinstance(executor, Inline) and planned.supernet is None:
+        with threads_limited(executor.threads):
+            return run_in_memory(planned)
     if not folder.exists():
         create_folder(folder, planned)
     else:
-        _check_settings(planned, folder)
+        planned = _taken_up(planned, folder)
         hold_to_data(folder, planned.data, changed_data=False)
     result = run(planned, folder, lambda phase, total: Silent())
     best = result.finals["best"]
@@ -85,11 +88,14 @@ def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
     return {**best.scores, **_highest(result.history)}
 
 
-def _check_settings(planned: Plan, folder: Path) -> None:
-    """Raise RecordError where a folder holds a run of other settings than those that are planned."""
-    there = replace(load_run(folder), executor=planned.experiment.executor)
-    if without_places(there) != without_places(resolved(planned)):
+def _taken_up(planned: Plan, folder: Path) -> Plan:
+    """Return the plan with the threads of the run that began in the folder. Raises RecordError where that is another's."""
+    begun, executor = load_run(folder), planned.experiment.executor
+    if without_places(replace(begun, executor=executor)) != without_places(resolved(planned)):
         raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
+    if begun.executor.unsettled() != executor.unsettled():
+        return planned
+    return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
 
 
 def run_in_memory(planned: Plan) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -95,6 +95,7 @@ def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: 
 
     `hold` is given the data that were found, and may raise where a run began with others.
     """
+    experiment = replace(experiment, executor=experiment.executor.settled())
     space = experiment.open_space()
     check_scores(experiment)
     experiment.executor.check()

@@ -80,7 +80,7 @@ def plan_transfer(asked: Asked, executor: Executor) -> Planned:
     override(plain, asked.assignments)
     declared: Transfer = absolute(from_plain(plain, Transfer))
     executor.check()
-    planned = Planned(declared, found, weights.resolve(), executor, find_data({"data": declared}))
+    planned = Planned(declared, found, weights.resolve(), executor.settled(), find_data({"data": declared}))
     check(declared, planned.trained)
     return planned
 

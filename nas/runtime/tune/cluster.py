@@ -19,7 +19,6 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about a coming default
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table even where none is asked for
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers stay in the driver's folder, so that relative paths hold
-    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # it prints a C++ stack on SIGTERM, and takes our handler away at the end
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial, and half of the throughput
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
