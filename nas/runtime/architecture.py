@@ -12,7 +12,7 @@ from nas.family import Found, families
 from nas.literal import shortened
 from nas.records import RecordError
 from nas.runtime.evaluations import evaluation, evaluation_file, journal_of
-from nas.runtime.written import is_text, read_found, read_member, read_text, split_member
+from nas.runtime.written import is_text, is_there, read_found, read_member, read_text, split_member
 from nas.space import choices, count
 
 __all__ = [
@@ -110,20 +110,18 @@ def find_checkpoint_files(name: str) -> tuple[Path, Path]:
     return described, weights
 
 
+def folder_of(name: str) -> Path:
+    """Return the path that a name is, or the run folder of the evaluation that it stands for."""
+    numbered = _numbered(name)
+    return Path(name) if numbered is None else numbered[0]
+
+
 def _numbered(name: str) -> tuple[Path, int] | None:
     """Return the run folder and the number of an evaluation that a name as runs/mine#17 stands for, if it is one."""
     match = re.fullmatch(r"(.+)#(\d+)", name, re.DOTALL)
     if match is None or is_there(Path(name)) or not is_there(Path(match[1])):
         return None
     return Path(match[1]), int(match[2])
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def shape_of(text: str) -> Shape:

@@ -115,6 +115,11 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
     Published numbers are of the recipe as it is: where a setting that they depend on is changed, they are left out.
     """
     known = recipes()
+    for own in (Path(name), Path(f"{name}.yaml")):
+        if name in known and own.is_file() and own.resolve() != known[name].resolve():
+            raise RecordError(
+                f"the recipe {name} is two files: {own} is here and {known[name]} the library's: say ./{own}, or rename it"
+            )
     path = Path(name) if Path(name).is_file() else known.get(name)
     if path is None:
         raise RecordError(f"there is no recipe {name!r}: give a YAML file, or a name: {nearest(name, known)}")

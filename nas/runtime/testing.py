@@ -15,7 +15,7 @@ from nas.evaluation.results import read_test
 from nas.evaluation.training import Training, measure_on_test
 from nas.evaluation.transfer import Trained, adapted, check_channels
 from nas.records import RecordError
-from nas.runtime.architecture import find_checkpoint
+from nas.runtime.architecture import find_checkpoint, folder_of
 from nas.runtime.declared import load_declared
 from nas.runtime.full_training import FullTraining
 from nas.runtime.run import load_run
@@ -31,7 +31,7 @@ def measure_weights(checkpoint: str, on: str | None) -> Measured:
     Raises RecordError where the data set has other classes or channels, or is not known.
     """
     found, weights = find_checkpoint(checkpoint)
-    declared = _declared(Path(checkpoint))
+    declared = _declared(folder_of(checkpoint))
     images = split(adapted(_data(checkpoint, on, declared), found.input), 0, 0)
     if (before := read_test(weights)) is not None and before.mean:
         images = replace(images, mean=before.mean, std=before.std)

@@ -239,3 +239,11 @@ def split_member(text: str) -> tuple[str, Family, str] | None:
         if re.fullmatch(r"[\w.+-]*", match[2]) or match[1].endswith(".py"):
             raise
     return None
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
