@@ -143,7 +143,6 @@ def test_an_experiment_is_found_by_its_name_from_any_folder(
         ("experiments/quickstat.yaml", "there is no file experiments/quickstat.yaml: did you mean 'quickstart'?"),
         ("mine", "there is no experiment 'mine': did you mean mine.yaml?"),
         ("quickstart", "quickstart.yaml is here too: write quickstart.yaml, or the other path"),
-        ("", "there is no experiment ''"),
     ],
 )
 def test_a_name_that_is_no_experiment_or_two_is_one_line(

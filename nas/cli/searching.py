@@ -20,6 +20,7 @@ from nas.cli.options import (
     kept_if_begun,
     new_folder,
     stoppable,
+    stopped_with,
     terminal,
 )
 
@@ -67,9 +68,10 @@ def reproduce(
     from nas.runtime.search import SearchFailed
     from nas.runtime.show import show_reproduction
 
-    folder = run_dir or Path("runs", f"reproduce-{experiment.stem}")
+    folder, console = run_dir or Path("runs", f"reproduce-{experiment.stem}"), terminal()
     try:
-        holds = show_reproduction(load(experiment, assignments or []), seeds, folder, as_json, terminal())
+        with stopped_with("What has a run folder is kept: the same command goes on", console):
+            holds = show_reproduction(load(experiment, assignments or []), seeds, folder, as_json, console)
     except SearchFailed as error:
         print(f"nas: the search was given up: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
