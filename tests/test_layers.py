@@ -19,7 +19,19 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
     **dict.fromkeys(("records", "plain", "choice", "membership", "counting", "space", "history"), 0),
     **dict.fromkeys(
-        ("building", "profiling", "tracing", "family", "notation", "layers", "operations", "topology", "strategies", "data"),
+        (
+            "building",
+            "profiling",
+            "tracing",
+            "family",
+            "notation",
+            "labels",
+            "layers",
+            "operations",
+            "topology",
+            "strategies",
+            "data",
+        ),
         1,
     ),
     **dict.fromkeys(("training", "evaluation"), 2),
