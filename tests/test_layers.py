@@ -21,7 +21,8 @@ LAYERS = {
         "choice counting fields history literal membership own places plain preprocessing records space".split(), 0
     ),
     **dict.fromkeys(
-        "building data family foreign layers notation operations profiling strategies topology tracing".split(), 1
+        "building data family foreign labels layers notation operations profiling strategies topology tracing".split(),
+        1,
     ),
     **dict.fromkeys(("training", "evaluation"), 2),
     "supernets": 3,
