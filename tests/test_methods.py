@@ -22,13 +22,11 @@ from nas.operations.skip import Skip, Zero
 from nas.records import import_all, record_classes
 from nas.space import decisions, sample
 from nas.supernets.bilevel import Outcome, Step
-from nas.supernets.darts import Darts
 from nas.supernets.derivation import prune
 from nas.supernets.gates import Moment
 from nas.supernets.method import Method
-from nas.supernets.mixed import Depths, Mixed, Weighed
+from nas.supernets.mixed import Mixed, Weighed
 from nas.supernets.supernet import Supernet
-from nas.topology.cell import CellModule
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Network
@@ -258,48 +256,6 @@ def test_a_method_that_says_so_computes_every_option(name: str) -> None:
         net(images(0)[0])
     for mixture in (each for each in net.model.modules() if isinstance(each, Mixed)):
         assert all(id(option) in seen for i, option in enumerate(mixture.options) if i in mixture.computed)
-
-
-@pytest.mark.parametrize("case", ["darts", "nasbench201", "blocks"])
-@pytest.mark.parametrize("name", ["Darts", "Spos"])  # without and with weights of the edges
-def test_a_path_is_the_network_of_its_architecture(name: str, case: str) -> None:
-    space, network, net = CASES[case].space, CASES[case].network, untrained(name, case)
-    known = choices(space)
-    for seed in range(3):
-        architecture = sample(space, Random(seed))
-        alone = Supernet(network(architecture), Darts(), (3, SIZE, SIZE))
-        picked = {name: known[name].picked(i) for name, i in decisions(space, architecture).items()}
-        copy_path(net.model, alone.model, picked)
-        net.take(space, architecture)
-        assert torch.allclose(net(images(0)[0]), alone(images(0)[0]), atol=1e-5)
-        net.use(None)
-
-
-def copy_path(whole: nn.Module, alone: nn.Module, picked: Mapping[str, tuple[int, ...]]) -> None:
-    """Copy the weights on a path of a supernet to the network that has nothing else."""
-    if isinstance(whole, Mixed):
-        return copy_path(whole.options[picked[whole.name][0]], alone, picked)
-    if isinstance(whole, Weighed):
-        return copy_path(whole.branch, alone, picked)
-    children = dict(whole.named_children())
-    if isinstance(whole, CellModule) and isinstance(alone, CellModule):
-        for node, edges in enumerate(children.pop("nodes").children()):
-            by_source = dict(zip(whole.sources[node], edges.children(), strict=True))
-            for source, edge in zip(alone.sources[node], alone.nodes[node].children(), strict=True):
-                copy_path(by_source[source], edge, picked)
-    if "stem" in children:  # a stage whose depth is open is one layer, else each of its nodes is
-        layers = [inner for layer in children.pop("layers").children() for inner in of_depth(layer, picked)]
-        for layer, own in zip(layers, alone.get_submodule("layers").children(), strict=True):
-            copy_path(layer, own, picked)
-    for name, child in children.items():
-        copy_path(child, alone.get_submodule(name), picked)
-    if not children:
-        alone.load_state_dict(whole.state_dict())
-    return None
-
-
-def of_depth(layer: nn.Module, picked: Mapping[str, tuple[int, ...]]) -> list[nn.Module]:
-    return list(layer.layers)[: layer.depths[picked[layer.name][0]]] if isinstance(layer, Depths) else [layer]
 
 
 @every_method

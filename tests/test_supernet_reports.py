@@ -47,7 +47,7 @@ def variants() -> Iterator[tuple[str, Any]]:
     """Yield each method with its defaults, and with each other value of a setting that is one of a few names; of one phase."""
     for name, cls in record_classes(Method).items():
         last: Any = cls().phases(76, 0)[-1].method
-        alone = replace(last, layers=(), weights_only=0) if hasattr(last, "layers") else last
+        alone = replace(last, layers=(), weights_only=1) if hasattr(last, "layers") else last
         yield name, alone
         for field in fields(alone):
             kind = get_type_hints(type(alone))[field.name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,28 +18,38 @@ from typing import Any
 import pytest
 import torch
 
-from nas.data import Digits
+from nas.choice import choices
+from nas.data import Digits, Images, normalise
 from nas.evaluation.evaluator import Job, Task
+from nas.family import families
 from nas.history import History, Proposal
 from nas.plain import from_plain, read
-from nas.records import RecordError
+from nas.records import RecordError, import_all, record_classes
 from nas.runtime.folder import discard_if_empty
 from nas.runtime.search import Given
-from nas.space import decisions
+from nas.space import decisions, sample
 from nas.supernets.darts import Darts
 from nas.supernets.derivation import prune
+from nas.supernets.drnas import DrNas
+from nas.supernets.gates import Gate, Moment
+from nas.supernets.grouped import group_cells
+from nas.supernets.method import Method
 from nas.supernets.mixed import Mixed
 from nas.supernets.monitor import Monitor, count_skips, entropy, largest_eigenvalue
+from nas.supernets.paths import PathScores
+from nas.supernets.pc_darts import PcDarts
 from nas.supernets.pdarts import PDarts
+from nas.supernets.perturbation import _Masks
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
-from nas.supernets.search import Searched, search
+from nas.supernets.search import Searched, _Run, search
 from nas.supernets.snas import Snas
 from nas.supernets.spos import Spos
 from nas.supernets.supernet import Supernet, transplant
-from nas.training import Diverged
+from nas.training import Diverged, save_weights
 from search_spaces import darts, nasbench201
 
 pytest.importorskip("sklearn")
+import_all("nas.supernets")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPACE = nasbench201.nasbench201()
@@ -143,6 +154,90 @@ def test_perturbation_derives_another_way(tmp_path: Path) -> None:
     _, _, found = run_to_end(replace(SMALL, derivation="perturbation", tune_epochs=1, epochs=2), tmp_path)
     assert found is not None
     assert len(decisions(SPACE, found.architecture)) == 6
+
+
+@pytest.mark.parametrize("derivation", ["alphas", "perturbation"])
+@pytest.mark.parametrize("space", ["darts", "nasbench201"])
+@pytest.mark.parametrize("name", record_classes(Method))
+@pytest.mark.slow
+def test_every_method_searches_to_the_end(name: str, space: str, derivation: Any, tmp_path: Path) -> None:
+    method: Any = record_classes(Method)[name]()
+    if name == "PDarts":  # its default is for 75 epochs, and the layers are options of DARTS alone
+        method = replace(method, layers=(3, 3, 3) if space == "darts" else (), weights_only=0)
+    if derivation == "perturbation" and not method.mixes_all:
+        pytest.skip("refused: it computes only some of the options")
+    family = families()[space]
+    options = {"darts": {"channels": 12, "layers": 3}, "nasbench201": {"channels": 12, "cells_per_stage": 1}}[space]
+    task = Task(family.space(), family.network, {**options, "classes": 10}, (1, 8, 8))
+    declared = replace(SMALL, method=method, images=50, alphas=AlphasRecipe(images=30), derivation=derivation)
+    _, scores, found = run_to_end(declared, tmp_path, task=task)
+    assert found is not None
+    assert decisions(task.space, found.architecture)
+    assert all(math.isfinite(each) for each in scores.values())
+
+
+def test_pc_darts_searches_the_space_of_darts_to_the_end(tmp_path: Path) -> None:
+    """A path has two edges a node, and each other edge of its grouped cells mixes nothing on a part of the channels."""
+    space = darts.darts()
+    task = Task(space, darts.network, {"channels": 4, "layers": 3, "classes": 10}, (1, 8, 8))
+    declared = replace(SMALL, method=PcDarts(), epochs=1, images=50, alphas=AlphasRecipe(images=30))
+    _, scores, found = run_to_end(declared, tmp_path, task=task)
+    assert found is not None
+    assert decisions(space, found.architecture)
+    assert 0 <= scores["validation_top1_percent"] <= 100
+
+
+@pytest.mark.parametrize("method", [Darts(), Spos(), PcDarts(k=2)], ids=["grouped", "plain", "partial"])
+def test_paths_are_scored_by_the_weights_of_the_run(method: Any, tmp_path: Path) -> None:
+    """What scores the proposals of a strategy loads the supernet in another process: it must find the same paths."""
+    declared = replace(SMALL, method=method, epochs=1)
+    run = _Run(declared, TASK, Job(0, None, 7))
+    run.epoch()
+    save_weights(run.supernet.model, tmp_path / "0.safetensors")
+    scores = PathScores(declared, TASK, tmp_path / "0.safetensors")
+    for seed in range(2):
+        architecture = sample(SPACE, Random(seed))
+        found = end_of(scores(Job(seed, architecture, 7)))
+        run.supernet.take(SPACE, architecture)
+        right, images = 0, run.split.validation
+        assert isinstance(images, Images)
+        for part in torch.arange(len(images)).split(2 * declared.weights.batch):
+            batch = images.at(part)
+            logits = run.supernet.eval()(normalise(batch.x, run.split.mean, run.split.std)).detach()
+            right += int((logits.argmax(1) == batch.y).sum())
+        assert found["validation_top1_percent"] == pytest.approx(100 * right / len(images))
+
+
+def end_of(evaluation: Any) -> dict[str, float]:
+    try:
+        while True:
+            next(evaluation)
+    except StopIteration as end:
+        return dict(end.value)
+
+
+@pytest.mark.parametrize("form", ["plain", "grouped"])
+def test_an_edge_that_is_taken_out_takes_its_bypass_with_it(form: str) -> None:
+    """Without weights of its own an edge of DrNAS still passes most of its channels by the mixture."""
+    space = darts.darts()
+    net = Supernet(darts.network(space, 4, 3), DrNas(k=2, partial=(), options=()), (3, 8, 8))
+    if form == "grouped":
+        group_cells(net.model)
+    masks, node = _Masks(net), choices(space)["normal/3"]
+    net.moment = Moment(0.0, torch.Generator().manual_seed(0))
+    masks.lasting = masks.without(node, 0)
+    gates = masks.gates()
+    assert "normal/3" not in net.choices, "it has no weight that is learnt"
+    assert gates["normal/3"].weights is not None
+    assert gates["normal/3"].weights.tolist() == [0.0, 1.0, 1.0]
+    x = torch.randn(2, 3, 8, 8)
+    net.use(lambda: gates)
+    masked = net(x)
+    net.use(lambda: {**gates, "normal/3": Gate((1, 2), gates["normal/3"].weights, gates["normal/3"].scalars)})
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), masked)
+    net.use(lambda: {name: gate for name, gate in gates.items() if name != "normal/3"})
+    assert not torch.allclose(net(x), masked)
 
 
 def test_a_supernet_without_alphas_derives_the_best_of_its_paths(tmp_path: Path) -> None:
