@@ -38,8 +38,9 @@ def mobile(
 ) -> Network:
     """Return the space: every block opens kernel, expansion and squeeze, and all but a stage's first may be left out.
 
-    The space of ProxylessNAS at 224 px: widths 24, 40, 80, 96, 192, 320, strides 2, 2, 2, 1, 2, 1, depth 4, kernels 3, 5, 7,
-    expansions 3, 6, squeezes 0, stem_stride 2, last 1280.
+    Close to the space of ProxylessNAS at 224 px: widths 24, 40, 80, 96, 192, 320, strides 2, 2, 2, 1, 2, 1, depth 4, kernels 3,
+    5, 7, expansions 3, 6, squeezes 0, stem_stride 2, last 1280. There a stem of 32 channels and a fixed block of 16 come
+    first, and the last stage is one block.
     """
     if len(widths) != len(strides):
         raise RecordError(

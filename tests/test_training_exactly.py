@@ -20,6 +20,7 @@ from nas.operations.drop_path import DropPath
 from nas.operations.skip import Skip
 from nas.topology.cell import Cell
 from nas.training import Epoch, Execution, Recipe, Underway, seeded, stream, train
+from nas.training.randomness import mixed_seed
 from search_spaces import darts
 
 CPU, EACH_STEP = torch.device("cpu"), Execution(report_seconds=0)
@@ -359,40 +360,68 @@ def edges_that_compute(cell: Cell, strided: bool) -> int:
     return sum(not isinstance(edge.operation, Skip) or (strided and edge.source < 2) for edge in edges)
 
 
-# ----------------------------------------------------------------------------------------------------- golden curve
-
-# fmt: off
-GOLDEN = (
-    3.2960944, 3.4028041, 3.3784387, 3.2980967, 3.0873542, 3.3264196, 3.3310552, 3.4650881, 3.1799684, 3.2405126,
-    3.3543220, 3.1818943, 3.1798244, 3.4185634, 3.4400377, 3.2636614, 3.2669058, 3.2663770, 3.3183129, 3.3407993,
-)
-# fmt: on
-"""The losses of the first steps of DARTS_V2 by `golden_losses`, as torch 2.13 computed them on an x86 processor."""
+# -------------------------------------------------------------------------------------------- a published network
 
 
-def golden_losses(steps: int) -> list[float]:
-    """Train DARTS_V2 as published, C=36 and L=20 with its auxiliary head, on random images in batches of 4.
-
-    In float64: in float32 the second loss already differs by 2 % with the order in which threads add up, as the gradient
-    passes twenty layers whose batch norms see four images.
-    """
+def darts_v2(channels: int = 36, layers: int = 20) -> nn.Module:
+    """Return DARTS_V2 with its auxiliary head, as published but for these, in float64 and with weights from seed 0."""
     with seeded(0):
-        model = build(darts.network(V2, auxiliary=True), (3, 32, 32)).double()
+        model = build(darts.network(V2, channels=channels, layers=layers, auxiliary=True), (3, 32, 32)).double()
     model.register_forward_pre_hook(lambda _, given: (given[0].double(),))
-    recipe = Recipe(epochs=1, batch=4, schedule_by="step", drop_path_schedule="constant", label_smoothing=0.1)
-    recipe, data = replace(recipe, channels_last=False), random_images(80, size=32, validation=0)
-    reports = train(model, data, recipe, seed=3, device=CPU, execution=EACH_STEP)
-    return losses([next(reports) for _ in range(steps)])
+    return model
 
 
-def test_the_first_losses_of_darts_v2_are_as_they_were() -> None:
-    """With a weight decay of 3.1e-4 in place of 3e-4 the third would be 0.007 off."""
-    assert golden_losses(3) == pytest.approx(GOLDEN[:3], abs=1e-6)
+AS_PUBLISHED = Recipe(epochs=1, batch=4, schedule_by="step", drop_path_schedule="constant", label_smoothing=0.1)
+AS_PUBLISHED = replace(AS_PUBLISHED, channels_last=False)
 
 
-@pytest.mark.slow
-def test_the_losses_of_darts_v2_are_as_they_were() -> None:
-    """One thread and two agree in seven steps to 1e-9; then the last digit has grown, to 0.13 in twenty steps."""
-    found = golden_losses(20)
-    assert found[:7] == pytest.approx(GOLDEN[:7], abs=1e-6)
-    assert found == pytest.approx(GOLDEN, abs=0.3)
+def first_losses(model: nn.Module, steps: int) -> tuple[list[float], list[Tensor]]:
+    """Train on random images in batches of 4; return the losses of the first of 20 steps, and the images of each."""
+    data = random_images(80, size=32, validation=0)
+    reports = train(model, data, AS_PUBLISHED, seed=3, device=CPU, execution=EACH_STEP)
+    with watched(model) as seen:
+        found = losses([next(reports) for _ in range(steps)])
+    return found, [given for given, _ in seen]
+
+
+def losses_by_hand(model: nn.Module, images: list[Tensor]) -> list[float]:
+    """Train on these images with torch's own parts and the published numbers, as one would for a single experiment."""
+    optimizer = torch.optim.SGD(model.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+    found, batches = [], in_order(random_images(80, size=32, validation=0), AS_PUBLISHED, 1)
+    for part in model.modules():
+        if isinstance(part, DropPath):
+            part.probability = 0.2
+    for step, (x, (_, y)) in enumerate(zip(images, batches, strict=False)):
+        optimizer.param_groups[0]["lr"] = 0.025 * (1 + math.cos(math.pi * step / 20)) / 2
+        optimizer.zero_grad()
+        with seeded(mixed_seed(3, "layers", 1, step, 0)):
+            logits, auxiliary = model.train()(x)
+            loss = criterion(logits.float(), y) + 0.4 * criterion(auxiliary.float(), y)
+            loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        found.append(loss.item())
+    return found
+
+
+def test_the_first_loss_of_darts_v2_is_as_it_was() -> None:
+    """It holds the initial weights and what is drawn for augmentation and drop path; another seed is 0.1 off.
+
+    Later losses differ from processor to processor, though all is in float64: where the initial weights are a bit of float32
+    off, as without AVX, by 0.00001, then 0.007, then 0.02, as twenty layers' batch norms see four images.
+    """
+    assert first_losses(darts_v2(), 1)[0] == pytest.approx([3.29609], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("size", "steps"),
+    [({"channels": 2, "layers": 3}, 8), pytest.param({}, 4, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
+    ids=["small", "as published"],
+)
+def test_darts_v2_trains_as_by_hand(size: dict[str, int], steps: int) -> None:
+    """On the same images and the same machine, where both round alike, with drop path and the auxiliary head."""
+    found, images = first_losses(darts_v2(**size), steps)
+    by_hand = losses_by_hand(darts_v2(**size), images)
+    assert found == pytest.approx(by_hand, abs=1e-6)
+    assert max(by_hand) - min(by_hand) > 0.01
