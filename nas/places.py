@@ -121,11 +121,3 @@ def is_missing(path: str) -> bool:
     while any(letter in str(there) for letter in "*?[{"):
         there = there.parent
     return not there.exists()
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False

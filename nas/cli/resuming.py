@@ -11,23 +11,27 @@ from nas.cli.options import Address, ExecutorName, GpusPerWorker, Workers, execu
 from nas.cli.searching import run_search
 from nas.cli.training import run_train, run_transfer
 
+Run = Annotated[Path, typer.Argument(help="The folder of a run that was cut off.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Settings of budget, executor or final, of a training's execution, and paths of data that moved.",
+    ),
+]
+ChangedData = Annotated[
+    bool, typer.Option("--changed-data", help="Go on though images or tables are others than at the beginning.")
+]
+
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="The folder of a run that was cut off.")],
-    assignments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Settings of budget, executor or final, of a training's execution, to change.",
-        ),
-    ] = None,
+    run: Run,
+    assignments: Changes = None,
     executor: ExecutorName = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = None,
     address: Address = None,
-    changed_data: Annotated[
-        bool, typer.Option("--changed-data", help="Go on though images or tables are others than at the beginning.")
-    ] = False,
+    changed_data: ChangedData = False,
 ) -> None:
     """Go on with a run that was cut off: nothing that was found is lost, nor evaluated twice.
 
