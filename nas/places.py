@@ -17,7 +17,8 @@ class Place:
     """Marks a field of text as a file, a folder, or a pattern of files.
 
     `variable` names the environment variable of a folder that stands for the field where it is None, and in which a relative
-    path is looked for that is not in the working directory; one that is in neither stays as it is. With `or_name` a text that is no file is another name.
+    path is looked for that is not in the working directory; one that is in neither stays as it is. With `or_name` a text that
+    is no file is another name.
     """
 
     variable: str = ""

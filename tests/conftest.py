@@ -171,5 +171,6 @@ def own_records() -> Iterator[None]:
     before = set(classes)
     yield
     for name in set(classes) - before:
-        if not classes[name].__module__.startswith(("nas.", "search_spaces.")):
+        module = classes[name].__module__
+        if module.startswith("nas.own.") or not module.startswith(("nas.", "search_spaces.")):
             del classes[name]

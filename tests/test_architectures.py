@@ -100,8 +100,6 @@ rules: {budget: {evaluations: 2}, objective: validation_top1_percent}
 SPACES = {
     "darts": "{channels: 2, layers: 1}",
     "nasbench201": "{channels: 2, cells_per_stage: 1}",
-    "nasnet": "{channels: 2, cells_per_stage: 1}",
-    "hierarchical": "{channels: 2}",
     "activation": "{channels: 2, depth: 1}",
 }
 """A space of each form of text, and how it is stacked here."""

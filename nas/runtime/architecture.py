@@ -103,6 +103,12 @@ def find_checkpoint(name: str) -> tuple[Found, Path]:
     return described(weights, inside, read_found(beside) if beside.is_file() else None), weights
 
 
+def folder_of(name: str) -> Path:
+    """Return the path that a name is, or the run folder of the evaluation that it stands for."""
+    numbered = _numbered(name)
+    return Path(name) if numbered is None else numbered[0]
+
+
 def _numbered(name: str) -> tuple[Path, int] | None:
     """Return the run folder and the number of an evaluation that a name as runs/mine#17 stands for, if it is one."""
     match = re.fullmatch(r"(.+)#(\d+)", name, re.DOTALL)

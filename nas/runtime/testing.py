@@ -18,7 +18,7 @@ from nas.evaluation.training import Training, measure_on_test
 from nas.evaluation.transfer import Trained, adapted, check_channels
 from nas.family import Found
 from nas.records import RecordError
-from nas.runtime.architecture import find_checkpoint
+from nas.runtime.architecture import find_checkpoint, folder_of
 from nas.runtime.declared import load_declared
 from nas.runtime.full_training import FullTraining
 from nas.runtime.run import load_run
@@ -37,10 +37,11 @@ def measure_weights(checkpoint: str, on: str | None) -> Measured:
     """
     found, weights = find_checkpoint(checkpoint)
     trained = Trained.of(found, weights)
-    declared = _declared(Path(checkpoint))
+    folder = folder_of(checkpoint)
+    declared = _declared(folder)
     data = adapted(_data(checkpoint, on, declared, found), found.input)
     if on is None:
-        _hold_to_data(Path(checkpoint), declared)
+        _hold_to_data(folder, declared)
     images = trained.normalised(split(data, 0, 0) if on is None else evaluation_split(data))
     _warn_of_training_images(on, declared)
     check_channels(trained, images.shape)

@@ -89,6 +89,10 @@ def data_named(name: str) -> Data:
     """Return the data set that a name stands for: a folder, a record that needs no settings, or one of the hub."""
     import_all("nas.data")
     known = record_classes(Data)
+    if name in known and Path(name).is_dir():
+        raise RecordError(
+            f"{name} is a folder here and a data set of the library: say ./{name} for the folder, or rename it"
+        )
     if Path(name).is_dir():
         return from_plain({"ImageFolder": {"path": name}}, Data)
     if name in known:

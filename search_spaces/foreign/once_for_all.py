@@ -36,7 +36,7 @@ KEYS = (*SIZES, "wid", "r")
 
 def recognises(content: Any) -> bool:
     """Whether a content is a mapping of such lists."""
-    return isinstance(content, Mapping) and "d" in content and bool({"ks", "e"} & content.keys())
+    return isinstance(content, Mapping) and len(SIZES.keys() & content.keys()) >= 2
 
 
 def read(content: Any) -> Found:

@@ -67,7 +67,7 @@ def recognises(content: Any) -> bool:
     if isinstance(content, str):
         words = _words(content)
         return bool(words) and all(map(_STRING.fullmatch, words))
-    return isinstance(content, list | tuple) and bool(content) and all(map(_is_stack, content))
+    return isinstance(content, list | tuple) and any(map(_is_stack, content))
 
 
 def _is_stack(stack: Any) -> bool:
