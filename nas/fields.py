@@ -200,6 +200,8 @@ def _scalar(kinds: set[type]) -> Test:
 
 
 def _bounded(kind: Any, ranges: Sequence[Range]) -> Test:
+    if not ranges:  # other remarks are in the annotation, as that a text is a path
+        return test_of(kind)
     inner, least = test_of(kind), max((each.least for each in ranges), default=float("-inf"))
     most, kinds = min((each.most for each in ranges), default=float("inf")), _SCALARS.get(kind, set())
 

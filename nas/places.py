@@ -17,7 +17,8 @@ class Place:
     """Marks a field of text as a file, a folder, or a pattern of files.
 
     `variable` names the environment variable of a folder that stands for the field where it is None, and in which a relative
-    path is looked for that is not in the working directory. With `or_name` a text that is no file is another name.
+    path is looked for that is not in the working directory; one that is in neither stays as it is. With `or_name` a text that
+    is no file is another name.
     """
 
     variable: str = ""
@@ -36,7 +37,7 @@ class Place:
             return here
         if above and Path(above, value).exists():
             return _absolute(str(Path(above, value)))
-        return value if self.or_name else here
+        return value if self.or_name or self.variable else here
 
 
 FilePath = Annotated[str, Place()]

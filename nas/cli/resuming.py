@@ -11,10 +11,12 @@ from nas.cli.options import Address, ExecutorName, GpusPerWorker, Workers, execu
 from nas.cli.searching import run_search
 from nas.cli.training import run_train, run_transfer
 
+Run = Annotated[Path, typer.Argument(help="The folder of a run that was cut off.")]
 Changes = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="Settings of budget, executor or final, of a training's execution, to change."
+        metavar="[KEY=VALUE]...",
+        help="Settings of budget, executor or final, of a training's execution, and paths of data that moved.",
     ),
 ]
 ChangedData = Annotated[
@@ -23,7 +25,7 @@ ChangedData = Annotated[
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="The folder of a run that was cut off.")],
+    run: Run,
     assignments: Changes = None,
     executor: ExecutorName = None,
     workers: Workers = None,
@@ -44,16 +46,19 @@ def resume(
     from nas.runtime.run_data import check_places, hold_to_data
     from nas.runtime.transfer import load_transfer
 
-    given, options = assignments or [], (executor, workers, gpus_per_worker, address)
+    given = assignments or []
     if (run / "transfer.yaml").is_file():
         transfer = load_transfer(run, given, changed_data)
-        run_transfer(replace(transfer, executor=executor_of(transfer.executor, *options).settled()), run)
+        run_transfer(
+            replace(transfer, executor=executor_of(transfer.executor, executor, workers, gpus_per_worker, address)), run
+        )
     elif (run / "training.yaml").is_file():
         training = load_training(run, given, changed_data)
-        chosen = sharing_executor(training.declared.executor, *options).settled()
+        chosen = sharing_executor(training.declared.executor, executor, workers, gpus_per_worker, address)
         run_train(replace(training, declared=replace(training.declared, executor=chosen)), run)
     else:
         searched = load_run(run, given)
+        chosen = executor_of(searched.executor, executor, workers, gpus_per_worker, address)
         check_places(run, searched)
         hold = partial(hold_to_data, run, changed_data=changed_data)
-        run_search(plan(replace(searched, executor=executor_of(searched.executor, *options)), hold), run)
+        run_search(plan(replace(searched, executor=chosen), hold), run)

@@ -18,6 +18,7 @@ from nas.runtime.experiment import Expectation, Experiment, Final
 from nas.runtime.inline import Inline
 from nas.runtime.run import Plan, create_folder, load_run, plan, resolved, run
 from nas.runtime.run_data import hold_to_data
+from nas.runtime.scores import scores_of_test
 from nas.runtime.search import Search, SearchFailed, commonest_reason
 from nas.runtime.threads import threads_limited
 from nas.runtime.view import Silent
@@ -57,7 +58,7 @@ def reproduce(
     """
     if not experiment.expect:
         raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
-    planned = plan(replace(experiment, final=experiment.final or Final()))
+    planned = plan(replace(experiment, final=experiment.final or _final(experiment)))
     found: list[Mapping[str, float]] = []
     for seed in range(seeds):
         seeded = replace(planned.experiment, rules=replace(experiment.rules, seed=seed))
@@ -68,6 +69,12 @@ def reproduce(
                 raise RecordError(f"expect.{name}: the runs have no such score; they have {scores}", f"expect.{name}")
         done(seed)
     return [_compare(name, expected, found) for name, expected in experiment.expect.items()]
+
+
+def _final(experiment: Experiment) -> Final:
+    """Return a test of the best whose objective is a score that the test gives; of one architecture any will do."""
+    names = scores_of_test(experiment)
+    return Final() if not names or Final().objective in names else Final(objective=next(iter(names)))
 
 
 def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
