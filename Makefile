@@ -40,7 +40,7 @@ install: $(STAMP) ## Create .venv with the locked dependencies and the project i
 
 .PHONY: quickstart
 quickstart: install ## Install, then run a small search from beginning to end
-	@$(BIN)/nas search experiments/quickstart.yaml
+	@$(BIN)/nas search quickstart
 
 .PHONY: end-to-end
 end-to-end: install ## Search, stack, train, test and transfer on CIFAR-10, small; NAS_DATA names its folder
@@ -90,14 +90,14 @@ $(LOCK_STAMP): Makefile
 lock: $(LOCK_STAMP) ## Write requirements.lock anew (LOCK_FLAGS=--upgrade takes newer versions)
 	@$(LOCK_VENV)/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
 		echo "The lock is written with Python 3.11: rm -r $(LOCK_VENV); make PYTHON=python3.11 lock" >&2; exit 1; }
-	@echo "Resolving cellstack[all] (about a minute)"
+	@echo "Resolving cellstack[all,dev] (about a minute)"
 	@rm -f $(LOCK_VENV)/resolved
 	@test ! -e requirements.lock || cp requirements.lock $(LOCK_VENV)/resolved
-	@$(LOCK_VENV)/bin/pip-compile --quiet --no-config --extra all --strip-extras --allow-unsafe \
+	@$(LOCK_VENV)/bin/pip-compile --quiet --no-config --extra all --extra dev --strip-extras --allow-unsafe \
 		--no-header --annotation-style=line --no-emit-options \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		$(LOCK_FLAGS) --output-file $(LOCK_VENV)/resolved pyproject.toml
-	@{ echo "# Written by 'make lock': what cellstack[all] needs, for Python 3.11 and 3.12."; \
+	@{ echo "# Written by 'make lock': what cellstack[all,dev] needs, for Python 3.11 and 3.12."; \
 		sed -E -n -e '/^(nvidia-|cuda-|triton)/d' \
 			-e 's/^([A-Za-z0-9._-]+==[^+ ;]+)\+[A-Za-z0-9.]+/\1/' \
 			-e 's/cellstack, cellstack \(pyproject.toml\)/cellstack/; s/ \(pyproject.toml\)//' \

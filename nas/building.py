@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from nas.choice import SCALARS
-from nas.records import RecordError
+from nas.fields import conform, shown, wrong
+from nas.records import Positive, RecordError
 from nas.space import Choice, SpaceError
 
 Shape = tuple[int, int, int]
@@ -79,6 +80,9 @@ class Site:
 class Node(ABC):
     """A part of a network: a record that can build itself at a site."""
 
+    example: ClassVar[str] = "Activation('relu') or ConvNormAct(3)"
+    """What an error offers where something else stands in a node's place."""
+
     relaxes: ClassVar[frozenset[str]] = frozenset()
     """The fields whose open choices the node builds itself, though they hold no nodes."""
 
@@ -117,7 +121,7 @@ class Relaxation(ABC):
 
 def _checked(node: Any) -> Any:
     if not isinstance(node, Node | Choice):
-        raise BuildError(f"{node!r} stands where a node should: give one, as Activation('relu') or ConvNormAct(3)")
+        raise BuildError(f"{shown(node)} stands where a node should: give one, as {Node.example}")
     return node
 
 
@@ -176,6 +180,18 @@ def build(tree: Node, input: Shape = (3, 32, 32), relaxation: Relaxation | None 
 
     With a relaxation, a space becomes its supernet. Raises SpaceError where a choice is open and there is none.
     """
-    if len(input) != 3:
-        raise BuildError(f"an image has {input}: give its shape as (channels, height, width), without a batch")
-    return Site(input, channels=input[0], relaxation=relaxation).build(tree)
+    if not isinstance(relaxation, Relaxation | None):
+        raise wrong(relaxation, "a Relaxation, or None", "relaxation")
+    shape = image_shape(input)
+    return Site(shape, channels=shape[0], relaxation=relaxation).build(tree)
+
+
+def image_shape(input: Any) -> Shape:
+    """Return the shape of an image as a tuple. Raises BuildError where it is not (C, H, W), each at least 1."""
+    try:
+        shape: Shape = conform(input, tuple[Positive, Positive, Positive], "input")
+    except RecordError:
+        raise BuildError(
+            f"an image has {shown(input)}: give its shape as (channels, height, width), without a batch"
+        ) from None
+    return shape

@@ -6,13 +6,14 @@ This file and its neighbours know nothing of networks: they walk tuples and reco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache
 from itertools import combinations
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
+from nas.fields import Open, shown, wrong
 from nas.records import RecordError, record
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ class SpaceError(RecordError):
 
 
 @record
-class Choice:
+class Choice(Open):
     """A decision not yet taken: one of the options or, with `k`, k distinct ones in their order.
 
     `supernet_only` options are mixed in by a supernet, as DARTS does with `none`; no architecture has them.
@@ -65,6 +66,21 @@ class Choice:
             return self.options[decision]
         return tuple([self.options[i] for i in self.picked(decision)])
 
+    def decided(self, decision: int) -> Any:
+        """Return what takes the choice's place, as `value`. Raises SpaceError where the number is no decision."""
+        try:
+            if decision >= 0:
+                return self.value(decision)
+        except (TypeError, IndexError):
+            pass
+        raise SpaceError(f"choice {self.name!r} is given the decision {shown(decision)}: give 0 to {self.arity - 1}")
+
+    def stand_ins(self) -> Iterator[Any]:
+        """Yield every option or, with `k`, tuples of k of them in which each stands."""
+        options = self.options + self.supernet_only
+        for i in range(len(options)):
+            yield options[i] if self.k is None else tuple(options[(i + j) % len(options)] for j in range(self.k))
+
     def adjacent(self, decision: int) -> list[int]:
         """Return the decisions that differ from this one in one option."""
         if self.k is None:
@@ -79,7 +95,15 @@ def one_of(name: str, options: Iterable[T], *, supernet_only: Iterable[T] = ()) 
 
 def some_of(name: str, k: int, options: Iterable[T]) -> tuple[T, ...]:
     """Leave open which `k` distinct `options` stand here, in their order."""
+    if not isinstance(k, int):
+        raise wrong(k, "how many of the options stand here, as some_of('edges', 2, [...])", "k")
     return cast(tuple[T, ...], Choice(name, _options(name, options), k))
+
+
+def check_tree(tree: object) -> None:
+    """Raise RecordError where something is no space, nor an architecture: a single value, a class, a module of torch."""
+    if isinstance(tree, type) or not (isinstance(tree, tuple | list | dict | set) or is_dataclass(tree)):
+        raise wrong(tree, "a space: a record, as a Chain of nodes, or a tuple of records", "the space")
 
 
 def _options(name: object, options: Iterable[T]) -> tuple[T, ...]:
@@ -102,6 +126,8 @@ def _combination(n: int, k: int, rank: int) -> tuple[int, ...]:
             picked.append(i)
         else:
             rank -= with_i
+    if len(picked) < k:
+        raise IndexError(rank)
     return tuple(picked)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from nas.choice import Choice, choices, clash, fix, rebuild
+from nas.choice import Choice, check_tree, choices, clash, fix, rebuild
 
 
 def count(space: object) -> int:
     """Return in how many ways the choices can be closed, exactly. Raises SpaceError where two choices clash."""
+    check_tree(space)
     choices(space)
     return _count(space)
 

@@ -18,6 +18,7 @@ from nas.literal import shortened
 from nas.notation import parse
 from nas.own import file_of, import_named, is_path
 from nas.plain import read_arguments
+from nas.preprocessing import Preprocessing
 from nas.records import RecordError, nearest, record
 
 
@@ -27,13 +28,19 @@ class OtherForm(RecordError):
 
 @record
 class Found:
-    """An architecture of a family, how it is stacked, for images of which shape (C, H, W), and its scores in a run."""
+    """An architecture of a family, how it is stacked, for images of which shape (C, H, W), and its scores in a run.
+
+    Where it was trained, `classes` names the class of each output in their order, and `preprocessing` says how an image
+    becomes an input.
+    """
 
     family: str
     architecture: Any
     network: Mapping[str, Any] = field(default_factory=dict)
     input: tuple[int, int, int] = (3, 32, 32)
     scores: Mapping[str, float] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ def _found_from(name: str, folder: Path) -> Family:
     """Return a family by its name, as it is found from a working directory."""
     if is_path(name):
         return _family_of(import_named(name), name)
-    if not re.fullmatch(r"\w+(\.\w+)*", name):
+    if not all(part.isidentifier() for part in name.split(".")):
         raise RecordError(
             f"there is no space {shortened(name)}: give one of {', '.join(families())}, or a path as ./mine.py"
         )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any, final
 
-from nas.choice import SCALARS, Choice, SpaceError, clash, is_open, parts_of, rank, rebuild
+from nas.choice import SCALARS, Choice, SpaceError, check_tree, clash, is_open, parts_of, rank, rebuild
+from nas.fields import shown
 
 Taken = dict[str, tuple[Choice, int]]
 """Choices by name, an outer one before those inside it, each with the decision taken."""
@@ -14,6 +15,7 @@ Taken = dict[str, tuple[Choice, int]]
 
 def taken_decisions(space: object, architecture: object) -> Taken:
     """Return the choices that an architecture closes, and how; raises SpaceError, with the one that fails, for no member."""
+    check_tree(space)
     made_of, taken = getattr(architecture, "_taken", (None, None))
     if made_of is not space or taken is None:
         taken = _find(space, architecture)
@@ -197,6 +199,5 @@ class _Match:
                 yield from self.picks(choice, tree, (*picked, i))
 
 
-def _short(tree: object, limit: int = 160) -> str:
-    text = repr(tree)
-    return text if len(text) <= limit else f"{text[:limit]}..."
+def _short(tree: object) -> str:
+    return shown(tree, limit=160)

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from inspect import Parameter, isabstract, signature
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from nas.fields import unknown, wrong
 from nas.records import FORMAT, RecordError, classes, nearest, record_classes, to_plain
 
 T = TypeVar("T")
@@ -48,20 +49,16 @@ def from_plain(plain: object, kind: type[T] | Any = object, where: str = "") -> 
     return _read_record(plain, kind, where)
 
 
-def _wrong(plain: object, expected: str, where: str) -> RecordError:
-    return RecordError(f"{where or 'this'} is {plain!r}: give {expected}", where)
-
-
 def _read_bool(plain: object, where: str) -> bool:
     if isinstance(plain, bool):
         return plain
-    raise _wrong(plain, "true or false", where)
+    raise wrong(plain, "true or false", where)
 
 
 def _read_int(plain: object, where: str) -> int:
     if isinstance(plain, int) and not isinstance(plain, bool):
         return plain
-    raise _wrong(plain, "a whole number", where)
+    raise wrong(plain, "a whole number", where)
 
 
 def _read_float(plain: object, where: str) -> float:
@@ -72,18 +69,18 @@ def _read_float(plain: object, where: str) -> float:
             return float(plain)
     except ValueError:
         pass
-    raise _wrong(plain, "a number", where)
+    raise wrong(plain, "a number", where)
 
 
 def _read_str(plain: object, where: str) -> str:
     if isinstance(plain, str):
         return plain
-    raise _wrong(plain, "a text", where)
+    raise wrong(plain, "a text", where)
 
 
 def _read_none(plain: object, where: str) -> None:
     if plain is not None:
-        raise _wrong(plain, "nothing (null)", where)
+        raise wrong(plain, "nothing (null)", where)
 
 
 _SCALARS: dict[Any, Callable[[object, str], Any]] = {
@@ -110,18 +107,18 @@ def _read_union(plain: object, kinds: tuple[Any, ...], where: str) -> Any:
 def _one_of(plain: object, values: tuple[Any, ...], where: str) -> Any:
     if plain in values:
         return plain
-    raise RecordError(f"{where or 'this'} is {plain!r}: {nearest(str(plain), map(str, values))}", where)
+    raise unknown(plain, values, where)
 
 
 def _read_tuple(plain: object, kinds: tuple[Any, ...], where: str) -> tuple[Any, ...]:
     if not isinstance(plain, list | tuple):
-        raise _wrong(plain, "a list", where)
+        raise wrong(plain, "a list", where)
     if kinds[-1] is ... and kinds[0] in (int, str, bool) and all(type(part) is kinds[0] for part in plain):
         return tuple(plain)  # as a string of bits: nothing to check one by one
     if kinds[-1] is ...:
         kinds = (kinds[0],) * len(plain)
     if len(kinds) != len(plain):
-        raise _wrong(plain, f"a list of {len(kinds)}", where)
+        raise wrong(plain, f"a list of {len(kinds)}", where)
     return tuple(
         from_plain(part, kind, f"{where}[{i}]") for i, (part, kind) in enumerate(zip(plain, kinds, strict=True))
     )
@@ -129,19 +126,21 @@ def _read_tuple(plain: object, kinds: tuple[Any, ...], where: str) -> tuple[Any,
 
 def _read_mapping(plain: object, kind: Any, where: str) -> dict[str, Any]:
     if not isinstance(plain, Mapping):
-        raise _wrong(plain, "a mapping", where)
+        raise wrong(plain, "a mapping", where)
     return {str(key): from_plain(value, kind, _below(where, str(key))) for key, value in plain.items()}
 
 
 def _read_record(plain: object, kind: Any, where: str) -> Any:
     if kind in (object, Any, tuple):
         return _read_untyped(plain, where)
+    if not isinstance(kind, type):
+        raise wrong(kind, "a class or another annotation", "kind")
     if isinstance(plain, str) and plain in classes:
         plain = {plain: {}}
     if isinstance(plain, Mapping) and len(plain) == 1 and (name := str(next(iter(plain)))) in classes:
         cls = classes[name]
         if not issubclass(cls, kind):
-            raise _wrong(name, f"a {kind.__name__}: {_names(kind)}", where)
+            raise wrong(name, f"a {kind.__name__}: {_names(kind)}", where)
         return _read_named(cls, next(iter(plain.values())), _below(where, name))
     if isinstance(plain, Mapping) and is_dataclass(kind) and not isabstract(kind):
         return read_call(cast(Any, kind), plain, where)
@@ -216,7 +215,7 @@ def read_arguments(
     if plain is None:
         plain = {}
     if not isinstance(plain, Mapping):
-        raise _wrong(plain, f"a mapping of {', '.join(parameters)}", where)
+        raise wrong(plain, f"a mapping of {', '.join(parameters)}", where)
     for key in plain:
         if key not in parameters:
             place = _below(where, str(key))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from nas.building import Node, Shape, build
+from nas.building import Node, Shape, build, image_shape
 from nas.operations.drop_path import DropPath
 from nas.records import RecordError, one_line
 from nas.tracing import Pair, Reach, Tracer, begin, reach_of
@@ -66,8 +66,9 @@ def profile(tree: Node, input: Shape = (3, 32, 32)) -> Profile:
 
     Raises SpaceError where a choice is still open.
     """
+    shape = image_shape(input)
     with torch.device("meta"):
-        return profile_module(build(tree, input), input)
+        return profile_module(build(tree, shape), shape)
 
 
 def checked_profile(tree: Node, input: Shape) -> Profile:

@@ -6,7 +6,6 @@ A record is declared with `@record` and is known by its class name, which is all
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import sys
@@ -15,16 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
-from inspect import get_annotations
 from pkgutil import iter_modules
-from typing import (
-    Annotated,
-    Any,
-    TypeVar,
-    cast,
-    dataclass_transform,
-    get_args,
-)
+from typing import Any, TypeVar, cast, dataclass_transform
+
+from nas.fields import FieldCheck, conform, field_checks, shown, wrong
+from nas.fields import Fraction as Fraction
+from nas.fields import Natural as Natural
+from nas.fields import NonNegative as NonNegative
+from nas.fields import Positive as Positive
+from nas.fields import Range as Range
+from nas.fields import RecordError as RecordError
+from nas.fields import nearest as nearest
 
 T = TypeVar("T")
 
@@ -35,52 +35,16 @@ classes: dict[str, type] = {}
 """Every record by its name, and by the names it had before."""
 
 
-class RecordError(ValueError):
-    """Says which value that a user gave is wrong, where it stands, and what to write instead.
-
-    `where` is the place inside a file, as `strategy.RegularizedEvolution.population`; empty where there is none.
-    """
-
-    def __init__(self, message: str, where: str = "") -> None:
-        super().__init__(message)
-        self.where = where
-
-
 class SameNameError(RecordError, TypeError):
     """Says in which files two records have one name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Inclusive bounds of a number, written in a field's type: `Annotated[int, Range(1)]`."""
-
-    least: float = float("-inf")
-    most: float = float("inf")
-
-    def holds(self, value: object) -> bool:
-        """Whether a number is within the bounds; what is none, as an open choice, is."""
-        return not isinstance(value, int | float) or self.least <= value <= self.most
-
-    def check(self, value: object, where: str) -> None:
-        """Raise RecordError where `value` is a number outside the bounds."""
-        if not self.holds(value):
-            upper = self.most < float("inf")
-            bounds = f"from {self.least:g} to {self.most:g}" if upper else f"of at least {self.least:g}"
-            raise RecordError(f"{where} is {value}: give a number {bounds}", where)
-
-
-Positive = Annotated[int, Range(1)]
-Natural = Annotated[int, Range(0)]
-NonNegative = Annotated[float, Range(0)]
-Fraction = Annotated[float, Range(0, 1)]
 
 
 @dataclass_transform(frozen_default=True)
 def record(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass known by its name, and by the names that its `formerly` lists."""
-    if bounds := tuple(_bounds(cls)):
-        checked = cast(Any, cls)
-        checked.__post_init__ = _check_first(bounds, getattr(cls, "__post_init__", None))
+    if not isinstance(cls, type):
+        raise wrong(cls, "a class, as `@record` above `class Name:`", "record")
+    cast(Any, cls).__post_init__ = _check_first(cls, getattr(cls, "__post_init__", None))
     made = dataclass(frozen=True)(cls)
     cast(Any, made).__getstate__ = _fields_only
     for name in (made.__name__, *getattr(made, "formerly", ())):
@@ -101,25 +65,24 @@ def _fields_only(self: Any) -> dict[str, Any]:
     return {name: getattr(self, name) for name, _ in _fields(cast(Any, type(self)))}
 
 
-def _bounds(cls: type) -> Iterator[tuple[str, Range]]:
-    """Yield the bounded fields of a class whose annotations may still name classes that come later."""
-    for name, text in get_annotations(cls).items():
-        try:
-            hint = eval(text, vars(sys.modules[cls.__module__])) if isinstance(text, str) else text  # noqa: S307, our own annotations
-        except NameError:
-            continue
-        for part in (hint, *get_args(hint)):
-            yield from ((name, bound) for bound in getattr(part, "__metadata__", ()) if isinstance(bound, Range))
+def _check_first(cls: type, then: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    """Return what runs when a record was made: its fields are checked by their annotations, and then as the class says."""
+    then = getattr(then, "__wrapped__", then)  # of a record that this one extends: all fields are checked here
+    checks: tuple[FieldCheck, ...] = ()
+    is_complete = False
 
-
-def _check_first(bounds: tuple[tuple[str, Range], ...], then: Callable[[Any], None] | None) -> Callable[[Any], None]:
     def __post_init__(self: Any) -> None:
-        for name, bound in bounds:
-            if not bound.holds(getattr(self, name)):
-                bound.check(getattr(self, name), f"{type(self).__name__}.{name}")
+        nonlocal checks, is_complete
+        if not is_complete:
+            checks, is_complete = field_checks(cls, dict(_fields(cls)))
+        for name, default, known, fits, hint in checks:
+            value = getattr(self, name)
+            if value is not default and type(value) not in known and not fits(value):
+                object.__setattr__(self, name, conform(value, hint, f"{type(self).__name__}.{name}"))
         if then is not None:
             then(self)
 
+    cast(Any, __post_init__).__wrapped__ = then
     return __post_init__
 
 
@@ -153,7 +116,7 @@ def to_plain(tree: object, defaults: bool = False) -> Any:
     if isinstance(tree, Mapping):
         return {str(key): to_plain(value, defaults) for key, value in tree.items()}
     if kind.__name__ not in classes:
-        raise TypeError(f"{tree!r} is a {kind.__name__}, not a record: declare the class with @record")
+        raise TypeError(f"{shown(tree)} is a {kind.__name__}, not a record: declare the class with @record")
     return {kind.__name__: {name: to_plain(value, defaults) for name, value in written(tree, defaults)}}
 
 
@@ -209,12 +172,3 @@ def _spelt_defaults(cls: Any) -> tuple[tuple[str, Any, str | None], ...]:
 def one_line(error: BaseException) -> str:
     """Return what an error says, without the breaks in it."""
     return " ".join(str(error).split())
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint for an unknown name: the nearest known one, or all of them."""
-    known = sorted(known)
-    lowered = {each.lower(): each for each in known}
-    if close := difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6):
-        return f"did you mean {lowered[close[0]]!r}?"
-    return f"known are {', '.join(known) or 'none'}"

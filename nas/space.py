@@ -13,11 +13,12 @@ from typing import Any, Literal, TypeVar
 
 from nas.choice import Choice as Choice
 from nas.choice import SpaceError as SpaceError
+from nas.choice import check_tree, clash, fix, is_unambiguous, rebuild
 from nas.choice import choices as choices
-from nas.choice import clash, fix, is_unambiguous, rebuild
 from nas.choice import one_of as one_of
 from nas.choice import some_of as some_of
 from nas.counting import count as count
+from nas.fields import conform, wrong
 from nas.membership import Taken, remember, taken_decisions
 
 T = TypeVar("T")
@@ -26,8 +27,11 @@ T = TypeVar("T")
 def resolve(space: T, decide: Callable[[Choice], int]) -> T:
     """Close every choice, outermost first, with the number that `decide` gives; a name is asked for once.
 
-    Raises SpaceError where two choices have one name and are not the same choice.
+    Raises SpaceError where two choices have one name and are not the same choice, or have no such decision.
     """
+    check_tree(space)
+    if not callable(decide):
+        raise wrong(decide, "a function that gives each choice a number below its arity", "decide")
     closed: dict[str, Any] = {}
     taken: Taken = {}
     done: dict[int, Any] = {}
@@ -37,7 +41,7 @@ def resolve(space: T, decide: Callable[[Choice], int]) -> T:
         if name not in taken:
             decision = decide(choice)
             taken[name] = choice, decision
-            closed[name] = rebuild(choice.value(decision), close, done)
+            closed[name] = rebuild(choice.decided(decision), close, done)
         elif name not in closed or (taken[name][0] is not choice and taken[name][0] != choice):
             raise clash(name)
         return closed[name]
@@ -50,7 +54,8 @@ def resolve(space: T, decide: Callable[[Choice], int]) -> T:
 
 def sample(space: T, rng: Random, uniform: Literal["choices", "architectures"] = "choices") -> T:
     """Draw an architecture: uniform choice by choice, or uniform over all architectures (slower; exact)."""
-    if uniform == "choices":
+    _check_rng(rng)
+    if conform(uniform, Literal["choices", "architectures"], "uniform") == "choices":
         return resolve(space, lambda choice: _below(rng, choice.arity))
     rest: list[Any] = [space]
 
@@ -65,6 +70,11 @@ def sample(space: T, rng: Random, uniform: Literal["choices", "architectures"] =
         return decision
 
     return resolve(space, decide)
+
+
+def _check_rng(rng: object) -> None:
+    if not isinstance(rng, Random):
+        raise wrong(rng, "a generator of random numbers, as random.Random(0)", "rng")
 
 
 def _below(rng: Random, n: int) -> int:
@@ -85,6 +95,7 @@ def mutate(space: T, architecture: T, rng: Random) -> T:
 
     Source: Real et al. 2019, section 2.2; there hidden states and operations are such decisions, equally many.
     """
+    _check_rng(rng)
     taken = taken_decisions(space, architecture)
     changeable = [name for name, (choice, _) in taken.items() if choice.arity > 1]
     for _ in range(100 if changeable else 0):  # two decisions may spell the same tree; then it is tried again
@@ -109,6 +120,7 @@ def _redecide(space: T, taken: Taken, changed: str, decision: int, rng: Random) 
 
 def crossover(space: T, first: T, second: T, rng: Random) -> T:
     """Return a member that takes each decision from one of two parents at random; what neither took is drawn."""
+    _check_rng(rng)
     parents = decisions(space, first), decisions(space, second)
 
     def decide(choice: Choice) -> int:
@@ -120,7 +132,10 @@ def crossover(space: T, first: T, second: T, rng: Random) -> T:
 
 def neighbours(space: T, architecture: T) -> Iterator[T]:
     """Yield every member that `mutate` can return, each once."""
-    taken = taken_decisions(space, architecture)
+    return _neighbours(space, architecture, taken_decisions(space, architecture))
+
+
+def _neighbours(space: T, architecture: T, taken: Taken) -> Iterator[T]:
     seen = {architecture}
     for name, (choice, decision) in taken.items():
         kept = {other: made for other, (_, made) in taken.items()}
@@ -133,6 +148,7 @@ def neighbours(space: T, architecture: T) -> Iterator[T]:
 
 def enumerate_architectures(space: T) -> Iterator[T]:
     """Yield every architecture of the space, the last choice running fastest."""
+    check_tree(space)
     return _closings(space, {})
 
 

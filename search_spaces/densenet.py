@@ -45,18 +45,31 @@ def densenet(stem: Node, blocks: Sequence[Node], transitions: Sequence[Node], cl
     return Network(stem, tuple(stages()), Classifier(classes, norm=True, relu=True))
 
 
+def transitions(width: int, depths: Sequence[int], growth: int, ratio: float) -> Iterator[Chain]:
+    """Yield the transition behind each block but the last, from the stem's width on.
+
+    It keeps `ratio` of the width, rounded down (section 3, compression): of 99 channels a half is 49.
+    """
+    for depth in depths[:-1]:
+        width += depth * growth
+        kept = int(width * ratio)
+        yield transition(kept / width)
+        width = kept
+
+
 def imagenet(depths: Sequence[int], growth: int = 32) -> Network:
     """Return a network for ImageNet, whose stem has twice the growth."""
     stem = Chain((ConvNormAct(7, 2 * growth, 2), Pool(3, 2)))
-    return densenet(stem, [Dense(bottleneck(), depth, growth) for depth in depths], [transition()] * 3, 1000)
+    blocks = [Dense(bottleneck(), depth, growth) for depth in depths]
+    return densenet(stem, blocks, tuple(transitions(2 * growth, depths, growth, 0.5)), 1000)
 
 
 def cifar(depth: int, growth: int, bc: bool = True, classes: int = 10) -> Network:
     """Return a network of `depth` layers in three blocks for images of 32x32 (section 3, implementation details)."""
     layer, repeat = (bottleneck(), (depth - 4) // 6) if bc else (PLAIN, (depth - 4) // 3)
-    stem = bare(3, 2 * growth if bc else 16)
-    between = transition(0.5 if bc else 1.0)
-    return densenet(stem, [Dense(layer, repeat, growth)] * 3, [between] * 2, classes)
+    width = 2 * growth if bc else 16
+    between = tuple(transitions(width, [repeat] * 3, growth, 0.5 if bc else 1.0))
+    return densenet(bare(3, width), [Dense(layer, repeat, growth)] * 3, between, classes)
 
 
 def densenet_space(

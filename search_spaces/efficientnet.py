@@ -53,9 +53,13 @@ def stages(table: Table, depth: float = 1.0, width: float = 1.0, divisor: int = 
 
 
 def efficientnet(depth: float, width: float, dropout: float) -> Network:
-    """Scale B0 in depth and width; the resolution is that of the images."""
+    """Scale B0 in depth and width; the resolution is that of the images.
+
+    The last convolution's 1280 channels are scaled by themselves, as in the released code; torchvision has four times the
+    width before it, which is the same in B0 to B7.
+    """
     stem = ConvNormAct(3, divisible(32 * width), 2, activation=SWISH)
-    last = ConvNormAct(1, 4 * divisible(320 * width), activation=SWISH)
+    last = ConvNormAct(1, divisible(1280 * width), activation=SWISH)
     return Network(stem, (*stages(B0, depth, width), last), Classifier(1000, dropout=dropout))
 
 

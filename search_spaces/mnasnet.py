@@ -1,8 +1,9 @@
 """MnasNet: inverted residuals whose kernel, expansion, attention, width and depth were searched stage by stage.
 
 Source: Tan et al. 2019, arXiv:1807.11626, section 4.1 and figure 4 (the space), figure 7 (A1). `mnasnet0_5` to
-`mnasnet1_3` are B1, without attention, as in torchvision, at four widths; `semnasnet_100` (A1) and `mnasnet_small` are
-as in timm and the released TensorFlow code. Norms keep torch's momentum, and maps are padded on both sides alike.
+`mnasnet1_3` are B1, without attention, as in torchvision, at four widths; `semnasnet_050` to `semnasnet_140` (A1, at
+four widths too) and `mnasnet_small` are as in timm and the released TensorFlow code. Norms keep torch's momentum, and
+maps are padded on both sides alike.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ PUBLISHED: dict[str, Network] = {
     "mnasnet0_75": mnasnet(B1, multiplier=0.75),
     "mnasnet1_0": mnasnet(B1),
     "mnasnet1_3": mnasnet(B1, multiplier=1.3),
-    "semnasnet_100": mnasnet(A1),
+    **{f"semnasnet_{share:03}": mnasnet(A1, multiplier=share / 100) for share in (50, 75, 100, 140)},
     "mnasnet_small": mnasnet(SMALL, stem=8, dropout=0.0),
 }
 

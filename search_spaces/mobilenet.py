@@ -2,8 +2,11 @@
 
 Source: V1: Howard et al. 2017, arXiv:1704.04861, table 1; V2: Sandler et al. 2018, arXiv:1801.04381, table 2; V3:
 Howard et al. 2019, arXiv:1905.02244, tables 1 and 2. V2 and V3 as in torchvision; V1 with ReLU, as in the paper, where
-the released code has ReLU6. Norms keep torch's epsilon and momentum (torchvision's V3 has 0.001 and 0.01), and maps are
-padded on both sides alike (the released TensorFlow code pads even sizes at stride 2 on the right and the bottom).
+the released code has ReLU6. A multiplier scales widths as in the released code (tensorflow/models, slim): V1 cuts them to
+whole numbers, V2 and V3 make them multiples of 8, and blocks expand what they are given. torchvision's V3 scales the
+expanded widths of the table instead, and the hidden layer too. Norms keep torch's epsilon and momentum (torchvision's V3
+has 0.001 and 0.01), and maps are padded on both sides alike (the released TensorFlow code pads even sizes at stride 2 on
+the right and the bottom).
 """
 
 from __future__ import annotations
@@ -29,10 +32,10 @@ SEPARABLE = Chain((ConvNormAct(3, groups="depthwise"), ConvNormAct(1)))
 
 
 def mobilenet_v1(multiplier: float = 1.0) -> Network:
-    """Stack the first version; the multiplier scales every width."""
+    """Stack the first version; the multiplier scales every width, to 8 at least."""
     table = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
-    stages = (Stage(SEPARABLE, depth, int(width * multiplier), stride) for width, depth, stride in table)
-    return Network(ConvNormAct(3, int(32 * multiplier), 2), tuple(stages), Classifier(1000, dropout=0.001))
+    stages = (Stage(SEPARABLE, depth, max(8, int(width * multiplier)), stride) for width, depth, stride in table)
+    return Network(ConvNormAct(3, max(8, int(32 * multiplier)), 2), tuple(stages), Classifier(1000, dropout=0.001))
 
 
 def mobilenet_v2(multiplier: float = 1.0) -> Network:
@@ -54,15 +57,25 @@ def inverted(kernel: int, expansion: float, attention: bool, activation: Activat
     return MBConv(kernel, expansion, 0.25, "expanded", activation, HARD_SIGMOID)
 
 
-def mobilenet_v3(table: Sequence[tuple[int, float, bool, bool, int, int, int]], last: int, hidden: int) -> Network:
-    """Stack the third version from rows of kernel, expansion, attention, hard swish, width, depth and stride."""
+def mobilenet_v3(
+    table: Sequence[tuple[int, float, bool, bool, int, int, int]], last: int, hidden: int, multiplier: float = 1.0
+) -> Network:
+    """Stack the third version from rows of kernel, expansion, attention, hard swish, width, depth and stride.
+
+    A multiplier scales every width but that of the hidden layer.
+    """
     stages = tuple(
-        Stage(inverted(kernel, expansion, attention, HARD_SWISH if hard else RELU), depth, width, stride)
+        Stage(
+            inverted(kernel, expansion, attention, HARD_SWISH if hard else RELU),
+            depth,
+            divisible(width * multiplier),
+            stride,
+        )
         for kernel, expansion, attention, hard, width, depth, stride in table
     )
     head = FullyConnected(1000, (hidden,), HARD_SWISH, dropout=0.2, pool=1)
-    stem, last_conv = ConvNormAct(3, 16, 2, activation=HARD_SWISH), ConvNormAct(1, last, activation=HARD_SWISH)
-    return Network(stem, (*stages, last_conv), head)
+    stem = ConvNormAct(3, divisible(16 * multiplier), 2, activation=HARD_SWISH)
+    return Network(stem, (*stages, ConvNormAct(1, divisible(last * multiplier), activation=HARD_SWISH)), head)
 
 
 def mobilenet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2, 3)) -> Network:
@@ -99,9 +112,11 @@ PUBLISHED: dict[str, Network] = {
     "mobilenet_v1": mobilenet_v1(),
     **{f"mobilenet_v1_{share:03}": mobilenet_v1(share / 100) for share in (25, 50, 75)},
     "mobilenet_v2": mobilenet_v2(),
-    **{f"mobilenetv2_{share:03}": mobilenet_v2(share / 100) for share in (35, 50, 75, 140)},
+    **{f"mobilenetv2_{share:03}": mobilenet_v2(share / 100) for share in (35, 50, 75, 130, 140)},
     "mobilenet_v3_large": mobilenet_v3(LARGE, 960, 1280),
     "mobilenet_v3_small": mobilenet_v3(SMALL, 576, 1024),
+    "mobilenetv3_large_075": mobilenet_v3(LARGE, 960, 1280, 0.75),
+    "mobilenetv3_small_075": mobilenet_v3(SMALL, 576, 1024, 0.75),
 }
 
 SOURCES = {

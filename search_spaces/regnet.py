@@ -1,7 +1,10 @@
 """RegNet: stages of bottleneck blocks with groups of one width, whose widths follow from a linear rule.
 
 Source: Radosavovic et al. 2020, arXiv:2003.13678 (section 3.3: the rule; Y, with squeeze-and-excitation: section 4;
-the networks: section 5). Networks as in torchvision, which squeezes to a quarter of a block's input. The
+the networks: section 5, all 24 with timm's names, from `regnetx_002`, 200 MF, to `regnety_320`, 32 GF). The released
+code (pycls) makes a stage's width the nearest multiple of its groups' width, halves to the even one, and squeezes to a
+quarter of a block's input; we follow it. torchvision, whose names are `regnet_x_400mf` and the like, rounds as MobileNet
+does, never more than a tenth down: its X-400MF, Y-800MF and Y-8GF are wider than the paper's, the others equal. The
 space is AnyNet, of which section 3.2 makes RegNet step by step: groups and ratio are one choice for all stages, and
 widths do not fall.
 """
@@ -9,7 +12,7 @@ widths do not fall.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from nas.building import Node
@@ -18,6 +21,7 @@ from nas.layers.activation import RELU, Activation
 from nas.layers.attention import SqueezeExcite, divisible
 from nas.layers.conv import ConvNormAct
 from nas.notation import notation
+from nas.records import RecordError
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
@@ -35,33 +39,80 @@ def block(group_width: int, squeeze: SqueezeExcite | None = None, ratio: float =
     return Residual(Chain((*inside, ConvNormAct(1, activation=None)), strided=1), PROJECTION, RELU)
 
 
-def rule(depth: int, initial: int, slope: float, step: float, group_width: int) -> list[tuple[int, int]]:
+def nearest(width: float, multiple: int) -> int:
+    """Return the multiple nearest to a width, halves to the even one and at least one of them (pycls)."""
+    return max(1, round(width / multiple)) * multiple
+
+
+Rounding = Callable[[float, int], int]
+"""Makes a width a multiple of a number: `nearest` in the paper's networks, `divisible` in torchvision's."""
+
+
+def rule(
+    depth: int,
+    initial: int,
+    slope: float,
+    step: float,
+    group_width: int,
+    ratio: float = 1.0,
+    rounding: Rounding = nearest,
+) -> list[tuple[int, int]]:
     """Return width and depth of each stage: blocks grow by `slope`, and their widths are powers of `step`, in eights.
 
-    Each is then made a multiple of the groups' width.
+    `rounding` then makes the width inside a stage's bottlenecks, `ratio` of its own, a multiple of the groups' width, which is
+    at most as large. Raises RecordError where the paper's limits are passed.
     """
+    if initial < 1 or initial % 8 or slope < 0 or step <= 1:
+        raise RecordError(
+            f"initial width {initial}, slope {slope} and step {step} follow no rule of RegNet: give a multiple of 8, a "
+            "number from 0 on, and one above 1"
+        )
     powers = (round(math.log(1 + slope * i / initial, step)) for i in range(depth))
     widths = (round(initial * step**power / 8) * 8 for power in powers)
-    return [(divisible(width, min(group_width, width)), len([*same])) for width, same in groupby(widths)]
+    return [(_compatible(width, group_width, ratio, rounding), len([*same])) for width, same in groupby(widths)]
 
 
-def regnet_x(depth: int, initial: int, slope: float, step: float, group_width: int) -> Network:
+def _compatible(width: int, group_width: int, ratio: float, rounding: Rounding) -> int:
+    """Return the width whose share `ratio` consists of whole groups; a ratio above 1 divides that share, too."""
+    inside = max(1, int(width * ratio))
+    groups = min(group_width, inside)
+    return int(rounding(inside, math.lcm(groups, int(ratio)) if ratio > 1 else groups) / ratio)
+
+
+def regnet_x(
+    depth: int,
+    initial: int,
+    slope: float,
+    step: float,
+    group_width: int,
+    ratio: float = 1.0,
+    rounding: Rounding = nearest,
+) -> Network:
     """Return a network without squeeze-and-excitation for ImageNet."""
-    stages = (Stage(block(group_width), more, wide, 2) for wide, more in rule(depth, initial, slope, step, group_width))
+    widths = rule(depth, initial, slope, step, group_width, ratio, rounding)
+    stages = (Stage(block(group_width, ratio=ratio), repeat, width, 2) for width, repeat in widths)
     return Network(ConvNormAct(3, 32, 2), tuple(stages), Classifier(1000))
 
 
-def regnet_y(depth: int, initial: int, slope: float, step: float, group_width: int) -> Network:
-    """Return a network with squeeze-and-excitation for ImageNet."""
+def regnet_y(
+    depth: int,
+    initial: int,
+    slope: float,
+    step: float,
+    group_width: int,
+    ratio: float = 1.0,
+    rounding: Rounding = nearest,
+) -> Network:
+    """Return a network with squeeze-and-excitation for ImageNet, which squeezes to a quarter of a block's input."""
 
     def stages() -> Iterator[Stage]:
         before = 32
-        for wide, repeat in rule(depth, initial, slope, step, group_width):
-            blocks = [block(group_width, SqueezeExcite(channels=round(width / 4))) for width in (before, wide)]
-            yield Stage(blocks[0], 1, wide, 2)
+        for width, repeat in rule(depth, initial, slope, step, group_width, ratio, rounding):
+            blocks = [block(group_width, SqueezeExcite(channels=round(each / 4)), ratio) for each in (before, width)]
+            yield Stage(blocks[0], 1, width, 2)
             if repeat > 1:
                 yield Stage(blocks[1], repeat - 1)
-            before = wide
+            before = width
 
     return Network(ConvNormAct(3, 32, 2), tuple(stages()), Classifier(1000))
 
@@ -88,30 +139,64 @@ def regnet_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = 
 
 
 _X = {
-    "400mf": (22, 24, 24.48, 2.54, 16),
-    "800mf": (16, 56, 35.73, 2.28, 16),
-    "1_6gf": (18, 80, 34.01, 2.25, 24),
-    "3_2gf": (25, 88, 26.31, 2.25, 48),
-    "8gf": (23, 80, 49.56, 2.88, 120),
-    "16gf": (22, 216, 55.59, 2.1, 128),
-    "32gf": (23, 320, 69.86, 2.0, 168),
+    "002": (13, 24, 36.44, 2.49, 8),
+    "004": (22, 24, 24.48, 2.54, 16),
+    "006": (16, 48, 36.97, 2.24, 24),
+    "008": (16, 56, 35.73, 2.28, 16),
+    "016": (18, 80, 34.01, 2.25, 24),
+    "032": (25, 88, 26.31, 2.25, 48),
+    "040": (23, 96, 38.65, 2.43, 40),
+    "064": (17, 184, 60.83, 2.07, 56),
+    "080": (23, 80, 49.56, 2.88, 120),
+    "120": (19, 168, 73.36, 2.37, 112),
+    "160": (22, 216, 55.59, 2.1, 128),
+    "320": (23, 320, 69.86, 2.0, 168),
 }
 
 _Y = {
-    "400mf": (16, 48, 27.89, 2.09, 8),
-    "800mf": (14, 56, 38.84, 2.4, 16),
-    "1_6gf": (27, 48, 20.71, 2.65, 24),
-    "3_2gf": (21, 80, 42.63, 2.66, 24),
-    "8gf": (17, 192, 76.82, 2.19, 56),
-    "16gf": (18, 200, 106.23, 2.48, 112),
-    "32gf": (20, 232, 115.89, 2.53, 232),
+    "002": (13, 24, 36.44, 2.49, 8),
+    "004": (16, 48, 27.89, 2.09, 8),
+    "006": (15, 48, 32.54, 2.32, 16),
+    "008": (14, 56, 38.84, 2.4, 16),
+    "016": (27, 48, 20.71, 2.65, 24),
+    "032": (21, 80, 42.63, 2.66, 24),
+    "040": (22, 96, 31.41, 2.24, 64),
+    "064": (25, 112, 33.22, 2.27, 72),
+    "080": (17, 192, 76.82, 2.19, 56),
+    "120": (19, 168, 73.36, 2.37, 112),
+    "160": (18, 200, 106.23, 2.48, 112),
+    "320": (20, 232, 115.89, 2.53, 232),
+}
+"""Parameters of the rule by tens of millions of multiply-adds; those of the released code, which the paper rounds."""
+
+_TORCHVISION = {
+    "400mf": "004",
+    "800mf": "008",
+    "1_6gf": "016",
+    "3_2gf": "032",
+    "8gf": "080",
+    "16gf": "160",
+    "32gf": "320",
 }
 
 PUBLISHED: dict[str, Network] = {
-    **{f"regnet_x_{name}": regnet_x(*parameters) for name, parameters in _X.items()},
-    **{f"regnet_y_{name}": regnet_y(*parameters) for name, parameters in _Y.items()},
+    **{f"regnetx_{name}": regnet_x(*parameters) for name, parameters in _X.items()},
+    **{f"regnety_{name}": regnet_y(*parameters) for name, parameters in _Y.items()},
+    **{f"regnet_x_{name}": regnet_x(*_X[same], rounding=divisible) for name, same in _TORCHVISION.items()},
+    **{f"regnet_y_{name}": regnet_y(*_Y[same], rounding=divisible) for name, same in _TORCHVISION.items()},
 }
 
+SOURCES = dict.fromkeys(
+    ("regnet_x_400mf", "regnet_y_800mf", "regnet_y_8gf"),
+    "torchvision, whose rounding makes it wider than the network of arXiv:2003.13678",
+)
+
 family = Family(
-    "Radosavovic et al. 2020, arXiv:2003.13678", regnet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Radosavovic et al. 2020, arXiv:2003.13678",
+    regnet_space,
+    of_classes,
+    notation,
+    PUBLISHED,
+    sources=SOURCES,
+    input=(3, 224, 224),
 )

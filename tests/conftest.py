@@ -96,7 +96,9 @@ def nas() -> Callable[..., Answer]:
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Return a function that runs the command line in this process, which saves the seconds of importing torch."""
     from nas import cli
+    from nas.runtime.stopping import SIGNALS
 
+    handlers = {each: signal.getsignal(each) for each in SIGNALS}
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("NAS_DATA", raising=False)
     for name, value in WIDE.items():
@@ -105,8 +107,12 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def run(*arguments: Any) -> Answer:
         monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:  # the process goes on, unlike that of a user
+            for each, handler in handlers.items():
+                signal.signal(each, handler)
         printed = capsys.readouterr()
         return Answer(int(ended.value.code or 0), printed.out, printed.err)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from nas.supernets.bilevel import Step, exact_second_order, first_order, second_order
+from nas.supernets.bilevel import Outcome, Step, exact_second_order, first_order, second_order
 from nas.supernets.darts import Darts
 from nas.supernets.gates import Moment
 from nas.supernets.supernet import Supernet
@@ -79,16 +79,15 @@ def step_of(net: Any, batches: Sequence[Any], penalised: bool = False) -> tuple[
     """Return a step, and a list that says how often tensors were averaged over the workers, and how many."""
     averaged: list[tuple[int, ...]] = []
 
-    def loss(batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+    def outcome(batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Outcome:
         logits = net(batch[0]) if parameters is None else functional_call(net, dict(parameters), (batch[0],))
-        return functional.cross_entropy(logits, batch[1])
+        return Outcome.of(logits, batch[1])
 
     step = Step(
         supernet=net,
         weights_batch=batches[0],
         alphas_batch=batches[1],
-        loss=loss,
-        top1=lambda batch: torch.zeros(()),
+        outcome=outcome,
         penalty=lambda: penalty(net) if penalised else None,
         lr=LR,
         momentum=MOMENTUM,
@@ -132,12 +131,12 @@ def error(found: Sequence[Tensor | None], expected: Sequence[Tensor]) -> float:
     return float((own - other).norm() / other.norm())
 
 
-def run(learn: Callable[[Step], Tensor], step: Step) -> tuple[list[Tensor | None], Tensor]:
+def run(learn: Callable[[Step], Outcome], step: Step) -> tuple[list[Tensor | None], Tensor]:
     """Let the alphas learn, check that nothing else has changed, and return their gradients and the loss."""
     net: Any = step.supernet
     before = {name: each.clone() for name, each in net.state_dict().items()}
     places = [weight.data_ptr() for weight in net.model.parameters()]
-    loss = learn(step)
+    loss = learn(step).loss
     assert loss.dim() == 0
     assert not loss.requires_grad
     assert all(torch.equal(each, before[name]) for name, each in net.state_dict().items())

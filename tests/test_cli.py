@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -56,7 +57,7 @@ def test_help_lists_the_commands_and_gives_an_example(nas: Call) -> None:
     assert answer.stderr == ""
     said = [line.strip("│ ").split(" ")[0] for line in answer.stdout.splitlines()]
     assert [word for word in said if word in COMMANDS] == list(COMMANDS)
-    assert "nas search experiments/quickstart.yaml" in answer.stdout
+    assert "Begin with: nas search quickstart" in answer.stdout
 
 
 def test_help_needs_no_heavy_library() -> None:
@@ -79,7 +80,17 @@ def test_each_command_explains_itself(command: str, call: Call) -> None:
 
 def test_no_command_shows_the_help(call: Call) -> None:
     answer = call()
-    assert "nas search experiments/quickstart.yaml" in answer.stdout + answer.stderr
+    assert "Begin with: nas search quickstart" in answer.stdout + answer.stderr
+
+
+def test_the_version_says_what_is_installed_and_where() -> None:
+    for module in ("nas", "nas.cli"):
+        command = [sys.executable, "-m", module, "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+        first, *rest = done.stdout.splitlines()
+        assert first == f"cellstack {version('cellstack')} in {ROOT / 'nas'}"
+        assert [line.split()[0] for line in rest] == ["python", "torch", "ray", "optuna"]
+        assert rest[1] == f"torch {version('torch')}"
 
 
 # ----------------------------------------------------------------------------------------------------------- list
@@ -107,8 +118,46 @@ def test_every_entry_of_a_section_says_what_it_is(section: str, call: Call) -> N
 def test_every_experiment_is_listed_with_its_claim(call: Call) -> None:
     entries = call("list", "experiments").stdout.splitlines()[1:]
     files = set((ROOT / "experiments").rglob("*.yaml")) - set((ROOT / "experiments" / "recipes").iterdir())
-    paths = [str(path.relative_to(ROOT)) for path in sorted(files)]
-    assert [entry.split()[0] for entry in entries] == paths
+    names = [path.relative_to(ROOT / "experiments").with_suffix("").as_posix() for path in sorted(files)]
+    assert [entry.split()[0] for entry in entries] == names
+
+
+@pytest.mark.parametrize("name", ["toy/ageing_evolution", "experiments/toy/ageing_evolution.yaml"])
+def test_an_experiment_is_found_by_its_name_from_any_folder(
+    name: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy").mkdir()
+    for command in (("search", "--run-dir", "run"), ("reproduce",)):
+        answer = call(command[0], name, "rules.budget.evaluations=20", *command[1:])
+        assert "there is no" not in answer.stderr
+    assert (tmp_path / "run" / "best.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("quickstrat", "there is no experiment 'quickstrat': give a YAML file, or a name: did you mean 'quickstart'?"),
+        ("pc_darts", "did you mean 'cifar10/pc_darts'?"),
+        ("nothing/alike", "known are cifar10/amoebanet, "),
+        ("experiments/quickstat.yaml", "there is no file experiments/quickstat.yaml: did you mean 'quickstart'?"),
+        ("mine", "there is no experiment 'mine': did you mean mine.yaml?"),
+        ("quickstart", "quickstart.yaml is here too: write quickstart.yaml, or the other path"),
+        ("", "there is no experiment ''"),
+    ],
+)
+def test_a_name_that_is_no_experiment_or_two_is_one_line(
+    name: str, said: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for own in ("mine", "quickstart"):
+        (tmp_path / f"{own}.yaml").write_text("space: bits\n")
+    for command in ("search", "reproduce"):
+        answer = call(command, name)
+        assert (answer.returncode, answer.stdout) == (2, "")
+        assert answer.stderr.startswith("nas: ")
+        assert answer.stderr.count("\n") == 1
+        assert said in answer.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of a shell")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import nas.data
 from nas.data import (
@@ -24,6 +27,7 @@ from nas.data import (
     Cifar100,
     Data,
     Digits,
+    ImageFiles,
     ImageFolder,
     Images,
     cifar,
@@ -32,6 +36,7 @@ from nas.data import (
 )
 from nas.data.base import channel_statistics, stratified_order
 from nas.data.python_batches import read_python_batch
+from nas.data.shares import hold_out, take
 from nas.plain import from_plain
 from nas.records import RecordError, record_classes, to_plain
 
@@ -121,6 +126,58 @@ def test_a_rare_class_is_in_every_part() -> None:
     assert [int(part.sum()) for part in y[order].split(100)] == [1] * 10
 
 
+def rare(counts: Sequence[int]) -> Tensor:
+    """Return labels of so many images of each class, in a random order."""
+    y = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    return y[torch.randperm(len(y), generator=torch.Generator().manual_seed(5))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("counts", [[100, 2, 2], [30, 30, 3, 2], [2, 2, 2, 2], [500, 2], [90, 5, 5, 1]])
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
+def test_each_class_with_two_images_is_in_both_parts(counts: list[int], share: float, seed: int) -> None:
+    y = rare(counts)
+    count = min(max(round(share * len(y)), len(counts)), len(y) - len(counts))
+    held, rest = hold_out(y, count, seed)
+    assert sorted([*held.tolist(), *rest.tolist()]) == list(range(len(y)))
+    assert len(held) == count
+    assert set(y[rest].tolist()) == set(y.tolist())
+    assert set(y[held].tolist()) == {label for label, images in enumerate(counts) if images > 1}
+
+
+def test_a_part_that_has_every_class_is_held_out_as_the_seed_says() -> None:
+    y = Digits().load().train.y
+    held, rest = hold_out(y, 300, 3)
+    assert torch.equal(torch.cat([held, rest]), stratified_order(y, 3))
+
+
+def test_few_training_images_have_every_class_and_are_part_of_more() -> None:
+    y = rare([100, 40, 2, 2])
+    order = stratified_order(y, 0)
+    taken = [set(take(y, order, count).tolist()) for count in range(1, len(y) + 1)]
+    assert all(fewer < more for fewer, more in itertools.pairwise(taken))
+    assert [len({int(y[i]) for i in each}) for each in taken[3:]] == [4] * (len(y) - 3)
+
+
+def test_parts_that_miss_classes_are_warned_of_with_their_names() -> None:
+    missing = "'[0-9]', '[0-9]', '[0-9]', '[0-9]', '[0-9]' and 2 more: give"
+    with pytest.warns(
+        UserWarning, match=f"the 3 validation images have none of the class {missing} a larger `validation`"
+    ):
+        split(Digits(), 3, 77)
+    with pytest.warns(UserWarning, match=f"the 3 training images have none of the class {missing} more of them"):
+        split(Digits(), 0, 77, train=3)
+
+
+@pytest.mark.parametrize("kind", [ImageFolder, ImageFiles])
+def test_a_small_test_set_of_a_folder_has_every_class(tmp_path: Path, kind: type[ImageFolder]) -> None:
+    for name, count in (("common", 40), ("rare", 2), ("seldom", 3)):
+        write_images(tmp_path / name, count, (0, 0, 0))
+    loaded = kind(str(tmp_path), size=8, test=0.1).load()
+    assert loaded.test.y.bincount().tolist() == [2, 1, 1]
+    assert loaded.train.y.bincount().tolist() == [38, 1, 2]
+
+
 def test_fewer_training_images_are_part_of_more_and_leave_the_validation_alone() -> None:
     few, some, all_of_them = (split(Digits(), 0.5, 4, train=train) for train in (100, 200, None))
     assert (len(few.train), len(some.train), len(all_of_them.train)) == (100, 200, 719)
@@ -133,7 +190,7 @@ def test_splits_are_cached_and_named_by_their_arguments() -> None:
     assert split(Digits(), 0.5, 0) is parts
     assert len({parts.name, split(Digits(), 0.5, 1).name, split(Digits(), 0.4, 0).name}) == 3
     assert len(split(Digits(), 0, 0).validation) == 0
-    assert len(split(Digits(), 1, 0).validation) == 1
+    assert len(split(Digits(), 10, 0).validation) == 10
 
 
 @pytest.mark.parametrize("validation", [1.0, -0.1, 1438, -1])
@@ -219,7 +276,46 @@ def test_a_torn_python_batch_is_named(cifar_folder: Path, tmp_path: Path) -> Non
     torn = tmp_path / "data_batch_1"
     torn.write_bytes((cifar_folder / "cifar-10-batches-py" / "data_batch_1").read_bytes()[:1_000_000])
     with pytest.raises(RecordError, match=r"data_batch_1 is no batch of CIFAR, or torn: .*; download it again"):
-        read_python_batch(torn, b"labels")
+        read_python_batch(torn.read_bytes(), b"labels", str(torn))
+
+
+@pytest.mark.parametrize("form", ["python", "binary"])
+@pytest.mark.parametrize("given", ["its folder", "the archive"])
+def test_an_archive_as_torchvision_leaves_it_is_read(
+    small_cifar100: tuple[np.ndarray, ...], tmp_path: Path, form: str, given: str
+) -> None:
+    write_cifar100(tmp_path / "whole", small_cifar100)
+    archive = tmp_path / f"cifar-100-{form}.tar.gz"
+    folder = "cifar-100-python" if form == "python" else "cifar-100-binary"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "whole" / folder, folder)
+    loaded = Cifar100(str(archive if given == "the archive" else tmp_path)).load()
+    assert loaded.train.y.tolist() + loaded.test.y.tolist() == small_cifar100[2].tolist()
+    assert sorted(each.name for each in tmp_path.iterdir()) == [archive.name, "whole"]
+    archive.write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(RecordError, match=rf"{archive.name} is no archive, or torn \(.*: download it again"):
+        Cifar100(str(tmp_path)).load()
+
+
+def test_an_archive_that_would_run_code_is_refused(small_cifar100: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    write_cifar100(tmp_path / "whole", small_cifar100)
+    folder, touched = tmp_path / "whole" / "cifar-100-python", tmp_path / "touched"
+    (folder / "test").write_bytes(pickle.dumps({b"data": Malicious(touched), b"fine_labels": []}))
+    with tarfile.open(tmp_path / "cifar-100-python.tar.gz", "w:gz") as tar:
+        tar.add(folder, "cifar-100-python")
+    with pytest.raises(RecordError, match=r"cifar-100-python.tar.gz/test is no batch of CIFAR.*which no batch needs"):
+        Cifar100(str(tmp_path)).load()
+    assert not touched.exists()
+
+
+def test_an_archive_that_lacks_a_file_names_it(small_cifar100: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    write_cifar100(tmp_path / "whole", small_cifar100)
+    with tarfile.open(tmp_path / "cifar-100-python.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "whole" / "cifar-100-python" / "test", "cifar-100-python/test")
+    with pytest.raises(
+        RecordError, match=r"cifar-100-python.tar.gz/train is missing, and CIFAR-100 has 60 images there"
+    ):
+        Cifar100(str(tmp_path)).load()
 
 
 def test_a_folder_without_cifar_says_what_to_give(tmp_path: Path) -> None:
@@ -247,7 +343,7 @@ def test_a_batch_that_calls_something_is_refused(tmp_path: Path, protocol: int) 
     assert touched.exists(), "the batch must be one that the plain unpickler obeys"
     touched.unlink()
     with pytest.raises(RecordError, match="which no batch needs"):
-        read_python_batch(file, b"labels")
+        read_python_batch(file.read_bytes(), b"labels", str(file))
     assert not touched.exists()
 
 
@@ -256,7 +352,7 @@ def test_an_array_of_anything_but_bytes_is_refused(tmp_path: Path, kind: str) ->
     file = tmp_path / "data_batch_1"
     file.write_bytes(pickle.dumps({b"data": np.ones((1, 2), kind), b"labels": [0]}, 3))
     with pytest.raises(RecordError, match="an array that is not of bytes by row"):
-        read_python_batch(file, b"labels")
+        read_python_batch(file.read_bytes(), b"labels", str(file))
 
 
 @pytest.fixture
@@ -268,15 +364,21 @@ def small_cifar100(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndar
     return draw.integers(0, 256, (100, 3072), np.uint8), draw.integers(0, 20, 100), draw.permutation(100)
 
 
-def test_cifar100_has_its_fine_labels_in_both_forms(small_cifar100: tuple[np.ndarray, ...], tmp_path: Path) -> None:
-    pixels, coarse, fine = small_cifar100
+def write_cifar100(root: Path, images: tuple[np.ndarray, ...]) -> None:
+    """Write both published forms of 60 training and 40 test images."""
+    pixels, coarse, fine = images
     for name in ("cifar-100-binary", "cifar-100-python"):
-        (tmp_path / name).mkdir()
+        (root / name).mkdir(parents=True)
     for name, part in (("train", slice(60)), ("test", slice(60, 100))):
         table = np.concatenate([coarse[part, None], fine[part, None], pixels[part]], 1).astype(np.uint8)
-        table.tofile(tmp_path / "cifar-100-binary" / f"{name}.bin")
+        table.tofile(root / "cifar-100-binary" / f"{name}.bin")
         batch = {b"data": pixels[part], b"coarse_labels": coarse[part].tolist(), b"fine_labels": fine[part].tolist()}
-        (tmp_path / "cifar-100-python" / name).write_bytes(pickle.dumps(batch, 3))
+        (root / "cifar-100-python" / name).write_bytes(pickle.dumps(batch, 3))
+
+
+def test_cifar100_has_its_fine_labels_in_both_forms(small_cifar100: tuple[np.ndarray, ...], tmp_path: Path) -> None:
+    pixels, _, fine = small_cifar100
+    write_cifar100(tmp_path, small_cifar100)
     for folder in (tmp_path, tmp_path / "cifar-100-python"):
         loaded = Cifar100(str(folder)).load()
         assert loaded.train.y.tolist() + loaded.test.y.tolist() == fine.tolist()
@@ -373,7 +475,7 @@ def test_folders_for_training_and_for_testing(tmp_path: Path) -> None:
     for file in (tmp_path / "test" / "b").iterdir():
         file.unlink()
     write_images(tmp_path / "test" / "c", 1, (0, 0, 0))
-    with pytest.raises(RecordError, match=r"test has the classes \('a', 'c'\), and the training images \('a', 'b'\)"):
+    with pytest.raises(RecordError, match=r"test has the classes 'c', and the training images are of 'a', 'b': give"):
         ImageFolder(str(tmp_path), size=8).load()
 
 
@@ -384,12 +486,15 @@ def test_a_broken_image_is_skipped_and_named_once(tmp_path: Path) -> None:
     broken.write_bytes((tmp_path / "a" / "0.png").read_bytes()[:40])
     with pytest.warns(UserWarning, match="cannot be decoded") as warned:
         loaded = ImageFolder(str(tmp_path), size=8).load()
-    message = f"1 of 200 images in {tmp_path} cannot be decoded: {broken}"
+    reason = "UnidentifiedImageError: cannot identify image file"
+    message = f"1 of 200 images in {tmp_path} cannot be decoded: {broken} ({reason})"
     assert [str(each.message) for each in warned] == [f"{message}; they are skipped"]
     assert len(loaded.train) + len(loaded.test) == 199
-    for i in range(2):
+    for i in range(3):
         (tmp_path / "a" / f"broken{i}.png").write_bytes(b"no image")
-    with pytest.raises(RecordError, match=r"3 of 202 images .*: repair or remove them \(1 % is tolerated\)"):
+    with pytest.raises(
+        RecordError, match=r"4 of 203 images .*: repair or remove them \(1 % is tolerated, and always three\)"
+    ):
         ImageFolder(str(tmp_path), size=8).load()
 
 
@@ -410,6 +515,7 @@ def test_a_folder_that_is_no_data_set_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(RecordError) as error:
         ImageFolder(str(folder)).load()
     assert str(error.value) == f"folder {folder} has one class, 'cats': {repair}"
+    (folder / "dogs").rmdir()
     write_images(folder / "cows", 1, (0, 0, 0))
     with pytest.raises(RecordError, match="a test set of 0 of 3 images: give more images or another `test`"):
         ImageFolder(str(folder), test=0.1).load()

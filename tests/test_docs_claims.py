@@ -11,7 +11,8 @@ import pytest
 from documents import ROOT, BlockError, Process, blocks
 from documents_inside import run_nas
 
-from nas.runtime.full_training import load_recipe, recipes
+from nas.runtime.declared import recipes
+from nas.runtime.full_training import load_recipe
 
 
 @pytest.fixture

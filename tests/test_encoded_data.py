@@ -357,6 +357,16 @@ def test_in_evaluation_a_broken_image_is_left_out(images: Encoded, damaged: Call
     assert coming.broken == 3
 
 
+@pytest.mark.parametrize("numbers", [(3,), (3, 4, 5)])
+def test_a_few_broken_images_of_few_are_no_error(damaged: Callable[..., Encoded], numbers: tuple[int, ...]) -> None:
+    coming = feed(damaged(*numbers, tolerated=0.01), torch.arange(36).split(12), CPU, CROP, 0)
+    with pytest.warns(UserWarning, match="cannot be decoded"):
+        list(coming)
+    assert coming.broken == len(numbers)
+    with pytest.raises(RecordError, match=r"1 of 36 images cannot be decoded, and 0\.00% are tolerated"):
+        list(feed(damaged(3, tolerated=0.0), torch.arange(36).split(12), CPU, CROP, 0))
+
+
 def test_too_many_broken_images_are_an_error_that_names_some(damaged: Callable[..., Encoded]) -> None:
     some, before = damaged(*range(1, 36, 2)), children()
     coming = feed(some, torch.arange(36).split(12), CPU, CROP, 1)
@@ -504,7 +514,7 @@ def test_a_folder_that_cannot_be_used_says_why(folder: Path, tmp_path: Path) -> 
         (tmp_path / "other" / part).mkdir(parents=True)
         for name in classes:
             (tmp_path / "other" / part / name).symlink_to(folder / "train" / name)
-    assert "val has the classes ('a', 'c'), and the training images ('a', 'b')" in refusal(
+    assert "val has the classes 'c', and the training images are of 'a', 'b'" in refusal(
         ImageFiles(str(tmp_path / "other"))
     )
     assert "a test set of 0 of 36 images" in refusal(ImageFiles(str(folder / "train"), test=0.0))

@@ -17,22 +17,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = {
-    **dict.fromkeys(("records", "plain", "choice", "membership", "counting", "space", "history", "literal", "own"), 0),
     **dict.fromkeys(
-        (
-            "building",
-            "profiling",
-            "tracing",
-            "family",
-            "foreign",
-            "notation",
-            "layers",
-            "operations",
-            "topology",
-            "strategies",
-            "data",
-        ),
-        1,
+        "choice counting fields history literal membership own places plain preprocessing records space".split(), 0
+    ),
+    **dict.fromkeys(
+        "building data family foreign layers notation operations profiling strategies topology tracing".split(), 1
     ),
     **dict.fromkeys(("training", "evaluation"), 2),
     "supernets": 3,

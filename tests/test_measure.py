@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -137,10 +138,14 @@ def test_with_fewer_than_five_classes_one_of_five_is_always_right() -> None:
     assert measured(-torch.eye(6), range(6)).top1_percent == 0
 
 
-def test_an_output_that_is_no_number_is_not_hidden() -> None:
-    found = measured(torch.full((4, 3), torch.nan), [0, 1, 2, 0])
-    assert np.isnan([found.loss, found.calibration_error_percent]).all()
-    assert found.images == 4
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_diverged_are_an_error_and_no_accuracy(value: float) -> None:
+    logits, labels = drawn(6, 3)
+    logits[1], logits[4, 2] = value, value
+    with pytest.raises(
+        RecordError, match="the network's output is NaN or infinite for 2 of 6 images: its weights are of a"
+    ):
+        measured(logits, labels)
 
 
 @pytest.mark.parametrize("batch", [1, 4, 1000])
@@ -176,7 +181,7 @@ def grey_files(folder: Path, labels: Sequence[int], broken: Collection[int]) -> 
         image.new("RGB", (12, 9), (10 * number,) * 3).save(path, quality=100)
         if number in broken:
             path.write_bytes(path.read_bytes()[:20])
-    return Encoded(Files(folder), torch.arange(len(labels)), torch.tensor(labels), size=8, tolerated=1.0)
+    return Encoded(Files(folder), torch.arange(len(labels)), torch.tensor(labels), size=8)
 
 
 @pytest.mark.parametrize("processes", [0, 2])
@@ -185,7 +190,10 @@ def test_files_that_are_broken_count_nowhere(processes: int, tmp_path: Path) -> 
     broken = {0, 7, 12, 13, 14, 15, 16, 17}  # the third batch is broken altogether
     given, files = numbered(labels, 6), grey_files(tmp_path, labels, broken)
     model = Table(logits.repeat_interleave(10, 0).roll(-5, 0))  # rows by the tens of a grey, as a JPEG is not exact
-    with pytest.warns(UserWarning, match=r"\d+.jpg cannot be decoded"):
+    with (
+        pytest.warns(UserWarning, match=r"\d+.jpg cannot be decoded"),
+        pytest.warns(UserWarning, match="8 of 20 images cannot be decoded: what is measured is of the other 12"),
+    ):
         found = evaluate(model, files, given, Recipe(batch=3), CPU, processes)
     left = [i for i in range(20) if i not in broken]
     expected = by_definition(logits[left], [labels[i] for i in left])

@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
 
 from nas.building import Node
 from nas.choice import choices, one_of
@@ -22,7 +21,7 @@ from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
 from nas.records import import_all, record_classes
 from nas.space import decisions, sample
-from nas.supernets.bilevel import Step
+from nas.supernets.bilevel import Outcome, Step
 from nas.supernets.darts import Darts
 from nas.supernets.derivation import prune
 from nas.supernets.gates import Moment
@@ -93,16 +92,15 @@ def images(seed: int, number: int = 4) -> tuple[Tensor, Tensor]:
 def step_of(net: Supernet, method: Method, seed: int = 0) -> Step:
     """Return a step on random images."""
 
-    def loss(batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+    def outcome(batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Outcome:
         logits = net(batch[0]) if parameters is None else functional_call(net, dict(parameters), (batch[0],))
-        return functional.cross_entropy(logits, batch[1])
+        return Outcome.of(logits, batch[1])
 
     return Step(
         supernet=net,
         weights_batch=images(seed),
         alphas_batch=images(seed + 1000),
-        loss=loss,
-        top1=lambda batch: (net(batch[0]).detach().argmax(1) == batch[1]).float().mean(),
+        outcome=outcome,
         penalty=lambda: method.penalty(net.policy),
         lr=0.025,
         momentum=0.9,
@@ -122,9 +120,10 @@ def gradients(net: Supernet, method: Method, generator: torch.Generator, seed: i
     else:
         net.moment = Moment(0.5, generator, for_alphas=True)
         reported = method.learn(step)
-        assert reported.dim() == 0
-        assert not reported.requires_grad
-        assert reported.isfinite()
+        assert reported.loss.dim() == 0
+        assert not reported.loss.requires_grad
+        assert reported.loss.isfinite()
+        assert 0 <= reported.hits <= len(step.alphas_batch[1])
     assert all(weight.grad is None for weight in net.model.parameters()), "the weights learn elsewhere"
     return [torch.zeros_like(each) if each.grad is None else each.grad.clone() for each in step.alphas]
 

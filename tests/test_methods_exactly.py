@@ -22,7 +22,7 @@ from nas.operations.separable import SepConv
 from nas.operations.skip import Skip
 from nas.records import RecordError
 from nas.space import decisions, sample
-from nas.supernets.bilevel import Step
+from nas.supernets.bilevel import Outcome, Step
 from nas.supernets.darts import Darts
 from nas.supernets.derivation import derive, prune
 from nas.supernets.drnas import DrNas
@@ -620,13 +620,16 @@ class _Net(nn.Module):
 
 
 def enas_step(policy: Controller, now: Moment, reward: Callable[[Mapping[str, tuple[int, ...]]], float]) -> Step:
-    def top1(batch: Any) -> Tensor:
-        assert batch == "alphas"
-        return torch.tensor(reward({name: gate.active for name, gate in policy.gates(now).items()}))
+    images = torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)
 
-    fields: dict[str, Any] = {"loss": None, "penalty": None, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0}
-    batches: Any = {"weights_batch": "weights", "alphas_batch": "alphas", "velocities": (), "average": None}
-    return Step(supernet=cast(Any, _Net(policy)), top1=top1, **fields, **batches)
+    def outcome(batch: Any) -> Outcome:
+        assert batch is images
+        path = {name: gate.active for name, gate in policy.gates(now).items()}
+        return Outcome(torch.tensor(1.5), torch.tensor(len(images[1]) * reward(path)))
+
+    fields: dict[str, Any] = {"penalty": None, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0, "velocities": ()}
+    batches: Any = {"weights_batch": None, "alphas_batch": images, "average": lambda tensors: None}
+    return Step(supernet=cast(Any, _Net(policy)), outcome=outcome, **fields, **batches)
 
 
 def test_enas_follows_the_gradient_of_reinforce() -> None:
@@ -638,7 +641,8 @@ def test_enas_follows_the_gradient_of_reinforce() -> None:
     log_probability, entropy = policy.judge()
     reward = 0.9 + 0.1 * entropy.item()
     baseline = 0.75 * 0.4 + 0.25 * reward
-    assert reported.item() == pytest.approx(-reward)
+    assert reported.loss.item() == pytest.approx(1.5)
+    assert reported.hits.item() == pytest.approx(4 * 0.9)
     assert policy.state_dict()["baseline"].item() == pytest.approx(baseline)
     expected = torch.autograd.grad(log_probability, list(policy.parameters()))
     for own, other in zip(found, expected, strict=True):

@@ -9,8 +9,9 @@ from nas.family import family
 from nas.profiling import profile
 from nas.records import RecordError
 from nas.runtime.architecture import find_architecture
+from nas.runtime.declared import recipes
 from nas.runtime.experiment import task_of
-from nas.runtime.full_training import load_recipe, recipes
+from nas.runtime.full_training import load_recipe
 from nas.training import learning_rate
 
 IMAGENET = {"classes": 1000, "input": (3, 224, 224)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import nan
 from pathlib import Path
 from random import Random
 from shutil import copytree
+from typing import Any
 
 import pytest
 from journals import events
@@ -87,8 +88,81 @@ def test_who_is_idle_and_for_how_long(two_workers: RunSummary) -> None:
     done = {worker.name: (worker.done, worker.failed) for worker in line.workers}
     idle = {worker.name: worker.idle_percent for worker in line.workers}
     assert done == {"a": (2, 0), "b": (1, 1), "c": (2, 0)}
-    # 100 s of work remain: 0 to 40 and 3640 to 3700; a is there from 5 on, b from 0, c from 3640
-    assert idle == pytest.approx({"a": 100 * (1 - 35 / 95), "b": 100 * (1 - 30 / 100), "c": 0.0})
+    # a and b died when the run was stopped at 40 s, with something in flight that no journal says who worked on
+    assert idle == {"a": 0.0, "b": 0.0, "c": 0.0}
+    assert line.at_once == 2
+
+
+def test_a_worker_is_idle_until_the_run_ends(tmp_path: Path) -> None:
+    lines = [start(0, 0.0), start(1, 0.0), finish(0, 10.0, "a", fitness=1.0), finish(1, 40.0, "b", fitness=2.0)]
+    line = summarise(by_hand(tmp_path / "run", lines)).timeline
+    assert line is not None
+    assert {each.name: each.idle_percent for each in line.workers} == {"a": 75.0, "b": 0.0}
+
+
+def session(
+    first: int, begin: float, workers: Sequence[str], again: Sequence[int] = (), killed: bool = True
+) -> list[Any]:
+    """Return the lines of workers that do three evaluations of 10 s each, and are killed within their fourth."""
+    lines: list[Any] = []
+    taken = list(again)
+    number = first
+    held: dict[str, int] = {}
+    for turn in range(4):
+        at = begin + 10 * turn
+        for worker in workers:
+            if worker in held:
+                resumed = {"again": begin} if held[worker] in again else {}
+                lines.append({**finish(held.pop(worker), at, worker, fitness=1.0), **resumed})
+        for worker in workers if turn < 3 or killed else ():
+            if taken:
+                held[worker] = taken.pop(0)
+                continue
+            lines.append(start(number, at))
+            held[worker], number = number, number + 1
+    return lines
+
+
+@pytest.mark.parametrize("pause", [5.0, 3600.0])
+@pytest.mark.parametrize(
+    ("workers", "at_once"), [(["ab", "cd", "ef"], 2), (["ab", "c"], 2), (["a", "bcd"], 3), (["abcdef", "gh"], 6)]
+)
+def test_the_workers_of_a_run_that_was_killed_and_resumed_are_not_idle(
+    tmp_path: Path, pause: float, workers: Sequence[str], at_once: int
+) -> None:
+    lines: list[Any] = []
+    again: list[int] = []
+    begin = 0.0
+    for i, names in enumerate(workers):
+        first = sum(line["event"] == "start" for line in lines)
+        lines += session(first, begin, names, again, killed=i < len(workers) - 1)
+        begun = [line["number"] for line in lines if line["event"] == "start"]
+        again = sorted({*begun} - {line["number"] for line in lines if line["event"] == "finish"})
+        begin += 35.0 + pause
+    line = summarise(by_hand(tmp_path / "run", lines)).timeline
+    assert line is not None
+    assert len(line.workers) == sum(map(len, workers))
+    assert line.at_once == at_once
+    assert max(each.idle_percent for each in line.workers) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_run_that_goes_on_after_its_end_has_other_workers(tmp_path: Path) -> None:
+    lines = [start(0, 0.0), start(1, 0.0), finish(0, 10.0, "a", fitness=1.0), finish(1, 20.0, "b", fitness=2.0)]
+    lines += [start(2, 50.0), start(3, 50.0), finish(2, 60.0, "c", fitness=1.0), finish(3, 70.0, "d", fitness=2.0)]
+    line = summarise(by_hand(tmp_path / "run", lines)).timeline
+    assert line is not None
+    assert {each.name: each.idle_percent for each in line.workers} == {"a": 50.0, "b": 0.0, "c": 50.0, "d": 0.0}
+    assert line.at_once == 2
+
+
+def test_a_worker_that_died_is_not_idle_while_another_does_its_work(tmp_path: Path) -> None:
+    lines: list[Any] = [start(0, 0.0), start(1, 0.0)]
+    lines += [finish(0, 10.0, "dies", fitness=1.0), start(2, 12.0), finish(1, 40.0, "b", fitness=2.0)]
+    lines += [start(3, 40.0), finish(2, 60.0, "replaces", fitness=3.0), finish(3, 60.0, "b", fitness=1.0)]
+    line = summarise(by_hand(tmp_path / "run", lines)).timeline
+    assert line is not None
+    assert max(each.idle_percent for each in line.workers) == 0.0
+    assert line.at_once == 2
 
 
 def test_the_clock_of_the_curve_leaves_out_the_stop(two_workers: RunSummary) -> None:

@@ -6,13 +6,16 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from nas.runtime.experiment import load
+from nas.runtime.experiment import Expectation, load
 from nas.runtime.reproduce import Comparison, reproduce
+from nas.runtime.show import print_compared
 
 ROOT = Path(__file__).resolve().parents[1]
 SEARCHES = ("random_search", "regularized_evolution", "local_search")
@@ -28,7 +31,7 @@ def compare(name: str, seeds: int, *changes: str) -> dict[str, Comparison]:
     for each in compared:
         published = f"{each.published.mean} +- {each.published.std}"
         print(f"{name} {' '.join(changes)} {each.name}: published {published}, own", end=" ")
-        print(f"{each.own_mean:.3f} +- {each.own_std:.3f} ({seeds} seeds, standard error {each.standard_error:.3f})")
+        print(f"{each.own_mean:.3f} +- {each.own_std} ({seeds} seeds, standard error {each.standard_error})")
     return {each.name: each for each in compared}
 
 
@@ -112,5 +115,35 @@ def test_a_number_outside_its_tolerance_gives_exit_code_1(search: Callable[..., 
 
 
 def test_one_seed_has_no_deviation(search: Callable[..., Any]) -> None:
-    compared = json.loads(search("--seeds", "1", "--json").stdout.replace("NaN", "null"))
-    assert [each["own_std"] for each in compared] == [None] * 3
+    answer = search("--seeds", "1", "--json")
+    assert answer.returncode == 0
+    compared = json.loads(answer.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert [(each["own_std"], each["holds"]) for each in compared] == [(None, None)] * 3
+
+
+@pytest.mark.parametrize("mean", [50, 93.7])
+def test_one_seed_gives_no_verdict_however_near_it_is(search: Callable[..., Any], mean: float) -> None:
+    answer = search("--seeds", "1", f"expect.cifar10_test_top1_percent.mean={mean}")
+    assert answer.returncode == 0
+    assert "1 seed: no deviation, and no verdict; give --seeds 2 or more" in answer.stdout
+    assert sum(line.strip().endswith("no verdict") for line in answer.stdout.splitlines()) == 3
+    assert not re.search(r"\bnan\b|holds|does not hold", answer.stdout)
+
+
+def printed(own_mean: float, own_std: float | None, seeds: int, published: Expectation) -> str:
+    console = Console(file=StringIO(), width=150)
+    print_compared([Comparison("accuracy", published, own_mean, own_std, seeds)], seeds, console)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_two_seeds_that_agree_have_a_deviation_of_zero_and_a_verdict() -> None:
+    rows = printed(90.0, 0.0, 2, Expectation(90.5, 1.0, 0.3)).splitlines()
+    assert rows[0].strip() == "Mean ± standard deviation of 2 runs"
+    assert rows[2].split() == ["accuracy", "90.5", "±", "0.30", "90.000", "±", "0.000", "0.000", "1", "holds"]
+
+
+def test_a_published_number_without_a_deviation_stands_alone() -> None:
+    assert printed(90.0, 0.5, 4, Expectation(90.5, 0.1)).splitlines()[2].split()[1:3] == ["90.5", "90.000"]
+    assert "does not hold" in printed(90.0, 0.5, 4, Expectation(90.5, 0.1))
+    assert "no verdict" in printed(90.0, None, 1, Expectation(90.5, 0.1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -185,16 +184,6 @@ def test_it_is_said_where_the_best_is_no_better_than_random(objective: str, best
     show_run.print_finals(finals, objective, console)
     assert isinstance(console.file, StringIO)
     assert ("no better than what was drawn at random" in console.file.getvalue()) == is_said
-
-
-def test_a_run_goes_on_from_one_phase_to_the_next(toy: Toy, call: Call, run_folder: Path) -> None:
-    more = "final: {objective: true_fitness}\n"
-    assert call("search", toy(more=more), "--run-dir", run_folder).returncode == 0
-    (run_folder / "final.jsonl").unlink()
-    assert look(run_folder, BEGIN).state == "running", "the search has ended just now"
-    ended = (run_folder / "best.json").stat().st_mtime - 600
-    os.utime(run_folder / "best.json", (ended, ended))
-    assert look(run_folder, BEGIN).state == "stopped"
 
 
 def test_watching_ends_with_the_run_and_writes_nothing(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import re
 import shutil
 import signal
@@ -17,12 +18,14 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from nas.data import Digits
+from nas.data import Digits, ImageFolder, Images, split
 from nas.evaluation.results import read_epochs, read_test
 from nas.runtime.inline import Inline
 from nas.runtime.transfer import Asked, plan_transfer
+from nas.training import save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("network.channels=4", "network.layers=3", "network.auxiliary=false", "data=Digits", "recipe.cutout=0")
@@ -163,15 +166,12 @@ def test_features_are_taken_to_other_data(trained: Path, tmp_path: Path, call: C
     assert call("transfer", folder / "fine_tune-100-0.safetensors", "--to", "nothing").returncode == 2
 
 
-def test_images_of_a_folder_go_only_where_their_channels_do(
-    trained: Path, folder_of_images: Path, call: Call, tmp_path: Path
+def test_a_folder_in_colours_is_read_as_grey_for_a_network_of_one_channel(
+    trained: Path, folder_of_images: Path
 ) -> None:
-    done = call("transfer", trained, "--to", folder_of_images, "--run-dir", tmp_path / "run")
-    assert done.returncode == 2
-    assert re.search("3 channels and the network takes 1|of the shape that it was trained with", done.stderr), (
-        done.stderr
-    )
-    assert done.stderr.count("\n") == 1
+    planned = plan_transfer(Asked(str(trained), str(folder_of_images)), Inline())
+    assert planned.declared.data == ImageFolder(str(folder_of_images), size=8, channels=1)
+    assert split(planned.declared.data, 0, 0).shape == (1, 8, 8)
 
 
 # -------------------------------------------------------------------------------------------------------------- test
@@ -206,7 +206,47 @@ def test_data_of_other_classes_are_refused(trained: Path, call: Call, tmp_path: 
             Image.new("L", (9, 9), i).save(tmp_path / name / f"{i}.png")
     said = call("test", trained, "--on", tmp_path)
     assert said.returncode == 2
-    assert "channels" in said.stderr or "tells 10 classes apart, and the data have 2" in said.stderr
+    assert "the network tells 0, 1, 2 and 7 more apart, and the data have a, b: give data" in said.stderr
+
+
+def write_scans(root: Path, images: Images) -> Path:
+    for i, (image, label) in enumerate(zip(images.x, images.y.tolist(), strict=True)):
+        (root / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(root / str(label) / f"{i}.png")
+    return root
+
+
+def test_it_is_said_which_images_were_tested_and_all_of_a_folder_are(trained: Path, call: Call, tmp_path: Path) -> None:
+    test = Digits().load().test
+    assert isinstance(test, Images)
+    folder = write_scans(tmp_path / "scans", test)
+    said = call("test", trained, "--on", folder).stdout
+    assert "Tested on 359 images: all in the folder\n" in said
+    right = [line for line in said.splitlines() if line.startswith("right, %")]
+    own = call("test", trained).stdout
+    assert "Tested on 359 images: 359 of 1,797 scans, the same always\n" in own
+    assert right == [line for line in own.splitlines() if line.startswith("right, %")]
+    for part in ("train", "test"):
+        write_scans(tmp_path / "splits" / part, test.at(slice(200 if part == "test" else 359)))
+    assert (
+        "Tested on 200 images: all in the folder 'test'\n" in call("test", trained, "--on", tmp_path / "splits").stdout
+    )
+
+
+def test_weights_that_are_no_numbers_are_one_line(trained: Path, call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    with safe_open(folder / "best.safetensors", "pt") as file:
+        known = file.metadata()
+    weights = load_file(folder / "best.safetensors")
+    name = next(name for name in weights if name.startswith("head.") and name.endswith("weight"))
+    save_file({**weights, name: weights[name] * math.nan}, folder / "best.safetensors", known)
+    said = call("test", folder)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith(
+        "nas: the network's output is NaN or infinite for 359 of 359 images: its weights are of a"
+    )
+    assert said.stderr.count("\n") == 1
 
 
 # ------------------------------------------------------------------------------------------------------ bad input
@@ -288,7 +328,7 @@ def test_a_training_that_cannot_be_is_one_line(changes: tuple[str, ...], said: s
 
 def test_without_weights_there_is_no_transfer(call: Call, tmp_path: Path) -> None:
     assert "there are no weights" in call("transfer", tmp_path, "--to", "Digits").stderr
-    (tmp_path / "alone.safetensors").touch()
+    save_weights(torch.nn.Linear(1, 1), tmp_path / "alone.safetensors")
     assert "stands alone" in call("transfer", tmp_path / "alone.safetensors", "--to", "Digits").stderr
 
 

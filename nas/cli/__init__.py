@@ -6,9 +6,11 @@ import errno
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from nas.cli import streams
 from nas.cli.dashboard import dashboard
 from nas.cli.exporting import export
 from nas.cli.reporting import report
@@ -16,6 +18,7 @@ from nas.cli.resuming import resume
 from nas.cli.searching import reproduce, search
 from nas.cli.showing import list_, profile, show
 from nas.cli.training import measure, train, transfer
+from nas.runtime import stopping
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Search neural architectures, look at what was found, and reproduce published searches.",
-    epilog="Begin with: nas search experiments/quickstart.yaml",
+    epilog="Begin with: nas search quickstart",
 )
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -43,32 +46,86 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "dashboard": dashboard,
 }
 
+PRINTING = ("show", "list", "profile", "test")
+"""The commands whose work is what they print: they end where nobody reads it. The others go on without their output."""
+
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
 
 
+def _print_versions(is_asked: bool) -> None:
+    if is_asked:
+        from nas.runtime.versions import describe_installation
+
+        print(describe_installation())
+        raise typer.Exit
+
+
+@app.callback()
+def begin(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_versions, help="Print versions, and where this is installed."
+        ),
+    ] = False,
+) -> None:
+    """Begin a command."""
+    streams.need_output(context.invoked_subcommand in PRINTING)
+
+
 def main() -> None:
-    """Run the command line; what the user can mend, as a full disk, is one line on stderr and exit code 2."""
+    """Run the command line; what the user can mend, as a full disk, is one line on stderr and exit code 2.
+
+    A command that a signal ended has the exit code that a shell gives it, 130 for Ctrl-C, and no traceback.
+    """
+    streams.settle()
+    warnings.formatwarning = lambda message, *_: f"nas: {message}\n"
+    stop = stopping.listen()
+    try:
+        code = _run()
+    except BaseException:
+        if stop.number is None:
+            raise
+        code = stop.exit_code
+    finally:
+        stopping.ignore()
+    sys.exit(stop.exit_code if code and stop.number else code)
+
+
+def _run() -> int:
+    """Run the command, and return its exit code."""
     from nas.records import RecordError
 
-    warnings.formatwarning = lambda message, *_: f"nas: {message}\n"
     try:
-        app()
+        try:
+            app()
+        finally:
+            streams.flush()
+    except SystemExit as ended:
+        return int(ended.code or 0)
     except RecordError as error:
-        print(f"nas: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # as in `nas list | head`
-        sys.stderr.close()
-        sys.exit(0)
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            print(f"nas: {str(error.filename)[:60]}... is no file: its name is too long for one", file=sys.stderr)
-            sys.exit(2)
-        if error.errno not in UNWRITABLE:
-            raise
-        place = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
-        print(
-            f"nas: {place} ({error.strerror}): make room, or give another folder; a run goes on with nas resume",
-            file=sys.stderr,
+        return _refuse(str(error))
+    except streams.OutputLost as lost:
+        return (
+            0 if lost.is_closed else _refuse(f"the output cannot be written ({lost.error.strerror}): send it elsewhere")
         )
-        sys.exit(2)
+    except OSError as error:
+        return _refuse(_mendable(error))
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"nas: {reason}", file=sys.stderr)
+    return 2
+
+
+def _mendable(error: OSError) -> str:
+    """Return what a user can mend of an error of the operating system; raises it again where that is nothing."""
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{str(error.filename)[:60]}... is no file: its name is too long for one"
+    if error.errno not in UNWRITABLE:
+        raise error
+    place = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
+    return f"{place} ({error.strerror}): make room, or give another folder; a run goes on with nas resume"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from nas.runtime.stopping import listener
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from nas.runtime.executor import Executor
 
 ExperimentFile = Annotated[
-    Path, typer.Argument(metavar="EXPERIMENT", help="A YAML file, as experiments/quickstart.yaml.")
+    Path,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="A YAML file, or one that comes with the library by its name, as quickstart (nas list experiments).",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -49,35 +54,36 @@ def terminal() -> Console:
     return Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
 
 
-def new_folder(name: str) -> Path:
-    """Return a folder for a run that was given none."""
-    return Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
-
-
 @contextmanager
-def kept_if_begun(folder: Path) -> Iterator[None]:
-    """Remove the run folder that the block makes, where it fails before anything was proposed."""
-    from nas.records import RecordError
-    from nas.runtime.folder import discard_if_empty
-
-    is_new = not folder.exists()
-    try:
-        yield
-    except (RecordError, OSError):
-        if is_new:
-            discard_if_empty(folder)
-        raise
-
-
-@contextmanager
-def stoppable(folder: Path, console: Console) -> Iterator[None]:
-    """Say where the run is and, where the user stops it, how to go on."""
+def stoppable(folder: Path, console: Console, executor: Executor) -> Iterator[None]:
+    """Say where the run is and who does it and, where the user or a signal stops it, how to go on."""
     console.print(f"Run folder: {folder}", soft_wrap=True)
-    try:
+    console.print(f"Done by: {executor.describe()}", soft_wrap=True)
+    with stopped_with(lambda: how_to_go_on(folder), console):
         yield
-    except KeyboardInterrupt:
-        console.print(f"\nStopped. Go on with: nas resume {folder}")
-        raise typer.Exit(130) from None
+
+
+@contextmanager
+def stopped_with(advice: Callable[[], str], console: Console) -> Iterator[None]:
+    """Where a signal stops the block, end the command with a line that gives the advice on how to go on."""
+    stop = listener()
+    with stop.once():
+        try:
+            yield
+        except BaseException as error:
+            if stop.number is None and not isinstance(error, KeyboardInterrupt):
+                raise
+            console.print(f"\nStopped. {advice()}", soft_wrap=True)
+            raise typer.Exit(stop.exit_code) from None
+
+
+def how_to_go_on(folder: Path) -> str:
+    """Say how to go on with a run that was stopped; a new one in which nothing was begun leaves no folder."""
+    from nas.runtime.folder import has_begun
+
+    if has_begun(folder):
+        return f"Go on with: nas resume {folder}"
+    return "Nothing was evaluated yet: give the same command again."
 
 
 def executor_of(

@@ -25,28 +25,36 @@ def resume(
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = None,
     address: Address = None,
+    changed_data: Annotated[
+        bool, typer.Option("--changed-data", help="Go on though images or tables are others than at the beginning.")
+    ] = False,
 ) -> None:
     """Go on with a run that was cut off: nothing that was found is lost, nor evaluated twice.
 
-    With rules.budget.evaluations=200 a search that has ended goes on as well.
+    With rules.budget.evaluations=200 a search that has ended goes on as well. Where its data have moved, say so, as
+    data.path=/mnt/images: they must be the same images.
     """
     from dataclasses import replace
+    from functools import partial
 
     from nas.runtime.full_training import load_training
     from nas.runtime.run import load_run, plan
+    from nas.runtime.run_data import check_places, hold_to_data
     from nas.runtime.transfer import load_transfer
 
     given = assignments or []
     if (run / "transfer.yaml").is_file():
-        transfer = load_transfer(run, given)
+        transfer = load_transfer(run, given, changed_data)
         run_transfer(
             replace(transfer, executor=executor_of(transfer.executor, executor, workers, gpus_per_worker, address)), run
         )
     elif (run / "training.yaml").is_file():
-        training = load_training(run, given)
+        training = load_training(run, given, changed_data)
         chosen = sharing_executor(training.declared.executor, executor, workers, gpus_per_worker, address)
         run_train(replace(training, declared=replace(training.declared, executor=chosen)), run)
     else:
         searched = load_run(run, given)
         chosen = executor_of(searched.executor, executor, workers, gpus_per_worker, address)
-        run_search(plan(replace(searched, executor=chosen)), run)
+        check_places(run, searched)
+        hold = partial(hold_to_data, run, changed_data=changed_data)
+        run_search(plan(replace(searched, executor=chosen), hold), run)

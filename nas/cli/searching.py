@@ -17,8 +17,6 @@ from nas.cli.options import (
     RunFolder,
     Workers,
     executor_of,
-    kept_if_begun,
-    new_folder,
     stoppable,
     terminal,
 )
@@ -43,15 +41,18 @@ def search(
     """
     from dataclasses import replace
 
-    from nas.runtime.experiment import load
+    from nas.places import absolute
+    from nas.runtime.declared import explained
+    from nas.runtime.experiment import experiment_file, load
+    from nas.runtime.folder import new_run
     from nas.runtime.run import create_folder, plan
 
     changes = [*(assignments or []), *([f"rules.seed={seed}"] if seed is not None else [])]
     loaded = load(experiment, changes)
     chosen = executor_of(loaded.executor, executor, workers, gpus_per_worker, address)
-    folder, planned = run_dir or new_folder(experiment.stem), plan(replace(loaded, executor=chosen))
-    with kept_if_begun(folder):
-        create_folder(folder, planned)
+    with explained(experiment_file(experiment), changes):
+        planned = plan(absolute(replace(loaded, executor=chosen)))
+    with new_run(run_dir, experiment.stem, lambda folder: create_folder(folder, planned)) as (folder, _):
         run_search(planned, folder)
 
 
@@ -63,13 +64,18 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run an experiment with many seeds and compare with the numbers it expects: exit code 0 inside, 1 outside."""
-    from nas.runtime.experiment import load
+    from nas.places import absolute
+    from nas.runtime.declared import explained
+    from nas.runtime.experiment import experiment_file, load
     from nas.runtime.search import SearchFailed
     from nas.runtime.show import show_reproduction
 
+    changes = assignments or []
     folder = run_dir or Path("runs", f"reproduce-{experiment.stem}")
     try:
-        holds = show_reproduction(load(experiment, assignments or []), seeds, folder, as_json, terminal())
+        with explained(experiment_file(experiment), changes):
+            loaded = absolute(load(experiment, changes))
+            holds = show_reproduction(loaded, seeds, folder, as_json, terminal())
     except SearchFailed as error:
         print(f"nas: the search was given up: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -86,7 +92,10 @@ def run_search(planned: Plan, folder: Path) -> None:
 
     console = terminal()
     try:
-        with stoppable(folder, console), Phases(console, planned.experiment.describe) as phases:
+        with (
+            stoppable(folder, console, planned.experiment.executor),
+            Phases(console, planned.experiment.describe) as phases,
+        ):
             result = run(planned, folder.resolve(), phases.view)
     except SearchFailed as error:
         see = f"\nSee {folder / 'failures'}" if (folder / "failures").is_dir() else ""

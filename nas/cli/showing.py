@@ -23,8 +23,8 @@ def show(
     ] = False,
 ) -> None:
     """Show a run so far, or an architecture: what it is and what it costs."""
+    from nas.places import is_there
     from nas.records import RecordError
-    from nas.runtime.architecture import is_there
     from nas.runtime.costs import show_architecture
     from nas.runtime.show_run import show_run, watch_run
     from nas.runtime.show_training import show_training, show_transfer
@@ -38,6 +38,15 @@ def show(
         show_training(Path(what), console)
     elif is_there(Path(what) / "transfer.yaml"):
         show_transfer(Path(what), console)
+    elif (
+        is_there(Path(what))
+        and Path(what).is_dir()
+        and (journals := sorted(path.name for path in Path(what).glob("*.jsonl")))
+    ):
+        raise RecordError(
+            f"{what} has {' and '.join(journals)}, and no experiment.yaml, training.yaml or transfer.yaml that says what they "
+            "are of: put that file back"
+        )
     else:
         show_architecture(what, console)
 

@@ -16,8 +16,6 @@ from nas.cli.options import (
     Settings,
     Workers,
     executor_of,
-    kept_if_begun,
-    new_folder,
     sharing_executor,
     stoppable,
     terminal,
@@ -62,15 +60,18 @@ def train(
     """
     from dataclasses import replace
 
+    from nas.places import absolute
     from nas.runtime.architecture import find_architecture
-    from nas.runtime.full_training import create_training, load_recipe, plan_training
+    from nas.runtime.declared import explained
+    from nas.runtime.folder import new_run
+    from nas.runtime.full_training import create_training, load_recipe, plan_training, recipe_file
 
-    declared = load_recipe(recipe, _with_seed(assignments, seed))
+    changes = _with_seed(assignments, seed)
+    declared = load_recipe(recipe, changes)
     chosen = sharing_executor(declared.executor, executor, workers, gpus_per_worker, address)
-    planned = plan_training(replace(declared, executor=chosen), find_architecture(architecture))
-    folder = run_dir or new_folder(Path(recipe).stem)
-    with kept_if_begun(folder):
-        create_training(folder, planned)
+    with explained(recipe_file(recipe), changes):
+        planned = plan_training(absolute(replace(declared, executor=chosen)), find_architecture(architecture))
+    with new_run(run_dir, Path(recipe).stem, lambda folder: create_training(folder, planned)) as (folder, _):
         run_train(planned, folder)
 
 
@@ -92,6 +93,7 @@ def transfer(
     Images are brought to the size that the network was trained with. Settings are changed as recipe.epochs=10 or repeats=3.
     What was cut off goes on with `nas resume`.
     """
+    from nas.runtime.folder import new_run
     from nas.runtime.inline import Inline
     from nas.runtime.transfer import Asked, create_transfer, plan_transfer
 
@@ -99,21 +101,20 @@ def transfer(
     changes = [f"{key}=[{value}]" for key, value in short.items() if value is not None]
     chosen = executor_of(Inline(), executor, workers, gpus_per_worker, address)
     planned = plan_transfer(Asked(checkpoint, to, [*changes, *_with_seed(assignments, seed)]), chosen)
-    folder = run_dir or new_folder("transfer")
-    with kept_if_begun(folder):
-        run_transfer(create_transfer(folder, planned), folder)
+    with new_run(run_dir, "transfer", lambda folder: create_transfer(folder, planned)) as (folder, created):
+        run_transfer(created, folder)
 
 
 def measure(
     checkpoint: Checkpoint,
     on: Annotated[
-        str | None, typer.Option(help="A folder of images, or a data set by name; else that of the training.")
+        str | None, typer.Option(help="A folder of test images, or a data set by name; else that of the training.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Test: measure trained weights on test images: top-1, top-5, calibration, every class, speed."""
     from nas.plain import write
-    from nas.report.measured import class_table, test_table
+    from nas.report.measured import class_table, source_line, test_table
     from nas.runtime.testing import measure_weights
 
     measured = measure_weights(checkpoint, on)
@@ -123,6 +124,7 @@ def measure(
     console = terminal()
     console.print(test_table(measured))
     console.print(class_table(measured))
+    console.print(source_line(measured), soft_wrap=True, markup=False)
 
 
 def _with_seed(assignments: list[str] | None, seed: int | None) -> list[str]:
@@ -137,7 +139,7 @@ def run_train(planned: Planned, folder: Path) -> None:
 
     console = terminal()
     describe_training(planned, console)
-    with stoppable(folder, console), Phases(console, planned.describe) as phases:
+    with stoppable(folder, console, planned.declared.executor), Phases(console, planned.describe) as phases:
         done = run_training(planned, folder.resolve(), phases.view)
     show_trained(planned.declared, done, folder, console)
     if done.failure:
@@ -151,7 +153,7 @@ def run_transfer(planned: PlannedTransfer, folder: Path) -> None:
     from nas.runtime.terminal import Phases
 
     console = terminal()
-    with stoppable(folder, console), Phases(console, transfer.describe) as phases:
+    with stoppable(folder, console, planned.executor), Phases(console, transfer.describe) as phases:
         history = transfer.run_transfer(planned, folder.resolve(), phases.view)
     show_transferred(history, folder, console)
     if history.failures:

@@ -12,8 +12,9 @@ from nas.data.encoded import Encoded, Source
 from nas.data.feed import Feed, RandomCrop, feed
 from nas.data.folder import ImageFolder
 from nas.data.hub_images import HubImages
+from nas.data.identity import DataIdentity
 from nas.data.image_files import ImageFiles
-from nas.data.split import Split, split
+from nas.data.split import Split, evaluation_split, identify, split
 from nas.data.webdataset import WebDataset
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Cifar10",
     "Cifar100",
     "Data",
+    "DataIdentity",
     "Digits",
     "Encoded",
     "Feed",
@@ -35,7 +37,9 @@ __all__ = [
     "WebDataset",
     "augment",
     "decoder_name",
+    "evaluation_split",
     "feed",
+    "identify",
     "normalise",
     "split",
 ]

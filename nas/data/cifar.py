@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
 import torch
 
-from nas.data.base import Data, Images, Loaded, optional
+from nas.data.archive import PublishedFiles, open_archive
+from nas.data.base import Data, Images, Loaded
+from nas.data.libraries import optional
 from nas.data.python_batches import read_python_batch
+from nas.places import Place
 from nas.records import RecordError, record
 
 PIXELS = 3 * 32 * 32
@@ -86,11 +88,12 @@ class Cifar10(Data):
     """Reads CIFAR-10: 50,000 training and 10,000 test images, (3, 32, 32), 10 classes. Krizhevsky 2009.
 
     `folder`, or else the environment variable NAS_DATA, is cifar-10-batches-bin or cifar-10-batches-py, or holds one of
-    them; the binary form is read where both are there. With neither, the `datasets` library fetches uoft-cs/cifar10.
+    them, or the archive cifar-10-binary.tar.gz or cifar-10-python.tar.gz as torchvision leaves it, which is read where it is;
+    the binary form is read where both are there. With neither, the `datasets` library fetches uoft-cs/cifar10.
     Mean and deviation are those of the DARTS code. Raises RecordError for a missing or broken file.
     """
 
-    folder: str | None = None
+    folder: Annotated[str, Place("NAS_DATA")] | None = None
 
     def load(self) -> Loaded:
         return _load(_CIFAR10, self.folder)
@@ -104,7 +107,7 @@ class Cifar100(Data):
     deviation are those of the NAS-Bench-201 code. Raises RecordError for a missing or broken file.
     """
 
-    folder: str | None = None
+    folder: Annotated[str, Place("NAS_DATA")] | None = None
 
     def load(self) -> Loaded:
         return _load(_CIFAR100, self.folder)
@@ -113,39 +116,53 @@ class Cifar100(Data):
 def _load(form: _Form, folder: str | None) -> Loaded:
     folder = folder or os.environ.get("NAS_DATA")
     train, test = _read_hub(form) if folder is None else _read_folder(form, Path(folder).expanduser())
-    return Loaded(train, test, form.classes, form.mean, form.std)
+    return Loaded(train, test, form.classes, form.mean, form.std, test_source=f"the test set of {form.title}")
 
 
 def _read_folder(form: _Form, folder: Path) -> tuple[Images, Images]:
     forms = (form.binary_folder, form.binary_suffix, _read_binary), (form.python_folder, "", _read_python)
     for name, suffix, read in forms:
-        for place in (folder, folder / name):
-            if (place / f"{form.test_file[0]}{suffix}").is_file():
-                train = [read(form, place / f"{file}{suffix}", images) for file, images in form.train_files]
-                test = read(form, place / f"{form.test_file[0]}{suffix}", form.test_file[1])
-                return Images(*map(torch.cat, zip(*train, strict=True))), Images(*test)
+        if (place := _place(form, folder, name, suffix)) is not None:
+            train = [read(form, place, f"{file}{suffix}", images) for file, images in form.train_files]
+            test = read(form, place, f"{form.test_file[0]}{suffix}", form.test_file[1])
+            return Images(*map(torch.cat, zip(*train, strict=True))), Images(*test)
     raise RecordError(
         f"folder {folder} has no {form.title}: give the folder that holds {form.binary_folder} or "
         f"{form.python_folder}, or set NAS_DATA to it"
     )
 
 
-def _read_binary(form: _Form, path: Path, images: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _place(form: _Form, folder: Path, name: str, suffix: str) -> PublishedFiles | None:
+    """Return where the files of a form are: in the folder, in one of that name in it, or in the archive as published."""
+    test = f"{form.test_file[0]}{suffix}"
+    for place in (folder, folder / name):
+        if (place / test).is_file():
+            return PublishedFiles(place)
+    kind = "binary" if suffix else "python"
+    archive = f"{form.title.lower()}-{kind}.tar.gz"
+    path = folder if folder.is_file() and folder.name == archive else folder / archive
+    if not path.is_file():
+        return None
+    return open_archive(path, name, [test, *(f"{file}{suffix}" for file, _ in form.train_files)])
+
+
+def _read_binary(form: _Form, place: PublishedFiles, name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Read rows of label bytes, the fine label last, and one image's channels."""
     size = images * (form.label_bytes + PIXELS)
-    found = path.stat().st_size if path.is_file() else None
-    if found != size:
-        state = "is missing" if found is None else f"has {found:,} bytes"
-        raise RecordError(f"{path} {state}, and {form.title} has {size:,} bytes there: download it again")
-    rows = torch.from_numpy(np.fromfile(path, np.uint8)).view(images, -1)
+    data = place.read(name)
+    if data is None or len(data) != size:
+        state = "is missing" if data is None else f"has {len(data):,} bytes"
+        raise RecordError(f"{place.path / name} {state}, and {form.title} has {size:,} bytes there: download it again")
+    rows = torch.frombuffer(bytearray(data), dtype=torch.uint8).view(images, -1)
     labels = rows[:, form.label_bytes - 1].long()
-    return _checked(form, path, rows[:, form.label_bytes :], labels)
+    return _checked(form, place.path / name, rows[:, form.label_bytes :], labels)
 
 
-def _read_python(form: _Form, path: Path, images: int) -> tuple[torch.Tensor, torch.Tensor]:
-    if not path.is_file():
+def _read_python(form: _Form, place: PublishedFiles, name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
+    path, data = place.path / name, place.read(name)
+    if data is None:
         raise RecordError(f"{path} is missing, and {form.title} has {images:,} images there: download it again")
-    pixels, labels = read_python_batch(path, form.python_label)
+    pixels, labels = read_python_batch(data, form.python_label, str(path))
     if pixels.shape != (images, PIXELS) or len(labels) != images:
         raise RecordError(
             f"{path} has {len(labels):,} labels and an array of {pixels.shape}, and {form.title} has {images:,} images "

@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data.base import optional
 from nas.data.crops import Cut
+from nas.data.libraries import optional
+from nas.data.pixels import NUMPY, RGB, Depth, Pixels, Undecodable, depth_of
 
 ORIENTATION = 0x0112
 """The EXIF tag that says how an image must be turned to be upright."""
@@ -41,12 +43,13 @@ FAULTS = (
 )
 """What Pillow raises for one broken file or another."""
 
+GREY = Pixels(1)
+
+TIFF = b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"
+"""How a TIFF file begins."""
+
 Choose = Callable[[int, int], Cut]
 """Chooses what to cut out of an upright image of a width and a height."""
-
-
-class Undecodable(ValueError):
-    """Says why an image cannot be decoded."""
 
 
 def decoder_name() -> str:
@@ -63,12 +66,17 @@ def has_simplejpeg() -> bool:
         return False
 
 
-def decode(data: bytes, choose: Choose, size: int, fast: bool) -> Tensor:
-    """Return the part of an image that is chosen, as uint8 (3, size, size); `fast` uses simplejpeg for JPEG.
+def decode(data: bytes, choose: Choose, size: int, fast: bool, form: Pixels = RGB) -> Tensor:
+    """Return the part of an image that is chosen, as uint8 (channels, size, size); `fast` uses simplejpeg for JPEG.
 
-    The image is turned upright first, and is RGB whatever the file holds. Raises Undecodable where it is broken.
+    The image is turned upright first, and has the form's channels. Raises Undecodable where it is broken, or has others.
     """
-    pixels, cut = (_by_simplejpeg(data, choose) if fast else None) or _by_pillow(data, choose)
+    if (array := whole_array(data, form)) is not None:
+        cut = choose(array.shape[1], array.shape[0])
+        left, top, right, bottom = cut.box
+        pixels = array[top:bottom, left:right]
+    else:
+        pixels, cut = (_by_simplejpeg(data, choose, form) if fast else None) or _by_pillow(data, choose, form)
     image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # channels last, which is scaled twice as fast
     width, height = cut.scaled
     scaled = functional.interpolate(image, (height, width), mode="bilinear", antialias=True)[0]
@@ -76,8 +84,98 @@ def decode(data: bytes, choose: Choose, size: int, fast: bool) -> Tensor:
     return scaled[:, top : top + size, left : left + size]
 
 
-def _by_simplejpeg(data: bytes, choose: Choose) -> tuple[Any, Cut] | None:
-    """Return the pixels of the box, uint8 (h, w, 3), and the cut; None for what is not a plain, upright, sound JPEG."""
+def fit(data: bytes, size: int, form: Pixels) -> Tensor:
+    """Return the middle of an image, scaled by Pillow, bicubic, as uint8 (channels, size, size). Raises Undecodable."""
+    array = whole_array(data, form)
+    if array is None:
+        array = _upright(data, size, form)
+    bands = [array] if form.channels == 3 else np.split(array, form.channels, 2)
+    fitted = np.concatenate([_fitted(band, size) for band in bands], 2)
+    return torch.from_numpy(fitted).permute(2, 0, 1).contiguous()
+
+
+def has_16_bits(data: bytes) -> bool:
+    """Whether an image file holds grey of 16 bits, or an array of such numbers."""
+    if data.startswith(NUMPY):
+        return True
+    pillow = optional("PIL.Image", "Pillow")
+    try:
+        with pillow.open(BytesIO(data)) as image:
+            return depth_of(image).most == 2**16 - 1
+    except (*FAULTS, pillow.DecompressionBombError):
+        return False
+
+
+def _fitted(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return the middle of an RGB or grey image (h, w, channels) as (size, size, channels)."""
+    pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")
+    image = pillow.fromarray(pixels if pixels.shape[2] == 3 else np.ascontiguousarray(pixels[:, :, 0]))
+    return np.array(operations.fit(image, (size, size), pillow.Resampling.BICUBIC)).reshape(size, size, -1)
+
+
+def _upright(data: bytes, size: int, form: Pixels) -> NDArray[np.uint8]:
+    pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")
+    try:
+        with pillow.open(BytesIO(data)) as image:
+            depth = depth_of(image)
+            image.draft(form.mode, (size, size))  # a JPEG is decoded at the nearest larger eighth of its size
+            return form.of_image(operations.exif_transpose(image) if _orientation(image) != 1 else image, depth)
+    except (*FAULTS, pillow.DecompressionBombError) as error:
+        raise Undecodable(_reason(error)) from error
+
+
+def whole_array(data: bytes, form: Pixels) -> NDArray[np.uint8] | None:
+    """Return all of an image that is not read as grey or RGB by Pillow, uint8 (h, w, channels); None for one that is.
+
+    That is an array of NumPy, or a file with other channels, which are its bands or its pages. Raises Undecodable.
+    """
+    if not data:
+        raise Undecodable("EOFError: the file is empty")
+    if not data.startswith(NUMPY) and form.channels in (1, 3):
+        return None
+    pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")
+    try:
+        if data.startswith(NUMPY):
+            return form.of_array(np.load(BytesIO(data), allow_pickle=False))
+        with pillow.open(BytesIO(data)) as image:
+            depth, pages = depth_of(image), getattr(image, "n_frames", 1)
+            if pages != form.channels or len(image.getbands()) > 1:
+                return form.of_image(operations.exif_transpose(image), depth)
+            bands = [_page(image, number, depth) for number in range(pages)]
+            return np.concatenate(bands, 2)
+    except pillow.UnidentifiedImageError as error:
+        if not data.startswith(TIFF):
+            raise Undecodable(_reason(error)) from error
+        return form.of_array(_by_tifffile(data))
+    except (*FAULTS, pillow.DecompressionBombError) as error:
+        raise Undecodable(_reason(error)) from error
+
+
+def _page(image: Any, number: int, depth: Depth) -> NDArray[np.uint8]:
+    image.seek(number)
+    return GREY.of_image(optional("PIL.ImageOps", "Pillow").exif_transpose(image), depth)
+
+
+def _by_tifffile(data: bytes) -> NDArray[Any]:
+    try:
+        tifffile = import_module("tifffile")
+    except ImportError:
+        raise Undecodable("Pillow cannot read a TIFF with such channels: pip install tifffile") from None
+    try:
+        found: NDArray[Any] = tifffile.imread(BytesIO(data))
+    except (*FAULTS, RuntimeError) as error:  # tifffile's own errors are ValueErrors and RuntimeErrors
+        raise Undecodable(_reason(error)) from error
+    return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Undecodable):
+        return str(error)
+    return f"{type(error).__name__}: {str(error).partition(' <')[0]}"  # without the address of the bytes
+
+
+def _by_simplejpeg(data: bytes, choose: Choose, form: Pixels) -> tuple[Any, Cut] | None:
+    """Return the pixels of the box, uint8 (h, w, channels), and the cut; None for what is not a plain, upright, sound JPEG."""
     if not data.startswith(b"\xff\xd8") or _may_be_turned(data):
         return None
     simplejpeg = import_module("simplejpeg")
@@ -87,7 +185,7 @@ def _by_simplejpeg(data: bytes, choose: Choose) -> tuple[Any, Cut] | None:
             return None
         cut = choose(width, height)
         least = {"min_height": height // cut.shrink, "min_width": width // cut.shrink} if cut.shrink > 1 else {}
-        pixels = simplejpeg.decode_jpeg(data, "RGB", **least)
+        pixels = simplejpeg.decode_jpeg(data, "GRAY" if form.channels == 1 else "RGB", **least)
     except ValueError:
         return None
     left, top, right, bottom = cut.within(width / pixels.shape[1], pixels.shape[1], pixels.shape[0])
@@ -107,22 +205,20 @@ def _may_be_turned(data: bytes) -> bool:
         return True
 
 
-def _by_pillow(data: bytes, choose: Choose) -> tuple[Any, Cut]:
+def _by_pillow(data: bytes, choose: Choose, form: Pixels) -> tuple[Any, Cut]:
     pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")
     try:
         with pillow.open(BytesIO(data)) as image:
-            turned = _orientation(image)
+            turned, depth = _orientation(image), depth_of(image)
             width, height = image.size if turned < 5 else image.size[::-1]
             cut = choose(width, height)
-            if cut.shrink > 1:  # only JPEG can, and does
-                image.draft("RGB", (image.width // cut.shrink, image.height // cut.shrink))
+            if cut.shrink > 1 or form.channels == 1:  # only JPEG can, and does
+                image.draft(form.mode, (image.width // cut.shrink, image.height // cut.shrink))
             upright = operations.exif_transpose(image) if turned != 1 else image
             box = cut.within(width / upright.width, upright.width, upright.height)
-            part = upright.crop(box)
-            return np.array(part if part.mode == "RGB" else part.convert("RGB")), cut
+            return form.of_image(upright.crop(box), depth), cut
     except (*FAULTS, pillow.DecompressionBombError) as error:
-        reason = str(error).partition(" <")[0]  # without the address of the bytes
-        raise Undecodable(f"{type(error).__name__}: {reason}") from error
+        raise Undecodable(_reason(error)) from error
 
 
 def _orientation(image: Any) -> int:

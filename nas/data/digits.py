@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from nas.data.base import Data, Images, Loaded, channel_statistics, optional, stratified_order
+from nas.data.base import Data, Images, Loaded, channel_statistics, stratified_order
+from nas.data.libraries import optional
 from nas.records import record
 
 TEST_SEED = 0
@@ -25,4 +26,6 @@ class Digits(Data):
         images = Images(x, torch.from_numpy(raw.target).long())
         order = stratified_order(images.y, TEST_SEED)
         train, test = images.at(order[TEST_IMAGES:]), images.at(order[:TEST_IMAGES])
-        return Loaded(train, test, tuple("0123456789"), *channel_statistics(train.x))
+        source = f"{TEST_IMAGES} of {len(images):,} scans, the same always"
+        statistics = channel_statistics(train.x)
+        return Loaded(train, test, tuple("0123456789"), *statistics, test_source=source)

@@ -9,6 +9,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nas.data.identity import digest_of
+from nas.data.pixels import RGB, Pixels
 from nas.records import NonNegative, RecordError
 
 CENTRE = 0.875
@@ -17,10 +19,18 @@ CENTRE = 0.875
 TOLERATED = 0.01
 """The share of images that may be broken."""
 
-Rgb = tuple[NonNegative, NonNegative, NonNegative]
+FEW = 3
+"""How many images may be broken where the share that is tolerated is of few images."""
+
+PerChannel = tuple[NonNegative, ...]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def tolerated_images(images: int, tolerated: float) -> float:
+    """Return how many of the images may be broken: a share of them, and of few images three; none for a share of 0."""
+    return max(tolerated * images, FEW if tolerated else 0)
 
 
 class Source(ABC):
@@ -40,14 +50,18 @@ class Source(ABC):
         """Return a random order, int64 (M,), in which to read the images `numbers`, (M,); here any order is as quick."""
         return torch.randperm(len(numbers), generator=generator)
 
+    def digest(self, numbers: Tensor) -> str:
+        """Return the digest of the images `numbers`, (M,): the same wherever they are kept; here of their names."""
+        return digest_of(f"{self.name(number)}\n".encode(errors="surrogateescape") for number in numbers.tolist())
+
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """Holds where images are, `numbers` of a source, int64 (N,), and their labels `y`, int64 (N,).
 
-    They are decoded to (3, size, size) by `feed`. `centre` is the side of the central crop as a share of the shorter
-    side, `tolerated` the share of images that may be broken before it is an error.
+    They are decoded to (channels, size, size) by `feed`, as `pixels` says. `centre` is the side of the central crop as a
+    share of the shorter side, `tolerated` the share of images that may be broken before it is an error.
     """
 
     source: Source
@@ -56,6 +70,7 @@ class Encoded:
     size: int
     centre: float = CENTRE
     tolerated: float = TOLERATED
+    pixels: Pixels = RGB
 
     def __post_init__(self) -> None:
         for name, each in (("numbers", self.numbers), ("labels", self.y)):
@@ -68,7 +83,7 @@ class Encoded:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Return one decoded image's (C, H, W)."""
-        return 3, self.size, self.size
+        return self.pixels.channels, self.size, self.size
 
     def __repr__(self) -> str:
         return f"Encoded({len(self)} of {self.shape})"
@@ -80,6 +95,10 @@ class Encoded:
     def order(self, generator: torch.Generator) -> Tensor:
         """Return a random order of the images, int64 (N,), in which their source is quick to read."""
         return self.source.order(self.numbers, generator)
+
+    def digest(self) -> str:
+        """Return the digest of the images and their labels; no image is read."""
+        return digest_of([self.source.digest(self.numbers).encode(), self.y.contiguous().numpy()])
 
 
 def class_names(train: Tensor, test: Tensor, names: tuple[str, ...], where: str) -> tuple[str, ...]:

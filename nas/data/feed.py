@@ -22,10 +22,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from nas.data.base import Images, optional
+from nas.data.base import Images
 from nas.data.crops import Cut, RandomCrop, central_cut
-from nas.data.decode import Undecodable, decode, has_simplejpeg
-from nas.data.encoded import Encoded, Source
+from nas.data.decode import decode, has_simplejpeg
+from nas.data.encoded import Encoded, Source, tolerated_images
+from nas.data.libraries import optional
+from nas.data.pixels import Pixels, Undecodable
+from nas.data.processors import processors
 from nas.records import RecordError
 
 __all__ = ["Feed", "RandomCrop", "feed", "processors"]
@@ -52,21 +55,16 @@ def feed(
 
     Encoded images are decoded by so many worker processes, by default one for each processor that this process may
     use, and by this process for 0; the batches are the same for any number. With `crop` a random part of each is
-    scaled to (3, size, size), without it a central one. An image that cannot be decoded is named in a warning; with
-    `crop` the next sound one of the batch takes its place, without it is left out, a batch of nothing too. Where more
-    than the tolerated share of the images are broken, of which `sharers` processes have equal parts, the next batch raises
-    RecordError.
+    scaled to (channels, size, size), without it a central one. An image that cannot be decoded is named in a warning; with
+    `crop` the next sound one of the batch takes its place, and where more than the tolerated number of the images are
+    broken, of which `sharers` processes have equal parts, the next batch raises RecordError. Without `crop` it is left out, a
+    batch of nothing too, however many there are.
     """
     if isinstance(images, Images):
-        return Feed(_from_memory(images, parts, device), _Broken(0))
-    broken = _Broken(images.tolerated * len(images) / sharers)
+        return Feed(_from_memory(images, parts, device), _Broken(0, is_limited=False))
+    broken = _Broken(tolerated_images(len(images), images.tolerated) / sharers, is_limited=crop is not None)
     workers = min(processors() if processes is None else processes, len(parts))
     return Feed(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @final
@@ -95,6 +93,7 @@ class _Broken:
     """Counts what could not be decoded."""
 
     tolerated: float
+    is_limited: bool
     names: list[str] = field(default_factory=list)
 
     def add(self, images: Encoded, number: int, reason: str) -> None:
@@ -102,6 +101,8 @@ class _Broken:
         self.names.append(name := images.source.name(number))
         if len(self.names) <= self.tolerated:
             warnings.warn(f"{name} cannot be decoded ({reason}): repair or remove it", stacklevel=2)
+            return
+        if not self.is_limited:
             return
         named = ", ".join(self.names[-NAMED:])
         raise RecordError(
@@ -151,7 +152,7 @@ def _loader(
     optional("PIL.ImageOps", "Pillow").Image.init()  # once, and not in each worker
     jobs = ((part.numpy(), images.numbers[part].numpy()) for part in parts)
     return DataLoader(
-        _Decoding(images.source, crop, images.size, images.centre, has_simplejpeg()),
+        _Decoding(images.source, crop, images.size, images.centre, images.pixels, has_simplejpeg()),
         sampler=jobs,
         batch_size=None,
         collate_fn=_as_it_is,
@@ -172,18 +173,20 @@ class _Decoding(Dataset[tuple[Tensor, list[tuple[int, str]]]]):
     crop: RandomCrop | None
     size: int
     centre: float
+    pixels: Pixels
     fast: bool
 
     def __getitem__(self, job: Any) -> tuple[Tensor, list[tuple[int, str]]]:
-        """Return the images, uint8 (B, 3, size, size), and the place of each that is broken, with the reason.
+        """Return the images, uint8 (B, channels, size, size), and the place of each that is broken, with the reason.
 
         A job is the images' places in the data, which seed their crops, and their numbers in the source.
         """
-        x = _shared(len(job[0]), self.size, self.size, 3).permute(0, 3, 1, 2)
+        x = _shared(len(job[0]), self.size, self.size, self.pixels.channels).permute(0, 3, 1, 2)
         broken = []
         for place, (image, number) in enumerate(zip(*(each.tolist() for each in job), strict=True)):
             try:
-                x[place] = decode(self.source.read(number), partial(self._cut, image), self.size, self.fast)
+                data, choose = self.source.read(number), partial(self._cut, image)
+                x[place] = decode(data, choose, self.size, self.fast, self.pixels)
             except (OSError, Undecodable) as error:
                 broken.append((place, str(error)))
         return x, broken

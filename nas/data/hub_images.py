@@ -5,12 +5,19 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
+from torch import Tensor
 
-from nas.data.base import Data, Loaded, optional
-from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
+from nas.data.base import Data, Loaded
+from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, PerChannel, Source, class_names
+from nas.data.first_look import loaded_encoded
+from nas.data.identity import digest_of, files_digest
+from nas.data.leftovers import is_leftover
+from nas.data.libraries import optional
+from nas.data.pixels import Bits, Pixels
+from nas.places import Place
 from nas.records import Fraction, Positive, RecordError, one_line, record
 
 
@@ -22,7 +29,7 @@ class HubImages(Data):
     `test` name its parts, `image` and `label` its columns. The other fields are those of ImageFiles. Raises RecordError.
     """
 
-    name: str
+    name: Annotated[str, Place(or_name=True)]
     config: str | None = None
     train: str = "train"
     test: str = "validation"
@@ -30,9 +37,11 @@ class HubImages(Data):
     label: str = "label"
     size: Positive = 224
     centre: Fraction = CENTRE
-    mean: Rgb = IMAGENET_MEAN
-    std: Rgb = IMAGENET_STD
+    mean: PerChannel = IMAGENET_MEAN
+    std: PerChannel = IMAGENET_STD
     tolerated: Fraction = TOLERATED
+    channels: Positive = 3
+    bits: Bits = 16
 
     def load(self) -> Loaded:
         parts = self._fetch()
@@ -44,7 +53,11 @@ class HubImages(Data):
             raise RecordError(f"{self.name} has other classes in {self.test} than in {self.train}: make them equal")
         images, test_images = self._encoded(train), self._encoded(test)
         classes = class_names(images.y, test_images.y, names, self.name)
-        return Loaded(images, test_images, classes, self.mean, self.std)
+        if leftovers := [name for name in names if is_leftover(name)]:
+            raise RecordError(
+                f"{self.name} has a class {leftovers[0]!r}, left behind by a file server: remove such folders"
+            )
+        return loaded_encoded((images, test_images), classes, self.mean, self.std, f"the part {self.test!r}")
 
     def _fetch(self) -> Any:
         """Return the parts by name; those wanted are looked through for their columns."""
@@ -70,9 +83,8 @@ class HubImages(Data):
         undecoded = optional("datasets", "datasets").Image(decode=False)
         rows = part.select_columns([self.image]).cast_column(self.image, undecoded)
         y = torch.from_numpy(labels).long()
-        return Encoded(
-            _Rows(rows, self.image, self.name), torch.arange(len(y)), y, self.size, self.centre, self.tolerated
-        )
+        source, form = _Rows(rows, self.image, self.name), Pixels(self.channels, self.bits)
+        return Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated, form)
 
 
 def _check_known(name: str, known: list[str], what: str, repair: str) -> None:
@@ -103,6 +115,15 @@ class _Rows(Source):
             raise OSError("the row holds no image")
         found: bytes = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
         return found
+
+    def digest(self, numbers: Tensor) -> str:
+        """Return the digest of the images' lengths in bytes, which the table keeps apart, or of their files."""
+        compute = optional("pyarrow.compute", "pyarrow")
+        column = self.rows.data.column(self.column)
+        lengths = compute.fill_null(compute.binary_length(compute.struct_field(column, "bytes")), -1).to_numpy()
+        paths = compute.struct_field(column, "path").filter(compute.equal(lengths, -1)).to_pylist()
+        files = files_digest([path for path in paths if path], str(Path(self.title).expanduser().resolve()))
+        return digest_of([lengths, files.encode(), numbers.contiguous().numpy()])
 
     def name(self, number: int) -> str:
         path = (self.rows[number][self.column] or {}).get("path")

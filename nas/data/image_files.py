@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nas.data.base import Data, Loaded
-from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source
-from nas.data.folder import held_out, layout, listed
+from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, PerChannel, Source
+from nas.data.first_look import loaded_encoded
+from nas.data.folder import shared_out
+from nas.data.identity import files_digest
+from nas.data.layout import Files, list_images
+from nas.data.pixels import Bits, Pixels
+from nas.places import FilePath
 from nas.records import Fraction, Natural, Positive, record
 
 
@@ -23,38 +28,36 @@ class ImageFiles(Data):
     """Reads a folder of images of any number and size, a subfolder for each class, when they are needed.
 
     The folder has the layout of ImageFolder: `train` and also `test`, `val` or `validation`, or classes of which a
-    stratified fraction `test`, drawn with `seed`, is held out. Images are (3, size, size), normalised with `mean` and
-    `std`, ImageNet's by default; `centre` is the side of the central crop that is tested on as a share of the shorter
-    side. An image that cannot be decoded is named in a warning; more than the share `tolerated` of such is an error.
+    stratified fraction `test`, drawn with `seed`, is held out. Images are (channels, size, size), normalised with `mean` and
+    `std`: by default ImageNet's, or measured where `channels` is not 3. `centre` is the side of the central crop that is
+    tested on as a share of the shorter side; `channels` and `bits` are those of ImageFolder. An image that cannot be
+    decoded is named in a warning; more than the share `tolerated` of such, and more than three, are an error in training.
     Raises RecordError.
     """
 
-    path: str
+    path: FilePath
     size: Positive = 224
     centre: Fraction = CENTRE
     test: Fraction = 0.2
     seed: Natural = 0
-    mean: Rgb = IMAGENET_MEAN
-    std: Rgb = IMAGENET_STD
+    mean: PerChannel = IMAGENET_MEAN
+    std: PerChannel = IMAGENET_STD
     tolerated: Fraction = TOLERATED
+    channels: Positive = 3
+    bits: Bits = 16
 
     def load(self) -> Loaded:
-        root = Path(self.path).expanduser()
-        train_folders, test_folder = layout(root)
-        classes, train = self._list(train_folders)
-        if test_folder is not None:
-            test = self._list([test_folder], classes)[1]
-        else:
-            train, test = held_out(train, self.test, self.seed)
-        return Loaded(train, test, classes, self.mean, self.std)
+        listing = list_images(Path(self.path).expanduser())
+        train, test, source = shared_out(listing, self._read, self.test, self.seed)
+        return loaded_encoded((train, test), listing.classes, self.mean, self.std, source)
 
-    def _list(
-        self, folders: Sequence[Path], expected: tuple[str, ...] | None = None
-    ) -> tuple[tuple[str, ...], Encoded]:
-        classes, files, labels = listed(folders, expected)
-        source = _Files(np.array([os.fsencode(file) for file in files]))
-        y = torch.tensor(labels)
-        return classes, Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated)
+    def as_test(self) -> ImageFiles:
+        return replace(self, test=1.0)
+
+    def _read(self, files: Files) -> Encoded:
+        source = _Files(np.array([os.fsencode(file) for file in files.files]), str(Path(self.path).expanduser()))
+        y, form = torch.tensor(files.labels), Pixels(self.channels, self.bits)
+        return Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated, form)
 
 
 @final
@@ -63,9 +66,14 @@ class _Files(Source):
     """Reads files; their paths are one block of bytes, which workers share, as they would not share a million texts."""
 
     paths: NDArray[Any]
+    root: str
 
     def read(self, number: int) -> bytes:
         return Path(self.name(number)).read_bytes()
 
     def name(self, number: int) -> str:
         return os.fsdecode(self.paths[number])
+
+    def digest(self, numbers: Tensor) -> str:
+        """Return the digest of the names below the root, and of the files' sizes."""
+        return files_digest([self.name(number) for number in numbers.tolist()], self.root)

@@ -7,7 +7,7 @@ names of NumPy that such a file holds are stand-ins defined here, and any other 
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
+from io import BytesIO
 from typing import Any, NoReturn
 
 import numpy as np
@@ -57,14 +57,13 @@ class _Reader(pickle.Unpickler):
         raise pickle.UnpicklingError("it refers to something outside the file")
 
 
-def read_python_batch(path: Path, label: bytes) -> tuple[NDArray[np.uint8], list[int]]:
-    """Return the pixels, (N, 3072), and the labels under the key `label` of one batch file.
+def read_python_batch(data: bytes, label: bytes, name: str) -> tuple[NDArray[np.uint8], list[int]]:
+    """Return the pixels, (N, 3072), and the labels under the key `label` of one batch file, called `name` in errors.
 
     Raises RecordError where the file is torn, or holds anything but containers, numbers, texts and arrays of bytes.
     """
     try:
-        with path.open("rb") as file:
-            batch: Any = _Reader(file, encoding="bytes").load()
+        batch: Any = _Reader(BytesIO(data), encoding="bytes").load()
         return batch[b"data"].values, [int(each) for each in batch[label]]
     except (
         pickle.UnpicklingError,
@@ -75,4 +74,4 @@ def read_python_batch(path: Path, label: bytes) -> tuple[NDArray[np.uint8], list
         TypeError,
         ValueError,
     ) as error:
-        raise RecordError(f"{path} is no batch of CIFAR, or torn: {error}; download it again") from error
+        raise RecordError(f"{name} is no batch of CIFAR, or torn: {error}; download it again") from error

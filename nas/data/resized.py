@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch.nn import functional
 
@@ -25,7 +27,12 @@ class Resized(Data):
     def load(self) -> Loaded:
         loaded = self.data.load()
         train, test = (self._resized(images) for images in (loaded.train, loaded.test))
-        return Loaded(train, test, loaded.classes, *channel_statistics(train.x))
+        return Loaded(
+            train, test, loaded.classes, *channel_statistics(train.x), loaded.identity().digest, loaded.test_source
+        )
+
+    def as_test(self) -> Resized:
+        return replace(self, data=self.data.as_test())
 
     def _resized(self, images: object) -> Images:
         if not isinstance(images, Images):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
-from nas.data.base import Data, Images, Loaded, stratified_order
+import torch
+
+from nas.data.base import Data, Images, Loaded
 from nas.data.encoded import Encoded
+from nas.data.identity import DataIdentity
+from nas.data.shares import hold_out, missing_classes, take
+from nas.places import without_places
 from nas.records import RecordError, digest
+
+NAMED = 5
+"""How many classes a warning names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,13 +28,15 @@ class Split:
     """
 
     name: str
-    """A digest of the data set and of how it was split."""
+    """A digest of the images that were found and of how they were split, the same wherever they are kept."""
     data: Data
     train: Images | Encoded
     validation: Images | Encoded
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    former_name: str = ""
+    """The name that version 0.1 gave: a digest of where the data set is and of how it was split."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -36,25 +47,68 @@ class Split:
         """Return the test images, for the last measurement of an architecture that is already chosen."""
         return _loaded(self.data).test
 
+    @property
+    def test_source(self) -> str:
+        """Return in words which images the test images are, such as "20% of the 450 in the folder, drawn with seed 0"."""
+        return _loaded(self.data).test_source
+
 
 @lru_cache(maxsize=2, typed=True)  # typed: 1 image is not the fraction 1.0
 def split(data: Data, validation: int | float, seed: int, train: int | None = None) -> Split:
     """Split the training images of `data` into training and validation images that keep the classes' proportions.
 
-    `validation` is a fraction in [0, 1) or a number of images; `train` limits the training images to so many. For one
+    `validation` is a fraction in [0, 1) or a number of images; `train` limits the training images to so many. Each part has
+    an image of each class where there are two of it; a part that is too small for that is warned of with the classes. For one
     seed the validation images are the same whatever `train` is, and fewer training images are a part of more. Nothing
     else decides, so every process gets the same split. Raises RecordError where the images do not suffice.
     """
     whole = _loaded(data)
+    if not len(whole.train):
+        raise RecordError("there are no images to train with, all are test images: give `test` below 1")
     held_out = _number(validation, len(whole.train))
     left = len(whole.train) - held_out
     if not 1 <= (left if train is None else train) <= left:
         raise RecordError(f"train is {train}, and {held_out} of {len(whole.train)} images validate: give 1 to {left}")
-    order = stratified_order(whole.train.y, seed)
-    used = order[held_out : held_out + (left if train is None else train)]
-    name = digest((data, validation, seed, train))
-    parts = whole.train.at(used), whole.train.at(order[:held_out])
-    return Split(name, data, *parts, whole.classes, whole.mean, whole.std)
+    held, rest = hold_out(whole.train.y, held_out, seed)
+    used = take(whole.train.y, rest, left if train is None else train)
+    name = digest((without_places(data), whole.identity().digest, validation, seed, train))
+    former_name = digest((data, validation, seed, train))
+    parts = whole.train.at(used), whole.train.at(held)
+    _warn_of_missing_classes(whole, parts[0], "training", "more of them")
+    if held_out:
+        _warn_of_missing_classes(whole, parts[1], "validation", "a larger `validation`")
+    return Split(name, data, *parts, whole.classes, whole.mean, whole.std, former_name)
+
+
+def evaluation_split(data: Data) -> Split:
+    """Return a split with the test images of `data` alone: all of them, where the data set has none of its own."""
+    whole = _loaded(data.as_test())
+    none = whole.train.at(slice(0))
+    return Split(digest((data, "test")), data.as_test(), none, none, whole.classes, whole.mean, whole.std)
+
+
+def _warn_of_missing_classes(whole: Loaded, part: Images | Encoded, name: str, repair: str) -> None:
+    if missing := missing_classes(part.y, whole.train.y):
+        named = ", ".join(repr(whole.classes[label]) for label in missing[:NAMED])
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        warnings.warn(
+            f"the {len(part):,} {name} images have none of the class {named}{more}: give {repair}", stacklevel=3
+        )
+
+
+def identify(data: Data) -> DataIdentity:
+    """Return which images were found: their numbers in each part, and a digest. Raises RecordError as `load` does.
+
+    The data set is that of the last `split` of it, and so is not read again. No image file is opened for it.
+    """
+    return _loaded(data).identity()
+
+
+def count_classes(data: Data) -> dict[str, int]:
+    """Return how many images, of training and of test, each class has. Raises RecordError as `load` does."""
+    whole = _loaded(data)
+    counts = sum(part.y.cpu().bincount(minlength=len(whole.classes)) for part in (whole.train, whole.test))
+    return dict(zip(whole.classes, torch.as_tensor(counts).tolist(), strict=True))
 
 
 @lru_cache(maxsize=1)

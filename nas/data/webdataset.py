@@ -16,7 +16,12 @@ import torch
 from torch import Tensor
 
 from nas.data.base import Data, Loaded
-from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, Rgb, Source, class_names
+from nas.data.encoded import CENTRE, IMAGENET_MEAN, IMAGENET_STD, TOLERATED, Encoded, PerChannel, Source, class_names
+from nas.data.first_look import loaded_encoded
+from nas.data.identity import digest_of
+from nas.data.leftovers import is_below_leftover
+from nas.data.pixels import Bits, Pixels
+from nas.places import FilePath
 from nas.records import Fraction, Positive, RecordError, record
 
 SUFFIXES = {"jpeg", "jpg", "png", "webp"}
@@ -41,20 +46,22 @@ class WebDataset(Data):
     are shuffled, and the images of every few mixed. The other fields are those of ImageFiles. Raises RecordError.
     """
 
-    train: str
-    test: str
+    train: FilePath
+    test: FilePath
     label: str = "cls"
     classes: tuple[str, ...] = ()
     size: Positive = 224
     centre: Fraction = CENTRE
-    mean: Rgb = IMAGENET_MEAN
-    std: Rgb = IMAGENET_STD
+    mean: PerChannel = IMAGENET_MEAN
+    std: PerChannel = IMAGENET_STD
     tolerated: Fraction = TOLERATED
+    channels: Positive = 3
+    bits: Bits = 16
 
     def load(self) -> Loaded:
         train, test = self._read(self.train), self._read(self.test)
         classes = class_names(train.y, test.y, self.classes, self.train)
-        return Loaded(train, test, classes, self.mean, self.std)
+        return loaded_encoded((train, test), classes, self.mean, self.std, f"all in {self.test}")
 
     def _read(self, pattern: str) -> Encoded:
         paths = _shards(pattern)
@@ -63,7 +70,8 @@ class WebDataset(Data):
         offset, length, y = torch.cat(tables, 1)
         shard = torch.arange(len(paths)).repeat_interleave(torch.tensor([each.shape[1] for each in tables]))
         source = _Shards(tuple(paths), shard, offset, length)
-        return Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated)
+        form = Pixels(self.channels, self.bits)
+        return Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated, form)
 
 
 def _shards(pattern: str) -> list[str]:
@@ -92,6 +100,8 @@ def _index(path: str, label: str) -> Tensor:
     images, labels = dict[str, tuple[int, int]](), dict[str, int]()
     with Path(path).open("rb", buffering=0) as file:
         for name, offset, length in _members(file):
+            if is_below_leftover(name):
+                continue
             folder, _, base = name.rpartition("/")
             stem, _, suffix = base.partition(".")
             if suffix.lower() in SUFFIXES:
@@ -170,6 +180,12 @@ class _Shards(Source):
         with Path(path).open("rb") as file:
             header = os.pread(file.fileno(), BLOCK, offset - BLOCK)
         return f"{_name(header)} in {path}"
+
+    def digest(self, numbers: Tensor) -> str:
+        """Return the digest of the shards' file names, and of where in which of them each image begins and ends."""
+        shards = "\n".join(Path(path).name for path in self.paths)
+        places = (each[numbers].numpy() for each in (self.shard, self.offset, self.length))
+        return digest_of([shards.encode(errors="surrogateescape"), *places])
 
     def order(self, numbers: Tensor, generator: torch.Generator) -> Tensor:
         """Return a random order that goes through the shards in random order, the images of a few mixed at a time."""

@@ -15,6 +15,12 @@ class NoisyBits(Evaluator):
 
     noise: NonNegative = 0.01
 
+    def scores(self) -> tuple[str, ...]:
+        return "fitness", "true_fitness"
+
+    def test_scores(self) -> tuple[str, ...]:
+        return ("true_fitness",)
+
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         true = sum(job.architecture.values) / len(job.architecture.values)
         noise = Random(f"{job.seed}/{job.number}/{digest(job.architecture)}").gauss(0.0, self.noise)

@@ -6,6 +6,7 @@ Of several processes that train together the first one writes.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,28 @@ def beside(weights: Path, ending: str) -> Path:
     return weights.with_name(f"{weights.name.removesuffix('.safetensors')}.{ending}")
 
 
-def save_test(weights: Path, network: Node, model: nn.Module, average: nn.Module | None, measured: Measured) -> None:
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A network whose training is over: its tree, its model, the moving average if there is one, and what was measured.
+
+    `description` is JSON that says what the weights are of.
+    """
+
+    network: Node
+    model: nn.Module
+    average: nn.Module | None
+    measured: Measured
+    description: str = ""
+
+
+def save_test(weights: Path, tested: Tested) -> None:
     """Write the weights that are handed over, the moving average's if there is one, and what was measured of them."""
     if peers().rank:
         return
-    name = digest(network)
-    save_weights(average if average is not None else model, weights, name)
+    name, model, average, measured = digest(tested.network), tested.model, tested.average, tested.measured
+    save_weights(average if average is not None else model, weights, name, tested.description)
     if average is not None:
-        save_weights(model, beside(weights, "raw.safetensors"), name)
+        save_weights(model, beside(weights, "raw.safetensors"), name, tested.description)
     text = write(measured)
     write_atomically(beside(weights, "test.json"), lambda file: file.write_text(text, encoding="utf-8"))
 

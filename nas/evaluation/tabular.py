@@ -7,12 +7,15 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from nas.data.identity import DataIdentity
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
+from nas.places import Place
 from nas.records import RecordError, nearest, record
 from nas.space import choices, decisions
 
@@ -41,7 +44,7 @@ class Tabular(Evaluator):
     `seconds_offset` + `seconds_per_unit` times the `seconds` column. `test` gives the test scores by name.
     """
 
-    table: str
+    table: Annotated[str, Place("NAS_DATA")]
     validation: str
     test_columns: Mapping[str, str]
     seconds: str
@@ -59,6 +62,17 @@ class Tabular(Evaluator):
                 f"table {table.path} is of another space: its decisions have {in_table} options, not {arities}"
             )
         return {}
+
+    def scores(self) -> tuple[str, ...]:
+        return "validation_top1_percent", "seconds"
+
+    def test_scores(self) -> tuple[str, ...]:
+        return tuple(self.test_columns)
+
+    def identity(self) -> DataIdentity:
+        table = load_table(self.table)
+        with table.path.open("rb") as file:
+            return DataIdentity({"rows": len(table.rows)}, file_digest(file, "sha256").hexdigest()[:16])
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         table, row = self._find(task, job)

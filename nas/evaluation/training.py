@@ -13,8 +13,10 @@ from torch import nn
 from nas.building import Node, build
 from nas.choice import is_open
 from nas.data import Data, Split, split
+from nas.data.preprocessing import preprocessing_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
-from nas.evaluation.results import append_epoch, save_test
+from nas.evaluation.results import Tested, append_epoch, save_test
+from nas.plain import write
 from nas.profiling import profile
 from nas.records import Natural, Positive, RecordError, one_line, record
 from nas.space import sample
@@ -25,6 +27,11 @@ from nas.training.peers import peers
 
 TRIED = 5
 """How many architectures are drawn to see whether any can be built."""
+
+
+TEST_SCORES = ("test_top1_percent", "test_top5_percent")
+
+COSTS = ("params", "macs", "seconds")
 
 
 @record
@@ -47,8 +54,13 @@ class Training(Evaluator):
     execution: Execution = Execution()
 
     def prepare(self, space: Any) -> dict[str, Any]:
-        images = self._split()
-        return {"classes": len(images.classes), "input": images.shape}
+        return facts_of(self._split())
+
+    def scores(self) -> tuple[str, ...]:
+        return (*(["validation_top1_percent"] if self.validation else []), *COSTS)
+
+    def test_scores(self) -> tuple[str, ...]:
+        return (*TEST_SCORES, *self.scores())
 
     def check(self, task: Task) -> None:
         """Try to build one of a few drawn architectures, without its memory, and to run it on one image."""
@@ -79,7 +91,8 @@ class Training(Evaluator):
             speed = measure_speed(model, images.shape, self.recipe, best_device(), at_once)
             measured = replace(measured, speed=speed)
         if weights is not None:
-            save_test(weights, network, model, average, measured)
+            description = write(task.found(job.architecture)) if task.family else ""
+            save_test(weights, Tested(network, model, average, measured, description))
         decisive = measured.decisive
         tested = {"test_top1_percent": decisive.top1_percent, "test_top5_percent": decisive.top5_percent}
         return {**tested, **_scores(last, network, images)}
@@ -94,6 +107,12 @@ class Training(Evaluator):
         return (yield from reported(epochs, weights))
 
 
+def facts_of(images: Split) -> dict[str, Any]:
+    """Return what images fix of a network that is trained with them, and what a user of its weights has to know."""
+    fixed = {"classes": len(images.classes), "input": images.shape}
+    return {**fixed, "class_names": images.classes, "preprocessing": preprocessing_of(images)}
+
+
 def measure_on_test(
     model: nn.Module, average: nn.Module | None, images: Split, recipe: Recipe, execution: Execution
 ) -> Measured:
@@ -102,7 +121,7 @@ def measure_on_test(
     settings = recipe, device, decoders, together, execution.accumulate
     raw = evaluate(model, test, images, *settings)
     ema = evaluate(average, test, images, *settings) if average is not None else None
-    return Measured(images.classes, raw, ema, None, images.mean, images.std)
+    return Measured(images.classes, raw, ema, None, images.mean, images.std, images.test_source)
 
 
 def reported(

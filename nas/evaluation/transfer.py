@@ -12,11 +12,14 @@ from torch import nn
 
 from nas.building import Node, Shape, build
 from nas.data import Data, Split, split
+from nas.data.preprocessing import preprocessing_of
 from nas.data.resized import Resized
 from nas.evaluation.evaluator import Evaluation, Job
-from nas.evaluation.results import save_test
+from nas.evaluation.results import Tested, save_test
 from nas.evaluation.training import measure_on_test, reported
-from nas.family import family
+from nas.family import Found, family
+from nas.plain import write
+from nas.preprocessing import Preprocessing
 from nas.profiling import profile
 from nas.records import Natural, NonNegative, Positive, RecordError, digest, record
 from nas.topology.chain import Stage
@@ -91,13 +94,22 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A trained network: of which family, how it was stacked, for images of which shape, and where its weights are."""
+    """A trained network: of which family, how it was stacked, for images of which shape, and where its weights are.
+
+    `preprocessing` says how images became its inputs, where that is known.
+    """
 
     family: str
     architecture: Any
     weights: Path
     options: Mapping[str, Any] = field(default_factory=dict)
     input: Shape = (3, 32, 32)
+    preprocessing: Preprocessing | None = None
+
+    @classmethod
+    def of(cls, found: Found, weights: Path) -> Trained:
+        """Return the network whose weights are in a file, from what is known of it."""
+        return cls(found.family, found.architecture, weights, found.network, found.input, found.preprocessing)
 
     def network(self) -> Node:
         """Return the network."""
@@ -117,12 +129,19 @@ class Trained:
         load_weights(model, self.weights, digest(network))
         return model
 
+    def normalised(self, images: Split) -> Split:
+        """Return images that are normalised as those that the network was trained with, where that is known."""
+        known = self.preprocessing
+        return replace(images, mean=known.mean, std=known.std) if known is not None and known.mean else images
+
 
 def adapted(data: Data, shape: Shape) -> Data:
-    """Return a data set whose images are as the network was trained with: read at its size, or scaled to it."""
-    if any(each.name == "size" for each in fields(data)):  # type: ignore[arg-type]
-        sized: Data = replace(data, size=shape[1])  # type: ignore[type-var]
-        return sized
+    """Return a data set whose images are as the network was trained with: read at its size and channels, or scaled to it."""
+    known = {each.name for each in fields(data)} & {"size", "channels"}  # type: ignore[arg-type]
+    if "size" in known:
+        values = {"size": shape[1], "channels": shape[0]}
+        read_so: Data = replace(data, **{name: values[name] for name in known})  # type: ignore[type-var]
+        return read_so
     found = split(data, 0, 0).shape
     return data if found == shape else Resized(data, shape[1], shape[0])
 
@@ -148,7 +167,7 @@ def check_channels(trained: Trained, shape: Shape) -> None:
 def carry_out(declared: Transfer, trained: Trained, folder: Path, job: Job) -> Evaluation:
     """Do one trial, and leave the weights and what was measured of them in the folder; returns the scores."""
     trial: Trial = job.architecture
-    images = split_of(declared, trial)
+    images = trained.normalised(split_of(declared, trial))
     network = trained.with_head(len(images.classes)).network()
     with seeded(mixed_seed(declared.seed, trial.name)):
         model = build(network, images.shape)
@@ -166,13 +185,23 @@ def carry_out(declared: Transfer, trained: Trained, folder: Path, job: Job) -> E
     )
     last, average = yield from reported(reports)
     measured = measure_on_test(model, average, images, recipe, declared.execution)
-    save_test(folder / f"{trial.name}.safetensors", network, model, average, measured)
+    description = write(found_by(declared, trained, trial))
+    save_test(folder / f"{trial.name}.safetensors", Tested(network, model, average, measured, description))
     costs = {
         "images": len(images.train),
         "seconds": last.total_seconds,
         "params": profile(network, images.shape).params,
     }
     return {"test_top1_percent": measured.decisive.top1_percent, "loss": last.loss, **costs}
+
+
+def found_by(declared: Transfer, trained: Trained, trial: Trial) -> Found:
+    """Return the network that a trial trains, with the classes that it learns."""
+    images = trained.normalised(split_of(declared, trial))
+    network, read = trained.with_head(len(images.classes)), preprocessing_of(images)
+    return Found(
+        network.family, network.architecture, network.options, images.shape, classes=images.classes, preprocessing=read
+    )
 
 
 def split_of(declared: Transfer, trial: Trial) -> Split:

@@ -66,9 +66,11 @@ def _facts(built: Built, output: torch.Size) -> Iterator[tuple[str, str]]:
     measured = read_test(subject.weights) if subject.weights is not None else None
     if len(output) == 1:
         yield "Task", f"image classification, {output[0]} classes"
-    prepared = _normalised(measured) if subject.weights is not None else ""
+    prepared = _prepared(subject) if subject.weights is not None else ""
     yield "Input", f"`(B, {_sizes(subject.found.input)})`, float32{prepared}"
     yield "Output", f"{'logits' if len(output) == 1 else 'features'} `(B, {_sizes(output)})`"
+    if classes := subject.found.classes:
+        yield "Classes", ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
     if measured is not None:
         yield from _measured(measured)
     yield "Parameters", f"{built.costs.params:,}"
@@ -82,19 +84,18 @@ def _facts(built: Built, output: torch.Size) -> Iterator[tuple[str, str]]:
 
 
 def _measured(measured: Measured) -> Iterator[tuple[str, str]]:
-    accuracy, classes = measured.decisive, measured.classes
-    yield "Classes", ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+    accuracy = measured.decisive
     yield "Test accuracy", f"{accuracy.top1_percent:.2f} % top-1, {accuracy.top5_percent:.2f} % top-5"
     yield "Tested on", f"{accuracy.images:,} images that it was not trained on"
     yield "Calibration error", f"{accuracy.calibration_error_percent:.2f} %"
 
 
-def _normalised(measured: Measured | None) -> str:
+def _prepared(subject: Subject) -> str:
     """Write how images are to be prepared."""
-    if measured is None or not measured.mean:
-        return ", normalised as in the training"
-    mean, std = (", ".join(f"{each:.4f}" for each in values) for values in (measured.mean, measured.std))
-    return f": pixels from 0 to 1, less the mean ({mean}), over the deviation ({std}), by channel"
+    known = subject.found.preprocessing
+    return (
+        f": {known.describe()}" if known is not None else "; the mean and the deviation of the training are not known"
+    )
 
 
 def _usage(each: Format, file: str, text: str) -> str:

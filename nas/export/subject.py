@@ -16,9 +16,10 @@ from nas.building import Node, Shape, build
 from nas.choice import choices, is_open
 from nas.export.fold import Folded, fold_batch_norms
 from nas.family import Family, families, family
+from nas.places import is_there
 from nas.profiling import Profile, checked_profile
 from nas.records import RecordError, digest
-from nas.runtime.architecture import Found, find_checkpoint, find_tree, is_there, is_typed
+from nas.runtime.architecture import Found, find_checkpoint, find_tree, is_typed
 from nas.runtime.yaml_file import override
 from nas.training import load_weights, seeded
 

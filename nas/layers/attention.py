@@ -29,7 +29,8 @@ class _Excited(nn.Module):
 class SqueezeExcite(Node):
     """Scale each channel by what two 1x1 convolutions make of all channels' means (Hu et al. 2018, arXiv:1709.01507).
 
-    The first has `channels` or, without, 1/`reduction` of the width, rounded to a multiple of `divisor`.
+    The first has `channels` or, without, 1/`reduction` of the width, rounded down. With a `divisor` the share becomes a
+    multiple of it as MobileNet's widths do.
     """
 
     reduction: Positive = 16
@@ -41,7 +42,8 @@ class SqueezeExcite(Node):
 
     def build(self, site: Site) -> nn.Module:
         width = site.shape[0]
-        squeezed = self.channels or divisible(width / self.reduction, self.divisor)
+        share = divisible(width / self.reduction, self.divisor) if self.divisor > 1 else width // self.reduction
+        squeezed = self.channels or max(1, share)
         parts = [nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, squeezed, 1, bias=self.bias)]
         parts += activate(self.activation, site, (squeezed, 1, 1))
         parts += [nn.Conv2d(squeezed, width, 1, bias=self.bias), *activate(self.gate, site, (width, 1, 1))]

@@ -8,19 +8,21 @@ from pathlib import Path
 
 from nas.building import Shape
 from nas.choice import is_open
+from nas.evaluation.found import described
 from nas.family import Found, families
 from nas.literal import shortened
+from nas.places import is_there
 from nas.records import RecordError
 from nas.runtime.evaluations import evaluation, evaluation_file, journal_of
-from nas.runtime.written import is_text, is_there, read_found, read_member, read_text, split_member
+from nas.runtime.written import is_text, read_description_of, read_found, read_member, read_text, split_member
 from nas.space import choices, count
+from nas.training.checkpoint import read_description
 
 __all__ = [
     "Found",
     "find_architecture",
     "find_checkpoint",
     "find_tree",
-    "is_there",
     "is_typed",
     "read_found",
     "shape_of",
@@ -49,7 +51,7 @@ def find_tree(name: str) -> Found:
     """
     path = Path(name)
     if name and is_there(path):
-        return read_found(_file(path))
+        return find_checkpoint(name)[0] if path.suffix == ".safetensors" else read_found(_file(path))
     if (numbered := _numbered(name)) is not None:
         return evaluation(*numbered)
     if (member := read_member(name)) is not None:
@@ -65,15 +67,13 @@ def find_tree(name: str) -> Found:
 
 
 def _file(path: Path) -> Path:
-    """Return the file that holds the architecture of a run folder, of weights, or of a file itself."""
+    """Return the file that holds the architecture of a run folder, or a file itself."""
     if path.is_dir():
         best = path / "best.json"
         if not best.is_file():
             numbered = f"one of its evaluations, as {path}#0" if journal_of(path) is not None else ELSE
             raise RecordError(f"{path} has no best.json: give a run folder whose search has ended, {numbered}")
         return best
-    if path.suffix == ".safetensors":
-        return find_checkpoint_files(str(path))[0]
     if path.suffix == ".jsonl":
         raise RecordError(f"{path} is the journal of a run: give one of its evaluations, as {path.parent}#0")
     return path
@@ -87,14 +87,8 @@ def is_typed(name: str) -> bool:
 def find_checkpoint(name: str) -> tuple[Found, Path]:
     """Return the network whose weights `name` stands for, and their file: a run folder's, RUN#3's or a .safetensors file.
 
-    Raises RecordError where there are no weights, or nothing beside them says what they are of.
+    Raises RecordError where there are no weights, or neither their file nor the .json next to it describes the network.
     """
-    described, weights = find_checkpoint_files(name)
-    return read_found(described), weights
-
-
-def find_checkpoint_files(name: str) -> tuple[Path, Path]:
-    """Return the file that describes the network whose weights `name` stands for, and the file of the weights."""
     numbered = _numbered(name)
     path = Path(name) if numbered is None else evaluation_file(*numbered)
     weights = path / "best.safetensors" if path.is_dir() else path
@@ -102,12 +96,11 @@ def find_checkpoint_files(name: str) -> tuple[Path, Path]:
         raise RecordError(
             f"there are no weights {weights}: give a run folder whose training has ended, or a .safetensors file"
         )
-    described = weights.with_suffix(".json")
-    if weights.suffix != ".safetensors" or not described.is_file():
-        raise RecordError(
-            f"{weights} stands alone: give weights with the .json beside them that says what network they are of"
-        )
-    return described, weights
+    if weights.suffix != ".safetensors":
+        raise RecordError(f"{weights} is no .safetensors file: give a run folder, or the weights of one")
+    text, beside = read_description(weights), weights.with_suffix(".json")
+    inside = read_description_of(weights, text) if text else None
+    return described(weights, inside, read_found(beside) if beside.is_file() else None), weights
 
 
 def folder_of(name: str) -> Path:

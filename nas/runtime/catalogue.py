@@ -14,9 +14,10 @@ import yaml
 
 from nas.family import Family, families
 from nas.profiling import profile
+from nas.runtime.declared import experiments, recipes
 from nas.runtime.experiment import Expectation, load
-from nas.runtime.full_training import load_recipe, recipes
-from nas.runtime.show import experiment_files, sections
+from nas.runtime.full_training import load_recipe
+from nas.runtime.show import sections
 from nas.space import choices, count
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ def _reproduced() -> str:
     own = re.findall(r"^\|.*\|$", readme.partition("\n## Reproduced\n")[2].partition("\n## ")[0], re.MULTILINE)
     rows = [
         f"| {_linked(path)} | {_escaped(claim)} | {_numbers(load(path).expect)} | {_escaped(_run(path))} |"
-        for path, (_, claim) in zip(experiment_files(), sections()["experiments"], strict=True)
+        for path, (_, claim) in zip(experiments().values(), sections()["experiments"], strict=True)
     ]
     return "\n".join(
         [

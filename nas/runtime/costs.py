@@ -50,6 +50,10 @@ def show_architecture(name: str, console: Console) -> None:
         return
     print_architecture(family(found.family).describe(found.architecture), console)
     _print_totals(_profile(Asked(name)), console)
+    if found.classes:
+        console.print(f"Classes: {', '.join(found.classes)}", soft_wrap=True)
+    if found.preprocessing is not None:
+        console.print(f"Images: {found.preprocessing.describe()}", soft_wrap=True)
 
 
 def _print_size(found: Found, console: Console) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 
 from nas.own import import_named, written_out
+from nas.places import is_there
 from nas.plain import from_plain
-from nas.records import RecordError, import_all, to_plain
+from nas.records import RecordError, import_all, nearest, to_plain
 from nas.runtime.yaml_file import YamlFile
 
 T = TypeVar("T")
@@ -42,11 +44,60 @@ def load_declared(
     return declared
 
 
+@contextmanager
+def explained(path: Path, assignments: Sequence[str]) -> Iterator[None]:
+    """Say of an error that is found later at a key, as when data are loaded, where in the file the key stands."""
+    try:
+        yield
+    except RecordError as error:
+        file = YamlFile(path)
+        file.override(assignments)
+        if not error.where or not file.has(error.where):
+            raise
+        raise file.locate(error) from None
+
+
 def experiments_folder() -> Path:
-    """Return the folder of the experiments that come with the library: here, in its checkout, or installed with it."""
-    places = Path("experiments"), Path(__file__).resolve().parents[2] / "experiments"
-    installed = Path(sys.prefix, "share", "cellstack", "experiments")
-    return next((place for place in places if (place / "recipes").is_dir()), installed)
+    """Return the folder of the experiments that come with the library: in the installed package, or in its checkout."""
+    packaged = Path(str(resources.files("nas"))) / "experiments"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "experiments"
+
+
+def recipes() -> dict[str, Path]:
+    """Return the recipes that come with the library, by name."""
+    return {path.stem: path for path in sorted((experiments_folder() / "recipes").glob("*.yaml"))}
+
+
+def experiments() -> dict[str, Path]:
+    """Return the experiments that come with the library, by name, as `quickstart` and `cifar10/pc_darts`."""
+    folder = experiments_folder()
+    names = (path.relative_to(folder) for path in sorted(folder.rglob("*.yaml")))
+    return {name.with_suffix("").as_posix(): folder / name for name in names if name.parts[0] != "recipes"}
+
+
+def find_declared(name: str, known: Mapping[str, Path], what: str) -> Path:
+    """Return the file that a user names: a file of their own, or one that comes with the library, by its name.
+
+    `what` is the kind in words, as "recipe". Raises RecordError where there is none, or two that are not the same.
+    """
+    path, own = Path(name), Path(f"{name}.yaml")
+    short = name.removeprefix("experiments/").removeprefix("recipes/").removesuffix(".yaml")
+    if is_there(path) and not (path.is_dir() and short in known):
+        return path
+    if short not in known:
+        raise RecordError(_unknown(name, short, known, what))
+    if short == name and is_there(own) and not own.samefile(known[name]):
+        raise RecordError(f"{name!r} is {known[name]}, and {own} is here too: write {own}, or the other path")
+    return known[short]
+
+
+def _unknown(name: str, short: str, known: Mapping[str, Path], what: str) -> str:
+    hint = nearest(short, known)
+    if name.endswith((".yaml", ".yml")):
+        return f"there is no file {name}" + (f": {hint}" if hint.startswith("did") else "")
+    if is_there(Path(f"{name}.yaml")):
+        return f"there is no {what} {name!r}: did you mean {name}.yaml?"
+    return f"there is no {what} {name!r}: give a YAML file, or a name: {hint}"
 
 
 def _import(module: str) -> None:

@@ -50,6 +50,22 @@ class Executor(ABC):
         """Keep open what all sessions of a run may share, as the connection to a cluster."""
         return nullcontext()
 
+    def check(self) -> None:
+        """Raise RecordError where no job could be done, as where a package is not installed; called before all else."""
+        return
+
+    def settled(self) -> Executor:
+        """Return the executor with what it leaves to the machine chosen, so that the run can keep it."""
+        return self
+
+    def unsettled(self) -> Executor:
+        """Return the executor without what `settled` chooses."""
+        return self
+
+    def describe(self) -> str:
+        """Write who does the work, as `2 workers, 1 thread each`."""
+        return type(self).__name__
+
     @abstractmethod
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
         """Do every job that the session hands out. Files that the executor needs go into the run's `folder`."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.fit import Fit
-from nas.family import Family
+from nas.family import Family, family
 from nas.records import Natural, NonNegative, RecordError, record
-from nas.runtime.declared import load_declared
+from nas.runtime.declared import experiments, find_declared, load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.search import Rules
@@ -141,6 +141,12 @@ class Experiment:
         task = self._task(space, evaluator, {**self.network, **self.final.network}, "final.network")
         return evaluator, replace(task, fit=self.final.fit)
 
+    def readers(self) -> dict[str, Evaluator | SupernetSearch]:
+        """Return what reads data, by the key at which it stands."""
+        final = self.final.evaluator if self.final is not None else None
+        parts = {"supernet": self.supernet, "evaluator": self.evaluator, "final.evaluator": final}
+        return {name: each for name, each in parts.items() if each is not None}
+
     def describe(self, architecture: Any) -> str:
         """Write an architecture, or what else a run works on, as short text."""
         return architecture.describe() if isinstance(architecture, Seed) else self.family().describe(architecture)
@@ -163,27 +169,34 @@ class Experiment:
         `tasks` are those of the search and of the end, `supernet` is that of the search with one.
         """
         space = named_space(self.space).written(_defaults(self.family().space))
-        final = self.final and replace(self.final, network=tasks[-1].options)
-        searched = replace(self.supernet, network=supernet.options) if self.supernet and supernet else self.supernet
-        return replace(self, space=space, network=tasks[0].options, final=final, supernet=searched)
+        final = self.final and replace(self.final, network=_chosen(tasks[-1]))
+        searched = replace(self.supernet, network=_chosen(supernet)) if self.supernet and supernet else self.supernet
+        return replace(self, space=space, network=_chosen(tasks[0]), final=final, supernet=searched)
 
     def _task(self, space: Any, evaluator: Evaluator | SupernetSearch, network: Options, where: str) -> Task:
-        return task_of(self.family(), space, evaluator.prepare(space), network, where)
+        return task_of(self.space_name, space, evaluator.prepare(space), network, where)
 
 
-def task_of(family: Family, space: Any, fixed: Options, network: Options, where: str) -> Task:
-    """Return what evaluations need to know, of a network by its options and what the data fix of it.
+def task_of(name: str, space: Any, fixed: Options, network: Options, where: str) -> Task:
+    """Return what evaluations need to know, of a network by its family, its options and what the data fix of it.
 
     Raises RecordError where the two contradict, or an option is none of the family's.
     """
-    stack = family.network
+    known = family(name)
+    stack = known.network
     of_data = {key: value for key, value in fixed.items() if key in signature(stack).parameters}
     for key in of_data.keys() & network.keys():
         if network[key] != of_data[key]:
             place = f"{where}.{key}"
             raise RecordError(f"{place} is {network[key]}, and the data have {of_data[key]}: leave it out", place)
-    options = _defaults(stack) | family.network_arguments({**network, **of_data}, where)
-    return Task(space, stack, options, fixed.get("input", (3, 32, 32)))
+    options = _defaults(stack) | known.network_arguments({**network, **of_data}, where)
+    described = {"classes": fixed.get("class_names", ()), "preprocessing": fixed.get("preprocessing")}
+    return Task(space, stack, options, fixed.get("input", (3, 32, 32)), family=name, **described)
+
+
+def _chosen(task: Task) -> Options:
+    """Return the options of a network that are chosen; how many classes there are is found in the data, and stands there."""
+    return {name: value for name, value in task.options.items() if name != "classes" or not task.classes}
 
 
 def _defaults(function: Any) -> dict[str, Any]:
@@ -191,16 +204,22 @@ def _defaults(function: Any) -> dict[str, Any]:
     return {each.name: each.default for each in parameters if each.default is not Parameter.empty}
 
 
-def load(path: Path, assignments: Sequence[str] = ()) -> Experiment:
-    """Read an experiment file, with `key=value` assignments over it; a space that another file holds becomes part of it.
+def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
+    """Read an experiment, a file or the name of one that comes with the library, with `key=value` assignments over it.
 
-    Raises RecordError with file, line, key and the nearest known name where something is wrong.
+    A space that another file holds becomes part of it. Raises RecordError with file, line, key and the nearest known name
+    where something is wrong.
     """
-    experiment = load_declared(path, assignments, Experiment, _check)
+    experiment = load_declared(experiment_file(path), assignments, Experiment, _check)
     named = named_space(experiment.space)
     network = {**named.network, **experiment.network}
     is_whole = named.tree is None and named.name in (experiment.space, *experiment.space)
     return replace(experiment, space=experiment.space if is_whole else named.written({}), network=network)
+
+
+def experiment_file(name: Path | str) -> Path:
+    """Return the file of an experiment, by its name or its path. Raises RecordError where there is none."""
+    return find_declared(str(name), experiments(), "experiment")
 
 
 def _check(experiment: Experiment) -> None:

@@ -19,14 +19,17 @@ from nas.export.drawing import draw
 from nas.family import family
 from nas.history import Evaluated, forget_failures
 from nas.plain import write
-from nas.records import Natural, Positive, RecordError, nearest, record
+from nas.records import Natural, Positive, RecordError, record
 from nas.report.trainings import plot_training
 from nas.runtime.architecture import Found, find_architecture, read_found
-from nas.runtime.declared import experiments_folder, load_declared
+from nas.runtime.declared import find_declared, load_declared, recipes
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Expectation, task_of
 from nas.runtime.folder import concerns, make_folder, provenance, reassigned, write_declared
 from nas.runtime.inline import Inline
+from nas.runtime.lock import held
+from nas.runtime.run_data import RunData, check_places, find_data, hold_to_data, write_data
+from nas.runtime.scores import check_expected
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
 from nas.training import Execution, Recipe
@@ -93,20 +96,16 @@ class Planned:
     found: Found
     evaluator: Training
     task: Task
+    data: RunData
 
     @property
     def stacked(self) -> Found:
         """The architecture with the options by which it is stacked, for images of the data's shape."""
-        return Found(self.found.family, self.found.architecture, self.task.options, self.task.input)
+        return self.task.found(self.found.architecture)
 
     def describe(self, architecture: Any) -> str:
         """Write the architecture as short text."""
         return family(self.found.family).describe(architecture)
-
-
-def recipes() -> dict[str, Path]:
-    """Return the recipes that come with the library, by name."""
-    return {path.stem: path for path in sorted((experiments_folder() / "recipes").glob("*.yaml"))}
 
 
 def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
@@ -114,48 +113,58 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
 
     Published numbers are of the recipe as it is: where a setting that they depend on is changed, they are left out.
     """
-    known = recipes()
-    for own in (Path(name), Path(f"{name}.yaml")):
-        if name in known and own.is_file() and own.resolve() != known[name].resolve():
-            raise RecordError(
-                f"the recipe {name} is two files: {own} is here and {known[name]} the library's: say ./{own}, or rename it"
-            )
-    path = Path(name) if Path(name).is_file() else known.get(name)
-    if path is None:
-        raise RecordError(f"there is no recipe {name!r}: give a YAML file, or a name: {nearest(name, known)}")
-    declared = load_declared(path, assignments, FullTraining)
+    declared = load_declared(recipe_file(name), assignments, FullTraining)
     is_changed = any(not concerns(assignment, OF_THE_PLACE) for assignment in assignments)
     return replace(declared, expect={}) if is_changed else declared
 
 
-def plan_training(declared: FullTraining, found: Found) -> Planned:
-    """Stack the architecture and load the data, so that what is missing is found before anything is done."""
-    known, evaluator = family(found.family), declared.evaluator()
+def recipe_file(name: str) -> Path:
+    """Return the file of a recipe, by its name or its path. Raises RecordError where there is none."""
+    return find_declared(name, recipes(), "recipe")
+
+
+def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData], None] = lambda data: None) -> Planned:
+    """Stack the architecture and load the data, so that what is missing is found before anything is done.
+
+    `hold` is given the data that were found, and may raise where a run began with others.
+    """
+    declared = replace(declared, executor=declared.executor.settled())
+    evaluator = declared.evaluator()
+    check_expected(declared.expect, evaluator.test_scores())
+    declared.executor.check()
+    data = find_data({"data": evaluator})
+    hold(data)
     if declared.expect_of and find_architecture(declared.expect_of).architecture != found.architecture:
         declared = replace(declared, expect={}, expect_of="")
-    task = task_of(known, found.architecture, evaluator.prepare(None), declared.network, "network")
+    task = task_of(found.family, found.architecture, evaluator.prepare(None), declared.network, "network")
     if declared.scale is not None:
         task = replace(task, options=declared.scale.options(task.options))
     task = replace(task, fit=declared.fit)
     task = replace(task, options=task.options_for(found.architecture), fit=None)
     evaluator.check(task)
-    return Planned(declared, found, evaluator, task)
+    return Planned(declared, found, evaluator, task, data)
 
 
 def create_training(folder: Path, planned: Planned) -> None:
     """Make a run folder that holds what is to be trained, and how. Raises RecordError where the folder exists."""
     make_folder(folder)
     write_declared(folder / "training.yaml", planned.declared, provenance())
+    write_data(folder, planned.data)
     (folder / "best.json").write_text(write(planned.stacked), encoding="utf-8")
     if (picture := draw(planned.found.architecture)) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
 
 
-def load_training(folder: Path, assignments: Sequence[str] = ()) -> Planned:
-    """Read the training of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none."""
+def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> Planned:
+    """Read the training of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none.
+
+    Its data are those that it began with, unless `changed_data` allows others.
+    """
     load = partial(load_declared, kind=FullTraining)
     declared = reassigned(folder / "training.yaml", assignments, MAY_CHANGE, load)
-    return plan_training(declared, read_found(folder / "best.json"))
+    check_places(folder, declared)
+    hold = partial(hold_to_data, folder, changed_data=changed_data)
+    return plan_training(declared, read_found(folder / "best.json"), hold)
 
 
 def run_training(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> Evaluated:
@@ -165,7 +174,7 @@ def run_training(planned: Planned, folder: Path, views: Callable[[str, int | Non
         forget_failures(journal)
     rules = Rules(Budget(1), "test_top1_percent", "evaluate", give_up_after=2, seed=planned.declared.seed)
     strategy = Given(((planned.found.architecture, "given"),))
-    with closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
+    with held(folder), closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
         planned.declared.executor.run(session, partial(_test, planned, folder / WEIGHTS), folder)
     draw_training(folder)
     (done,) = session.history.finished.values()

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from nas.records import record
+from nas.records import Positive, record
 from nas.runtime.executor import Executor, Outcome, Session, Work, perform
+from nas.runtime.threads import counted, free_threads, threads_limited
 
 
 @record
 class Inline(Executor):
-    """Do every job in this process: for tables, for debugging, and where the same seed must give the same journal."""
+    """Do every job in this process: for tables, for debugging, and where the same seed must give the same journal.
+
+    torch takes so many `threads`; without a number as many as there are processors that are free when the run begins.
+    """
+
+    threads: Positive | None = None
+
+    def settled(self) -> Executor:
+        return self if self.threads is not None else replace(self, threads=free_threads())
+
+    def unsettled(self) -> Executor:
+        return replace(self, threads=None)
+
+    def describe(self) -> str:
+        return counted(1, self.threads)
 
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
-        while (job := session.ask()) is not None:
-            for event in perform(work, job):
-                if isinstance(event, Outcome):
-                    session.tell(job.number, "inline", event)
-                else:
-                    session.progress(job.number, "inline", event)
-        if not session.finished:
-            raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
+        with threads_limited(self.threads):
+            _run(session, work)
+
+
+def _run(session: Session, work: Work) -> None:
+    while (job := session.ask()) is not None:
+        for event in perform(work, job):
+            if isinstance(event, Outcome):
+                session.tell(job.number, "inline", event)
+            else:
+                session.progress(job.number, "inline", event)
+    if not session.finished:
+        raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")

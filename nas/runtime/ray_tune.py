@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from nas.records import Natural, NonNegative, Positive, record
@@ -11,6 +12,7 @@ from nas.runtime.loggers import Logger
 from nas.runtime.loggers.logged import logged
 from nas.runtime.ray_workers import RayWorkers, tune_module
 from nas.runtime.search import Search
+from nas.runtime.threads import counted
 
 
 @record
@@ -18,8 +20,9 @@ class RayTune(Executor):
     """Do each job as a Ray Tune trial, or `batch` cheap jobs as one; workers are reused from trial to trial.
 
     Without an `address` Ray is started on this machine; with one, `auto` or `host:port`, jobs go to that cluster. GPUs
-    may be fractions. A job whose worker dies is tried again, elsewhere, up to `retries` times. `loggers` are trackers that
-    see the search too, as TensorBoard; the journal is written in any case.
+    may be fractions. torch takes so many `threads` in each worker, by default one for each of its processors. A job whose
+    worker dies is tried again, elsewhere, up to `retries` times. `loggers` are trackers that see the search too, as
+    TensorBoard; the journal is written in any case.
     """
 
     workers: Positive = 2
@@ -27,17 +30,31 @@ class RayTune(Executor):
     gpus_per_worker: NonNegative = 0.0
     batch: Positive = 1
     retries: Natural = 3
+    threads: Positive | None = None
     address: str | None = None
     loggers: tuple[Logger, ...] = ()
 
-    def opened(self) -> AbstractContextManager[None]:
+    def settled(self) -> Executor:
+        return self if self.threads is not None else replace(self, threads=self._workers().threads)
+
+    def unsettled(self) -> Executor:
+        return replace(self, threads=None)
+
+    def describe(self) -> str:
+        return counted(self.workers, self.threads)
+
+    def check(self) -> None:
         for logger in self.loggers:
             logger.check()
+        self._workers().check()
+
+    def opened(self) -> AbstractContextManager[None]:
+        self.check()
         return self._workers().opened()
 
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
         workers = self._workers()
-        limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries}
+        limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries, "threads": self.threads}
         with workers.opened(), self._logged(session, folder):
             workers.check_room()
             tune_module("trials").run(session, work, folder, need=workers.need, **limits)

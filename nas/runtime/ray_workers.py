@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from nas.records import RecordError
+from nas.runtime.stopping import handlers_kept
+from nas.runtime.threads import threads_of_worker
+
+NO_CPP_HANDLER = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"
+"""Ray reads it when it is imported; without it Ray prints a C++ stack on SIGTERM, and leaves no handler of it in the end."""
+
+NO_RAY = "ray is not installed: pip install 'cellstack[ray]', or run with --executor inline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +34,22 @@ class RayWorkers:
         """What one worker takes, by Ray's names."""
         return {kind: each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each}
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Connect to the cluster, or start one. Raises RecordError where a worker needs nothing, or nobody answers."""
+    @property
+    def threads(self) -> int:
+        """How many threads torch takes in each worker, unless the user says otherwise."""
+        return threads_of_worker(self.cpus, self.number, is_here=self.address is None)
+
+    def check(self) -> None:
+        """Raise RecordError where a worker needs nothing, or Ray is not installed."""
         if not self.need:
             raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
+        if find_spec("ray") is None:
+            raise RecordError(NO_RAY)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Connect to the cluster, or start one. Raises RecordError as `check` does, and where nobody answers."""
+        self.check()
         cluster = tune_module("cluster")
         with cluster.environment(self.number), cluster.connected(self.address, self.number, self.cpus):
             yield
@@ -41,9 +61,11 @@ class RayWorkers:
 
 def tune_module(name: str) -> Any:
     """Import a module of nas.runtime.tune. Raises RecordError where Ray is not installed."""
+    os.environ.setdefault(NO_CPP_HANDLER, "1")
     try:
-        return import_module(f"nas.runtime.tune.{name}")
+        with handlers_kept():
+            return import_module(f"nas.runtime.tune.{name}")
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise
-        raise RecordError("ray is not installed: pip install 'cellstack[ray]', or run with --executor inline") from None
+        raise RecordError(NO_RAY) from None

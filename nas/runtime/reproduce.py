@@ -11,34 +11,39 @@ from statistics import fmean, stdev
 
 from nas.evaluation.evaluator import Job
 from nas.history import History
+from nas.places import without_places
 from nas.records import RecordError
 from nas.runtime.executor import Outcome, perform
 from nas.runtime.experiment import Expectation, Experiment, Final
 from nas.runtime.inline import Inline
 from nas.runtime.run import Plan, create_folder, load_run, plan, resolved, run
+from nas.runtime.run_data import hold_to_data
 from nas.runtime.search import Search, SearchFailed, commonest_reason
+from nas.runtime.threads import threads_limited
 from nas.runtime.view import Silent
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One expected number beside the mean and standard deviation over the seeds; `own_std` is NaN for one seed."""
+    """One expected number beside the mean over the seeds and their standard deviation, which is None for one seed."""
 
     name: str
     published: Expectation
     own_mean: float
-    own_std: float
+    own_std: float | None
     seeds: int
 
     @property
-    def holds(self) -> bool:
-        """Whether the own mean is within the tolerance of the published one."""
+    def holds(self) -> bool | None:
+        """Whether the own mean is within the tolerance of the published one; None for one seed, which decides nothing."""
+        if self.own_std is None:
+            return None
         return abs(self.own_mean - self.published.mean) <= self.published.tolerance
 
     @property
-    def standard_error(self) -> float:
-        """How far the own mean may be off by chance: one standard error."""
-        return self.own_std / sqrt(self.seeds)
+    def standard_error(self) -> float | None:
+        """How far the own mean may be off by chance: one standard error; None for one seed."""
+        return None if self.own_std is None else self.own_std / sqrt(self.seeds)
 
 
 def reproduce(
@@ -67,17 +72,30 @@ def reproduce(
 
 def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
     """Return the best one's test scores, and the highest of each score while searching as `highest_<score>`."""
-    if isinstance(planned.experiment.executor, Inline) and planned.supernet is None:
-        return run_in_memory(planned)
+    executor = planned.experiment.executor
+    if isinstance(executor, Inline) and planned.supernet is None:
+        with threads_limited(executor.threads):
+            return run_in_memory(planned)
     if not folder.exists():
         create_folder(folder, planned)
-    elif replace(load_run(folder), executor=planned.experiment.executor) != resolved(planned):
-        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
+    else:
+        planned = _taken_up(planned, folder)
+        hold_to_data(folder, planned.data, changed_data=False)
     result = run(planned, folder, lambda phase, total: Silent())
     best = result.finals["best"]
     if best.failure is not None:
         raise SearchFailed(f"seed {planned.experiment.rules.seed}: the test failed: {best.failure}")
     return {**best.scores, **_highest(result.history)}
+
+
+def _taken_up(planned: Plan, folder: Path) -> Plan:
+    """Return the plan with the threads of the run that began in the folder. Raises RecordError where that is another's."""
+    begun, executor = load_run(folder), planned.experiment.executor
+    if without_places(replace(begun, executor=executor)) != without_places(resolved(planned)):
+        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
+    if begun.executor.unsettled() != executor.unsettled():
+        return planned
+    return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
 
 
 def run_in_memory(planned: Plan) -> dict[str, float]:
@@ -106,4 +124,4 @@ def _highest(history: History) -> dict[str, float]:
 
 def _compare(name: str, expected: Expectation, found: list[Mapping[str, float]]) -> Comparison:
     values = [scores[name] for scores in found]
-    return Comparison(name, expected, fmean(values), stdev(values) if len(values) > 1 else float("nan"), len(values))
+    return Comparison(name, expected, fmean(values), stdev(values) if len(values) > 1 else None, len(values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -13,13 +13,16 @@ from typing import Any
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.export.drawing import draw
 from nas.history import Evaluated, History, Scores, forget_failures, read_journal
+from nas.places import without_places
 from nas.plain import write
 from nas.records import RecordError, digest
-from nas.runtime.architecture import Found
 from nas.runtime.executor import Work
 from nas.runtime.experiment import Experiment, load
 from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
 from nas.runtime.inline import Inline
+from nas.runtime.lock import held
+from nas.runtime.run_data import RunData, find_data, write_data
+from nas.runtime.scores import check_scores
 from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
 from nas.runtime.supernets import SUPERNETS, scores_of_search, search_supernets
 from nas.runtime.view import Silent, View
@@ -33,7 +36,7 @@ MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An experiment whose space is open and whose data are loaded.
+    """An experiment whose space is open and whose data are loaded; `data` says which these are.
 
     `supernet` is the task of the search with a supernet, `final` evaluator and task of the end, if there are such.
     """
@@ -43,6 +46,7 @@ class Plan:
     task: Task
     final: tuple[Evaluator, Task] | None
     supernet: Task | None = None
+    data: RunData = field(default_factory=RunData)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ def create_folder(folder: Path, planned: Plan) -> None:
     """Make a run folder with the resolved experiment in it. Raises RecordError where the folder exists."""
     make_folder(folder)
     write_declared(folder / "experiment.yaml", resolved(planned), provenance())
+    write_data(folder, planned.data)
 
 
 def resolved(planned: Plan) -> Experiment:
@@ -78,19 +83,28 @@ def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
             f"{folder} is no run folder: it has no experiment.yaml, training.yaml or transfer.yaml; `nas search`, "
             "`nas train` and `nas transfer` make one"
         )
+    before = load(file)
     experiment = reassigned(file, assignments, MAY_CHANGE, load)
-    if any(assignment.startswith("final") for assignment in assignments):
+    if assignments and without_places(before.final) != without_places(experiment.final):
         _set_aside(folder / "final.jsonl")
     return experiment
 
 
-def plan(experiment: Experiment) -> Plan:
-    """Open the space and load all data, that of the end too: what is missing is found before anything is done."""
+def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: None) -> Plan:
+    """Open the space and load all data, that of the end too: what is missing is found before anything is done.
+
+    `hold` is given the data that were found, and may raise where a run began with others.
+    """
+    experiment = replace(experiment, executor=experiment.executor.settled())
     space = experiment.open_space()
+    check_scores(experiment)
+    experiment.executor.check()
+    data = find_data(experiment.readers())
+    hold(data)
     supernet = experiment.supernet_task(space)
     if experiment.supernet is not None and supernet is not None:
         check(experiment.supernet, supernet)
-    planned = Plan(experiment, space, experiment.task(space), experiment.final_task(space), supernet)
+    planned = Plan(experiment, space, experiment.task(space), experiment.final_task(space), supernet, data)
     if experiment.evaluator is not None:
         experiment.evaluator.check(planned.task)
     if planned.final is not None:
@@ -111,7 +125,7 @@ def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -
             f"{folder} has trained its best, and the journal of its search, history.jsonl, is gone: put that back, or search "
             f"anew in another folder (nas search {folder}/experiment.yaml --run-dir ...)"
         )
-    with experiment.executor.opened():
+    with held(folder), experiment.executor.opened():
         searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
         history = _search(planned, searched, folder, views)
         if history.best is None:
@@ -162,8 +176,7 @@ def _hand_over(planned: Plan, best: Evaluated, folder: Path) -> None:
 def _write_found(planned: Plan, architecture: Any, scores: Scores, file: Path) -> None:
     """Write an architecture with how it is stacked in the end, which says what weights beside it are of."""
     _, task = planned.final or (None, planned.task)
-    found = Found(planned.experiment.space_name, architecture, task.options_for(architecture), task.input, scores)
-    file.write_text(write(found), encoding="utf-8")
+    file.write_text(write(task.found(architecture, scores)), encoding="utf-8")
 
 
 def _finals(

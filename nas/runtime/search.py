@@ -16,7 +16,7 @@ from typing import Any, Literal, final
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.history import REUSED, Evaluated, History, Journal, Proposal, finished_event, replay, started_event
-from nas.records import Natural, NonNegative, Positive, RecordError, record
+from nas.records import Natural, NonNegative, Positive, RecordError, nearest, record
 from nas.runtime.executor import Outcome
 from nas.runtime.view import View
 from nas.strategies.strategy import Strategy
@@ -133,11 +133,24 @@ class Search:
         else:
             done = self.history.fail(number, outcome.failure or "no reason given", worker)
         self._close(done)
+        self._check_objective(outcome)
         if outcome.trace and self.folder:
             with suppress(OSError):  # as where the disk is full: the reason is in the journal
                 (self.folder / "failures").mkdir(exist_ok=True)
-                (self.folder / "failures" / f"{self.name}-{number:05}.txt").write_text(outcome.trace)
+                file = self.folder / "failures" / f"{self.name}-{number:05}.txt"
+                file.write_text(outcome.trace, "utf-8", "backslashreplace")
         self._give_up_if_hopeless(done)
+
+    def _check_objective(self, outcome: Outcome) -> None:
+        """Raise RecordError where the first scores lack the objective: those that follow will, too."""
+        name = self.history.objective
+        if outcome.scores is not None and name not in outcome.scores and not self.history.scored:
+            key = "final.objective" if self.name == "final" else "rules.objective"
+            raise RecordError(
+                f"{key} is {self.rules.objective!r}, and the scores are {', '.join(outcome.scores) or 'none'}: "
+                f"{nearest(name, outcome.scores)}",
+                key,
+            )
 
     def _give_up_if_hopeless(self, done: Evaluated) -> None:
         if done.failure is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,14 @@ from nas.evaluation.evaluator import Evaluator
 from nas.family import families
 from nas.notation import name_of
 from nas.records import RecordError, import_all, nearest, record_classes
-from nas.runtime.declared import experiments_folder
+from nas.report.measured import classes_of
+from nas.runtime.declared import experiments, recipes
 from nas.runtime.executor import Executor
 from nas.runtime.experiment import Experiment
-from nas.runtime.full_training import recipes
 from nas.runtime.loggers import Logger
-from nas.runtime.reproduce import reproduce
+from nas.runtime.reproduce import Comparison, reproduce
 from nas.runtime.run import Result
 from nas.runtime.show_run import print_finals, show_best, show_searched, show_shares
-from nas.runtime.terminal import print_failure
 
 
 def show_result(experiment: Experiment, result: Result, folder: Path, console: Console) -> None:
@@ -36,10 +35,7 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
     show_best(experiment, result.best, console)
     show_shares(experiment, result.history, folder, console)
     if result.finals and experiment.final is not None:
-        print_finals(result.finals, experiment.final.objective, console)
-    for role, done in result.finals.items():
-        if done.failure is not None:
-            print_failure(role, done, console)
+        print_finals(result.finals, experiment.final.objective, console, classes_of(folder))
     if (folder / "best.svg").is_file():
         console.print(f"Picture: {folder / 'best.svg'}", soft_wrap=True)
     console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", soft_wrap=True)
@@ -88,7 +84,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "topology": list(_nodes("nas.topology")),
         "executors": _described(Executor, within),
         "loggers": _described(Logger, within),
-        "experiments": [(str(path), _claim(path)) for path in experiment_files()],
+        "experiments": [(name, _claim(path)) for name, path in experiments().items()],
         "recipes": [(name, _claim(path)) for name, path in recipes().items()],
     }
 
@@ -109,12 +105,6 @@ def _first_line(documented: object) -> str:
     return (documented.__doc__ or "").strip().split("\n")[0]
 
 
-def experiment_files() -> list[Path]:
-    """Return the experiments that come with the library."""
-    known = set(recipes().values())
-    return [path for path in sorted(experiments_folder().rglob("*.yaml")) if path not in known]
-
-
 def _claim(path: Path) -> str:
     """Return what the file's header says before its first colon or full stop."""
     header = path.read_text(encoding="utf-8").split("\n# Source")[0].replace("\n#", "").lstrip("# ")
@@ -122,7 +112,7 @@ def _claim(path: Path) -> str:
 
 
 def show_reproduction(experiment: Experiment, seeds: int, folder: Path, as_json: bool, console: Console) -> bool:
-    """Run and print published and own numbers side by side; return whether all hold."""
+    """Run and print published and own numbers side by side; return whether none is outside its tolerance."""
     if not experiment.expect:
         raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
     with Progress(console=Console(stderr=True), transient=True, disable=not console.is_terminal) as bar:
@@ -130,18 +120,32 @@ def show_reproduction(experiment: Experiment, seeds: int, folder: Path, as_json:
         compared = reproduce(experiment, seeds, lambda seed: bar.update(task, completed=seed + 1), folder)
     if as_json:
         print(json.dumps([{**asdict(each), "holds": each.holds} for each in compared], indent=1))
-        return all(each.holds for each in compared)
-    table = Table(
-        title=f"Mean ± standard deviation of {seeds} runs", title_justify="left", box=None, padding=(0, 2, 0, 0)
-    )
-    for column in ("score", "published", "own", "standard error", "tolerance", ""):
+    else:
+        print_compared(compared, seeds, console)
+    return all(each.holds is not False for each in compared)
+
+
+def print_compared(compared: Sequence[Comparison], seeds: int, console: Console) -> None:
+    """Print published and own numbers, a row each, with a verdict where there are seeds enough for one."""
+    title = f"Mean ± standard deviation of {seeds} runs" if seeds > 1 else "1 run, with seed 0"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    columns = ("score", "published", "own", "standard error", "tolerance", "")
+    for column in columns if seeds > 1 else ("score", "published", "own", "difference", "tolerance", ""):
         table.add_column(column, justify="left" if column in ("score", "") else "right", no_wrap=column == "score")
     for each in compared:
         spread = f" ± {each.published.std:.2f}" if each.published.std is not None else ""
-        verdict = Text("holds", "green") if each.holds else Text("does not hold", "red")
-        own, error = f"{each.own_mean:.3f} ± {each.own_std:.3f}", f"{each.standard_error:.3f}"
-        table.add_row(
-            each.name, f"{each.published.mean:g}{spread}", own, error, f"{each.published.tolerance:g}", verdict
-        )
+        verdict = {True: Text("holds", "green"), False: Text("does not hold", "red"), None: Text("no verdict")}[
+            each.holds
+        ]
+        published, tolerance = f"{each.published.mean:g}{spread}", f"{each.published.tolerance:g}"
+        table.add_row(each.name, published, *_own(each), tolerance, verdict)
     console.print(table)
-    return all(each.holds for each in compared)
+    if seeds == 1:
+        console.print("1 seed: no deviation, and no verdict; give --seeds 2 or more", style="yellow", soft_wrap=True)
+
+
+def _own(compared: Comparison) -> tuple[str, str]:
+    """Return the own mean and its standard error or, for one seed, the score and how far it is from the published one."""
+    if compared.own_std is None:
+        return f"{compared.own_mean:.3f}", f"{compared.own_mean - compared.published.mean:+.3f}"
+    return f"{compared.own_mean:.3f} ± {compared.own_std:.3f}", f"{compared.standard_error:.3f}"

@@ -19,11 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.history import REUSED, Evaluated, History, read_objective, replay
+from nas.report.measured import classes_of, telling
 from nas.report.shares import plot_shares, window_of
 from nas.runtime.costs import print_architecture
 from nas.runtime.experiment import Experiment
 from nas.runtime.run import by_role, load_run
-from nas.runtime.show_state import State, state_of_search
+from nas.runtime.show_state import SECONDS_OF_SILENCE, State, how_to_go_on, seconds_of_silence, state_of_search
 from nas.runtime.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
 from nas.runtime.terminal import best_so_far, duration, number, print_failure, sparkline
 from nas.supernets.search import Searched
@@ -106,32 +107,53 @@ def show_run(folder: Path, console: Console) -> None:
 
 
 def watch_run(folder: Path, console: Console) -> None:
-    """Print a run as it stands, again and again until nobody works on it; nothing is written. Ctrl-C ends it."""
-    with Live(console=console, auto_refresh=False) as live, suppress(KeyboardInterrupt):
-        began = time.monotonic()
-        while _refreshed(folder, live) == "running":
-            took = time.monotonic() - began
-            time.sleep(max(SECONDS_BETWEEN_LOOKS, 4 * took))  # a long journal is not read all the time
+    """Print a run as it stands, again and again until nobody works on it; nothing is written. Ctrl-C ends it.
+
+    What stays, on a terminal as in a file, is the last look, once and whole.
+    """
+    shown = Text()
+    with Live(console=console, auto_refresh=False, transient=True) as live, suppress(KeyboardInterrupt):
+        goes_on = True
+        while goes_on:
             began = time.monotonic()
+            seen = look(folder, time.time())
+            shown = _frame(seen, console)
+            live.update(_fitted(shown, console), refresh=True)
+            goes_on = _may_go_on(seen)
+            took = time.monotonic() - began
+            time.sleep(max(SECONDS_BETWEEN_LOOKS, 4 * took) if goes_on else 0)  # a long journal is not always read
+    console.print(shown)
 
 
-def _refreshed(folder: Path, live: Live) -> State:
-    seen, text, on = look(folder, time.time()), StringIO(), live.console
-    _print(seen, Console(file=text, width=on.width, force_terminal=on.is_terminal, markup=False, highlight=False))
-    live.update(Text.from_ansi(text.getvalue()), refresh=True)
-    return seen.state
+def _frame(seen: Seen, console: Console) -> Text:
+    text = StringIO()
+    kind = console.is_terminal
+    _print(seen, Console(file=text, width=console.width, force_terminal=kind, markup=False, highlight=False))
+    return Text.from_ansi(text.getvalue())
+
+
+def _fitted(frame: Text, console: Console) -> Text:
+    """Return as many lines of a frame as the screen has room for, then a mark: what has scrolled away cannot be erased."""
+    lines = frame.wrap(console, console.width)
+    room = console.height - 1
+    return Text("\n").join(lines if len(lines) <= room else [*lines[: room - 1], Text("…", "dim")])
+
+
+def _may_go_on(seen: Seen) -> bool:
+    """Whether somebody works on a run or, where no lock says so, something was written lately."""
+    is_lively = seen.state == "unknown" and seconds_of_silence(seen.folder) < SECONDS_OF_SILENCE
+    return seen.state == "running" or is_lively
 
 
 def _print(seen: Seen, console: Console) -> None:
     """Print counts, curve and best, then who does what, and what went wrong."""
     history, folder = seen.history, seen.folder
     _print_state(seen, console)
-    _print_failed_seeds(folder, console)
+    _print_seeds(seen, console)
     show_searched(searched_in(folder), folder, console)
     if history is None or not history.finished:
-        if not any(folder.glob(f"{SUPERNETS}/*.json")):
-            under_way = f", {len(history.in_flight)} under way" if history and history.in_flight else ""
-            console.print(f"{folder}: nothing was evaluated yet{under_way}", soft_wrap=True)
+        under_way = f", {len(history.in_flight)} under way" if history and history.in_flight else ""
+        console.print(f"{folder}: {_in_words(seen)}nothing was evaluated yet{under_way}", soft_wrap=True)
         if history is not None:
             _print_in_flight(seen, history, console)
         return
@@ -143,19 +165,32 @@ def _print(seen: Seen, console: Console) -> None:
     _print_workers(seen, history, console)
     for done in history.failures[-FAILURES:]:
         print_failure(f"#{done.number}", done, console)
-    final = seen.experiment.final
-    if final is not None and (folder / "final.jsonl").is_file():
-        print_finals(by_role(replay(folder / "final.jsonl", final.objective)), final.objective, console)
+    _print_finals(seen, console)
 
 
 def _print_state(seen: Seen, console: Console) -> None:
     """Say how to go on with a run that has not ended."""
-    said = {
-        "stopped": f"Stopped before its end: go on with nas resume {seen.folder}",
-        "unknown": f"Not ended; if it was stopped, go on with: nas resume {seen.folder}",
-    }
-    if seen.state in said:
-        console.print(said[seen.state], style="yellow", soft_wrap=True)
+    if said := how_to_go_on(seen.folder, seen.state):
+        console.print(said, style="yellow", soft_wrap=True)
+
+
+def _in_words(seen: Seen) -> str:
+    """Return the state as the beginning of a list, where it is known."""
+    return f"{seen.state}, " if seen.state != "unknown" else ""
+
+
+def _print_finals(seen: Seen, console: Console) -> None:
+    """Print what the final trainings came to, those that failed, and those that have not ended."""
+    final, journal = seen.experiment.final, seen.folder / "final.jsonl"
+    if final is None or not journal.is_file():
+        return
+    history = replay(journal, final.objective)
+    print_finals(by_role(history), final.objective, console, classes_of(seen.folder))
+    if history.failures and seen.state == "ended":
+        console.print(f"Train what failed again: nas resume {seen.folder}", style="yellow", soft_wrap=True)
+    if roles := [proposal.origin for _, proposal in sorted(history.in_flight.items())]:
+        doing = {"running": "under way", "stopped": "cut off when the run was stopped"}.get(seen.state, "not ended")
+        console.print(f"Final training of {', '.join(roles)}: {doing}", soft_wrap=True)
 
 
 def _print_counts(seen: Seen, history: History, console: Console) -> None:
@@ -163,7 +198,7 @@ def _print_counts(seen: Seen, history: History, console: Console) -> None:
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
     console.print(Text.assemble((str(seen.folder), "bold"), f": {counts}"), soft_wrap=True)
     budget = seen.experiment.rules.budget
-    parts: list[str] = [seen.state] if seen.state != "unknown" else []
+    parts: list[str] = []
     if budget is not None and budget.evaluations is not None:
         parts.append(f"{len(history.finished)} of {budget.evaluations} evaluations")
     if budget is not None and budget.seconds is not None:
@@ -171,7 +206,7 @@ def _print_counts(seen: Seen, history: History, console: Console) -> None:
     parts.append(f"{duration(seen.seconds)} since the first proposal")
     if seen.state != "ended" and seen.seconds_left is not None:
         parts.append(f"about {duration(seen.seconds_left)} left")
-    console.print(", ".join(parts), soft_wrap=True)
+    console.print(f"{_in_words(seen)}{', '.join(parts)}", soft_wrap=True)
 
 
 def _print_curve(seen: Seen, history: History, console: Console) -> None:
@@ -195,7 +230,7 @@ def _print_in_flight(seen: Seen, history: History, console: Console) -> None:
     for each in sorted(history.in_flight)[:IN_FLIGHT]:
         proposal = history.in_flight[each]
         parents = ", ".join(f"#{parent}" for parent in proposal.parents)
-        since = f"  for {duration(seen.at - seen.begun[each])}" if seen.state != "stopped" else ""
+        since = f"  for {duration(max(0.0, seen.at - seen.begun[each]))}" if seen.state != "stopped" else ""
         origin = f"{proposal.origin} of {parents}" if parents else proposal.origin
         console.print(f"  #{each}  {origin}{since}", soft_wrap=True)
     if (more := len(history.in_flight) - IN_FLIGHT) > 0:
@@ -217,16 +252,25 @@ def _print_workers(seen: Seen, history: History, console: Console) -> None:
     for column in ("worker", "evaluations", "failed", "last"):
         table.add_column(column, justify="left" if column == "worker" else "right", header_style="dim")
     for worker, count in done.most_common(WORKERS):
-        table.add_row(worker, str(count), str(failed[worker] or ""), f"{duration(seen.at - last[worker])} ago")
+        table.add_row(
+            worker, str(count), str(failed[worker] or ""), f"{duration(max(0.0, seen.at - last[worker]))} ago"
+        )
     if rest := done.most_common()[WORKERS:]:
         table.add_row(f"{len(rest)} more", str(sum(count for _, count in rest)), "", "")
     console.print(table)
 
 
-def _print_failed_seeds(folder: Path, console: Console) -> None:
-    journal = folder / f"{SUPERNETS}.jsonl"
-    for done in replay(journal, SUPERNET_OBJECTIVE).failures if journal.is_file() else ():
+def _print_seeds(seen: Seen, console: Console) -> None:
+    """Print which searches with a supernet failed, and which have not ended."""
+    journal = seen.folder / f"{SUPERNETS}.jsonl"
+    if not journal.is_file():
+        return
+    history = replay(journal, SUPERNET_OBJECTIVE)
+    for done in history.failures:
         print_failure(f"supernet, seed {done.number}", done, console)
+    if seeds := ", ".join(map(str, sorted(history.in_flight))):
+        doing = {"running": "under way", "stopped": "cut off when the run was stopped"}.get(seen.state, "not ended")
+        console.print(f"Search with a supernet, seed {seeds}: {doing}", soft_wrap=True)
 
 
 def show_searched(searched: Sequence[Searched], folder: Path, console: Console) -> None:
@@ -278,9 +322,13 @@ def show_shares(experiment: Experiment, history: History, folder: Path, console:
         console.print(f"What the population chose: {folder / 'shares.svg'}", soft_wrap=True)
 
 
-def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Console) -> None:
-    """Print what was tested once, and say so where the best is no better than what was drawn at random."""
-    console.print(finals_table(finals))
+def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Console, classes: int | None = None) -> None:
+    """Print what was tested once and what failed, and say so where the best is no better than what was drawn at random."""
+    if any(done.scores for done in finals.values()):
+        console.print(finals_table(finals, classes))
+    for role, done in finals.items():
+        if done.failure is not None:
+            print_failure(f"final training of {role}", done, console)
     name, sign = read_objective(objective)
     values = {role: done.scores[name] for role, done in finals.items() if name in done.scores}
     others = [value for role, value in values.items() if role != "best"]
@@ -293,11 +341,12 @@ def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Conso
         )
 
 
-def finals_table(finals: Mapping[str, Evaluated]) -> Table:
+def finals_table(finals: Mapping[str, Evaluated], classes: int | None = None) -> Table:
+    """Return the scores of the final networks, a column each; what says nothing of so few classes is left out."""
     table = Table(title=TESTED, title_justify="left", box=None, padding=(0, 2, 0, 0), min_width=len(TESTED))
     table.add_column("")
     for role in finals:
         table.add_column(role, justify="right")
-    for name in dict.fromkeys(name for done in finals.values() for name in done.scores):
+    for name in dict.fromkeys(name for done in finals.values() for name in telling(done.scores, classes)):
         table.add_row(name, *(number(done.scores[name]) if name in done.scores else "" for done in finals.values()))
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -13,11 +14,12 @@ from nas.data import decoder_name, split
 from nas.data.encoded import Encoded
 from nas.evaluation.results import read_epochs, read_test
 from nas.family import family
-from nas.history import Evaluated, History
+from nas.history import Evaluated, History, replay
 from nas.profiling import profile
-from nas.report.measured import class_table, test_table
+from nas.report.measured import class_table, source_line, test_table
 from nas.runtime.architecture import Found, read_found
 from nas.runtime.full_training import WEIGHTS, FullTraining, Planned, draw_training
+from nas.runtime.show_state import how_to_go_on, state_of
 from nas.runtime.terminal import duration, number, print_failure
 from nas.runtime.transfer import LABELS, by_way, draw_transfer, load_transfer, transferred
 from nas.training import Epoch
@@ -76,18 +78,29 @@ def show_training(folder: Path, console: Console) -> None:
     if epochs := read_epochs(folder / WEIGHTS):
         console.print(_epochs_table(epochs))
         _show_time(epochs, console)
-    draw_training(folder)
+    with suppress(OSError):  # the run may be somebody else's
+        draw_training(folder)
     _show_test(folder, console)
-    if read_test(folder / WEIGHTS) is None:
-        console.print(f"It has not ended: go on with nas resume {folder}", soft_wrap=True)
+    _show_state(folder, read_test(folder / WEIGHTS) is not None, console)
+    journal = folder / "training.jsonl"
+    for done in replay(journal, "test_top1_percent").failures if journal.is_file() else ():
+        print_failure("training", done, console)
     if (plot := folder / "training.svg").is_file():
         console.print(f"Epochs over time: {plot}", soft_wrap=True)
+
+
+def _show_state(folder: Path, is_complete: bool, console: Console) -> None:
+    """Say whether somebody works on a run, and how to go on where nobody does."""
+    state = state_of(folder, is_complete)
+    said = how_to_go_on(folder, state) or {"running": "Running", "ended": "Ended"}[state]
+    console.print(said, style="" if state in ("running", "ended") else "yellow", soft_wrap=True)
 
 
 def _show_test(folder: Path, console: Console) -> None:
     if (measured := read_test(folder / WEIGHTS)) is not None:
         console.print(test_table(measured))
         console.print(class_table(measured))
+        console.print(source_line(measured), soft_wrap=True, markup=False)
         console.print(f"Weights: {folder / WEIGHTS}", soft_wrap=True)
 
 
@@ -126,7 +139,11 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
         table.add_column(f"{share:g} %", justify="right")
     for way, points in curves.items():
         table.add_row(LABELS[way], *(_spread([value for at, value in points if at == share]) for share in shares))
-    console.print(table)
+    if curves:
+        console.print(table)
+    tested = [read_test(folder / f"{done.architecture.name}.safetensors") for done in history.scored]
+    for measured in [each for each in tested if each is not None and each.source][:1]:
+        console.print(source_line(measured), soft_wrap=True, markup=False)
     for done in history.failures:
         print_failure(done.architecture.name, done, console)
     if (plot := folder / "transfer.svg").is_file():
@@ -137,11 +154,14 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
 def show_transfer(folder: Path, console: Console) -> None:
     """Print how a transfer goes or went."""
     history, planned = transferred(folder), load_transfer(folder)
-    draw_transfer(history, folder)
+    with suppress(OSError):  # the run may be somebody else's
+        draw_transfer(history, folder)
     show_transferred(history, folder, console)
-    left = len(planned.declared.trials()) - len(history.scored)
+    total = len(planned.declared.trials())
+    left = total - len(history.scored)
     if left:
-        console.print(f"{left} trials are left: go on with nas resume {folder}", soft_wrap=True)
+        console.print(f"{total - left} of {total} trials are done", soft_wrap=True)
+    _show_state(folder, not left, console)
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from nas.evaluation.evaluator import Progress
 from nas.history import Evaluated, History, Proposal
+from nas.runtime.stopping import listener
 from nas.runtime.view import View
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -39,6 +40,7 @@ class Terminal(View):
         self.at_first: dict[int, float] = {}
         self.done, self.said = 0.0, time.monotonic()
         self.warned: set[int] = set()
+        self.stop = listener()
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Terminal:
@@ -53,9 +55,11 @@ class Terminal(View):
             self.console.print(self._summary(self.history), soft_wrap=True)
 
     def started(self, number: int, proposal: Proposal) -> None:
+        self.stop.check()
         self.waiting[number] = proposal
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
+        self.stop.check()
         self.working[number] = worker, progress
         if "epochs" in progress:
             before = float(progress["epoch"]).is_integer()  # one within an epoch comes soon after the beginning

@@ -6,22 +6,26 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nas.data import Data
 from nas.evaluation.evaluator import Evaluation, Job
-from nas.evaluation.transfer import SHORT, Trained, Transfer, adapted, carry_out, check, split_of
+from nas.evaluation.transfer import SHORT, Trained, Transfer, adapted, carry_out, check, found_by
+from nas.family import Found
 from nas.history import History, forget_failures, replay
+from nas.places import absolute
 from nas.plain import from_plain, read, write
 from nas.records import RecordError, import_all, nearest, record_classes, to_plain
 from nas.report.transfers import plot_transfer
-from nas.runtime.architecture import Found, find_checkpoint
+from nas.runtime.architecture import find_checkpoint
 from nas.runtime.declared import load_declared
 from nas.runtime.executor import Executor
 from nas.runtime.folder import make_folder, provenance, reassigned, write_declared
+from nas.runtime.lock import held
+from nas.runtime.run_data import RunData, check_places, find_data, hold_to_data, write_data
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
 from nas.runtime.yaml_file import override
@@ -60,12 +64,12 @@ class Planned:
     found: Found
     weights: Path
     executor: Executor
+    data: RunData = field(default_factory=RunData)
 
     @property
     def trained(self) -> Trained:
         """The trained network, as a trial needs it."""
-        found = self.found
-        return Trained(found.family, found.architecture, self.weights, found.network, found.input)
+        return Trained.of(self.found, self.weights)
 
 
 def plan_transfer(asked: Asked, executor: Executor) -> Planned:
@@ -74,8 +78,9 @@ def plan_transfer(asked: Asked, executor: Executor) -> Planned:
     data, recipe = adapted(data_named(asked.to), found.input), replace(SHORT, crop_pad=found.input[1] // 8)
     plain: dict[str, Any] = {"data": to_plain(data), "recipe": to_plain(recipe)}
     override(plain, asked.assignments)
-    declared: Transfer = from_plain(plain, Transfer)
-    planned = Planned(declared, found, weights.resolve(), executor)
+    declared: Transfer = absolute(from_plain(plain, Transfer))
+    executor.check()
+    planned = Planned(declared, found, weights.resolve(), executor.settled(), find_data({"data": declared}))
     check(declared, planned.trained)
     return planned
 
@@ -109,18 +114,25 @@ def create_transfer(folder: Path, planned: Planned) -> Planned:
     """
     make_folder(folder)
     write_declared(folder / "transfer.yaml", planned.declared, provenance())
+    write_data(folder, planned.data)
     shutil.copyfile(planned.weights, folder / TRAINED)
     (folder / TRAINED).with_suffix(".json").write_text(write(planned.found), encoding="utf-8")
     (folder / EXECUTOR).write_text(write(planned.executor), encoding="utf-8")
     return replace(planned, weights=(folder / TRAINED).resolve())
 
 
-def load_transfer(folder: Path, assignments: Sequence[str] = ()) -> Planned:
-    """Read the transfer of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none."""
+def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> Planned:
+    """Read the transfer of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none.
+
+    Its data are those that it began with, unless `changed_data` allows others.
+    """
     declared = reassigned(folder / "transfer.yaml", assignments, MAY_CHANGE, partial(load_declared, kind=Transfer))
     executor: Executor = read(json.loads((folder / EXECUTOR).read_text(encoding="utf-8")), EXECUTOR, Executor)
     found, weights = find_checkpoint(str(folder / TRAINED))
-    return Planned(declared, found, weights.resolve(), executor)
+    check_places(folder, declared)
+    data = find_data({"data": declared})
+    hold_to_data(folder, data, changed_data)
+    return Planned(declared, found, weights.resolve(), executor, data)
 
 
 def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> History:
@@ -131,7 +143,10 @@ def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | Non
     trials = planned.declared.trials()
     rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", len(trials) + 1, planned.declared.seed)
     strategy = Given(tuple((trial, trial.name) for trial in trials))
-    with closing(Search(trials, strategy, rules, views("transfer", len(trials)), folder, "trials")) as session:
+    with (
+        held(folder),
+        closing(Search(trials, strategy, rules, views("transfer", len(trials)), folder, "trials")) as session,
+    ):
         planned.executor.run(session, partial(_carry_out, planned, folder), folder)
     draw_transfer(session.history, folder)
     return session.history
@@ -140,8 +155,7 @@ def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | Non
 def _carry_out(planned: Planned, folder: Path, job: Job) -> Evaluation:
     """Do one trial, and describe the network whose weights it leaves."""
     scores = yield from carry_out(planned.declared, planned.trained, folder, job)
-    network = planned.trained.with_head(len(split_of(planned.declared, job.architecture).classes))
-    found = Found(network.family, network.architecture, network.options, network.input, scores)
+    found = replace(found_by(planned.declared, planned.trained, job.architecture), scores=scores)
     if peers().rank == 0:
         path = folder / f"{job.architecture.name}.json"
         write_atomically(path, lambda beside: beside.write_text(write(found), encoding="utf-8"))
@@ -149,8 +163,9 @@ def _carry_out(planned: Planned, folder: Path, job: Job) -> Evaluation:
 
 
 def transferred(folder: Path) -> History:
-    """Return what the trials of a run folder have come to so far."""
-    return replay(folder / "trials.jsonl", "test_top1_percent")
+    """Return what the trials of a run folder have come to so far; nothing where none was begun."""
+    journal = folder / "trials.jsonl"
+    return replay(journal, "test_top1_percent") if journal.is_file() else History("test_top1_percent")
 
 
 def by_way(history: History) -> dict[str, list[tuple[float, float]]]:

@@ -39,6 +39,16 @@ def read_found(path: Path) -> Found:
         raise RecordError(f"{path}: {error}") from None
 
 
+def read_description_of(weights: Path, text: str) -> Found:
+    """Return the network that the JSON inside a file of weights describes. Raises RecordError where it is damaged."""
+    _import_nodes()
+    try:
+        return read_content(json.loads(text))
+    except ValueError as error:
+        reason = one_line(error)
+        raise RecordError(f"{weights} has a damaged description ({reason}): give the file as it was written") from None
+
+
 def _import_nodes() -> None:
     for package in ("nas.layers", "nas.operations", "nas.topology"):
         import_all(package)
@@ -239,11 +249,3 @@ def split_member(text: str) -> tuple[str, Family, str] | None:
         if re.fullmatch(r"[\w.+-]*", match[2]) or match[1].endswith(".py"):
             raise
     return None
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False

@@ -41,6 +41,10 @@ class YamlFile:
         self.plain = _unshared(self.plain)
         self._assigned = override(self.plain, assignments)
 
+    def has(self, place: str) -> bool:
+        """Whether a key is written in the file, or is assigned."""
+        return place in self._lines or place in self._assigned
+
     def locate(self, error: RecordError) -> RecordError:
         """Return the error with its origin before it: the assignment, or the file and line of the key or one above it."""
         for place, assignment in self._assigned.items():

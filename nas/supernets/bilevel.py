@@ -3,13 +3,14 @@ as one step of training will make them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nas.records import RecordError
 
@@ -21,11 +22,29 @@ Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """The answer to a batch of B images: the mean `loss`, (), and how many images are classified correctly, `hits`, ()."""
+
+    loss: Tensor
+    hits: Tensor
+
+    @staticmethod
+    def of(logits: Tensor, labels: Tensor) -> Outcome:
+        """Return the cross-entropy and the hits of logits (B, classes)."""
+        hits = (logits.detach().argmax(1) == labels).sum()
+        return Outcome(functional.cross_entropy(logits, labels), hits)
+
+    def detach(self) -> Outcome:
+        """Return it without the graph of the loss."""
+        return Outcome(self.loss.detach(), self.hits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """Holds what a step of the policy may use: the supernet, a batch for the weights and one for the alphas.
 
-    `loss` gives the loss of the supernet on a batch, also with other parameters by their names in the supernet; `top1` the
-    part of a batch that it has right, as a tensor without gradient. `penalty` is added to the loss on the alphas' images.
+    `outcome` computes the supernet's answer to a batch, also with other parameters by their names in the supernet. `penalty`
+    is added to the loss on the alphas' images.
     The weights will move by `lr`, `momentum` and `weight_decay`, with `velocities` as their momentum so far. `average`
     makes tensors the mean over all workers, in place.
     """
@@ -33,8 +52,7 @@ class Step:
     supernet: Supernet
     weights_batch: Batch
     alphas_batch: Batch
-    loss: Callable[..., Tensor]
-    top1: Callable[[Batch], Tensor]
+    outcome: Callable[..., Outcome]
     penalty: Callable[[], Tensor | None]
     lr: float
     momentum: float
@@ -54,15 +72,19 @@ class Step:
         """The parameters of the policy."""
         return list(self.supernet.policy.parameters())
 
+    def loss(self, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Return the supernet's loss on a batch, also with other parameters by their names in the supernet."""
+        return self.outcome(batch, parameters).loss
 
-def first_order(step: Step) -> Tensor:
+
+def first_order(step: Step) -> Outcome:
     """Set the alphas' gradients to those of the loss at the weights as they are; weights get none, which saves their part."""
-    loss = step.loss(step.alphas_batch)
-    set_gradients(step.alphas, torch.autograd.grad(_penalised(step, loss), step.alphas, allow_unused=True))
-    return loss.detach()
+    outcome = step.outcome(step.alphas_batch)
+    set_gradients(step.alphas, torch.autograd.grad(_penalised(step, outcome.loss), step.alphas, allow_unused=True))
+    return outcome.detach()
 
 
-def second_order(step: Step) -> Tensor:
+def second_order(step: Step) -> Outcome:
     """Set the alphas' gradients to those of the loss after one step of the weights, by finite differences.
 
     Liu et al. 2019, equations 6 to 8: the Hessian-vector product is the difference of two gradients at weights moved by
@@ -70,17 +92,17 @@ def second_order(step: Step) -> Tensor:
     """
     moved = _moved(step, step.weights, _weight_gradients(step))
     with _replaced(step.weights, moved):
-        loss = step.loss(step.alphas_batch)
-        both = torch.autograd.grad(_penalised(step, loss), [*step.alphas, *step.weights], allow_unused=True)
+        outcome = step.outcome(step.alphas_batch)
+        both = torch.autograd.grad(_penalised(step, outcome.loss), [*step.alphas, *step.weights], allow_unused=True)
     direct, vector = _filled(step.alphas, both), _filled(step.weights, both[len(step.alphas) :])
     step.average(vector)
     distance = 0.01 / float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(vector))))
     implicit = _finite_difference(step, vector, distance)
     set_gradients(step.alphas, [d - step.lr * i for d, i in zip(direct, implicit, strict=True)])
-    return loss.detach()
+    return outcome.detach()
 
 
-def exact_second_order(step: Step) -> Tensor:
+def exact_second_order(step: Step) -> Outcome:
     """Set the alphas' gradients to those of the loss after one step of the weights, by differentiating through the step.
 
     It keeps two graphs at once: more memory than finite differences, and no error but rounding. Raises RecordError with
@@ -91,17 +113,18 @@ def exact_second_order(step: Step) -> Tensor:
     weights = {f"model.{name}": each.detach() for name, each in step.supernet.model.named_parameters()}
     alphas = {f"policy.{name}": each.detach() for name, each in step.supernet.policy.named_parameters()}
 
-    def unrolled(alphas: dict[str, Tensor]) -> Tensor:
+    def unrolled(alphas: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         gradients = torch.func.grad(lambda weights: step.loss(step.weights_batch, {**weights, **alphas}))(weights)
         moved = _moved(step, list(weights.values()), list(gradients.values()))
-        return step.loss(step.alphas_batch, {**dict(zip(weights, moved, strict=True)), **alphas})
+        outcome = step.outcome(step.alphas_batch, {**dict(zip(weights, moved, strict=True)), **alphas})
+        return outcome.loss, outcome.hits
 
-    gradients, loss = torch.func.grad_and_value(unrolled)(alphas)
+    gradients, (loss, hits) = torch.func.grad_and_value(unrolled, has_aux=True)(alphas)
     penalty = step.penalty()
     extra = torch.autograd.grad(penalty, step.alphas, allow_unused=True) if penalty is not None else ()
     summed = _filled(step.alphas, extra or [None] * len(alphas))
     set_gradients(step.alphas, [g + e for g, e in zip(gradients.values(), summed, strict=True)])
-    return torch.as_tensor(loss).detach()
+    return Outcome(loss, hits).detach()
 
 
 def _weight_gradients(step: Step) -> list[Tensor]:

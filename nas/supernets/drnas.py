@@ -48,7 +48,9 @@ class DrNas(Differentiable):
         # torch draws from the Dirichlet distribution only by its own generator
         seed = int(torch.randint(2**62, (), generator=moment.generator))
         with seeded(seed):
-            drawn = Dirichlet(_concentration(alphas).cpu()).rsample()
+            concentration = _concentration(alphas).cpu()
+            exact = torch.promote_types(concentration.dtype, torch.float32)  # there is no draw in bfloat16
+            drawn = Dirichlet(concentration.to(exact)).rsample()
         return Mixture(drawn.to(alphas))
 
     def strength(self, alphas: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nas.choice import Choice, rank
 from nas.records import Fraction, NonNegative, Positive, Range, record
 from nas.space import resolve
-from nas.supernets.bilevel import Step, set_gradients
+from nas.supernets.bilevel import Outcome, Step, set_gradients
 from nas.supernets.gates import Gate, Moment
 from nas.supernets.method import Method
 from nas.supernets.policy import Policy
@@ -42,16 +42,19 @@ class Enas(Method):
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
         return Controller(self, choices)
 
-    def learn(self, step: Step) -> Tensor:
-        """Draw a path, and set the gradients by which it gets likelier as it is better than usual; return minus the reward."""
+    def learn(self, step: Step) -> Outcome:
+        """Draw a path, and set the gradients by which it gets likelier as it is better than usual; return the path's answer."""
         policy = cast(Controller, step.supernet.policy)
-        accuracy = step.top1(step.alphas_batch)
+        with torch.no_grad():
+            outcome = step.outcome(step.alphas_batch)
+        accuracy = outcome.hits / len(step.alphas_batch[1])
+        step.average([accuracy])
         log_probability, entropy = policy.judge()
         reward = accuracy + self.entropy_weight * entropy.detach()
         policy.baseline.lerp_(reward, 1 - self.baseline_decay)
         loss = -log_probability * (reward - policy.baseline)
         set_gradients(step.alphas, torch.autograd.grad(loss, step.alphas, allow_unused=True))
-        return -reward
+        return outcome
 
     def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
         moment = Moment(1.0, torch.Generator().manual_seed(rng.getrandbits(63)))

@@ -18,13 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from nas.records import RecordError
-from nas.supernets.gates import Gates
+from nas.supernets.gates import Gates, Places
 from nas.supernets.grouped_ops import Group, Shared, mixtures, preparation, signature, steps, weighted
 from nas.supernets.mixed import Mixed, Weighed
 from nas.topology.cell import CellModule
-
-Places = tuple[tuple[str, int], ...]
-"""The options, each by its choice and number, whose weights multiply to the scale of one branch."""
 
 
 def group_cells(model: nn.Module) -> None:
@@ -42,8 +39,8 @@ def grouped(cell: CellModule) -> nn.Module:
     """Return the grouped form of a built cell, which takes its weights over: as many, of the same values, stacked.
 
     Takes and returns what the cell does. Its norms must be those of a supernet, not affine and by the statistics of the
-    batch; an option that it does not know, or that has another norm, is computed as it is. It computes all options, so it
-    raises RecordError where gradients are wanted and an option is not active; else such an option counts as zero.
+    batch; an option that it does not know, or that has another norm, is computed as it is, where it is active. It computes
+    all others, so it raises RecordError where gradients are wanted and an option is not active; else that counts as zero.
     """
     return GroupedCell(cell) if any(map(_branches, _operations(cell))) else cell
 
@@ -79,9 +76,10 @@ class GroupedCell(nn.Module):
                     open_edges.setdefault(str(source), {})[f"{i}-{j}"] = branches
                 else:
                     self.alone[f"{i}-{j}"] = operation
-        leaving = {source: Leaving(edges) for source, edges in open_edges.items()}
+        parts = [each for each in cell.modules() if isinstance(each, Mixed | Weighed)]
+        leaving = {source: Leaving(edges, parts[0].gates) for source, edges in open_edges.items()}
         self.leaving = nn.ModuleDict(leaving)
-        self.scales = Scales(cell, {source: each.places for source, each in leaving.items()})
+        self.scales = Scales(cell, parts, {source: each.places for source, each in leaving.items()})
 
     def forward(self, *inputs: Tensor) -> Tensor:
         states: list[Tensor] = []
@@ -122,15 +120,17 @@ class _Branch:
 
 @final
 class Leaving(nn.Module):
-    """All open edges that leave one state; returns what each makes of it, by the edge's name.
+    """All open edges that leave one state; returns what each makes of it, by the edge's name, or one zero, (1, 1, 1, 1),
+    where nothing of it is active.
 
     `places` says what it is given scales for, in this order: the options in groups; the maps that have no weights, edge by
-    edge, None where an edge has no such option; the modules that are computed as they are.
+    edge, None where an edge has no such option; the modules that are computed as they are. Those are computed only where
+    they are active: choices inside them may have no active option otherwise, and so no map of the right shape.
     """
 
-    def __init__(self, edges: Mapping[str, Sequence[tuple[Places, nn.Module]]]) -> None:
+    def __init__(self, edges: Mapping[str, Sequence[tuple[Places, nn.Module]]], gates: Gates) -> None:
         super().__init__()
-        self.edges, self.shared = list(edges), Shared()
+        self.edges, self.shared, self.gates = list(edges), Shared(), gates
         self.groups, self.reads, self.owners = nn.ModuleList(), list[int](), list[tuple[int, ...]]()
         self.places: list[Places | None] = []
         branches = [_Branch(i, *each, steps(each[1])) for i, edge in enumerate(edges.values()) for each in edge]
@@ -138,7 +138,8 @@ class Leaving(nn.Module):
             self._add_group(alike)
         self.maps = self._add_maps([each for each in branches if each.steps is not None and not each.has_weights])
         unknown = [each for each in branches if each.steps is None]
-        self.others, self.others_edges = nn.ModuleList(each.module for each in unknown), [each.edge for each in unknown]
+        self.others = nn.ModuleList(each.module for each in unknown)
+        self.others_at = [(each.edge, each.places) for each in unknown]
         self.places += [each.places for each in unknown]
         options = sum(map(len, self.owners))
         self.channels: int = next((each.channels for each in self.groups if isinstance(each, Group)), 0)
@@ -179,9 +180,11 @@ class Leaving(nn.Module):
             mixed = mixtures([made[i] for i in self.maps], maps.view(len(self.edges), -1))
             for edge, part in enumerate(mixed):
                 parts[edge].append(part)
-        for edge, other, scale in zip(self.others_edges, self.others, others.unbind(), strict=True):
-            parts[edge].append(other(state) * scale)
-        return {name: reduce(add, each) for name, each in zip(self.edges, parts, strict=True)}
+        for (edge, places), other, scale in zip(self.others_at, self.others, others.unbind(), strict=True):
+            if self.gates.open(places):
+                parts[edge].append(other(state) * scale)
+        zero = state.new_zeros(1, 1, 1, 1)
+        return {name: reduce(add, each) if each else zero for name, each in zip(self.edges, parts, strict=True)}
 
     def _totals(self, made: Sequence[Tensor], scales: Tensor) -> dict[tuple[int, ...], Tensor]:
         """Add up the groups that belong to the same edges."""
@@ -209,9 +212,10 @@ class Scales(nn.Module):
     constants: Tensor
     index: Tensor
 
-    def __init__(self, cell: CellModule, places: Mapping[str, Sequence[Places | None]]) -> None:
+    def __init__(
+        self, cell: CellModule, parts: Sequence[Mixed | Weighed], places: Mapping[str, Sequence[Places | None]]
+    ) -> None:
         super().__init__()
-        parts = [each for each in cell.modules() if isinstance(each, Mixed | Weighed)]
         self.gates: Gates = parts[0].gates
         self.mixed = {each.name: len(each.options) for each in parts if isinstance(each, Mixed)}
         self.sizes = {name: len(each) for name, each in places.items()}

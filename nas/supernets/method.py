@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from nas.building import Node, Site
 from nas.choice import Choice, rebuild
 from nas.records import RecordError
-from nas.supernets.bilevel import Step, first_order
+from nas.supernets.bilevel import Outcome, Step, first_order
 from nas.supernets.derivation import Strengths, derive
 from nas.supernets.gates import Gate, Gates, Moment
 from nas.supernets.policy import Policy
@@ -77,8 +77,11 @@ class Method(ABC):
         """Return the parts of a search of so many epochs."""
         return (Phase(self, epochs, alphas_from=alphas_from),)
 
-    def learn(self, step: Step) -> Tensor:
-        """Set the gradients of the policy's parameters; return the loss, a number without gradient."""
+    def learn(self, step: Step) -> Outcome:
+        """Set the gradients of the policy's parameters; return the answer to the alphas' images from which they are, detached.
+
+        The search reports it as the loss and the accuracy on the alphas' images.
+        """
         return first_order(step)
 
     def penalty(self, policy: Policy) -> Tensor | None:

@@ -14,6 +14,9 @@ from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
 from nas.training import best_device, evaluate, load_weights, place
 
+PATH_SCORES = ("validation_top1_percent", "params", "macs", "seconds")
+"""The scores of an architecture by its path."""
+
 
 @final
 class PathScores:

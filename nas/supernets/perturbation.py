@@ -56,8 +56,8 @@ class _Masks:
         return accuracy
 
     def without(self, choice: Choice, index: int) -> Mask:
-        """Return the mask that takes one option out; one without a weight of its own, with all that is chosen inside it."""
-        if choice.name in self.supernet.choices:
+        """Return the mask that takes one option out; one that nothing weighs, by all that is chosen inside it."""
+        if (choice.name, index) not in self.supernet.unweighed:
             return frozenset(((choice.name, index),))
         inner = choices(choice.options[index]).values()
         return frozenset((each.name, i) for each in inner for i in range(_size(each)))
@@ -71,13 +71,18 @@ class _Masks:
     def gates(self) -> dict[str, Gate]:
         """Return the policy's gates, with what is masked weighing nothing."""
         gates = self.supernet.policy.gates(self.supernet.moment)
-        masked = self.lasting | self.tried
-        return {name: _masked(gate, [i for other, i in masked if other == name]) for name, gate in gates.items()}
+        like = next(weights for gate in gates.values() if (weights := gate.weights) is not None)
+        out: dict[str, list[int]] = {}
+        for name, i in self.lasting | self.tried:
+            out.setdefault(name, []).append(i)
+        for name in out.keys() & self.supernet.all_choices.keys():
+            size = _size(self.supernet.all_choices[name])
+            gates[name] = _masked(gates.get(name) or Gate(tuple(range(size)), like.new_ones(size)), out[name])
+        return gates
 
 
 def _masked(gate: Gate, out: list[int]) -> Gate:
-    if not out or gate.weights is None:
-        return gate
+    assert gate.weights is not None, "a method whose mixtures have weights, as was checked"
     weights = gate.weights.clone()
     weights[out] = 0.0
     return Gate(gate.active, weights, weights.unbind(0))

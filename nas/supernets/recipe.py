@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from nas.data import Data, split
+from nas.data.preprocessing import preprocessing_of
 from nas.data.split import Split
 from nas.records import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
 from nas.supernets.method import Method
@@ -147,4 +148,5 @@ class SupernetSearch:
         images = self.split()
         if not len(images.validation):
             raise RecordError("supernet.alphas.images gives none: the alphas, or what is scored, need some")
-        return {"classes": len(images.classes), "input": images.shape}
+        fixed = {"classes": len(images.classes), "input": images.shape}
+        return {**fixed, "class_names": images.classes, "preprocessing": preprocessing_of(images)}

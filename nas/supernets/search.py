@@ -14,6 +14,7 @@ import torch
 
 from nas.choice import Choice
 from nas.evaluation.evaluator import Evaluation, Job, Task
+from nas.places import without_places
 from nas.plain import from_plain, write
 from nas.records import Natural, RecordError, digest, record, to_plain
 from nas.supernets.derivation import prune
@@ -27,6 +28,17 @@ from nas.supernets.turns import Measured, Turns
 from nas.training import best_device, evaluate, mixed_seed, place, save_weights, seeded, stream
 from nas.training.checkpoint import load_together, save_checkpoint, write_atomically
 from nas.training.peers import peers
+
+DERIVED_SCORES = (
+    "validation_top1_percent",
+    "skips",
+    "skippable",
+    "supernet_top1_percent",
+    "entropy",
+    "epochs",
+    "seconds",
+)
+"""The scores of an architecture that is derived from a supernet."""
 
 
 @record
@@ -111,7 +123,9 @@ class _Run:
         self.declared, self.task, self.job = declared, task, job
         self.device, self.peers, self.split = best_device(), peers(), declared.split()
         self.phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
-        self.name = digest((replace(declared, network={}), job.seed, self.split.name, task.options, task.space))
+        bare, of_task = replace(declared, network={}), (task.options, task.space)
+        self.name = digest((without_places(bare), job.seed, self.split.name, *of_task))
+        self.former_name = digest((bare, job.seed, self.split.former_name, *of_task))
         self.epochs: list[SupernetEpoch] = []
         self.eigenvalues: list[float] = []
         self.saved = perf_counter()
@@ -201,7 +215,9 @@ class _Run:
         batch = self.turns.fixed_batch(number)
         generator = stream(self.job.seed, "hessian", number)
         with seeded(mixed_seed(self.job.seed, "hessian layers", number, self.peers.rank), self.device):
-            return largest_eigenvalue(lambda: self.turns.loss(batch), self.turns.alphas, generator, self.peers.average)
+            return largest_eigenvalue(
+                lambda: self.turns.outcome(batch).loss, self.turns.alphas, generator, self.peers.average
+            )
 
     def scores(self) -> dict[str, float]:
         """Return the scores of the search itself."""
@@ -276,7 +292,7 @@ class _Run:
 
     def restore(self) -> None:
         """Go on from the checkpoint, if there is one."""
-        state = load_together(self.job.checkpoint, self.name, self.peers, self.device)
+        state = load_together(self.job.checkpoint, (self.name, self.former_name), self.peers, self.device)
         if state is None:
             return
         report = json.loads(state["report"])

@@ -7,12 +7,11 @@ from random import Random
 from typing import Any, final
 
 import torch
-from torch import Tensor
 
 from nas.choice import Choice
 from nas.records import Positive, record
 from nas.space import sample
-from nas.supernets.bilevel import Step
+from nas.supernets.bilevel import Outcome, Step
 from nas.supernets.gates import Gate, Moment
 from nas.supernets.method import Method
 from nas.supernets.policy import Policy, path_gates
@@ -34,10 +33,10 @@ class Spos(Method):
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
         return UniformPaths(choices)
 
-    def learn(self, step: Step) -> Tensor:
-        """Return the loss: there is nothing to learn."""
+    def learn(self, step: Step) -> Outcome:
+        """Return the answer to the alphas' images: there is nothing to learn."""
         with torch.no_grad():
-            return step.loss(step.alphas_batch)
+            return step.outcome(step.alphas_batch)
 
     def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
         return best_of((sample(space, rng) for _ in range(self.candidates)), score)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
 
 from nas.building import Node, Relaxation, Shape, Site, build
-from nas.choice import Choice, SpaceError, is_open
+from nas.choice import Choice, SpaceError, choices, rebuild
 from nas.records import digest
 from nas.space import decisions
-from nas.supernets.gates import Gate, Gates, Moment
+from nas.supernets.gates import Gate, Gates, Moment, Places
 from nas.supernets.method import Method, spelt
 from nas.supernets.mixed import Depths, Mixed, Weighed
 from nas.supernets.policy import path_gates
@@ -29,10 +31,12 @@ class Supernet(nn.Module):
 
     def __init__(self, tree: Node, method: Method, input: Shape = (3, 32, 32)) -> None:
         super().__init__()
-        builder = _Builder(method)
+        builder = _Builder(method, tree)
         self.model = build(tree, input, builder)
         self.gates, self.choices = builder.gates, builder.used
-        self._all_choices = {**builder.used, **builder.without_weights}
+        self.all_choices = {**builder.used, **builder.without_weights}
+        self.unweighed = frozenset(builder.unweighed)
+        self._outermost = outermost(tree)
         self.policy = method.policy(self.choices)
         self.moment = Moment(0.0, torch.Generator())
         self._source: Callable[[], Mapping[str, Gate]] | None = None
@@ -47,19 +51,32 @@ class Supernet(nn.Module):
         self._source = source
 
     def take(self, space: Any, architecture: Any) -> None:
-        """Compute only the path of one architecture of the space from now on, until `use(None)`."""
-        path = path_gates(self._all_choices, decisions(space, architecture))
-        self.use(lambda: path)
+        """Compute only the path of one architecture of the space from now on, until `use(None)`.
+
+        A path is the network of its architecture with the supernet's weights: the operations on an edge count as they are,
+        not by their alphas. Three things stay as they are in the supernet: norms use the statistics of the batch; poolings
+        in cells are normalised; with partial channels an operation has its part, and the others bypass it. Raises
+        SpaceError where a choice of the network is not decided by the architecture.
+        """
+        taken = decisions(space, architecture)
+        if missing := [name for name in self._outermost if name not in taken]:
+            raise SpaceError(
+                f"choice {missing[0]!r} of the supernet is not decided by this architecture: give the space and the "
+                "architecture of the whole network"
+            )
+        self.use(partial(dict, path_gates(self.all_choices, taken)))
 
 
 @final
 class _Builder(Relaxation):
     """Stands in for the choices while one supernet is built, and notes which there are."""
 
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: Method, tree: Node) -> None:
         self.method, self.gates = method, Gates()
+        self.edges_of = edges_of_choices(tree)
         self.used: dict[str, Choice] = {}
         self.without_weights: dict[str, Choice] = {}
+        self.unweighed: set[tuple[str, int]] = set()
 
     def relax(self, choice: Choice, site: Site) -> nn.Module:
         if choice.k is not None:
@@ -77,18 +94,52 @@ class _Builder(Relaxation):
         return Mixed(choice.name, options, self.gates, [digest(each) for each in spelt(choice)])
 
     def weigh(self, choice: Choice, index: int, module: nn.Module) -> nn.Module:
-        told_apart_inside = choice.k is not None and all(map(is_open, choice.options))
-        if told_apart_inside and not self.method.edge_weights:
-            self.without_weights.setdefault(choice.name, choice)
-            if isinstance(module, Mixed):
-                return module  # it gives zero where nothing of it is active
-            return Weighed(choice.name, index, module, self.gates)
-        self.used.setdefault(choice.name, choice)
+        has_weights = self.method.edge_weights or not _are_told_apart_inside(choice)
+        (self.used if has_weights else self.without_weights).setdefault(choice.name, choice)
+        if not has_weights and isinstance(module, Mixed) and self._stands_alone(module, (choice.name, index)):
+            self.unweighed.add((choice.name, index))
+            return module  # it gives zero where nothing of it is active
         return Weighed(choice.name, index, module, self.gates)
+
+    def _stands_alone(self, mixed: Mixed, edge: tuple[str, int]) -> bool:
+        """Whether a mixture's choice stands on this edge and nowhere else, so that it is active only where the edge is."""
+        (edges, *others) = self.edges_of.get(mixed.name, {()})
+        return not others and edge in edges
 
     def depths(self, choice: Choice, layers: Sequence[nn.Module]) -> nn.Module:
         self.used.setdefault(choice.name, choice)
         return Depths(choice.name, choice.options, layers, self.gates)
+
+
+def _are_told_apart_inside(choice: Choice) -> bool:
+    """Whether each option of a `some_of` has a choice that no other has, whose strengths are then those of the option."""
+    inside = [choices(option).keys() for option in choice.options]
+    every = Counter(name for names in inside for name in names)
+    return choice.k is not None and all(any(every[name] == 1 for name in names) for names in inside)
+
+
+def outermost(tree: Any) -> list[str]:
+    """Return the names of the choices that stand in no other: every architecture decides them."""
+    names: dict[str, Choice] = {}
+    rebuild(tree, lambda choice: names.setdefault(choice.name, choice))
+    return list(names)
+
+
+def edges_of_choices(tree: Any) -> dict[str, set[Places]]:
+    """Return where each choice stands, by its name: below which options of `some_of`s, the outermost first."""
+    found: dict[str, set[Places]] = {}
+
+    def visit(part: Any, edges: Places) -> None:
+        def note(choice: Choice) -> Choice:
+            found.setdefault(choice.name, set()).add(edges)
+            for i, option in enumerate((*choice.options, *choice.supernet_only)):
+                visit(option, edges if choice.k is None else (*edges, (choice.name, i)))
+            return choice
+
+        rebuild(part, note)
+
+    visit(tree, ())
+    return found
 
 
 def _use_batch_statistics(model: nn.Module) -> None:

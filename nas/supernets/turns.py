@@ -9,14 +9,13 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Adam
 
 from nas.data import Images, Split, augment
 from nas.data.draws import Draws
 from nas.data.encoded import Encoded
 from nas.records import RecordError
-from nas.supernets.bilevel import Batch, Step
+from nas.supernets.bilevel import Batch, Outcome, Step
 from nas.supernets.gates import Moment
 from nas.supernets.method import Phase
 from nas.supernets.recipe import SupernetSearch
@@ -117,8 +116,7 @@ class Turns:
             supernet=self.supernet,
             weights_batch=batch,
             alphas_batch=alphas_batch,
-            loss=partial(self.loss, tally={id(alphas_batch): tally}),
-            top1=partial(self.top1, tally=tally),
+            outcome=self.outcome,
             penalty=partial(self.phase.method.penalty, self.supernet.policy),
             lr=group["lr"],
             momentum=self.recipe.momentum,
@@ -128,18 +126,20 @@ class Turns:
             workers=self.peers.size,
             nesterov=self.recipe.nesterov,
         )
-        self.phase.method.learn(step)
+        tally.add(self.phase.method.learn(step), len(alphas_batch[1]))
         self._step_alphas()
 
     def _train(self, batch: Batch, tally: _Tally, joint: bool) -> None:
         """Let the weights learn from their images; the policy too, where it learns from the same."""
-        loss = self.loss(batch, tally={id(batch): tally})
+        outcome = self.outcome(batch)
+        tally.add(outcome, len(batch[1]))
         penalty = self.phase.method.penalty(self.supernet.policy) if joint else None
         learning = [*self.weights, *self.alphas] if joint else self.weights
         self.optimizer.zero_grad()
         for alpha in self.alphas:
             alpha.grad = None
-        torch.autograd.backward(loss if penalty is None else loss + penalty, inputs=learning)
+        loss = outcome.loss if penalty is None else outcome.loss + penalty
+        torch.autograd.backward(loss, inputs=learning)
         self.peers.average([each.grad for each in self.weights if each.grad is not None])
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
@@ -152,15 +152,14 @@ class Turns:
         assert self.alphas_optimizer is not None
         self.alphas_optimizer.step()
 
-    def loss(
-        self, batch: Batch, parameters: Mapping[str, Tensor] | None = None, tally: Mapping[int, _Tally] | None = None
-    ) -> Tensor:
-        """Return the supernet's loss on a batch, also with other parameters by their names; those on a tally are counted."""
-        logits = self._logits(batch[0], parameters)
-        loss = functional.cross_entropy(logits, batch[1])
-        if parameters is None and tally and id(batch) in tally:
-            tally[id(batch)].add(loss, logits, batch[1])
-        return loss
+    def outcome(self, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Outcome:
+        """Return the supernet's answer to a batch, also with other parameters by their names in the supernet."""
+        with autocast(self.recipe, self.device):
+            if parameters is None:
+                logits: Tensor = self.supernet(batch[0])
+            else:
+                logits = torch.func.functional_call(self.supernet, dict(parameters), (batch[0],))
+        return Outcome.of(logits.float() if logits.dtype == torch.bfloat16 else logits, batch[1])
 
     def fixed_batch(self, number: int) -> Batch:
         """Return the first batch of the alphas' images in an epoch of that number."""
@@ -168,24 +167,6 @@ class Turns:
         return draws.batch(
             self.alphas_images, draws.order("alphas order", len(self.alphas_images))[0], "alphas augmentation"
         )
-
-    @torch.no_grad()
-    def top1(self, batch: Batch, tally: _Tally | None = None) -> Tensor:
-        """Return the part of a batch that the supernet has right, (), averaged over all workers; counted on a tally."""
-        logits = self._logits(batch[0], None)
-        if tally is not None:
-            tally.add(functional.cross_entropy(logits, batch[1]), logits, batch[1])
-        right = (logits.argmax(1) == batch[1]).float().mean()
-        self.peers.average([right])
-        return right
-
-    def _logits(self, x: Tensor, parameters: Mapping[str, Tensor] | None) -> Tensor:
-        with autocast(self.recipe, self.device):
-            if parameters is None:
-                logits: Tensor = self.supernet(x)
-            else:
-                logits = torch.func.functional_call(self.supernet, dict(parameters), (x,))
-        return logits.float() if logits.dtype == torch.bfloat16 else logits
 
     def _set_lr(self, done: int) -> None:
         for group in self.optimizer.param_groups:
@@ -245,12 +226,12 @@ class _Tally:
         self.losses = torch.zeros(batches, device=device)
         self.steps = 0
 
-    def add(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
-        """Count one batch."""
-        hits = (logits.detach().argmax(1) == y).sum()
-        self.losses[self.steps] = loss.detach()
-        images = torch.full_like(self.sums[0], len(y))  # filled on the device: a copy would wait
-        self.sums += torch.stack([loss.detach().double() * len(y), hits.double(), images])
+    def add(self, outcome: Outcome, images: int) -> None:
+        """Count one batch of so many images."""
+        loss = outcome.loss.detach()
+        self.losses[self.steps] = loss
+        number = torch.full_like(self.sums[0], images)  # filled on the device: a copy would wait
+        self.sums += torch.stack([loss.double() * images, outcome.hits.double(), number])
         self.steps += 1
 
     def means(self, peers: Peers, epoch: int) -> tuple[float, float]:
@@ -263,4 +244,4 @@ class _Tally:
         if not finite.all():
             raise Diverged(epoch, 1 + int(finite.logical_not().nonzero()[0]))
         loss, hits, images = self.sums.tolist()
-        return (loss / images, 100 * hits / images) if images else (float("nan"), float("nan"))
+        return loss / images, 100 * hits / images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 from torch import nn
 
@@ -77,6 +78,8 @@ class Stage(Node):
         if isinstance(self.repeat, Choice):
             if min(self.repeat.options) < 1:
                 raise SpaceError(f"choice {self.repeat.name!r} offers depths {self.repeat.options}: give 1 or more")
+            chains = tuple(Chain((self.body,) * depth) for depth in self.repeat.options)
+            inner.output(cast(Node, Choice(self.repeat.name, chains)))
             layers = [each.build(node) for node, each in self._chain().placed(inner)]
             return site.relaxed(self.repeat).depths(self.repeat, layers)
         return self._chain().build(inner)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ FORMAT = 2
 
 NETWORK = "cellstack_network"
 """The key, in a safetensors file, of the digest of the network whose weights it holds."""
+
+DESCRIPTION = "cellstack_description"
+"""The key, in a safetensors file, of the JSON that says what the weights are of, and what they were trained with."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -48,8 +52,10 @@ def save_checkpoint(path: Path, run: str, state: dict[str, Any]) -> None:
     write_atomically(path, write)
 
 
-def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, run: str, former: str = "") -> dict[str, Any] | None:
     """Return the state that was saved for the run, on the processor, or None where there is no file.
+
+    `former` is the name that version 0.1 gave to the run.
 
     Raises RecordError where the file is broken, or is of another run: other recipe, seed, data or network.
     """
@@ -64,7 +70,7 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
         ) from error
     if version != FORMAT:
         raise RecordError(f"{path} has format {version}, and this library reads {FORMAT}: delete it to start anew")
-    if name != run:
+    if name not in (run, former):
         raise RecordError(
             f"{path} is of another run, {name}, and this is {run} (recipe, seed, data or network differ): give another "
             "path, or delete it to start anew"
@@ -72,29 +78,32 @@ def load_checkpoint(path: Path, run: str) -> dict[str, Any] | None:
     return state
 
 
-def load_together(path: Path | None, run: str, peers: Peers, device: torch.device) -> dict[str, Any] | None:
+def load_together(
+    path: Path | None, names: tuple[str, str], peers: Peers, device: torch.device
+) -> dict[str, Any] | None:
     """Return what `load_checkpoint` does, in each of the processes that train together; None without a path.
 
-    Raises RecordError where some of them do not see the file.
+    `names` are those of the run, now and in version 0.1. Raises RecordError where some of them do not see the file.
     """
-    state = load_checkpoint(path, run) if path is not None else None
+    state = load_checkpoint(path, *names) if path is not None else None
     if peers.mean(float(state is None), device) not in (0.0, 1.0):
         raise RecordError("not every worker sees the checkpoint: put the run folder on storage that all nodes share")
     return state
 
 
-def save_weights(model: nn.Module, path: Path, network: str = "") -> None:
+def save_weights(model: nn.Module, path: Path, network: str = "", description: str = "") -> None:
     """Write the model's weights and buffers as safetensors, atomically; a weight that is shared is written at each place.
 
-    `network` is the digest of the tree that the model was built from; a file that has it fits no other.
+    `network` is the digest of the tree that the model was built from; a file that has it fits no other. `description` is JSON
+    that says what the weights are of, so that the file can be used without any other.
     """
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     places = Counter(tensor.data_ptr() for tensor in tensors.values())
     tensors = {name: tensor.clone() if places[tensor.data_ptr()] > 1 else tensor for name, tensor in tensors.items()}
-    metadata = {NETWORK: network} if network else None
-    write_atomically(path, lambda beside: save_file(tensors, beside, metadata))
+    metadata = {key: text for key, text in ((NETWORK, network), (DESCRIPTION, description)) if text}
+    write_atomically(path, lambda beside: save_file(tensors, beside, metadata or None))
 
 
 def load_weights(model: nn.Module, path: Path, network: str = "") -> None:
@@ -119,13 +128,25 @@ def load_weights(model: nn.Module, path: Path, network: str = "") -> None:
     model.load_state_dict(tensors)
 
 
+def read_description(path: Path) -> str:
+    """Return the JSON that a file of weights was given; empty where it has none. No tensor is read."""
+    with _opened(path) as file:
+        return str((file.metadata() or {}).get(DESCRIPTION, ""))
+
+
 def _read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
     """Return the digest of the network that is in a file, if it is, and the tensors."""
+    with _opened(path) as file:
+        return (file.metadata() or {}).get(NETWORK, ""), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get(NETWORK, ""), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         raise RecordError(f"{path} cannot be read as safetensors ({_first_line(error)}): give another file") from error
 

@@ -102,7 +102,10 @@ class _Run:
         frozen: Mapping[str, int],
         checkpoint: Path | None,
     ) -> None:
-        self.name = digest((recipe, seed, split.name, _structure(model), *([dict(frozen)] if frozen else [])))
+        self.name, self.former_name = (
+            digest((recipe, seed, name, _structure(model), *([dict(frozen)] if frozen else [])))
+            for name in (split.name, split.former_name)
+        )
         self.split, self.recipe, self.seed, self.device = split, recipe, seed, device
         self.execution, self.frozen, self.checkpoint = execution, frozen, checkpoint
         self.peers = peers()
@@ -117,7 +120,7 @@ class _Run:
 
     def restore(self) -> Epoch | None:
         """Take over the checkpoint's state, if there is one, and return the report of the last epoch that was finished."""
-        state = load_together(self.checkpoint, self.name, self.peers, self.device)
+        state = load_together(self.checkpoint, (self.name, self.former_name), self.peers, self.device)
         if state is not None:
             self.stepper.load_state_dict(state["stepper"])
             sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.device) / self.peers.size

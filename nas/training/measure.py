@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -32,7 +33,6 @@ class Accuracy:
 
     `loss` is the cross-entropy, without smoothing. The expected calibration error is the mean difference between the
     accuracy and the top probability, over 15 equal bins of that probability (Guo et al. 2017, arXiv:1706.04599, eq. 3).
-    Both are NaN where the network's output is.
     """
 
     top1_percent: Percent
@@ -58,7 +58,7 @@ class Speed:
 class Measured:
     """Holds what was measured of a trained network: with its weights, with their moving average if there is one, its speed.
 
-    `mean` and `std` are what images were normalised by.
+    `mean` and `std` are what images were normalised by; `source` says in words which images were measured.
     """
 
     classes: tuple[str, ...]
@@ -67,6 +67,7 @@ class Measured:
     speed: Speed | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    source: str = ""
 
     @property
     def decisive(self) -> Accuracy:
@@ -85,24 +86,35 @@ def evaluate(
     peers: Peers = Peers(),  # noqa: B008, a frozen value
     accumulate: int = 1,
 ) -> Accuracy:
-    """Measure the model on `images`, normalised with the split's mean and deviation; broken images are left out.
+    """Measure the model on `images`, normalised with the split's mean and deviation.
+
+    Images that cannot be decoded are left out, however many they are, and a warning says how many.
 
     Puts the model on the device, and leaves its parts in the mode, training or not, in which they were. `processes` is how many
     decode images. Twice the part of a batch that is trained at once, by `accumulate`, is measured at once. Each of the peers
     measures its part of the images, and all return the same. With fewer than five classes the top-5 accuracy is 100.
-    Raises RecordError if there are no images.
+    Raises RecordError if there are no images, or where an output of the network is no finite number.
     """
     if not len(images):
         raise RecordError("there are no images to evaluate on: give the split a validation part")
     device = device or best_device()
     sums = _Sums(len(split.classes), device)
     with _in_evaluation(place(model, recipe, device)):
-        for batch in feed(images, _parts(len(images), recipe.batch // accumulate, peers), device, None, processes):
+        batches = feed(images, _parts(len(images), recipe.batch // accumulate, peers), device, None, processes)
+        for batch in batches:
             x = normalise(batch.x, split.mean, split.std).contiguous(memory_format=memory_format(recipe))
             with autocast(recipe, device):
                 output = model(x)
             sums.add(output[0] if isinstance(output, tuple) else output, batch.y)
     return sums.over(peers).accuracy(len(images))
+
+
+def _warn_of_broken(broken: int, images: int) -> None:
+    if broken:
+        warnings.warn(
+            f"{broken:,} of {images:,} images cannot be decoded: what is measured is of the other {images - broken:,}",
+            stacklevel=3,
+        )
 
 
 def _parts(images: int, batch: int, peers: Peers) -> list[Tensor]:
@@ -129,8 +141,8 @@ class _Sums:
 
     def __init__(self, classes: int, device: torch.device) -> None:
         zeros = partial(torch.zeros, dtype=torch.float64, device=device)
-        self.whole = zeros(2)
-        """The losses, and how many are right among five."""
+        self.whole = zeros(3)
+        """The losses, how many are right among five, and how many outputs are not finite."""
         self.bins = zeros(BINS, 2)
         """In each bin of confidence how many are right, and the sum of the confidences."""
         self.classes = zeros(classes, 2)
@@ -142,7 +154,8 @@ class _Sums:
         logits = logits.float()
         hits = (logits.topk(min(5, logits.shape[1])).indices == y[:, None]).double()
         losses = functional.cross_entropy(logits, y, reduction="none").double()
-        self.whole += torch.stack([losses.sum(), hits.sum()])
+        is_finite = logits.isfinite().all(1).double()
+        self.whole += torch.stack([losses.sum(), hits.sum(), (1 - is_finite).sum()])
         right, confidence = hits[:, 0], logits.softmax(1).amax(1).double()
         bins = functional.one_hot(torch.bucketize(confidence, self.edges), BINS).double()
         self.bins += bins.T @ torch.stack([right, confidence], 1)
@@ -154,12 +167,18 @@ class _Sums:
         return self
 
     def accuracy(self, expected: int) -> Accuracy:
-        """Return the accuracy. Raises RecordError if none of the `expected` images could be decoded."""
+        """Return the accuracy. Raises RecordError if none of the `expected` images was decoded, or outputs are not finite."""
         class_images, class_right = ([round(each) for each in column] for column in self.classes.T.tolist())
         if not (images := sum(class_images)):
             raise RecordError(f"none of {expected} images could be decoded: give image files that are whole")
         right, confidences = self.bins.unbind(1)
-        loss, top5 = self.whole.tolist()
+        loss, top5, not_finite = self.whole.tolist()
+        if not_finite:
+            raise RecordError(
+                f"the network's output is NaN or infinite for {round(not_finite):,} of {images:,} images: its weights are of a "
+                "training that diverged, or damaged; give others, or train with a smaller rate"
+            )
+        _warn_of_broken(expected - images, expected)
         return Accuracy(
             top1_percent=100 * sum(class_right) / images,
             top5_percent=100 * round(top5) / images,

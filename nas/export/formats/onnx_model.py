@@ -14,12 +14,14 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from nas.data.base import optional
+from nas.data.libraries import optional
 from nas.export.compare import largest_difference, random_images
 from nas.export.format import Format, Needs
 from nas.export.formats.torch_export import captured
 from nas.export.subject import Built, Subject
+from nas.plain import write
 from nas.records import RecordError, record
+from nas.training.checkpoint import DESCRIPTION
 
 MOST_BYTES = 1_900_000_000
 """A protobuf holds two gigabytes; the weights of a larger network stand in a file beside it."""
@@ -28,7 +30,10 @@ MOST_BYTES = 1_900_000_000
 @final
 @record
 class Onnx(Format):
-    """Write an ONNX model: "images" (B, C, H, W) to "logits" (B, classes), for batches of any size."""
+    """Write an ONNX model: "images" (B, C, H, W) to "logits" (B, classes), for batches of any size.
+
+    Its metadata hold, as JSON under `cellstack_description`, the classes and how images become inputs.
+    """
 
     name: ClassVar[str] = "onnx"
     suffix: ClassVar[str] = ".onnx"
@@ -43,6 +48,7 @@ class Onnx(Format):
         for package in ("onnx", "onnxscript", "onnxruntime"):
             optional(package, package)
         program = _translated(built.exported, subject)
+        program.model.metadata_props[DESCRIPTION] = write(subject.found)
         program.save(path, external_data=built.weights_bytes > MOST_BYTES)
 
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:

@@ -15,6 +15,7 @@ from nas.export.format import Format, Needs
 from nas.export.source import write_source
 from nas.export.source.page import as_class
 from nas.export.subject import Built, Subject, importable
+from nas.plain import write
 from nas.records import RecordError, digest, record
 from nas.training import save_weights
 
@@ -43,7 +44,7 @@ class PythonSource(Format):
         path.write_text(text, encoding="utf-8")
         if _has_weights(subject):
             of = "" if built.folded is not None else digest(subject.network)
-            save_weights(model, path.with_suffix(".safetensors"), of)
+            save_weights(model, path.with_suffix(".safetensors"), of, _description(subject, built))
 
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:
         """Run the file, and give its network the weights: those beside it, or else the network's own."""
@@ -67,6 +68,11 @@ def _has_weights(subject: Subject) -> bool:
     return subject.weights is not None or subject.asked.untrained
 
 
+def _description(subject: Subject, built: Built) -> str:
+    """Return what the weights are of; folded ones fit no network that this library builds, and the source says it alone."""
+    return write(subject.found) if built.folded is None else ""
+
+
 def _of(model: nn.Module, other: nn.Module) -> dict[str, Any]:
     """Return the weights of another network that a model has too: auxiliary heads are left out of the source."""
     known = model.state_dict().keys()
@@ -80,5 +86,9 @@ def _header(subject: Subject, built: Built) -> Iterator[str]:
     if measured is not None:
         accuracy = measured.decisive
         yield f"Test accuracy of the weights: {accuracy.top1_percent:.2f} % on {accuracy.images:,} images."
+    if subject.found.preprocessing is not None:
+        yield f"Images: {subject.found.preprocessing.describe()}."
+    if subject.found.classes:
+        yield f"Classes, in the order of the outputs: {', '.join(map(repr, subject.found.classes))}."
     if built.folded is not None:
         yield f"For inference: {built.folded.folded} of {built.folded.norms} batch norms are folded into other layers."

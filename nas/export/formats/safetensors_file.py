@@ -29,7 +29,7 @@ class Safetensors(Format):
 
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
         assert built is not None
-        save_weights(built.model, path, digest(subject.network))
+        save_weights(built.model, path, digest(subject.network), write(subject.found))
         path.with_suffix(".json").write_text(write(subject.found), encoding="utf-8")
 
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:

@@ -14,13 +14,18 @@ from nas.building import Shape
 from nas.export.compare import largest_difference, random_images
 from nas.export.format import Format, Needs
 from nas.export.subject import Built, Subject
+from nas.plain import write
 from nas.records import RecordError, one_line, record
+from nas.training.checkpoint import DESCRIPTION
 
 
 @final
 @record
 class TorchExport(Format):
-    """Write a .pt2 file: `torch.export.load` reads it, in Python or in C++; any batch size."""
+    """Write a .pt2 file: `torch.export.load` reads it, in Python or in C++; any batch size.
+
+    Its extra file `cellstack_description` holds, as JSON, the classes and how images become inputs.
+    """
 
     name: ClassVar[str] = "torch-export"
     suffix: ClassVar[str] = ".pt2"
@@ -30,7 +35,8 @@ class TorchExport(Format):
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
         assert built is not None
         written = BytesIO()  # torch itself ends the process where a disk is full
-        torch.export.save(captured(built.exported, subject.found.input), written)
+        extra = {DESCRIPTION: write(subject.found)}
+        torch.export.save(captured(built.exported, subject.found.input), written, extra_files=extra)
         path.write_bytes(written.getbuffer())
 
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:

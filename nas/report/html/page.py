@@ -35,8 +35,8 @@ def write_page(path: Path, summaries: Sequence[RunSummary], may_replace: bool = 
     Raises RecordError where another file is there, unless it may be replaced.
     """
     check_target(path, may_replace)
-    text = render(summaries)
-    write_atomically(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+    text = render(summaries)  # a folder whose name is no text has bytes in it
+    write_atomically(path, lambda beside: beside.write_text(text, "utf-8", "surrogateescape"))
 
 
 def check_target(path: Path, may_replace: bool) -> None:
@@ -106,7 +106,7 @@ def _asset(name: str) -> str:
 
 def _packed(data: str) -> str:
     """Compress text to gzip in base64, the same bytes each time."""
-    return b64encode(gzip.compress(data.encode(), mtime=0)).decode()
+    return b64encode(gzip.compress(data.encode(errors="surrogateescape"), mtime=0)).decode()
 
 
 def _inert(data: str) -> str:

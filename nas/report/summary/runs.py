@@ -56,7 +56,7 @@ def summarise_training(folder: Path) -> RunSummary:
     settings = {"data": named(declared.data), "recipe": named(declared.recipe), "failure": failure}
     head = replace(
         begun,
-        state=state_of(folder.glob("*.jsonl"), test is not None and done is not None),
+        state=state_of(folder, test is not None and done is not None),
         space=found.family,
         evaluator=f"Training on {type(declared.data).__name__}",
         executor=named(declared.executor),
@@ -90,7 +90,7 @@ def summarise_transfer(folder: Path) -> RunSummary:
     settings = {"data": named(declared.data), "recipe": named(declared.recipe)}
     head = replace(
         begun,
-        state=state_of(folder.glob("*.jsonl"), not trials.left),
+        state=state_of(folder, not trials.left),
         space=found.family,
         evaluator=f"Transfer to {type(declared.data).__name__}: {', '.join(LABELS[way] for way in declared.ways)}",
         executor=named(executor),

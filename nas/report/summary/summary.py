@@ -187,7 +187,7 @@ class SupernetCurves:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What one worker did. It is idle where it does nothing from its first work in a phase to the phase's end."""
+    """What one worker did. It is idle where it does nothing while it is alive: from its first work to the end of a session."""
 
     name: str
     done: int
@@ -211,12 +211,14 @@ class Failure:
 class Timeline:
     """Who did what when: bars as columns. Where there are many, neighbours are one bar of several `works`.
 
+    Each resumed run begins with new workers: `at_once` is how many were alive at the same time, at most.
     `worker` and `phase` count in `workers` and `phases` ("supernets", "search", "final"); `first` is the number of a bar's
     first work, `failed` how many of its works failed. `pauses` are (from, to) where the run was stopped: they count as nobody's
     idleness. `waited_seconds` is how long proposals waited for a worker, on average; `failures` are the last ones.
     """
 
     workers: Sequence[Worker]
+    at_once: int
     phases: Texts
     worker: Indices
     phase: Indices

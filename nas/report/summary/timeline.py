@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from nas.report.summary.clock import Clock
 from nas.report.summary.journal import Log, Work
+from nas.report.summary.sessions import at_once, presences
 from nas.report.summary.summary import Failure, Timeline, Worker
 
 BARS = 2000
@@ -38,13 +39,19 @@ def timeline_of(logs: Mapping[str, Log], works: Sequence[Work], clock: Clock) ->
     for work in works:
         by_worker[work.worker].append(work)
     names, phases = {name: i for i, name in enumerate(by_worker)}, {phase: i for i, phase in enumerate(logs)}
-    ends = {phase: max((log.ended.values()), default=0.0) for phase, log in logs.items()}
+    alive = [
+        each for log in logs.values() for each in presences(log, [work for work in works if work.phase == log.phase])
+    ]
+    there = defaultdict[str, float](float)
+    for each in alive:
+        there[each.worker] += clock.worked(each.end) - clock.worked(each.begin)
     # so that there are no more than BARS: of two neighbours that are not one, both together are longer than a point
     point = 2 * len(names) * (clock.last - clock.begin) / BARS if len(works) > BARS else 0.0
     bars = [bar for mine in by_worker.values() for bar in _merged([_bar(work, clock) for work in mine], point)]
     waited = [work.begin - logs[work.phase].proposed[work.number] for work in works]
     return Timeline(
-        workers=[_worker(name, mine, ends, clock) for name, mine in by_worker.items()],
+        at_once=at_once(alive),
+        workers=[_worker(name, mine, there[name]) for name, mine in by_worker.items()],
         phases=list(phases),
         worker=[names[bar.worker] for bar in bars],
         phase=[phases[bar.phase] for bar in bars],
@@ -68,12 +75,8 @@ def _failures(logs: Mapping[str, Log], clock: Clock) -> list[Failure]:
     return sorted(found, key=lambda failure: failure.at)[-LAST:]
 
 
-def _worker(name: str, works: Sequence[Work], ends: Mapping[str, float], clock: Clock) -> Worker:
-    """Return how a worker spent its time in the phases in which it worked."""
-    begins: dict[str, float] = {}
-    for work in works:
-        begins[work.phase] = min(work.begin, begins.get(work.phase, work.begin))
-    there = sum(clock.worked(ends[phase]) - clock.worked(begin) for phase, begin in begins.items())
+def _worker(name: str, works: Sequence[Work], there: float) -> Worker:
+    """Return how a worker spent the seconds in which it was alive."""
     busy = sum(work.end - work.begin for work in works)
     idle = max(0.0, 100 * (1 - busy / there)) if there > 0 else 0.0
     return Worker(name, len(works), sum(work.failed for work in works), busy, idle)

@@ -13,6 +13,7 @@ import ray
 from ray._private import worker as ray_worker
 
 from nas.records import RecordError, one_line
+from nas.runtime.stopping import handlers_kept, hang_up_ignored
 
 SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about a coming default
@@ -59,22 +60,37 @@ def connected(address: str | None, workers: int, cpus_per_worker: float) -> Iter
     if ray.is_initialized():
         yield
         return
-    if address:
-        _knock(address)
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError) as error:
-            reason = one_line(error)
-            raise RecordError(f"no Ray cluster at {address} ({reason}): {START_ONE}") from None
-    else:
-        cpus = max(os.cpu_count() or 1, math.ceil(workers * cpus_per_worker))
-        ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    with handlers_kept():
+        if address:
+            _join(address)
+        else:
+            _start(max(os.cpu_count() or 1, math.ceil(workers * cpus_per_worker)))
     ray_worker._worker_logs_enabled = False  # else a worker's death prints a page, despite log_to_driver
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str) -> None:
+    _knock(address)
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError) as error:
+        reason = one_line(error)
+        raise RecordError(f"no Ray cluster at {address} ({reason}): {START_ONE}") from None
+    except RuntimeError as error:
+        ray.shutdown()  # it is half connected
+        raise RecordError(
+            f"the Ray cluster at {address} cannot be joined ({one_line(error)}): use the same versions of Python and Ray as it"
+        ) from None
+
+
+def _start(cpus: int) -> None:
+    """Start a cluster of this machine."""
+    with hang_up_ignored():
+        ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def _knock(address: str) -> None:

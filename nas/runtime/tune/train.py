@@ -23,6 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from nas.evaluation.evaluator import Job, Progress
 from nas.records import RecordError, one_line
 from nas.runtime.executor import Outcome, Session, Work, perform
+from nas.runtime.threads import threads_limited
 
 SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers stay in the driver's folder, so that relative paths hold
@@ -38,7 +39,7 @@ Ended = tuple[str, Outcome]
 """The worker, as `host:pid`, that said how a job ended, and how."""
 
 
-def work_together(conductor: Any, work: Work, job: Job) -> None:
+def work_together(conductor: Any, work: Work, threads: int | None, job: Job) -> None:
     """Do a job as one of several workers; the first one reports, and of a failure every one that meets it.
 
     An exception tells Ray Train to stop the others, who may be waiting: the failure's, and what is no fault of the
@@ -46,12 +47,13 @@ def work_together(conductor: Any, work: Work, job: Job) -> None:
     """
     ray.get(conductor.begin.remote(get_current_placement_group()))
     first, name = get_context().get_world_rank() == 0, f"{socket.gethostname()}:{os.getpid()}"
-    for event in perform(work, job):
-        failed = isinstance(event, Outcome) and event.failure is not None
-        if first or failed:
-            ray.get(conductor.hear.remote(name, event))
-        if failed:
-            raise RuntimeError("the candidate failed")
+    with threads_limited(threads):
+        for event in perform(work, job):
+            failed = isinstance(event, Outcome) and event.failure is not None
+            if first or failed:
+                ray.get(conductor.hear.remote(name, event))
+            if failed:
+                raise RuntimeError("the candidate failed")
 
 
 @final
@@ -108,7 +110,14 @@ class Conductor:
 
 
 def run(
-    session: Session, work: Work, folder: Path | None, *, need: Mapping[str, float], workers: int, retries: int
+    session: Session,
+    work: Work,
+    folder: Path | None,
+    *,
+    need: Mapping[str, float],
+    workers: int,
+    retries: int,
+    threads: int | None = None,
 ) -> None:
     """Run a session's jobs one after another. Raises what the session raised, and KeyboardInterrupt on Ctrl-C.
 
@@ -119,7 +128,7 @@ def run(
     conductor = _conductor()
     try:
         while (job := session.ask()) is not None:
-            each = partial(work_together, conductor, work, job)
+            each = partial(work_together, conductor, work, threads, job)
             done = conductor.run.remote(each, scaling, str(storage / str(job.number)), retries)
             while (said := ray.get(conductor.next.remote())) is not None:
                 session.progress(job.number, *said)

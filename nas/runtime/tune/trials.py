@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
+import torch
 from ray import cloudpickle, tune
 from ray.tune.search import Searcher
 
@@ -27,8 +28,10 @@ Event = tuple[int, Progress | Outcome]
 class Trial(tune.Trainable):
     """The worker's side: a step brings the current job to its next report, or a batch as far as it gets in a beat."""
 
-    def setup(self, config: dict[str, Any], work: Work) -> None:  # type: ignore[override]
+    def setup(self, config: dict[str, Any], work: Work, threads: int | None) -> None:  # type: ignore[override]
         self.work, self.broken = work, False
+        if threads is not None:
+            torch.set_num_threads(threads)  # the process is this worker's alone
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -149,12 +152,15 @@ def run(
     workers: int,
     batch: int,
     retries: int,
+    threads: int | None = None,
 ) -> None:
     """Run a session's jobs as Tune trials. Raises what the session raised, and KeyboardInterrupt on Ctrl-C."""
     searcher = SessionSearcher(session, workers, batch, retries)
     storage = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))
+    trial = tune.with_parameters(Trial, work=work, threads=threads)
+    trainable = tune.with_resources(trial, tune.PlacementGroupFactory([dict(need)]))
     try:
-        _tuner(searcher, work, need, storage.resolve(), retries).fit()
+        _tuner(searcher, trainable, storage.resolve(), retries).fit()
     except Exception:
         if searcher.error:
             raise searcher.error from None
@@ -165,8 +171,7 @@ def run(
         raise KeyboardInterrupt
 
 
-def _tuner(searcher: Searcher, work: Work, need: Mapping[str, float], storage: Path, retries: int) -> tune.Tuner:
-    trainable = tune.with_resources(tune.with_parameters(Trial, work=work), tune.PlacementGroupFactory([dict(need)]))
+def _tuner(searcher: Searcher, trainable: Any, storage: Path, retries: int) -> tune.Tuner:
     config = tune.TuneConfig(
         search_alg=searcher,
         num_samples=-1,

@@ -13,7 +13,7 @@ function workersOf(run, id) {
   const drawn = chart("What each worker did when", (c) => workersOption(run, c));
   drawn.style.height = `${Math.min(900, 62 + BAR * timeline.workers.length)}px`;
   const reading = [
-    `${count(timeline.workers.length, "worker")}, idle ${((100 * free) / Math.max(1e-9, busy + free)).toFixed(1)} %`,
+    `${workersAtOnce(timeline)}, idle ${((100 * free) / Math.max(1e-9, busy + free)).toFixed(1)} %`,
     ` of the time; ${count(failed, "failure")}.`,
     timeline.waited_seconds ? ` A proposal waited ${duration(timeline.waited_seconds)} for a worker.` : "",
     timeline.pauses.length ? ` The run was stopped ${count(timeline.pauses.length, "time")} in between.` : "",
@@ -27,6 +27,12 @@ function workersOf(run, id) {
     legend((c) => keysOf(timeline, c)),
     tables,
   );
+}
+
+/** Say how many workers there were: a run that was resumed, or lost one, had more of them than worked at the same time. */
+function workersAtOnce({ workers, at_once: atOnce }) {
+  const all = workers.length;
+  return atOnce < all ? `${count(atOnce, "worker")} at once, ${plain(all)} one after another` : count(all, "worker");
 }
 
 function keysOf(timeline, c) {

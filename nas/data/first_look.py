@@ -1,0 +1,82 @@
+"""A first look at images that are decoded as needed: whether they can be, and by which mean and deviation to normalise them."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from nas.data.base import Loaded, channel_statistics
+from nas.data.crops import central_cut
+from nas.data.decode import decode, has_16_bits
+from nas.data.encoded import IMAGENET_MEAN, IMAGENET_STD, Encoded, PerChannel
+from nas.data.feed import feed
+from nas.data.pixels import Undecodable
+from nas.records import RecordError
+
+LOOKED_AT = 8
+"""How many images, evenly spread, are decoded to see whether all can be."""
+
+MEASURED, AT_ONCE = 256, 32
+"""Of how many images mean and deviation are measured, and how many are decoded at once."""
+
+NEARLY_BLACK = 16
+"""The brightest level of samples of 12 bits, if they are read as of 16."""
+
+
+def loaded_encoded(
+    parts: tuple[Encoded, Encoded], classes: tuple[str, ...], mean: PerChannel, std: PerChannel, test_source: str
+) -> Loaded:
+    """Return the loaded data set of training and test images, after a look at some of them.
+
+    ImageNet's mean and deviation are of RGB: for other channels those of 256 images are taken instead. Raises RecordError
+    where none of the images looked at can be decoded, or where others are given of another number of channels.
+    """
+    images = parts[0] if len(parts[0]) else parts[1]
+    _look_at(images)
+    return Loaded(*parts, classes, *_mean_and_std(images, mean, std), test_source=test_source)
+
+
+def _look_at(images: Encoded) -> None:
+    reasons, brightest = list[str](), 0
+    chosen = images.numbers[_spread(images, LOOKED_AT)].tolist()
+    for number in chosen:
+        try:
+            cut = partial(central_cut, size=images.size, centre=images.centre)
+            x = decode(images.source.read(number), cut, images.size, False, images.pixels)
+            brightest = max(brightest, int(x.max()))
+        except (OSError, Undecodable) as error:
+            reasons.append(str(error))
+    if len(reasons) == len(chosen):
+        name = images.source.name(chosen[0])
+        raise RecordError(f"none of {len(chosen)} images that were looked at can be decoded, as {name} ({reasons[0]})")
+    warn_if_black(brightest, images.source.read(chosen[0]), images.source.name(chosen[0]))
+
+
+def warn_if_black(brightest: int, data: bytes, name: str) -> None:
+    """Warn where files of 16 bits, of which `data` is one, hold samples of fewer: their brightest level is near 0."""
+    if 0 < brightest <= NEARLY_BLACK and has_16_bits(data):
+        warnings.warn(
+            f"images of 16 bits, as {name}, are nearly black, with {brightest} of 255 levels at most: give bits: 12 if their "
+            "samples have 12",
+            stacklevel=4,
+        )
+
+
+def _mean_and_std(images: Encoded, mean: PerChannel, std: PerChannel) -> tuple[PerChannel, PerChannel]:
+    channels = images.pixels.channels
+    if len(mean) == len(std) == channels:
+        return mean, std
+    if (mean, std) != (IMAGENET_MEAN, IMAGENET_STD):
+        raise RecordError(
+            f"mean has {len(mean)} values and std {len(std)}, for {channels} channels: give {channels} each"
+        )
+    spread = _spread(images, MEASURED)
+    parts = spread.tensor_split(list(range(AT_ONCE, len(spread), AT_ONCE)))
+    return channel_statistics(torch.cat([batch.x for batch in feed(images, parts, torch.device("cpu"), None, 0)]))
+
+
+def _spread(images: Encoded, number: int) -> Tensor:
+    return torch.linspace(0, len(images) - 1, min(number, len(images))).long()

@@ -1,0 +1,16 @@
+"""Libraries that are needed for some data sets alone."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from nas.records import RecordError
+
+
+def optional(module: str, package: str) -> Any:
+    """Import a module of the `data` extra; raises RecordError naming the package where it is absent."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise RecordError(f"{package} is not installed ({error}): pip install 'cellstack[data]'") from error

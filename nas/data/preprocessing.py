@@ -1,0 +1,40 @@
+"""The preprocessing of each data set, and the data set that prepares images as a preprocessing says."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Literal
+
+from nas.data.base import Data
+from nas.data.folder import ImageFolder
+from nas.data.image_files import ImageFiles
+from nas.data.resized import Resized
+from nas.data.split import Split
+from nas.preprocessing import Preprocessing, Resize
+
+
+def preprocessing_of(images: Split) -> Preprocessing:
+    """Return how the images of a split are made into inputs."""
+    channels = {1: "gray", 3: "RGB"}.get(images.shape[0], f"{images.shape[0]} channels")
+    resize, centre, interpolation = _resizing(images.data)
+    return Preprocessing(images.mean, images.std, channels, resize, centre, interpolation)
+
+
+def _resizing(data: Data) -> tuple[Resize, float, Literal["bicubic", "bilinear"] | None]:
+    if isinstance(data, Resized):
+        return "stretch", 1.0, "bilinear"
+    if not type(data).__module__.startswith("nas.data."):
+        return "unknown", 1.0, None
+    if (centre := getattr(data, "centre", None)) is not None:
+        return "crop", centre, "bilinear"
+    return ("crop", 1.0, "bicubic") if isinstance(data, ImageFolder) else ("none", 1.0, None)
+
+
+def folder_read_alike(path: str, preprocessing: Preprocessing | None) -> Data:
+    """Return the images of a folder, decoded, cut and scaled as those that a network was trained with."""
+    if preprocessing is None or preprocessing.interpolation != "bilinear" or preprocessing.resize != "crop":
+        return ImageFolder(path)
+    rgb = {"mean": preprocessing.mean, "std": preprocessing.std} if len(preprocessing.mean) == 3 else {}
+    known = {each.name for each in fields(ImageFiles)}
+    options = {"centre": preprocessing.centre, **{key: value for key, value in rgb.items() if key in known}}
+    return ImageFiles(path, **options)  # type: ignore[arg-type]

@@ -1,0 +1,56 @@
+"""Processors: how many of the machine's this process may use."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+
+GROUPS = Path("/sys/fs/cgroup")
+
+GROUP_OF_THIS_PROCESS = Path("/proc/self/cgroup")
+
+
+def processors() -> int:
+    """Return how many processors this process may use: those that it is bound to, and what a container's quota leaves of them."""
+    return max(1, min(len(bound_to()), math.ceil(quota())))
+
+
+def bound_to() -> set[int]:
+    """Return the numbers of the processors that this process may run on."""
+    return set(os.sched_getaffinity(0)) if sys.platform == "linux" else set(range(os.cpu_count() or 1))
+
+
+def quota(groups: Path = GROUPS, of_this_process: Path = GROUP_OF_THIS_PROCESS) -> float:
+    """Return how many processors' time the control group of this process may use, version 1 or 2; infinity without a limit."""
+    return min((_limit(folder) for folder in _folders(groups, of_this_process)), default=math.inf)
+
+
+def _folders(groups: Path, of_this_process: Path) -> list[Path]:
+    """Return the folders of the control group and of those around it."""
+    folders = [groups, groups / "cpu"]
+    for line in _read(of_this_process).splitlines():
+        _, controllers, name = line.split(":", 2)
+        top = groups / "cpu" if controllers else groups
+        if not controllers or "cpu" in controllers.split(","):
+            inner = Path(name.lstrip("/"))
+            folders += [top / each for each in (inner, *inner.parents)]
+    return folders
+
+
+def _limit(folder: Path) -> float:
+    """Return the limit of one control group: a part of each period, both in microseconds."""
+    together = _read(folder / "cpu.max").split()
+    part, period = together or (_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+    try:
+        return int(part) / int(period) if int(part) > 0 else math.inf
+    except ValueError:  # "max", or no such file
+        return math.inf
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return ""

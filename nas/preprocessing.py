@@ -1,0 +1,35 @@
+"""Preprocessing: how an image file becomes the input of a network, as weights carry it with them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nas.records import Fraction, record
+
+Resize = Literal["none", "crop", "stretch", "unknown"]
+
+
+@record
+class Preprocessing:
+    """How an image becomes an input: pixels from 0 to 1, less `mean`, over `std`, one number for each channel.
+
+    `channels` is their order: RGB, or gray. `resize` "crop" scales the shorter side to the size over `centre` and cuts out
+    the centre, "stretch" scales both sides to the size, "none" takes images as they are; "unknown" is that of a data class of
+    the user's own, or of weights from version 0.1.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: str = "RGB"
+    resize: Resize = "unknown"
+    centre: Fraction = 1.0
+    interpolation: Literal["bicubic", "bilinear"] | None = None
+
+    def describe(self) -> str:
+        """Write it as short text, for people who use the weights elsewhere."""
+        by = f", {self.interpolation}" if self.interpolation else ""
+        crop = f"shorter side scaled to the size / {self.centre:g}, centre cut out{by}"
+        sizes = {"none": "images as they are", "crop": crop, "stretch": f"both sides scaled to the size{by}"}
+        resized = sizes.get(self.resize, "size rule unknown")
+        mean, std = (", ".join(f"{each:.4f}" for each in values) for values in (self.mean, self.std))
+        return f"{self.channels}, {resized}, pixels from 0 to 1, less the mean ({mean}), over the deviation ({std})"

@@ -1,0 +1,142 @@
+"""Run data: which images and tables a run began with, so that it does not go on with others unsaid."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+
+from nas.data import Data, DataIdentity, identify
+from nas.data.split import count_classes
+from nas.evaluation.evaluator import Evaluator
+from nas.places import is_missing, places_of
+from nas.plain import read, write
+from nas.records import Natural, RecordError, record
+
+FILE = "data.json"
+"""The file, in a run folder, of the data that the run began with."""
+
+NAMED = 3
+"""How many classes a message names."""
+
+
+@record
+class FoundData:
+    """What was found of one data set or table: its identity and, of images, how many each class has."""
+
+    identity: DataIdentity
+    classes: Mapping[str, Natural] = field(default_factory=dict)
+
+    def change(self, now: FoundData) -> str:
+        """Say what is other now; empty where nothing is."""
+        if now.identity.digest == self.identity.digest:
+            return ""
+        known = dict.fromkeys([*self.classes, *now.classes])
+        counts = {name: now.classes.get(name, 0) - self.classes.get(name, 0) for name in known}
+        changed = [f"{count:+,} images in class {name}" for name, count in counts.items() if count]
+        more = f" and in {len(changed) - NAMED} more classes" if len(changed) > NAMED else ""
+        if changed:
+            return ", ".join(changed[:NAMED]) + more
+        here, before = (sum(each.identity.images.values()) for each in (now, self))
+        return "as many, with other names or contents" if here == before else f"{here:,}, and {before:,} before"
+
+
+@record
+class RunData:
+    """What a run began with, by the part of the run that reads it, as `evaluator`, `supernet` or `data`."""
+
+    parts: Mapping[str, FoundData] = field(default_factory=dict)
+
+    def changes(self, now: RunData) -> str:
+        """Say in which parts the data are others now; empty where they are those that the run began with."""
+        pairs = ((name, self.parts[name].change(now.parts[name])) for name in self.parts.keys() & now.parts.keys())
+        return "; ".join(f"{name}: {change}" for name, change in sorted(pairs) if change)
+
+    def holds(self, now: RunData) -> bool:
+        """Whether each data set that is there now is one of those that the run began with."""
+        known = {each.identity.digest for each in self.parts.values()}
+        return all(each.identity.digest in known for each in now.parts.values())
+
+
+def find_data(readers: Mapping[str, object]) -> RunData:
+    """Return what is there of the data of each part: a data set's own, an evaluator's, or a supernet search's."""
+    found = {name: _found(reader) for name, reader in readers.items()}
+    return RunData({name: each for name, each in found.items() if each is not None})
+
+
+def _found(reader: object) -> FoundData | None:
+    data = reader if isinstance(reader, Data) else getattr(reader, "data", None)
+    if isinstance(data, Data):
+        return FoundData(identify(data), count_classes(data))
+    identity = reader.identity() if isinstance(reader, Evaluator) else None
+    return FoundData(identity) if identity is not None else None
+
+
+def write_data(folder: Path, data: RunData) -> None:
+    """Write down what a run begins with."""
+    (folder / FILE).write_text(write(data), encoding="utf-8")
+
+
+def read_data(folder: Path) -> RunData | None:
+    """Return what a run began with; None where its folder does not say. Raises RecordError where the file is damaged."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        found: RunData = read(json.loads(path.read_text(encoding="utf-8")), str(path), RunData)
+    except ValueError as error:
+        raise RecordError(
+            f"{path} cannot be read ({error}): delete it, and the run goes on with the data that are there"
+        ) from None
+    return found
+
+
+def hold_to_data(folder: Path, now: RunData, changed_data: bool) -> None:
+    """See that a run goes on with the data that it began with, or was told to take others; that is then written down.
+
+    What was under way begins anew, for it has learnt from images that may be test images now. Raises RecordError where the
+    data are others and that was not allowed.
+    """
+    before = read_data(folder)
+    if before is None:
+        warnings.warn(
+            f"{folder} does not say which data it began with, as runs of version 0.1 do not: it goes on with those that are "
+            "there now",
+            stacklevel=2,
+        )
+        write_data(folder, now)
+    elif changes := before.changes(now):
+        if not changed_data:
+            raise RecordError(
+                f"{folder} began with other data ({changes}), and images it has learnt from may be test images now: put the "
+                "data back, begin a new run, or go on with --changed-data"
+            )
+        warnings.warn(f"the data have changed ({changes}): what was under way begins anew", stacklevel=2)
+        for checkpoint in (folder / "checkpoints").glob("*.pt"):
+            checkpoint.unlink()
+        _note(folder, changes)
+        write_data(folder, now)
+
+
+def _note(folder: Path, changes: str) -> None:
+    """Write into the comments of a run folder's YAML that the data have changed."""
+    for name in ("experiment.yaml", "training.yaml", "transfer.yaml"):
+        if (file := folder / name).is_file():
+            lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            comments = [line for line in lines if line.startswith("#")]
+            rest = "".join(line for line in lines if not line.startswith("#"))
+            file.write_text("".join([*comments, f"# data changed: {changes}\n"]) + rest, encoding="utf-8")
+
+
+def check_places(folder: Path, declared: object) -> None:
+    """Raise RecordError where a file or folder that a run reads has gone, with the assignment that says where it is."""
+    missing = [(key, value) for key, value in places_of(declared) if is_missing(value)]
+    if missing:
+        (key, value), keys = missing[0], {".".join(key.split(".")[-2:]) for key, _ in missing}
+        short = keys.pop() if len(keys) == 1 else key
+        raise RecordError(
+            f"{value}, {key} of the run, is not there: put it back or, where it has moved, say so: "
+            f"nas resume {folder} {short}=PATH"
+        )

@@ -1,0 +1,103 @@
+"""Stopping: Ctrl-C, a SIGTERM and a closed terminal end a command in one and the same way, however often they come."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import final
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""What ends a command; a closed terminal is a SIGHUP, which Windows has not."""
+
+
+@final
+class Stop:
+    """The handler of the signals that end a command: the first one raises KeyboardInterrupt.
+
+    Inside `once` all that follow are ignored, so that none breaks what the first one began: workers are ended, files closed.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._process = os.getpid()
+        self._is_once = False
+
+    def __call__(self, number: int, frame: FrameType | None = None) -> None:
+        if os.getpid() != self._process:
+            os._exit(0)  # a forked worker: its parent has the signal too, and would take another code for a failure
+        is_first, self.number = self.number is None, self.number or number
+        if is_first or not self._is_once:
+            raise KeyboardInterrupt
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that a signal ended, as a shell gives it: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + (self.number or signal.SIGINT)
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Let only the first signal do anything; where one came, those after the block do nothing either."""
+        self._is_once = True
+        try:
+            yield
+        finally:
+            self._is_once = self.number is not None
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where a signal came and its exception was lost, as in the code of a candidate."""
+        if self.number is not None:
+            raise KeyboardInterrupt
+
+
+def listen() -> Stop:
+    """Let the signals that end a command be handled; one that is ignored, as SIGHUP under nohup, stays so."""
+    stop = Stop()
+    if threading.current_thread() is threading.main_thread():
+        for each in SIGNALS:
+            if signal.getsignal(each) is not signal.SIG_IGN:
+                signal.signal(each, stop)
+    return stop
+
+
+def listener() -> Stop:
+    """Return the handler that is installed; where there is none, as in a script, one that hears nothing."""
+    handlers = [signal.getsignal(each) for each in SIGNALS]
+    return next((each for each in handlers if isinstance(each, Stop)), Stop())
+
+
+def ignore() -> None:
+    """Ignore the signals that end a command: it has ended."""
+    if threading.current_thread() is threading.main_thread():
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Put handlers of signals back that the block exchanges, as Ray does, which would end the process inside C++."""
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for each, handler in before.items():
+                if callable(handler):
+                    signal.signal(each, handler)
+
+
+@contextmanager
+def hang_up_ignored() -> Iterator[None]:
+    """Let processes that the block starts outlive the terminal: it is this process that ends them."""
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(hang_up, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(hang_up, before)
