@@ -150,7 +150,8 @@ def test_of(hint: Any) -> Test:
     """Return the test of an annotation."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _bounded(parts[0], [each for each in parts[1:] if isinstance(each, Range)])
+        ranges = [each for each in parts[1:] if isinstance(each, Range)]
+        return _bounded(parts[0], ranges) if ranges else test_of(parts[0])
     if origin in (Union, types.UnionType):
         return _union([test_of(kind) for kind in parts])
     if origin is Literal:

@@ -107,17 +107,17 @@ def places_of(tree: Any, where: str = "") -> Iterator[tuple[str, str]]:
             yield key, places[each.name].resolved(value) or value
 
 
-def is_missing(path: str) -> bool:
-    """Whether there is nothing at a path; of a pattern of files, whether its folder is missing."""
-    there = Path(path).expanduser()
-    while any(letter in str(there) for letter in "*?[{"):
-        there = there.parent
-    return not there.exists()
-
-
 def is_there(path: Path) -> bool:
     """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
     try:
         return path.exists()
     except (OSError, ValueError):
         return False
+
+
+def is_missing(path: str) -> bool:
+    """Whether there is nothing at a path; of a pattern of files, whether its folder is missing."""
+    there = Path(path).expanduser()
+    while any(letter in str(there) for letter in "*?[{"):
+        there = there.parent
+    return not there.exists()

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from nas.records import RecordError
+from nas.runtime.declared import experiments
 from nas.runtime.experiment import load
 from nas.runtime.folder import make_folder, new_run
 from nas.runtime.run import plan
 from nas.runtime.scores import check_scores
-from nas.runtime.show import experiment_files
 from nas.runtime.tune import cluster
 
 Call = Callable[..., Any]
@@ -83,7 +83,7 @@ def test_the_file_and_line_of_an_unknown_score_are_named(toy: Toy, call: Call, r
     assert f"{file}, line {line}: rules.objective is 'acc'" in call("search", file, "--run-dir", run_folder).stderr
 
 
-@pytest.mark.parametrize("path", experiment_files(), ids=str)
+@pytest.mark.parametrize("path", experiments().values(), ids=experiments())
 def test_every_experiment_asks_for_scores_that_its_evaluators_give(path: Path) -> None:
     check_scores(load(path))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from nas.data import Digits, split
+from nas.data import Digits, ImageFolder, split
 from nas.records import RecordError
 from nas.training import Execution, Recipe, load_weights, save_weights, seeded, train
 from nas.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
@@ -264,3 +266,34 @@ def test_a_checkpoint_that_was_cut_off_is_refused(kept: float, tmp_path: Path) -
     with pytest.raises(RecordError, match=r"run.pt is no checkpoint, or broken \(.*\): delete it to start anew$"):
         load_checkpoint(path, "run")
     assert load_checkpoint(tmp_path / "absent.pt", "run") is None
+
+
+def test_a_training_goes_on_where_its_images_have_moved_and_not_with_others(tmp_path: Path) -> None:
+    for name, number in (("here", 8), ("others", 9)):
+        for label in ("a", "b"):
+            (tmp_path / name / label).mkdir(parents=True)
+            for i in range(number):
+                Image.new("RGB", (8, 8), (i * 20, 0, 0)).save(tmp_path / name / label / f"{i}.png")
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    recipe, checkpoint = Recipe(epochs=2, batch=8, cutout=0, flip=False, drop_path=0.0), tmp_path / "checkpoint.pt"
+
+    def begin(folder: str, epochs: int) -> list[Any]:
+        model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2))
+        images = split(ImageFolder(str(tmp_path / folder), size=8), 0, 0)
+        reports = train(model, images, recipe, seed=0, checkpoint=checkpoint)
+        return [next(reports) for _ in range(epochs)]
+
+    (first,) = begin("here", 1)
+    again = begin("there", 1)
+    assert (first.epoch, again[0].epoch) == (1, 2)
+    with pytest.raises(RecordError, match="of another run"):
+        begin("others", 1)
+
+
+def test_a_checkpoint_of_version_0_1_is_gone_on_with(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "old.pt", "name of 0.1", {"step": 3})
+    state = load_checkpoint(tmp_path / "old.pt", "name", "name of 0.1")
+    assert state is not None
+    assert state["step"] == 3
+    with pytest.raises(RecordError, match="of another run"):
+        load_checkpoint(tmp_path / "old.pt", "name", "")

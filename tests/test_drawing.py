@@ -28,8 +28,9 @@ from nas.export.drawing.pages import page_of
 from nas.export.drawing.sketch import Levels
 from nas.export.drawing.svg import LEGEND, PAINTS
 from nas.family import families, published
+from nas.labels import operation_label
 from nas.layers.conv import ConvNormAct
-from nas.notation import name_of, parse
+from nas.notation import parse
 from nas.operations.separable import SepConv
 from nas.records import RecordError, record
 from nas.space import mutate, one_of, sample
@@ -226,14 +227,14 @@ def _font() -> bytes:
 
 
 NAMES = {
-    "SepConv": "sep conv {0}x{0}",
-    "DilConv": "dil conv {0}x{0}",
-    "MaxPool": "max pool {0}x{0}",
-    "AvgPool": "avg pool {0}x{0}",
-    "Conv": "relu conv {0}x{0}",
-    "AsymmetricConv": "asymmetric conv 1x{0} {0}x1",
-    "Skip": "skip",
-    "Zero": "zero",
+    "SepConv": "sep_conv_{0}x{0}",
+    "DilConv": "dil_conv_{0}x{0}",
+    "MaxPool": "max_pool_{0}x{0}",
+    "AvgPool": "avg_pool_{0}x{0}",
+    "Conv": "nor_conv_{0}x{0}",
+    "AsymmetricConv": "conv_{0}x1_1x{0}",
+    "Skip": "skip_connect",
+    "Zero": "none",
 }
 
 
@@ -272,7 +273,7 @@ def test_a_network_of_every_family_is_drawn_and_names_what_it_is_made_of(name: s
     network = next(iter(families()[name].published.values()))
     said = " ".join(Picture(draw(network)).words)
     for leaf in leaves(network):
-        assert name_of(type(leaf)).replace("_", " ") in said, leaf
+        assert operation_label(leaf) in said, leaf
     assert dot(network).startswith("digraph")
 
 
@@ -308,7 +309,7 @@ def test_a_change_of_one_operation_strikes_one_out_and_adds_one() -> None:
     after = nasbench201.from_string("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|")
     seen = Picture(draw_change(before, after))
     struck = [plain(each.text) for group, each in seen.texts if group.get("text-decoration") == "line-through"]
-    assert struck == ["avg pool 3x3"]
+    assert struck == ["avg_pool_3x3"]
     assert Counter(rect.role for rect in seen.rects if rect.role in ("sign-gone", "sign-came")) == {
         "sign-gone": 1,
         "sign-came": 1,
@@ -323,28 +324,28 @@ def test_a_change_of_a_network_shows_what_stays_once() -> None:
     before = parse("network(stem=conv3-16, head=classifier(classes=10))[residual[conv3 conv3] x2-32, conv5-64/2]")
     after = parse("network(stem=conv3-16, head=classifier(classes=10))[residual[conv3 sep_conv5] x3-32, conv5-64/2]")
     words = Picture(draw_change(before, after)).words
-    assert words.count("conv 5x5") == 1
-    assert words.count("sep conv 5x5") == 1
+    assert words.count("conv_5x5") == 1
+    assert words.count("sep_conv_5x5") == 1
     assert "x 2 → x 3" in words
     shorter = parse("network(stem=conv3-16, head=classifier(classes=10))[residual[conv3 conv3] x2-32]")
     struck = [plain(each.text) for group, each in Picture(draw_change(before, shorter)).texts
               if group.get("text-decoration") == "line-through"]  # fmt: skip
-    assert struck == ["conv 5x5", "64 channels, stride 2"]
+    assert struck == ["conv_5x5", "64 channels, stride 2"]
 
 
 def test_a_stage_that_came_first_leaves_the_others_as_they_are() -> None:
     network = "network(stem=conv3-16, head=classifier(classes=10))"
     seen = Picture(draw_change(parse(f"{network}[conv5, sep_conv3]"), parse(f"{network}[conv7, conv5, sep_conv3]")))
     assert sum(rect.role.startswith("sign") for rect in seen.rects) == 1
-    assert [seen.words.count(word) for word in ("conv 7x7", "conv 5x5", "sep conv 3x3")] == [1, 1, 1]
+    assert [seen.words.count(word) for word in ("conv_7x7", "conv_5x5", "sep_conv_3x3")] == [1, 1, 1]
 
 
 def test_equal_stages_in_a_row_are_drawn_once_unless_each_halves_the_size() -> None:
     network = "network(stem=conv3-16, head=classifier(classes=10))"
     words = Picture(draw(parse(f"{network}[conv5, conv5, conv5]"))).words
-    assert (words.count("conv 5x5"), words.count("x 3")) == (1, 1)
+    assert (words.count("conv_5x5"), words.count("x 3")) == (1, 1)
     words = Picture(draw(parse(f"{network}[conv5 x2-16/2, conv5 x2-16/2]"))).words
-    assert (words.count("conv 5x5"), words.count("x 2")) == (2, 2)
+    assert (words.count("conv_5x5"), words.count("x 2")) == (2, 2)
 
 
 def test_what_is_open_is_dashed_and_lists_its_options() -> None:
@@ -352,10 +353,10 @@ def test_what_is_open_is_dashed_and_lists_its_options() -> None:
     assert Counter(word for word in words if "one of" in word) == {
         f"{i}-{j}: one of 5": 1 for i, j in ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
     }
-    assert words.count("relu conv 1x1") == 6
+    assert words.count("nor_conv_1x1") == 6
     words = Picture(picture("darts space")).words
     assert sum("one of A" in word for word in words) == 28
-    assert words.count("sep conv 3x3") == 1
+    assert words.count("sep_conv_3x3") == 1
     assert words.count("2 of 5") == 2
     assert 'stroke-dasharray="5 4"' in picture("darts space")
     depth = Picture(draw(macro.macro(stages=1))).words
@@ -364,7 +365,7 @@ def test_what_is_open_is_dashed_and_lists_its_options() -> None:
 
 def test_a_node_of_a_users_own_is_drawn_with_what_it_holds() -> None:
     words = Picture(picture("user's")).words
-    assert {"framed, amount 0.7", "conv 3x3", "sep conv 3x3", "sep conv 5x5"} <= set(words)
+    assert {"framed, amount 0.7", "conv_3x3", "sep_conv_3x3", "sep_conv_5x5"} <= set(words)
     assert draw(bits()) is None
     assert draw(one_of("depth", [1, 2])) is None
     with pytest.raises(RecordError, match="holds no nodes"):
@@ -412,7 +413,7 @@ def test_graphviz_reads_what_is_written_for_it() -> None:
     if which("dot") is None:
         pytest.skip("graphviz is not installed: apt install graphviz")
     odd = one_of('a "b\\" \\n <c> {d|e}', [SepConv(3), SepConv(5)])
-    for tree, word in ((odd, f"{odd.name}: one of 2"), (DARTS_V2, "dil conv 3x3"), (macro.macro(), "concat")):  # type: ignore[attr-defined]
+    for tree, word in ((odd, f"{odd.name}: one of 2"), (DARTS_V2, "dil_conv_3x3"), (macro.macro(), "concat")):  # type: ignore[attr-defined]
         made = subprocess.run(["dot", "-Tsvg"], input=dot(tree), capture_output=True, text=True, check=True)
         assert made.stderr == ""
         texts = [plain(unescape(text)).replace("\xa0", " ") for text in re.findall(r">([^<]+)</text>", made.stdout)]

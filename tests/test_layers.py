@@ -21,12 +21,13 @@ LAYERS = {
         "choice counting fields history literal membership own places plain preprocessing records space".split(), 0
     ),
     **dict.fromkeys(
-        "building data family foreign layers notation operations profiling strategies topology tracing".split(), 1
+        "building data family foreign labels layers notation operations profiling strategies topology tracing".split(),
+        1,
     ),
     **dict.fromkeys(("training", "evaluation"), 2),
     "supernets": 3,
     **dict.fromkeys(("runtime", "export", "report"), 4),
-    "cli": 5,
+    **dict.fromkeys(("cli", "__main__"), 5),
 }
 """The layer of each part of nas; a module imports its own layer or a lower one."""
 

@@ -16,6 +16,7 @@ import pytest
 
 from nas.data import Digits
 from nas.evaluation.evaluator import Job, Task
+from nas.labels import stored_label
 from nas.plain import read
 from nas.records import RecordError
 from nas.report.alphas import plot_alphas
@@ -92,7 +93,7 @@ def test_every_choice_and_every_option_is_shown(space: Any, tmp_path: Path) -> N
     picture = drawn(undecided(options), tmp_path)
     assert set(panels(picture, options)) == set(options)
     said = words(picture)
-    assert {each for labels in options.values() for each in labels} <= set(said)
+    assert {stored_label(each) for labels in options.values() for each in labels} <= set(said)
     shown = blocks(learnt_choices(undecided(options)))
     assert {block.heading for block in shown} - {""} <= set(said)
     assert all(name in said for block in shown for name in block.choices)
@@ -116,22 +117,22 @@ def test_choices_stand_in_blocks_by_their_names() -> None:
 def test_the_strongest_option_that_may_be_taken_is_named(tmp_path: Path) -> None:
     end = {"normal/0-2": [0.1, 0.1, 0.3, 0.5], "normal/1-2": [0.1, 0.6, 0.1, 0.2]}
     searched = made((PAIR, [epoch(1, even(PAIR)), epoch(2, end)]))
-    assert [choice.strongest for choice in learnt_choices(searched)] == ["SepConv 3", "Skip"]
+    assert [choice.strongest for choice in learnt_choices(searched)] == ["sep_conv_3x3", "skip_connect"]
     said = words(drawn(searched, tmp_path))
     # Once in the legend, once above a panel.
-    assert [said.count(each) for each in OPERATIONS] == [1, 2, 2, 1]
-    assert any("Zero is there for the search alone" in each for each in said)
+    assert [said.count(stored_label(each)) for each in OPERATIONS] == [1, 2, 2, 1]
+    assert any("“none” is there for the search alone" in each for each in said)
 
 
 def test_a_zero_that_may_be_taken_can_win(tmp_path: Path) -> None:
     options = {"0-1": ("Zero", "Skip", "Conv 3")}
     searched = made((options, [epoch(1, {"0-1": [0.5, 0.3, 0.2]})]))
-    assert learnt_choices(searched)[0].strongest == "Zero"
+    assert learnt_choices(searched)[0].strongest == "none"
     assert not any("never taken" in each for each in words(drawn(searched, tmp_path)))
 
 
 def test_of_equals_the_first_is_named() -> None:
-    assert [choice.strongest for choice in learnt_choices(undecided(PAIR))] == ["MaxPool 3", "MaxPool 3"]
+    assert [choice.strongest for choice in learnt_choices(undecided(PAIR))] == ["max_pool_3x3", "max_pool_3x3"]
 
 
 def test_lines_end_where_a_phase_drops_an_option_and_break_where_it_does_not(tmp_path: Path) -> None:
@@ -140,11 +141,11 @@ def test_lines_end_where_a_phase_drops_an_option_and_break_where_it_does_not(tmp
     second = [epoch(number, even(fewer), 1) for number in (4, 5, 6)]
     searched = made((PAIR, first), (fewer, second))
     curves = learnt_choices(searched)[0].curves
-    assert list(curves) == list(OPERATIONS)
-    assert [number for number, _ in curves["Skip"]] == [1, 2, 3]
-    assert [number for number, _ in curves["SepConv 3"]] == [1, 2, 3, 3.5, 4, 5, 6]
-    assert [math.isnan(value) for _, value in curves["SepConv 3"]].index(True) == 3
-    assert [choice.strongest for choice in learnt_choices(searched)] == ["MaxPool 3", "Skip"]
+    assert list(curves) == list(map(stored_label, OPERATIONS))
+    assert [number for number, _ in curves["skip_connect"]] == [1, 2, 3]
+    assert [number for number, _ in curves["sep_conv_3x3"]] == [1, 2, 3, 3.5, 4, 5, 6]
+    assert [math.isnan(value) for _, value in curves["sep_conv_3x3"]].index(True) == 3
+    assert [choice.strongest for choice in learnt_choices(searched)] == ["max_pool_3x3", "skip_connect"]
     picture = drawn(searched, tmp_path)
     # Two lines in two pieces, two that end, and the dotted one.
     assert sorted(segments(picture, "normal/0-2")) == [1, 1, 1, 2, 2]
@@ -242,20 +243,20 @@ def test_words_are_shown_as_they_are(tmp_path: Path) -> None:
 
 def test_options_with_one_label_are_told_apart() -> None:
     (choice,) = learnt_choices(undecided({"block": ("MBConv 3", "MBConv 3", "Skip")}))
-    assert list(choice.curves) == ["MBConv 3 (1)", "MBConv 3 (2)", "Skip"]
+    assert list(choice.curves) == ["mb_conv_3x3 (1)", "mb_conv_3x3 (2)", "skip_connect"]
 
 
 @pytest.mark.parametrize("space", [darts(), nasnet(), nasbench201()], ids=["darts", "nasnet", "nasbench201"])
 def test_each_operation_has_a_line_of_its_own(space: Any) -> None:
-    labels = {each for labels in options_of(space).values() for each in labels if not each.isdigit()}
+    labels = {stored_label(each) for labels in options_of(space).values() for each in labels if not each.isdigit()}
     found = lines(sorted(labels))
     assert len({(line.colour, line.style) for line in found.values()}) == len(labels)
     dashed = {each for each, line in found.items() if line.style != "solid"}
-    assert dashed == {each for each in labels if each.startswith(("Skip", "Zero"))}
+    assert dashed == {each for each in labels if each.partition("(")[0] in ("skip_connect", "none")}
 
 
 def test_many_options_still_have_lines_of_their_own() -> None:
-    found = lines([f"MBConv {i}" for i in range(30)])
+    found = lines([f"mb_conv_{i}x{i}" for i in range(30)])
     assert len({(line.colour, line.style) for line in found.values()}) == 30
     assert all(isinstance(line, Line) for line in lines(map(str, range(50))).values())
 
@@ -273,4 +274,4 @@ def test_a_real_search_is_drawn_as_it_was_written(tmp_path: Path, one_thread: No
     for choice in learnt_choices(searched):
         assert all(a[0] + 1 == b[0] for curve in choice.curves.values() for a, b in pairwise(curve))
         last = searched.epochs[-1].strengths[choice.name]
-        assert searched.options[0][choice.name][last.index(max(last))] == choice.strongest
+        assert stored_label(searched.options[0][choice.name][last.index(max(last))]) == choice.strongest

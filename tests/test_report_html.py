@@ -18,6 +18,7 @@ from browser import chromium, opened
 
 from nas.export.drawing import draw
 from nas.records import RecordError
+from nas.report.colours import INK, PALE
 from nas.report.html.page import SCRIPTS, colours_of, render, write_page
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Failure, LearntAlphas, RunSummary, SupernetCurves, TrainingCurves, Trials
@@ -94,7 +95,10 @@ def full(summary: RunSummary) -> RunSummary:
     }
     measured["eigenvalue"] = [1.0, None, None, 2.0, None, None, 3.0, None]  # measured every third epoch
     alphas = LearntAlphas(
-        "0-1", ["SepConv 3", "Skip"], "Skip", [[0.5 / each for each in epochs], [0.5] * 3 + [None] + [0.5] * 4]
+        "0-1",
+        ["sep_conv_3x3", "skip_connect"],
+        "skip_connect",
+        [[0.5 / each for each in epochs], [0.5] * 3 + [None] + [0.5] * 4],
     )
     supernet = SupernetCurves(0, "Darts", epochs, measured, [4], {8: "8 of 9 are skips"}, [alphas], {}, "")
     training = TrainingCurves("best", epochs, 8, {"loss": measured["loss"], "train_top1_percent": [50.0] * 8})
@@ -141,7 +145,7 @@ def test_what_is_measured_in_some_epochs_is_a_line_and_strengths_break_where_the
         "name => [...charts.values()].flatMap(each => each.getOption().series).find(each => each.name === name).data"
     )
     assert view.run(lines, "eigenvalue") == [[1, 1.0], [4, 2.0], [7, 3.0]]
-    assert view.run(lines, "Skip")[3] == [4, None]
+    assert view.run(lines, "skip_connect")[3] == [4, None]
 
 
 def test_all_ancestors_are_in_sight(view: Any, summary: RunSummary) -> None:
@@ -378,9 +382,10 @@ def test_the_library_comes_with_its_licence() -> None:
 
 
 def test_an_operation_has_one_colour_however_it_is_written() -> None:
-    colours = colours_of(["sep_conv5", "SepConv 5", "SepConv 3", "skip", "Skip"])
-    assert colours["sep_conv5"] == colours["SepConv 5"] != colours["SepConv 3"]
-    assert colours["skip"] == colours["Skip"]
+    colours = colours_of(["sep_conv_5x5", "sep_conv_3x3", "skip_connect", "none"])
+    assert len({json.dumps(colour) for colour in colours.values()}) == 4
+    assert colours["skip_connect"][0] == INK
+    assert colours["none"][0] == PALE
 
 
 def test_a_report_is_replaced_and_another_file_is_not(summary: RunSummary, tmp_path: Path) -> None:

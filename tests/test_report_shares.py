@@ -47,19 +47,19 @@ def test_shares_are_of_the_population_and_in_a_long_search_of_all_between_two_po
 def test_a_choice_that_was_not_open_counts_nowhere() -> None:
     only = resolve(SPACE, lambda choice: 0)  # serial: no other operation is asked for
     (panel,) = [panel for panel in panels(SPACE, [only]) if panel.title.endswith("operation")][:1]
-    assert panel.taken == [["relu_conv3"]]
+    assert panel.taken == [["nor_conv_3x3"]]
 
 
 def test_many_choices_of_one_kind_share_a_panel() -> None:
     samples = [nas.sample(darts(), Random(i)) for i in range(5)]
     (panel,) = panels(darts(), samples)
     assert panel.title == "28 choices, as normal/0-2"
-    assert "sep_conv3" in panel.labels
+    assert "sep_conv_3x3" in panel.labels
 
 
 def test_an_option_is_labelled_by_its_structure() -> None:
     labels = [label_of(nas.from_plain(plain)) for plain in ({"Skip": {}}, {"SepConv": {"kernel": 5}})]
-    assert labels == ["skip", "sep_conv5"]
+    assert labels == ["skip_connect", "sep_conv_5x5"]
 
 
 def test_the_picture_is_the_same_each_time_and_has_the_words(tmp_path: Path) -> None:

@@ -144,7 +144,11 @@ def test_alphas_are_columns_by_epoch_with_gaps_where_an_option_is_gone() -> None
     assert "alphas_loss" not in told.measured
     assert told.warnings == {4: "collapsing"}
     (choice,) = told.choices
-    assert (choice.name, choice.labels, choice.strongest) == ("a", ["SepConv 3", "Skip", "Zero"], "SepConv 3")
+    assert (choice.name, choice.labels, choice.strongest) == (
+        "a",
+        ["sep_conv_3x3", "skip_connect", "none"],
+        "sep_conv_3x3",
+    )
     assert choice.strengths == [[0.2, 0.2, 0.6, 0.6], [0.3, 0.3, 0.4, 0.4], [0.5, 0.5, None, None]]
 
 

@@ -161,3 +161,20 @@ def test_a_table_is_the_one_that_a_run_began_with(tmp_path: Path, call: Call, mo
     assert "evaluator: as many, with other names or contents" in go_on(call, tmp_path / "run").stderr
     table.unlink()
     assert f"nas resume {tmp_path / 'run'} evaluator.table=PATH" in go_on(call, tmp_path / "run").stderr
+
+
+def test_classes_that_nobody_wrote_are_those_of_the_data(mine: Path, call: Call) -> None:
+    write_images(mine / "three", classes=("cat", "dog", "emu"))
+    changes = (f"evaluator.data.path={mine / 'three'}", "rules.budget.evaluations=1", "final=null")
+    done = call("search", mine / "run" / "experiment.yaml", *changes, "--run-dir", mine / "anew")
+    assert done.returncode == 0, done
+    assert json.loads((mine / "anew" / "best.json").read_text())["Found"]["classes"] == ["cat", "dog", "emu"]
+
+
+def test_classes_that_were_written_and_are_others_name_their_line(mine: Path, call: Call) -> None:
+    file = mine / "search.yaml"
+    file.write_text(SEARCH.replace("cells_per_stage: 1", "cells_per_stage: 1, classes: 3"))
+    answer = call("search", file, f"evaluator.data.path={mine / 'images'}", "--run-dir", mine / "anew")
+    assert answer.returncode == 2
+    assert f"{file}, line 2: network.classes is 3, and the data have 2: leave it out" in answer.stderr
+    assert not (mine / "anew").exists()

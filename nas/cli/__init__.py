@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -91,7 +92,10 @@ def main() -> None:
         code = stop.exit_code
     finally:
         stopping.ignore()
-    sys.exit(stop.exit_code if code and stop.number else code)
+    is_stopped = stop.number is not None and (
+        code != 0 or stop.number != signal.SIGINT
+    )  # 0 where Ctrl-C is how it ends
+    sys.exit(stop.exit_code if is_stopped else code)
 
 
 def _run() -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.options import terminal
+from nas.runtime.stopping import listener
 
 
 def dashboard(
@@ -26,6 +27,6 @@ def dashboard(
     from nas.runtime.dashboard import dashboard as opened
 
     console = terminal()
-    with opened(runs, host, port) as page:
+    with listener().once(), opened(runs, host, port) as page:
         console.print(f"{page.url}  (Ctrl-C to end)", soft_wrap=True)
         page.serve()

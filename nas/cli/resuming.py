@@ -11,23 +11,25 @@ from nas.cli.options import Address, ExecutorName, GpusPerWorker, Workers, execu
 from nas.cli.searching import run_search
 from nas.cli.training import run_train, run_transfer
 
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Settings of budget, executor or final, of a training's execution, to change."
+    ),
+]
+ChangedData = Annotated[
+    bool, typer.Option("--changed-data", help="Go on though images or tables are others than at the beginning.")
+]
+
 
 def resume(
     run: Annotated[Path, typer.Argument(help="The folder of a run that was cut off.")],
-    assignments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Settings of budget, executor or final, of a training's execution, to change.",
-        ),
-    ] = None,
+    assignments: Changes = None,
     executor: ExecutorName = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = None,
     address: Address = None,
-    changed_data: Annotated[
-        bool, typer.Option("--changed-data", help="Go on though images or tables are others than at the beginning.")
-    ] = False,
+    changed_data: ChangedData = False,
 ) -> None:
     """Go on with a run that was cut off: nothing that was found is lost, nor evaluated twice.
 
@@ -42,19 +44,16 @@ def resume(
     from nas.runtime.run_data import check_places, hold_to_data
     from nas.runtime.transfer import load_transfer
 
-    given = assignments or []
+    given, options = assignments or [], (executor, workers, gpus_per_worker, address)
     if (run / "transfer.yaml").is_file():
         transfer = load_transfer(run, given, changed_data)
-        run_transfer(
-            replace(transfer, executor=executor_of(transfer.executor, executor, workers, gpus_per_worker, address)), run
-        )
+        run_transfer(replace(transfer, executor=executor_of(transfer.executor, *options).settled()), run)
     elif (run / "training.yaml").is_file():
         training = load_training(run, given, changed_data)
-        chosen = sharing_executor(training.declared.executor, executor, workers, gpus_per_worker, address)
+        chosen = sharing_executor(training.declared.executor, *options).settled()
         run_train(replace(training, declared=replace(training.declared, executor=chosen)), run)
     else:
         searched = load_run(run, given)
-        chosen = executor_of(searched.executor, executor, workers, gpus_per_worker, address)
         check_places(run, searched)
         hold = partial(hold_to_data, run, changed_data=changed_data)
-        run_search(plan(replace(searched, executor=chosen), hold), run)
+        run_search(plan(replace(searched, executor=executor_of(searched.executor, *options)), hold), run)

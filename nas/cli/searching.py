@@ -18,6 +18,7 @@ from nas.cli.options import (
     Workers,
     executor_of,
     stoppable,
+    stopped_with,
     terminal,
 )
 
@@ -71,11 +72,14 @@ def reproduce(
     from nas.runtime.show import show_reproduction
 
     changes = assignments or []
-    folder = run_dir or Path("runs", f"reproduce-{experiment.stem}")
+    folder, console = run_dir or Path("runs", f"reproduce-{experiment.stem}"), terminal()
     try:
-        with explained(experiment_file(experiment), changes):
+        with (
+            explained(experiment_file(experiment), changes),
+            stopped_with(lambda: "What has a run folder is kept: the same command goes on", console),
+        ):
             loaded = absolute(load(experiment, changes))
-            holds = show_reproduction(loaded, seeds, folder, as_json, terminal())
+            holds = show_reproduction(loaded, seeds, folder, as_json, console)
     except SearchFailed as error:
         print(f"nas: the search was given up: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nas.cli.options import ArchitectureName, terminal
+from nas.runtime.stopping import listener
 
 
 def show(
@@ -31,7 +32,8 @@ def show(
 
     console = terminal()
     if is_there(Path(what) / "experiment.yaml"):
-        (watch_run if watch else show_run)(Path(what), console)
+        with listener().once():
+            (watch_run if watch else show_run)(Path(what), console)
     elif watch:
         raise RecordError(f"--watch is for the run folder of a search, and {what} is none: leave it out")
     elif is_there(Path(what) / "training.yaml"):

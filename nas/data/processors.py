@@ -14,7 +14,7 @@ GROUP_OF_THIS_PROCESS = Path("/proc/self/cgroup")
 
 def processors() -> int:
     """Return how many processors this process may use: those that it is bound to, and what a container's quota leaves of them."""
-    return max(1, min(len(bound_to()), math.ceil(quota())))
+    return max(1, math.ceil(min(len(bound_to()), quota())))
 
 
 def bound_to() -> set[int]:

@@ -86,7 +86,7 @@ class _Sheet:
     def said(self, choices: Sequence[LearntChoice]) -> Iterator[str]:
         """Yield what is to be said in words, a paragraph each."""
         never = any(choice.takable != choice.left for choice in choices)
-        yield READING + " Zero is there for the search alone and is never taken." * never
+        yield READING + " “none” is there for the search alone and is never taken." * never
         if self.ends:
             ends = " and epoch ".join(map(str, self.ends))
             yield f"A phase ends at each dotted line, after epoch {ends}; the lines of options that are dropped end there."

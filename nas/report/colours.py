@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -35,21 +36,21 @@ class Line:
 
 
 def lines(labels: Iterable[str]) -> dict[str, Line]:
-    """Return the line of each label, as `SepConv 3`; operations first, then skips and zeros, edges, and values.
+    """Return the line of each label, as `sep_conv_3x3`; operations first, then skips and zeros, edges, and values.
 
     A class of operations has a hue, and each of its sizes a shade; where there are one or two classes, each size has a hue.
     """
     families: dict[str, list[str]] = {}
     for label in dict.fromkeys(labels):
         families.setdefault(family(label), []).append(label)
-    special = {name: families.pop(name, []) for name in ("Skip", "Zero", "Edge", "")}
+    special = {name: families.pop(name, []) for name in ("skip_connect", "none", "Edge", "")}
     hues = list(families.values())
     if len(hues) <= 2:
         hues = [[*chain(*hues)][hue :: len(HUES)] for hue in range(len(HUES))]
     return {
         **{label: _shaded(hue, shade) for hue, members in enumerate(hues) for shade, label in enumerate(members)},
-        **{label: Line(INK, (0, (4, 2))) for label in special["Skip"]},
-        **{label: Line(PALE, (0, (2, 1.5))) for label in special["Zero"]},
+        **{label: Line(INK, (0, (4, 2))) for label in special["skip_connect"]},
+        **{label: Line(PALE, (0, (2, 1.5))) for label in special["none"]},
         **{label: _scaled(size) for size, label in enumerate(special["Edge"])},
         **{label: _scaled(size) for size, label in enumerate(special[""])},
     }
@@ -57,7 +58,8 @@ def lines(labels: Iterable[str]) -> dict[str, Line]:
 
 def family(label: str) -> str:
     """Return a label without its size: the class of an operation, `Edge`, or nothing for a number."""
-    return "" if label[:1].isdigit() else label.split(" ")[0]
+    found = re.match(r"[^\d(\[ ]*", label)
+    return found.group().rstrip("_") if found else ""
 
 
 def _scaled(member: int) -> Line:

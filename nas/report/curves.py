@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 
+from nas.labels import stored_label
 from nas.report.colours import family
 from nas.supernets.search import Searched, SupernetEpoch
 
@@ -24,7 +25,7 @@ class LearntChoice:
     @property
     def takable(self) -> Sequence[str]:
         """What an architecture may have: what is of the supernet alone stands last, and is never taken."""
-        return self.left[:-1] if self.left[-1] == "Zero" and len(self.left) > 1 else self.left
+        return self.left[:-1] if self.left[-1] == "none" and len(self.left) > 1 else self.left
 
     @property
     def strongest(self) -> str:
@@ -75,7 +76,7 @@ def _choice(searched: Searched, name: str) -> Iterator[LearntChoice]:
     for epoch in searched.epochs:
         if name not in epoch.strengths:
             continue
-        labels = _told_apart(searched.options[epoch.phase][name])
+        labels = _told_apart(list(map(stored_label, searched.options[epoch.phase][name])))
         for label, strength in zip(labels, epoch.strengths[name], strict=True):
             broken = [(epoch.epoch - 0.5, nan)] if label in curves and epoch.phase != phase else []
             curves.setdefault(label, []).extend([*broken, (epoch.epoch, strength)])

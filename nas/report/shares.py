@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.building import Node
 from nas.choice import Choice, parts_of
-from nas.notation import notation
+from nas.labels import option_label
 from nas.report.colours import INK, lines
 from nas.report.page import STYLE
 from nas.space import choices, decisions
@@ -89,10 +89,10 @@ def plot_shares(space: Any, architectures: Sequence[Any], window: int, path: Pat
 
 def _draw(axis: Axes, panel: Panel, window: int) -> None:
     shares = {label: values for label, values in panel.shares(window).items() if any(values)}
-    styles = lines(map(_spaced, panel.labels))
+    styles = lines(panel.labels)
     total = len(panel.taken)
     drawn = sorted({*range(0, total, max(1, total // POINTS)), total - 1})
-    colours = [styles[_spaced(label)].colour for label in shares]
+    colours = [styles[label].colour for label in shares]
     curves = ([values[i] for i in drawn] for values in shares.values())
     axis.stackplot([i + 1 for i in drawn], *curves, colors=colours, edgecolor="#ffffff", linewidth=0.4)
     axis.set_title(panel.title, fontsize=8.5, loc="left", color=INK)
@@ -104,11 +104,6 @@ def _draw(axis: Axes, panel: Panel, window: int) -> None:
             middle = below + values[-1] / 2
             axis.annotate(text, (1.02, middle / 100), xycoords="axes fraction", fontsize=7, va="center", color=INK)
         below += values[-1]
-
-
-def _spaced(label: str) -> str:
-    """Write sep_conv5 as `Sep_conv 5`: a kind of operation, which has a hue, and its size, which has a shade."""
-    return re.sub(r"(?<=[a-z])(?=\d)", " ", label, count=1).capitalize()
 
 
 def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
@@ -151,7 +146,7 @@ def _rank(labels: tuple[str, ...]) -> int:
 
 
 def labels_of(choice: Choice) -> tuple[str, ...]:
-    """Return a short label for each option: its structure, or its notation; with a number where others have the same."""
+    """Return a short label for each option: its structure, or its name; with a number where others have the same."""
     labels = [label_of(option) for option in choice.options]
     bare = [re.sub(r"\(.*\)", "", label) for label in labels]
     labels = [each if bare.count(each) == 1 else label for each, label in zip(bare, labels, strict=True)]
@@ -160,13 +155,13 @@ def labels_of(choice: Choice) -> tuple[str, ...]:
 
 
 def label_of(option: Any) -> str:
-    """Return the structure that an option is of, by its first node that is more than a chain; or its notation."""
+    """Return the structure that an option is of, by its first node that is more than a chain; or its name."""
     if isinstance(option, Choice) and len(alike := {label_of(each) for each in option.options}) == 1:
         return alike.pop()
     if isinstance(option, Chain | Stage):
         inner = next(_structures(option), None)
         return inner or "serial"
-    return WORDS.get(type(option).__name__) or notation(option)
+    return WORDS.get(type(option).__name__) or option_label(option)
 
 
 def _structures(tree: Any) -> Iterator[str]:

@@ -87,7 +87,9 @@ def find_declared(name: str, known: Mapping[str, Path], what: str) -> Path:
     if short not in known:
         raise RecordError(_unknown(name, short, known, what))
     if short == name and is_there(own) and not own.samefile(known[name]):
-        raise RecordError(f"{name!r} is {known[name]}, and {own} is here too: write {own}, or the other path")
+        raise RecordError(
+            f"{name!r} is two files: {own} is here and {known[name]} the library's: say ./{own}, or the other path"
+        )
     return known[short]
 
 

@@ -59,6 +59,15 @@ def _branches(operation: nn.Module) -> list[tuple[Places, nn.Module]]:
     return [(places, operation)] if places else []
 
 
+def _zeros(operation: nn.Module) -> nn.Module | None:
+    """Return the option of an open edge that is zeros, if it has one."""
+    while isinstance(operation, Weighed):
+        operation = operation.branch
+    if not isinstance(operation, Mixed):
+        return None
+    return next((option for i, option in enumerate(operation.options) if i not in operation.computed), None)
+
+
 @final
 class GroupedCell(nn.Module):
     """The graph of a cell at work, state by state: each state is first all that the edges which leave it make of it."""
@@ -69,15 +78,18 @@ class GroupedCell(nn.Module):
         self.drop_path, self.sources = cell.drop_path, cell.sources
         self.alone = nn.ModuleDict()
         open_edges: dict[str, dict[str, list[tuple[Places, nn.Module]]]] = {}
+        zeros: dict[str, nn.Module] = {}
         for i, (sources, operations) in enumerate(zip(cell.sources, cell.nodes, strict=True)):
             for j, (source, operation) in enumerate(zip(sources, operations.children(), strict=True)):
                 branches = _branches(operation)
                 if branches:
                     open_edges.setdefault(str(source), {})[f"{i}-{j}"] = branches
+                    if (zero := _zeros(operation)) is not None:
+                        zeros[f"{i}-{j}"] = zero
                 else:
                     self.alone[f"{i}-{j}"] = operation
         parts = [each for each in cell.modules() if isinstance(each, Mixed | Weighed)]
-        leaving = {source: Leaving(edges, parts[0].gates) for source, edges in open_edges.items()}
+        leaving = {source: Leaving(edges, zeros, parts[0].gates) for source, edges in open_edges.items()}
         self.leaving = nn.ModuleDict(leaving)
         self.scales = Scales(cell, parts, {source: each.places for source, each in leaving.items()})
 
@@ -120,16 +132,24 @@ class _Branch:
 
 @final
 class Leaving(nn.Module):
-    """All open edges that leave one state; returns what each makes of it, by the edge's name, or one zero, (1, 1, 1, 1),
-    where nothing of it is active.
+    """All open edges that leave one state; returns what each makes of it, by the edge's name.
+
+    What an edge makes where nothing else of it is active are the `zeros` that it offers or, on an edge that a path has not,
+    one zero, (1, 1, 1, 1).
 
     `places` says what it is given scales for, in this order: the options in groups; the maps that have no weights, edge by
     edge, None where an edge has no such option; the modules that are computed as they are. Those are computed only where
     they are active: choices inside them may have no active option otherwise, and so no map of the right shape.
     """
 
-    def __init__(self, edges: Mapping[str, Sequence[tuple[Places, nn.Module]]], gates: Gates) -> None:
+    def __init__(
+        self,
+        edges: Mapping[str, Sequence[tuple[Places, nn.Module]]],
+        zeros: Mapping[str, nn.Module],
+        gates: Gates,
+    ) -> None:
         super().__init__()
+        self.zeros = nn.ModuleDict({name: zeros[name] for name in edges if name in zeros})
         self.edges, self.shared, self.gates = list(edges), Shared(), gates
         self.groups, self.reads, self.owners = nn.ModuleList(), list[int](), list[tuple[int, ...]]()
         self.places: list[Places | None] = []
@@ -183,8 +203,12 @@ class Leaving(nn.Module):
         for (edge, places), other, scale in zip(self.others_at, self.others, others.unbind(), strict=True):
             if self.gates.open(places):
                 parts[edge].append(other(state) * scale)
-        zero = state.new_zeros(1, 1, 1, 1)
-        return {name: reduce(add, each) if each else zero for name, each in zip(self.edges, parts, strict=True)}
+        edges = zip(self.edges, parts, strict=True)
+        return {name: reduce(add, each) if each else self._nothing(name, state) for name, each in edges}
+
+    def _nothing(self, name: str, state: Tensor) -> Tensor:
+        zeros: Tensor = self.zeros[name](state) if name in self.zeros else state.new_zeros(1, 1, 1, 1)
+        return zeros
 
     def _totals(self, made: Sequence[Tensor], scales: Tensor) -> dict[tuple[int, ...], Tensor]:
         """Add up the groups that belong to the same edges."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, final
 
@@ -13,20 +14,27 @@ from nas.choice import Choice
 
 
 def partial_channels(choice: Choice, site: Site, mixed: Callable[[Site], nn.Module], k: int) -> nn.Module:
-    """Build a mixture of 1/k of the channels, or of all where none can bypass it: where their number changes.
+    """Build a mixture of 1/k of the channels, or of all where none can bypass it: where the options change their number, or
+    have a width or a stride of their own.
 
     Xu et al. 2020, arXiv:1907.05737, section 3.2. Raises BuildError where k does not divide the channels.
     """
-    node: Any = choice
     channels, height, width = site.shape
-    if k == 1 or inputs_of(choice) != 1 or site.output(node)[0] != channels or site.channels != channels:
+    if k == 1 or inputs_of(choice) != 1 or site.channels != channels or not _keeps_width(choice, site):
         return mixed(site)
     if channels % k:
         raise BuildError(
             f"choice {choice.name!r} would mix 1/{k} of {channels} channels: give a width that {k} divides, or another k"
         )
     part = channels // k
-    return PartialChannels(mixed(site.put((part, height, width), part, site.stride)), k, site.stride)
+    inner = site.put((part, height, width), part, site.stride)
+    return PartialChannels(mixed(inner), k, site.stride) if _keeps_width(choice, inner) else mixed(site)
+
+
+def _keeps_width(choice: Choice, site: Site) -> bool:
+    """Whether what comes out has the width and the size that are asked for at the site."""
+    node: Any = choice
+    return site.output(node) == (site.channels, *(math.ceil(size / site.stride) for size in site.shape[1:]))
 
 
 @final

@@ -8,11 +8,11 @@ from typing import Any
 from nas.building import Node
 from nas.choice import Choice
 from nas.export.drawing.shapes import TIMES
+from nas.labels import operation_label
 from nas.layers.activation import Activation
 from nas.layers.conv import ConvNormAct
 from nas.layers.pool import Pool
 from nas.notation import name_of, notation
-from nas.operations.conv import AsymmetricConv
 from nas.records import classes, written
 from nas.topology.hierarchy import Motif
 
@@ -65,26 +65,13 @@ def kind_of(node: Any) -> str:
 
 
 def label_of(node: Any) -> str:
-    """Return what a node is called: `sep conv 3×3`."""
+    """Return what a node is called: `sep_conv_3x3`."""
     if isinstance(node, Activation) and isinstance(node.name, str):
         return node.name
     if isinstance(node, Motif):
         return f"motif {value_of(node.number)}"
-    name = name_of(type(node)).replace("_", " ")
-    if isinstance(node, ConvNormAct) and node.groups == "depthwise":
-        name = f"depthwise {name}"
-    if isinstance(node, Pool):
-        name = f"{value_of(node.kind)} {name}"
-    kernel = getattr(node, "kernel", None)
-    if isinstance(node, AsymmetricConv) and isinstance(kernel, int):
-        return f"{name} 1{TIMES}{kernel} {kernel}{TIMES}1"
-    return name if kernel is None else f"{name} {_kernel(kernel)}"
-
-
-def _kernel(kernel: Any) -> str:
-    if isinstance(kernel, Choice):
-        return f"({value_of(kernel)})"
-    return TIMES.join(map(value_of, kernel if isinstance(kernel, tuple) else (kernel, kernel)))
+    is_depthwise = isinstance(node, ConvNormAct) and node.groups == "depthwise"
+    return f"depthwise_{operation_label(node)}" if is_depthwise else operation_label(node)
 
 
 def value_of(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -85,19 +84,11 @@ def _labels(summaries: Iterable[RunSummary]) -> Iterator[str]:
 
 
 def colours_of(labels: Iterable[str]) -> dict[str, tuple[str, Sequence[float] | None]]:
-    """Return the colour of each option and its dashes, the same for `sep_conv5` and `SepConv 5`."""
-    written = {label: _class_and_size(label) for label in labels}
-    styles = lines(sorted(set(written.values())))
-    found = {label: styles[name] for label, name in written.items()}
+    """Return the colour of each option and its dashes: an operation has the same in all pictures of the page."""
+    found = lines(sorted(set(labels)))
     return {
         label: (each.colour, None if isinstance(each.style, str) else each.style[1]) for label, each in found.items()
     }
-
-
-def _class_and_size(label: str) -> str:
-    """Write an option as its class, which has a hue, and its size, which has a shade: `Sepconv 5`."""
-    joined = label.replace("_", "").replace(" ", "")
-    return re.sub(r"(?<=[A-Za-z])(?=\d)", " ", joined, count=1).capitalize()
 
 
 def _asset(name: str) -> str:

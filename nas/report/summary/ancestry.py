@@ -8,6 +8,7 @@ from typing import Any
 
 from nas.choice import Choice
 from nas.history import Evaluated, History
+from nas.labels import stored_label
 from nas.report.shares import labels_of
 from nas.report.summary.summary import Ancestor, Change
 from nas.space import choices, decisions
@@ -55,4 +56,4 @@ def decision_label(choice: Choice, decision: int | None) -> str:
         return ""
     if choice.k is None:
         return labels_of(choice)[decision]
-    return " + ".join(label(choice.options[i]) for i in choice.picked(decision)) or "nothing"
+    return " + ".join(stored_label(label(choice.options[i])) for i in choice.picked(decision)) or "nothing"

@@ -14,6 +14,7 @@ from nas.history import History
 from nas.plain import read
 from nas.profiling import profile
 from nas.records import RecordError, digest
+from nas.report.measured import telling
 from nas.report.summary.clock import Clock
 from nas.report.summary.costs import costs_of
 from nas.report.summary.head import begin_head, named, said, written
@@ -140,12 +141,13 @@ def _trained(found: Found, scores: Mapping[str, float]) -> Best:
     """Return the network that was trained, with what it costs."""
     known = family(found.family)
     text, svg = known.describe(found.architecture), draw(found.architecture) or ""
+    told = telling(scores, found.network.get("classes"))
     try:
         costs = profile(known.network(found.architecture, **found.network), found.input)
     except RecordError:
-        return Best(None, digest(found.architecture), text, scores, None, None, "", svg)
+        return Best(None, digest(found.architecture), text, told, None, None, "", svg)
     size_of = "the network that is trained"
-    return Best(None, digest(found.architecture), text, scores, costs.params, costs.macs, size_of, svg)
+    return Best(None, digest(found.architecture), text, told, costs.params, costs.macs, size_of, svg)
 
 
 def _trials(history: History, total: int) -> Trials:

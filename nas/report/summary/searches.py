@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nas.export.drawing import draw
 from nas.history import Evaluated
+from nas.report.measured import classes_of, telling
 from nas.report.shares import window_of
 from nas.report.summary.ancestry import ancestors_of
 from nas.report.summary.costs import costs_of
@@ -41,7 +42,7 @@ def summarise_search(folder: Path) -> RunSummary:
         head=head,
         reproduction=search_again(folder, run.experiment),
         best=_best(run, best, fronts),
-        finals=_finals(roles),
+        finals=_finals(roles, classes_of(folder)),
         curve=curve,
         ancestors=ancestors_of(run.space, run.history, best) if best else [],
         shares=shares_of(run),
@@ -137,13 +138,14 @@ def _best(run: Loaded, best: Evaluated | None, fronts: Sequence[Front]) -> Best 
 
 def _sized(run: Loaded) -> str:
     """Return of which network sizes are told: a supernet scores what it finds inside of itself, at a size of its own."""
-    return "the network that it stands for" if run.experiment.evaluator is None else "the network that was scored"
+    return "the network standing alone" if run.experiment.evaluator is None else "the search network"
 
 
-def _finals(roles: dict[str, Evaluated]) -> Finals | None:
+def _finals(roles: dict[str, Evaluated], classes: int | None) -> Finals | None:
+    """Return what came of the final trainings, without what says nothing of so few classes."""
     if not roles:
         return None
     done = list(roles.values())
-    names = dict.fromkeys(name for each in done for name in each.scores)
+    names = dict.fromkeys(name for each in done for name in telling(each.scores, classes))
     scores = {name: [each.scores.get(name) for each in done] for name in names}
     return Finals(list(roles), scores, [each.failure for each in done])

@@ -117,6 +117,40 @@ function round(name, values) {
   };
 }
 
+/** Limits of an axis that has room for all values of a score: of the whole, or of what is worth seeing. */
+const limitsOf = (name, all, seen, isWhole) => round(name, isWhole ? [...all, ...seen] : seen);
+
+/** How many values are beyond limits, and on which side: "3 evaluations below 40.00 %"; nothing where there are none. */
+function beyond(name, values, { min, max }, thing) {
+  const known = values.filter((value) => value != null);
+  const sides = [
+    ["below", min, known.filter((value) => value < min).length],
+    ["above", max, known.filter((value) => value > max).length],
+  ];
+  const said = sides.filter(([, , number]) => number).map(([side, at, number]) => [number, `${side} ${score(name, at)}`]);
+  return said.map(([number, where]) => `${count(number, thing)} ${where}`).join(" and ");
+}
+
+/** Make the line below a chart that says what is outside of it, with a button that shows all; `say()` is what is outside of the best part. */
+function leftOut(shown, say, redraw) {
+  const text = h("span", {});
+  const act = () => {
+    shown.whole = !shown.whole;
+    redraw();
+    element.update();
+  };
+  const button = h("button", { type: "button", onclick: act });
+  const element = h("p", { class: "reading left-out", "aria-live": "polite" }, text, button);
+  element.update = () => {
+    const outside = say();
+    element.hidden = !outside;
+    text.textContent = shown.whole ? "All are shown. " : `Not shown: ${outside}. `;
+    button.textContent = shown.whole ? "Show the best part alone" : "Show all";
+  };
+  element.update();
+  return element;
+}
+
 /** Write a tick with no more digits than it needs. */
 const tick = (value) => (Math.abs(value) >= 1e4 ? short(value) : String(Number(value.toPrecision(6))));
 

@@ -25,9 +25,9 @@ const COMPARED = [
   "run",
   "state",
   "best",
+  "search network",
   "test",
-  "params",
-  "MACs",
+  "final network",
   "evaluations",
   "failed",
   "time",
@@ -46,6 +46,13 @@ function comparisonTable(runs) {
   );
 }
 
+/** How large the network is that was tested: the final one of a search, or the one that was trained or transferred. */
+function finalSize(head, best, finals) {
+  if (head.kind !== "search") return sizeOf(best?.params, best?.macs);
+  const own = (cost) => finals?.scores[cost]?.[finals.roles.indexOf("best")];
+  return sizeOf(own("params"), own("macs"));
+}
+
 function comparedRow({ head, best, costs, finals, tests, trials }, i, isNamed) {
   const trial = trials && bestTrial(trials)?.mean;
   const value = score(head.objective, trial ?? best?.scores[head.objective]);
@@ -54,9 +61,9 @@ function comparedRow({ head, best, costs, finals, tests, trials }, i, isNamed) {
     h("a", { href: `#run${i}` }, head.name),
     head.state,
     isNamed ? `${value} ${nameOf(head.objective)}` : value,
+    head.kind === "search" ? sizeOf(best?.params, best?.macs) || "–" : "–",
     finalTile(finals)[0]?.[1] ?? score("top1_percent", tested),
-    short(best?.params),
-    short(best?.macs),
+    finalSize(head, best, finals) || "–",
     costs ? plain(scored(costs)) : "–",
     plain(costs?.failed),
     duration(costs?.seconds),

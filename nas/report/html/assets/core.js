@@ -49,7 +49,7 @@ function short(value) {
 function duration(seconds) {
   if (seconds == null) return "–";
   if (seconds === 0) return "0 s";
-  if (seconds < 1) return `${Number((seconds * 1e3).toPrecision(2))} ms`;
+  if (seconds < 0.995) return `${Number((seconds * 1e3).toPrecision(2))} ms`;
   if (seconds < 100) return `${Number(seconds.toPrecision(3))} s`;
   if (seconds < 5400) return `${(seconds / 60).toFixed(1)} min`;
   return seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` : `${(seconds / 86400).toFixed(1)} days`;
@@ -66,7 +66,7 @@ function score(name, value) {
 
 /** Write a score's name in words, with its unit: `validation_top1_percent` as "validation top-1, %". */
 function words(name) {
-  const known = { params: "parameters", macs: "multiply-adds (MACs)", lr: "learning rate" };
+  const known = { params: "parameters", macs: "multiply-adds (MACs)", lr: "learning rate", seconds: "time" };
   if (known[name]) return known[name];
   const text = name.replace(/top(\d)/, "top-$1").replaceAll("_", " ");
   return text
@@ -137,6 +137,22 @@ function choice(label, options, act, pressed = options[0][1]) {
   return h("span", { class: "switch", role: "group", "aria-label": label }, buttons);
 }
 
+const resizing = new ResizeObserver((entries) => entries.forEach(({ target }) => target.showMore()));
+
+/** Let what is wider than its place fade where there is more of it, and say so. */
+function scrolling(element) {
+  const hint = h("p", { class: "hint", hidden: true }, "Scroll sideways for the rest →");
+  element.showMore = () => {
+    const room = element.scrollWidth - element.clientWidth;
+    element.classList.toggle("more-left", element.scrollLeft > 1);
+    element.classList.toggle("more-right", room - element.scrollLeft > 1);
+    hint.hidden = room <= 1;
+  };
+  element.addEventListener("scroll", element.showMore, { passive: true });
+  resizing.observe(element);
+  return h("div", { class: "wide" }, element, hint);
+}
+
 /** Make a small table of texts and elements; a column with numbers stands right. */
 function table(columns, rows) {
   const kinds = columns.map((_, i) => (rows.some((row) => isNumeric(row[i])) ? "number" : null));
@@ -148,7 +164,8 @@ function table(columns, rows) {
       row.map((value, i) => h("td", { class: kinds[i] }, value ?? "")),
     ),
   );
-  return h("div", { class: "box" }, h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body)));
+  const grid = h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, body));
+  return scrolling(h("div", { class: "box", tabindex: "0" }, grid));
 }
 
 const isNumeric = (value) => typeof value === "string" && /^[+-]?[\d.,]+( ?(%|s|ms|min|h|days|k|M|G|T))?$/.test(value);
@@ -164,7 +181,9 @@ function drawing(svg, label) {
   const [width] = (svg.match(/<svg[^>]*?\swidth="([\d.]+)/) ?? ["", "0"]).slice(1).map(Number);
   const image = h("img", { src: `data:image/svg+xml,${encodeURIComponent(svg)}`, alt: label });
   if (width) image.style.minWidth = `${Math.min(width, 620)}px`;
-  return h("div", { class: "drawing", tabindex: "0" }, image);
+  const frame = h("div", { class: "drawing", tabindex: "0" }, image);
+  image.addEventListener("load", () => frame.showMore());
+  return scrolling(frame);
 }
 
 const waiting = new Map();

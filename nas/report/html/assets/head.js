@@ -49,20 +49,26 @@ function tilesOf(run) {
 function tiles({ head, best, costs, finals, trials }) {
   const own = (head.kind === "search" ? "Best " : "") + nameOf(head.objective);
   const number = best?.number == null ? "" : `evaluation ${best.number}`;
-  const macs = best?.macs == null ? null : `${short(best.macs)} MACs`;
+  const size = best && sizeOf(best.params, best.macs);
+  const isSearch = head.kind === "search";
   const flying = costs?.in_flight ? `${costs.in_flight} in flight` : null;
   const known = costs?.reused ? `${plain(costs.reused)} looked up` : null;
   const failed = costs ? count(costs.failed, "failure") : "";
   const trial = trials && bestTrial(trials);
   return [
-    [capital(own), score(head.objective, best?.scores[head.objective]), number],
+    [capital(own), score(head.objective, best?.scores[head.objective]), joined([number, isSearch && size && `${best.size_of}: ${size}`])],
     ...finalTile(finals),
     ["Best test top-1", score("top1_percent", trial?.mean), trial && trialName(trial)],
-    ["Network", best?.params == null ? null : `${short(best.params)} params`, joined([macs, best?.size_of])],
+    ["Network", isSearch || best?.params == null ? null : `${short(best.params)} params`, networkNote(best)],
     [NAMES[head.kind], NAMES[head.kind] && costs ? plain(scored(costs)) : null, joined([known, failed, flying])],
     ["Time", duration(costs?.seconds), costs?.worker_hours ? `${hours(costs.worker_hours)} of workers` : ""],
   ];
 }
+
+/** How large a network is: "18.3 k params, 137 k MACs"; nothing where that is not known. */
+const sizeOf = (params, macs) =>
+  joined([params == null ? null : `${short(params)} params`, macs == null ? null : `${short(macs)} MACs`]);
+const networkNote = (best) => joined([best?.macs == null ? null : `${short(best.macs)} MACs`, best?.size_of]);
 
 /** How many evaluations have scores, also those that were looked up. */
 const scored = (costs) => costs.evaluated + costs.reused;
@@ -77,7 +83,10 @@ function finalTile(finals) {
   if (own == null) return [];
   const random = finals.scores[name].filter((value, i) => value != null && finals.roles[i].startsWith("random"));
   const mean = score(name, random.reduce((a, b) => a + b, 0) / random.length);
-  const beside = random.length ? `a random architecture: ${mean}` : "no random architecture beside it";
+  const of = (cost) => finals.scores[cost]?.[finals.roles.indexOf("best")];
+  const size = sizeOf(of("params"), of("macs"));
+  const other = random.length ? `a random architecture: ${mean}` : "no random architecture beside it";
+  const beside = joined([size && `the final network: ${size}`, other]);
   return [[capital(nameOf(name)), score(name, own), beside]];
 }
 
@@ -87,11 +96,11 @@ function bestOf(run, id) {
   const { best } = run;
   if (!best) return empty(id, title, run.missing.best ?? "Nothing has been scored yet.");
   const macs = best.macs == null ? "" : `, ${plain(best.macs)} multiply-adds`;
-  const of = best.size_of ? ` (${best.size_of})` : "";
-  const size = best.params == null ? "" : `${plain(best.params)} parameters${macs}${of}. `;
+  const size = best.params == null ? "" : `${capital(best.size_of)}: ${plain(best.params)} parameters${macs}. `;
   const number = best.number == null ? "" : `Evaluation ${best.number}. `;
   const scores = Object.entries(best.scores).map(([name, value]) => [words(name), score(name, value)]);
-  const tables = [scores.length ? table(["score", "value"], scores) : null, run.finals ? finalsOf(run.finals) : null];
+  const measured = run.head.kind !== "search" ? "score" : best.size_of === "the search network" ? best.size_of : "while searching";
+  const tables = [scores.length ? table([measured, "value"], scores) : null, run.finals ? finalsOf(run.finals) : null];
   const none = h("p", { class: "empty" }, "This architecture has no drawing.");
   return section(
     id,
@@ -110,7 +119,7 @@ function finalsOf({ roles, scores, failures }) {
     ...values.map((each) => score(name, each)),
   ]);
   const why = (role, i) => (failures[i] ? h("p", { class: "notice" }, `${role}: ${failures[i]}`) : null);
-  return h("div", {}, rows.length ? table(["final training", ...roles], rows) : null, roles.map(why));
+  return h("div", {}, rows.length ? table(["the final network", ...roles], rows) : null, roles.map(why));
 }
 
 const hours = (number) => duration(number == null ? null : number * 3600);

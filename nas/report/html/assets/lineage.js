@@ -16,12 +16,16 @@ function lineageOf(run, id) {
   const say = (each) => `${each.number} (${each.origin}, ${score(run.head.objective, each.value)})`;
   const reading = `${say(winner)} came from ${say(first)} by ${steps} and ${changed}.`;
   const label = `The ancestors of evaluation ${winner.number}, by number and ${words(run.head.objective)}`;
-  const picture = chart(label, (c) => lineageOption(run, sorted, winner, c));
+  const shown = { whole: false };
+  const picture = chart(label, (c) => lineageOption(run, sorted, winner, shown, c));
+  const others = scoresOf(run).slice(0, winner.number);
+  const outside = () => beyond(run.head.objective, others, lineageRange(run, sorted, others, false), "evaluation");
+  const beside = leftOut(shown, outside, picture.redraw);
   const key = legend((c) => [
     ["the best and its ancestors, with lines from parent to child", c.accent, "dot"],
     ["other evaluations up to the best", c.pale, "dot"],
   ]);
-  return section(id, title, `Evaluation ${reading}`, h("div", { class: "columns" }, h("div", {}, picture, key), list));
+  return section(id, title, `Evaluation ${reading}`, h("div", { class: "columns" }, h("div", {}, picture, key, beside), list));
 }
 
 /** One ancestor, in words. */
@@ -51,7 +55,13 @@ function gainOf(run, change) {
     : h("span", { class: "down" }, ` ▼ worse by ${size}`);
 }
 
-function lineageOption(run, sorted, winner, c) {
+/** What is seen: all ancestors, or all evaluations up to the best too. */
+function lineageRange(run, sorted, others, isWhole) {
+  const reached = sorted.map(({ value }) => value).filter((value) => value != null);
+  return limitsOf(run.head.objective, others.filter((value) => value != null), reached, isWhole);
+}
+
+function lineageOption(run, sorted, winner, shown, c) {
   const objective = run.head.objective;
   const known = new Map(sorted.filter((each) => each.value != null).map((each) => [each.number, each]));
   const edges = sorted.flatMap((each) =>
@@ -62,7 +72,7 @@ function lineageOption(run, sorted, winner, c) {
         [each.number, each.value],
       ]),
   );
-  const reached = [...known.values()].map(({ value }) => value);
+  const limits = lineageRange(run, sorted, scoresOf(run).slice(0, winner.number), shown.whole);
   const values = scoresOf(run);
   const every = Math.max(1, Math.ceil(winner.number / DOTS));
   const others = values
@@ -81,7 +91,7 @@ function lineageOption(run, sorted, winner, c) {
       minInterval: 1,
       axisLabel: { formatter: short },
     }),
-    yAxis: axis(c, words(objective), { side: "y", ...round(objective, reached), axisLabel: { formatter: tick } }),
+    yAxis: axis(c, words(objective), { side: "y", ...limits, axisLabel: { formatter: tick } }),
     tooltip: tooltip(c, {
       trigger: "item",
       formatter: ({ data }) =>

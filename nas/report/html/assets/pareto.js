@@ -5,12 +5,12 @@ function frontOf(run, id) {
   const fronts = run.fronts.filter((front) => front.number.length);
   if (!fronts.length) return empty(id, title, run.missing.fronts ?? "No scores are named macs or params.");
   if (fronts[0].number.length < 2) return empty(id, title, "One architecture has been scored, so there is no front.");
-  const shown = { front: fronts[0] };
+  const shown = { front: fronts[0], whole: false };
   const reading = h("p", { class: "reading" });
   const list = h("div", {});
   const label = `${title}: every architecture, and the Pareto front`;
   const listen = (plot) => plot.on("click", ({ data }) => data?.at != null && say(data.at));
-  const drawn = chart(label, (c) => frontOption(run, shown.front, c), "", listen);
+  const drawn = chart(label, (c) => frontOption(run, shown, c), "", listen);
   const chosen = h("p", { class: "chosen-row mono", "aria-live": "polite" });
   const say = (i) => (chosen.textContent = `#${shown.front.number[i]}: ${textOf(run, shown.front.number[i])}`);
   const show = (front) => {
@@ -18,8 +18,11 @@ function frontOf(run, id) {
     reading.textContent = readFront(run, front);
     list.replaceChildren(frontTable(run, front));
     chosen.textContent = "";
+    outside.update();
     drawn.redraw();
   };
+  const worst = () => beyond(run.head.objective, shown.front.value, rangeOfFront(run, shown.front, false), "architecture");
+  const outside = leftOut(shown, worst, () => drawn.redraw());
   const options = fronts.map((front) => [words(front.cost), front]);
   const switches = fronts.length > 1 ? h("div", { class: "controls" }, choice("Cost", options, show)) : null;
   const element = section(
@@ -33,6 +36,7 @@ function frontOf(run, id) {
       ["on the Pareto front: nothing that costs no more is better", c.accent, "dot"],
       ["another architecture", c.pale, "dot"],
     ]),
+    outside,
     chosen,
     list,
   );
@@ -51,7 +55,8 @@ function readFront(run, front) {
   );
   const from = on.length > 1 ? `: from ${cheapest} to ${best}` : "";
   const all = count(front.number.length, "architecture");
-  return `${plain(on.length)} of ${all} ${on.length === 1 ? "is" : "are"} on the front${from}. ${front.note}`.trim();
+  const of = run.best?.size_of ? `; costs are those of ${run.best.size_of}` : "";
+  return `${plain(on.length)} of ${all} ${on.length === 1 ? "is" : "are"} on the front${from}${of}. ${front.note}`.trim();
 }
 
 function frontTable(run, front) {
@@ -65,7 +70,8 @@ function frontTable(run, front) {
   return h("details", { class: "more" }, h("summary", {}, `The ${plain(rows.length)} on the front`), body);
 }
 
-function frontOption(run, front, c) {
+function frontOption(run, shown, c) {
+  const { front } = shown;
   const on = new Set(members(front));
   const point = (i) => ({ value: [front.costs[i], front.value[i]], at: i });
   const all = front.number.map((_, i) => i);
@@ -77,7 +83,7 @@ function frontOption(run, front, c) {
     xAxis: axis(c, words(front.cost), { type: isWide ? "log" : "value", axisLabel: { formatter: short } }),
     yAxis: axis(c, words(run.head.objective), {
       side: "y",
-      ...frontRange(run.head.objective, front, steps),
+      ...rangeOfFront(run, front, shown.whole),
       axisLabel: { formatter: tick },
     }),
     tooltip: tooltip(c, { trigger: "item", formatter: ({ data }) => frontTip(run, front, data?.at) }),
@@ -113,8 +119,9 @@ function frontTip(run, front, i) {
   return tip([`#${front.number[i]}: ${facts}`], textOf(run, front.number[i]));
 }
 
-/** What is seen: all but the worst tenth, and the whole front. */
-function frontRange(objective, front, steps) {
+/** What is seen: all but the worst tenth, and the whole front; or all. */
+function rangeOfFront(run, front, isWhole) {
+  const steps = members(front).map((i) => [front.costs[i], front.value[i]]);
   const values = [...front.value].sort((a, b) => a - b);
   const cut = Math.floor(values.length / 10);
   const isRising = steps.length < 2 || steps.at(-1)[1] >= steps[0][1];
@@ -123,5 +130,5 @@ function frontRange(objective, front, steps) {
     isRising ? values[cut] : values.at(-1 - cut),
     isRising ? values.at(-1) : values[0],
   ];
-  return round(objective, seen);
+  return limitsOf(run.head.objective, front.value, seen, isWhole);
 }

@@ -50,7 +50,7 @@ function readProgress(run) {
 /** Make the chart: switches, a key, and the curves of runs that have the same objective. */
 function anytime(runs) {
   const most = Math.max(...runs.map((run) => run.curve.evaluations.at(-1)));
-  const shown = { by: "evaluations", scale: most >= 2000 ? "log" : "value" };
+  const shown = { by: "evaluations", scale: most >= 2000 ? "log" : "value", whole: false };
   const label = `The best ${nameOf(runs[0].head.objective)} so far of ${runs.map((run) => run.head.name).join(", ")}`;
   const drawn = chart(label, (c) => anytimeOption(runs, shown, c));
   const change = (key) => (value) => {
@@ -72,7 +72,26 @@ function anytime(runs) {
     h("div", { class: "controls" }, switches),
     drawn,
     legend((c) => anytimeKeys(runs, c)),
+    leftOut(shown, () => outsideOf(runs), drawn.redraw),
+    isThinned(runs),
   );
+}
+
+/** What the curves leave out at first: evaluations, or beginnings of curves where several runs are compared. */
+function outsideOf(runs) {
+  const objective = runs[0].head.objective;
+  const limits = rangeOf(runs, false);
+  if (runs.length === 1) return beyond(objective, scoresOf(runs[0]), limits, "evaluation");
+  return beyond(objective, runs.map((run) => run.curve.best[0]), limits, "beginning of a curve").replace(
+    "beginning of a curves",
+    "beginnings of curves",
+  );
+}
+
+/** Say that not each of very many evaluations is a dot. */
+function isThinned(runs) {
+  const every = Math.ceil(scoresOf(runs[0]).length / DOTS);
+  return runs.length === 1 && every > 1 ? h("p", { class: "reading" }, `One of ${every} evaluations is a dot.`) : null;
 }
 
 function anytimeKeys(runs, c) {
@@ -104,14 +123,14 @@ function anytimeOption(runs, shown, c) {
       minInterval: bySeconds ? 0 : 1,
       axisLabel: { formatter: bySeconds ? duration : short },
     }),
-    yAxis: axis(c, words(objective), { side: "y", ...rangeOf(runs), axisLabel: { formatter: tick } }),
+    yAxis: axis(c, words(objective), { side: "y", ...rangeOf(runs, shown.whole), axisLabel: { formatter: tick } }),
     series,
     tooltip: tooltip(c, { trigger: "axis", formatter: (points) => anytimeTip(runs, shown, points[0].axisValue) }),
   });
 }
 
-/** Leave out of the picture what is worse than half of the evaluations and than the second best so far. */
-function rangeOf(runs) {
+/** Leave out of the picture what is worse than half of the evaluations and than the second best so far, or nothing. */
+function rangeOf(runs, isWhole) {
   const seen = runs.flatMap((run) => {
     const values = scoresOf(run)
       .filter((value) => value != null)
@@ -124,7 +143,8 @@ function rangeOf(runs) {
       ...(baseline ? [baseline.by_evaluations.mean.at(-1)] : []),
     ];
   });
-  return round(runs[0].head.objective, seen);
+  const all = runs.flatMap((run) => [...scoresOf(run).filter((value) => value != null), run.curve.best[0]]);
+  return limitsOf(runs[0].head.objective, all, seen, isWhole);
 }
 
 const scoresOf = (run) => run.evaluations?.scores[run.head.objective] ?? [];

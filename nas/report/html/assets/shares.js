@@ -30,7 +30,7 @@ function readShares(panels) {
   );
   const most = gains.reduce((a, b) => (b.gain > a.gain ? b : a), { gain: 0 });
   return most.gain >= 1
-    ? `${most.label} gained most: from ${most.from.toFixed(0)} to ${most.to.toFixed(0)} % at ${most.title}.`
+    ? `“${most.label}” gained most: from ${most.from.toFixed(0)} to ${most.to.toFixed(0)} % at ${most.title}.`
     : "No option gained on the others.";
 }
 

@@ -33,7 +33,7 @@ function evaluationsOf(run, id) {
   lazily(grid.element, update);
   const controls = h("div", { class: "controls" }, filter, state, found);
   const reading = "A heading sorts. Numbers are in the units of the headings.";
-  const element = section(id, title, reading, controls, grid.element, chosen);
+  const element = section(id, title, reading, controls, scrolling(grid.element), chosen);
   element.classList.add("screen");
   return element;
 }
@@ -85,6 +85,7 @@ class Rows {
     this.first = null;
     this.made = new Map();
     this.fill();
+    this.element.showMore?.();
   }
 
   /** Make the rows in sight, and a few more. Those that stay are kept, which is most of the work while scrolling. */

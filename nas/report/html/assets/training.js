@@ -12,7 +12,7 @@ function trainingsOf(run, id) {
   const shown = trainings.slice(0, DRAWN_TRAININGS);
   const isTold = (name) => name !== "total_seconds" && trainings.some((each) => each.measured[name]?.some(Boolean));
   const names = [...new Set(trainings.flatMap((each) => Object.keys(each.measured)))].filter(isTold);
-  const panels = names.map((name) => h("div", {}, h("h3", {}, capital(words(name))), trainingChart(name, shown)));
+  const panels = names.map((name) => h("div", {}, h("h3", {}, name === "seconds" ? "Time of an epoch, s" : capital(words(name))), trainingChart(name, shown)));
   const keys = (c) => shown.map((each, i) => [each.role, runLook(i)(c).colour, svgDash(runLook(i)(c).dash)]);
   const reading = `${said.slice(0, 4).join("; ")}${more}.`;
   const key = shown.length > 1 ? legend(keys) : null;

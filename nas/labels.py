@@ -1,0 +1,81 @@
+"""Labels: what an operation is called wherever a person reads it, in the field's words: `sep_conv_5x5`, `skip_connect`, `none`.
+
+The words are those of the genotypes of DARTS (Liu et al. 2019) and of the strings of NAS-Bench-201 (Dong and Yang 2020); other
+operations are called as in notation, with their kernel written the same way.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from nas.building import Node
+from nas.choice import Choice
+from nas.notation import name_of, notation
+from nas.records import classes, import_all
+from nas.topology.chain import Chain
+
+_KINDS = {"mean": "avg"}
+
+_WORDS = {"Skip": "skip_connect", "Zero": "none", "Conv": "nor_conv", "ConvNormAct": "conv"}
+
+
+def option_label(option: Any) -> str:
+    """Return the label of an option: of an operation its name with what is not as by default, of anything else its notation."""
+    if isinstance(option, str):
+        return option
+    if isinstance(option, Chain) and isinstance(option.nodes, tuple):
+        return " ".join(map(option_label, option.nodes))
+    text = notation(option)
+    glued = _glued(option) if isinstance(option, Node) else ""
+    return operation_label(option) + _said(option, text.removeprefix(glued)) if glued else text
+
+
+def operation_label(node: Any) -> str:
+    """Return the name of an operation without its settings, but for its kernel: `max_pool_3x3`."""
+    kernel, word = getattr(node, "kernel", None), _word(type(node).__name__)
+    if type(node).__name__ == "Pool":
+        word = f"{_KINDS.get(node.kind, node.kind)}_pool"
+    if type(node).__name__ == "AsymmetricConv":
+        return f"conv_{kernel}x1_1x{kernel}"
+    return word if kernel is None else f"{word}_{_size(kernel)}"
+
+
+@cache
+def stored_label(key: str) -> str:
+    """Return the label of an option by the key under which a supernet search stores it: `SepConv 5` is `sep_conv_5x5`."""
+    for package in ("nas.layers", "nas.operations", "nas.topology"):
+        import_all(package)
+    bare, _, again = key.partition(" (")  # the second, third, ... of options that have one key
+    kind, *settings = bare.split(" ")
+    if kind not in classes or not issubclass(classes[kind], Node):
+        return key
+    sizes = [f"{each}x{each}" for each in settings if each.isdigit()]
+    others = ", ".join(each for each in settings if not each.isdigit())
+    said = "_".join([_word(kind), *sizes]) + (f"({others})" if others else "")
+    return f"{said} ({again}" if again else said
+
+
+def _word(kind: str) -> str:
+    return _WORDS.get(kind) or name_of(classes[kind])
+
+
+def _size(kernel: Any) -> str:
+    if isinstance(kernel, tuple):
+        return "x".join(map(str, kernel))
+    return f"{{{'|'.join(map(str, kernel.options))}}}" if isinstance(kernel, Choice) else f"{kernel}x{kernel}"
+
+
+def _said(node: Any, rest: str) -> str:
+    """Return what is said behind a name, without what the name says already."""
+    return re.sub(r'\(kind="\w+"\)|kind="\w+", |, kind="\w+"', "", rest) if type(node).__name__ == "Pool" else rest
+
+
+def _glued(node: Any) -> str:
+    """Return the part of a node's notation for which its name stands: its class and kernel; nothing where they are apart."""
+    head = re.escape(name_of(type(node)))
+    kernel = getattr(node, "kernel", None)
+    sizes = "x".join(map(str, kernel)) if isinstance(kernel, tuple) else "" if kernel is None else notation(kernel)
+    found = re.match(head + (re.escape(sizes) + r"(?!\d)" if sizes else ""), notation(node))
+    return found.group() if found else ""
