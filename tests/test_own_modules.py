@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from nas.family import families, family
 from nas.records import RecordError
 
 Call = Callable[..., Any]
+ROOT = Path(__file__).resolve().parents[1]
 
 SPACE = """\
 from nas.family import Family
@@ -64,9 +67,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_records: None) -> 
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_space_of_ones_own_is_named_by_its_path_wherever_a_space_is_named(here: Path, nas: Call) -> None:
     (here / "search.yaml").write_text(EXPERIMENT.replace("SPACE", "./resnet.py"), encoding="utf-8")
-    done = nas("search", "search.yaml", "--run-dir", "run", "--workers", "2", cwd=here)
+    done = nas("search", "search.yaml", "--run-dir", "run", "--workers", "1", cwd=here)
     assert done.returncode == 0, done.stderr
     elsewhere = here / "elsewhere"
     elsewhere.mkdir()
@@ -80,6 +84,29 @@ def test_a_space_of_ones_own_is_named_by_its_path_wherever_a_space_is_named(here
     options = EXPERIMENT.replace("SPACE", "{./resnet.py: {widths: [8]}}")
     (here / "options.yaml").write_text(options, encoding="utf-8")
     assert "8" in nas("search", "options.yaml", "--run-dir", "other", cwd=here).stdout
+
+
+def test_a_space_of_ones_own_is_searched_and_found_from_elsewhere(
+    here: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    (here / "search.yaml").write_text(EXPERIMENT.replace("SPACE", "./resnet.py"), encoding="utf-8")
+    assert call("search", "search.yaml", "--run-dir", "run").returncode == 0
+    assert "twice_resnet" in call("show", "./resnet.py:small").stdout
+    monkeypatch.chdir(here.parent)
+    for form in (here / "run", f"{here / 'run'}#1", here / "run" / "best.json"):
+        assert "twice_resnet" in call("show", form).stdout
+    assert call("resume", here / "run", "rules.budget.evaluations=3").returncode == 0
+
+
+def test_what_workers_are_sent_of_a_space_of_ones_own_is_found_in_their_process(here: Path) -> None:
+    sent = here / "sent"
+    sent.write_bytes(
+        cloudpickle.dumps((family(str(here / "resnet.py")).space, family(str(here / "resnet.py")).space()))
+    )
+    code = f"import pickle; make, space = pickle.load(open({str(sent)!r}, 'rb')); print(make() == space)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_a_space_that_is_not_there_or_is_none_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,8 +220,8 @@ def test_a_recipe_of_the_librarys_name_is_told_apart(here: Path, call: Call, mon
     monkeypatch.chdir(here)
     answer = call("train", "darts:DARTS_V2", "--recipe", "darts_cifar")
     assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
-    assert "darts_cifar.yaml is here and" in answer.stderr
-    assert "say ./darts_cifar.yaml" in answer.stderr
+    assert "'darts_cifar' is " in answer.stderr
+    assert "darts_cifar.yaml, and darts_cifar.yaml is here too: write darts_cifar.yaml" in answer.stderr
 
 
 def test_a_folder_with_the_name_of_a_data_set_is_told_apart(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

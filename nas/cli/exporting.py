@@ -19,7 +19,8 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="ARCH|CHECKPOINT",
-        help="A run folder, a .safetensors, JSON or YAML file, space:name as darts:DARTS_V2, a space, or a tree in notation.",
+        help="A run folder, RUN#17, a .safetensors, JSON or YAML file, space:name as darts:DARTS_V2, a space, a genotype, "
+        "or a tree in notation.",
     ),
 ]
 Stacking = Annotated[

@@ -35,7 +35,8 @@ Assignments = Annotated[
 ArchitectureName = Annotated[
     str,
     typer.Argument(
-        metavar="ARCH", help="A run folder, a JSON or YAML file, space:name as darts:DARTS_V2, or a tree in notation."
+        metavar="ARCH",
+        help="A run folder, RUN#17, a JSON or YAML file, space:name as darts:DARTS_V2, a genotype, or a tree in notation.",
     ),
 ]
 ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]

@@ -16,7 +16,7 @@ def show(
         str,
         typer.Argument(
             metavar="RUN|ARCH",
-            help="A run folder, a JSON or YAML file, space:name as darts:DARTS_V2, or a tree in notation.",
+            help="A run folder, RUN#17, a JSON or YAML file, space:name as darts:DARTS_V2, a genotype, or a tree in notation.",
         ),
     ],
     watch: Annotated[
