@@ -36,7 +36,7 @@ LAYERS = {
     **dict.fromkeys(("training", "evaluation"), 2),
     "supernets": 3,
     **dict.fromkeys(("runtime", "export", "report"), 4),
-    "cli": 5,
+    **dict.fromkeys(("cli", "__main__"), 5),
 }
 """The layer of each part of nas; a module imports its own layer or a lower one."""
 
