@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import final
 
+from nas.fields import shown
 from nas.records import RecordError, one_line
 
 
@@ -68,17 +69,22 @@ def import_named(name: str) -> ModuleType:
 def _imported(module: str, name: str) -> ModuleType:
     try:
         return import_module(module)
-    except (ImportError, SyntaxError, ValueError) as error:
-        if isinstance(error, RecordError):
-            raise
+    except RecordError:
+        raise
+    except Exception as error:  # noqa: BLE001, whatever the user's own code raises
         repair = "mend it" if is_path(name) else f"put its folder on PYTHONPATH, or name its file, as ./{name}.py"
-        raise RecordError(f"module {name} cannot be imported ({one_line(error)}): {repair}") from None
+        raise RecordError(f"module {name} cannot be imported ({_reason(error)}): {repair}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Return why an import failed; what the module's own code raised is told with its type."""
+    return one_line(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {one_line(error)}"
 
 
 def check_not_hidden(name: str) -> None:
     """Raise RecordError, with both files, where a file of one's own has a module's name and another one is imported by it."""
-    if not re.fullmatch(r"\w+(\.\w+)*", name):
-        raise RecordError(f"{name!r} is no module: give its name, as mine.evaluators, or its path, as ./mine.py")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise RecordError(f"{shown(name)} is no module: give its name, as mine.evaluators, or its path, as ./mine.py")
     here, spec = Path(*name.split(".")).with_suffix(".py"), _spec(name)
     if spec is not None and here.is_file() and Path(spec.origin or "").resolve() != here.resolve():
         path = f"./{here.as_posix()}"
