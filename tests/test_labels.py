@@ -30,7 +30,7 @@ def test_an_operation_is_called_as_in_the_papers(name: str, node: Node) -> None:
         ("conv1x7-32/2", "conv_1x7-32/2"),
         ("pool3", "max_pool_3x3"),
         ('pool3/1(kind="mean")', "avg_pool_3x3/1"),
-        ("mb_conv5(expansion=3)", "mb_conv_5x5(expansion=3)"),
+        ("mb_conv5(expansion=3)", "mb_conv_5x5(expansion=3.0)"),
         ("conv1x3 conv3x1", "conv_1x3 conv_3x1"),
         ("sep_conv{k: 3 | 5}", "sep_conv_{3|5}"),
         ("relu", "relu"),
@@ -57,9 +57,6 @@ def operations(space: Any) -> list[Choice]:
 def test_a_stored_search_the_shares_and_the_options_say_the_same(name: str) -> None:
     for choice in operations(families()[name].space()):
         labels = [option_label(option) for option in choice.options]
-        assert [
-            stored_label(key_of(option)).partition("(")[0] for option in choice.options if "Chain" not in key_of(option)
-        ]
         if not any(" " in label or "(" in label for label in labels):
             assert [stored_label(key_of(option)) for option in choice.options] == labels
             assert list(labels_of(choice)) == labels

@@ -218,7 +218,7 @@ def test_changes_are_the_decisions_that_a_mutation_changed() -> None:
     child = mutate(space, parent, Random(1))
     before, after = decisions(space, parent), decisions(space, child)
     (name,) = (name for name in before if before[name] != after[name])
-    words = ("zero", "skip", "relu_conv1", "relu_conv3", "avg_pool3")
+    words = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
     (change,) = changes_between(choices(space), before, after)
     assert (change.choice, change.before, change.after) == (name, words[before[name]], words[after[name]])
 

@@ -36,6 +36,7 @@ def summarise_search(folder: Path) -> RunSummary:
     curve, no_baseline = curve_of(run) if best else (None, "")
     fronts, no_fronts = fronts_of(run)
     method = named(run.experiment.supernet and run.experiment.supernet.method)
+    shares, left_out = shares_of(run)
     roles = by_role(run.logs["final"].history) if "final" in run.logs else {}
     weights = {role: folder / f"{role.replace(' ', '-')}.safetensors" for role in roles}
     summary = RunSummary(
@@ -45,7 +46,8 @@ def summarise_search(folder: Path) -> RunSummary:
         finals=_finals(roles, classes_of(folder)),
         curve=curve,
         ancestors=ancestors_of(run.space, run.history, best) if best else [],
-        shares=shares_of(run),
+        shares=shares,
+        shares_left_out=left_out,
         share_window=window_of(run.experiment.strategy, len(run.history.scored)),
         fronts=fronts,
         supernets=[supernet_curves(each, method) for each in searched_in(folder) if each.epochs],

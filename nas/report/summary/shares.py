@@ -10,17 +10,17 @@ SHOWN, POINTS = 24, 200
 """How many panels are given, and at how many points."""
 
 
-def shares_of(run: Loaded) -> list[SharePanel]:
-    """Return the shares of the options among the last evaluations, structures first; empty where there are none to show."""
+def shares_of(run: Loaded) -> tuple[list[SharePanel], int]:
+    """Return the shares of the options among the last evaluations, structures first, and how many panels are left out."""
     architectures = [done.architecture for done in run.history.scored]
     total = len(architectures)
     if total < 2:
-        return []
+        return [], 0
     window = window_of(run.experiment.strategy, total)
     at = sorted({*range(0, total, max(1, -(-total // POINTS))), total - 1})
-    found = []
-    for panel in panels(run.space, architectures)[:SHOWN]:
+    found, every = [], panels(run.space, architectures)
+    for panel in every[:SHOWN]:
         shares = {label: values for label, values in panel.shares(window).items() if any(values)}
         percent = [[values[i] for i in at] for values in shares.values()]
         found.append(SharePanel(panel.title, list(shares), [i + 1 for i in at], percent))
-    return found
+    return found, len(every) - len(found)

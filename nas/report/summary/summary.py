@@ -337,6 +337,7 @@ class RunSummary:
     curve: Curve | None = None
     ancestors: Sequence[Ancestor] = ()
     shares: Sequence[SharePanel] = ()
+    shares_left_out: int = 0
     share_window: int = 0
     fronts: Sequence[Front] = ()
     supernets: Sequence[SupernetCurves] = ()

@@ -32,7 +32,9 @@ function headOf(run, title = "h1") {
   );
 }
 
-const roleOf = ({ role }) => role.replaceAll("_", " ");
+/** Write whose weights were tested: "best", "random 1" or, of a transfer, "linear probe, 50 % of the labels, repeat 0". */
+const roleOf = ({ role }) =>
+  role.replaceAll("_", " ").replace(/^(.+)-([\d.]+)-(\d+)$/, "$1, $2 % of the labels, repeat $3");
 
 /** Write a date without its T and its parts of seconds. */
 const date = (text) => (text ? text.replace("T", " ").replace(/\.\d+/, "") : "at an unknown time");

@@ -1,5 +1,8 @@
 // Where the best came from: its ancestors, and what each of them changed.
 
+/** How many ancestors a summary has at most. */
+const NEAREST = 300;
+
 function lineageOf(run, id) {
   const title = "Family tree of the best";
   const { ancestors } = run;
@@ -13,8 +16,9 @@ function lineageOf(run, id) {
   const alone = `Evaluation ${winner.number} has no parents: it was proposed as ${winner.origin}.`;
   if (sorted.length === 1) return section(id, title, alone, list);
   const [steps, changed] = [count(sorted.length - 1, "step"), count(changes, "changed decision")];
+  const nearest = sorted.length >= NEAREST ? ` Of its ancestors the nearest ${NEAREST} are shown.` : "";
   const say = (each) => `${each.number} (${each.origin}, ${score(run.head.objective, each.value)})`;
-  const reading = `${say(winner)} came from ${say(first)} by ${steps} and ${changed}.`;
+  const reading = `${say(winner)} came from ${say(first)} by ${steps} and ${changed}.${nearest}`;
   const label = `The ancestors of evaluation ${winner.number}, by number and ${words(run.head.objective)}`;
   const shown = { whole: false };
   const picture = chart(label, (c) => lineageOption(run, sorted, winner, shown, c));

@@ -82,13 +82,17 @@ function distinct(runs) {
   return runs;
 }
 
+/** How many links the bar on top has room for in a line; a longer bar does not stay in sight. */
+const LINKS = 14;
+
 function page(runs) {
   const parts = runs.length === 1 ? alone(runs[0]) : beside(runs);
   const links = parts.links.map(([id, name]) => h("a", { href: `#${id}` }, name));
   const bar = [h("strong", {}, "Cellstack"), h("nav", { "aria-label": "Parts of the report" }, links), themeButton()];
   const made = `Made ${DATA.made} by cellstack ${DATA.version}. This file is whole: it loads nothing from anywhere.`;
   const footer = h("footer", {}, made, " Charts: Apache ECharts 6.1.0, Apache-2.0.");
-  document.body.append(h("header", { class: "top" }, h("div", {}, bar)), h("main", {}, parts.body, footer));
+  const isLong = links.length > LINKS;
+  document.body.append(h("header", { class: isLong ? "top long" : "top" }, h("div", {}, bar)), h("main", {}, parts.body, footer));
   addEventListener("hashchange", openLinked);
   addEventListener("beforeprint", drawWhole);
   openLinked();

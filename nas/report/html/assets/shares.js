@@ -12,9 +12,11 @@ function optionLine(label, c) {
 function sharesOf(run, id) {
   const title = "Which options were chosen, over time";
   if (!run.shares.length) return empty(id, title, run.missing.shares ?? "Nothing was chosen by a strategy.");
-  const window = count(run.share_window, "evaluation");
+  const made = Math.max(...run.shares.map((panel) => panel.evaluations.at(-1)));
+  const window = count(Math.min(run.share_window, made), "evaluation");
   const panels = `Each panel is a choice: the shares of its options among the last ${window}.`;
-  const reading = `${panels} ${readShares(run.shares)}`;
+  const more = run.shares_left_out ? ` ${count(run.shares_left_out, "more choice")} not shown.` : "";
+  const reading = `${panels} ${readShares(run.shares)}${more}`;
   return section(id, title, reading, h("div", { class: "columns" }, run.shares.map(sharePanel)));
 }
 
@@ -73,6 +75,7 @@ function shareOption(panel, order, c) {
       max: "dataMax",
       scale: false,
       nameGap: 24,
+      minInterval: 1,
       axisLabel: { formatter: short },
     }),
     yAxis: axis(c, "share, %", { side: "y", min: 0, max: 100, scale: false, interval: 25, nameGap: 34 }),

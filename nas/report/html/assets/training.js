@@ -8,7 +8,8 @@ function trainingsOf(run, id) {
   const why = head.kind === "search" ? null : missing.trainings;
   if (!trainings.length) return why ? empty(id, "Training", why) : null;
   const said = trainings.map((each) => `${each.role}: ${each.epochs.at(-1) ?? 0} of ${count(each.of_epochs, "epoch")}`);
-  const more = said.length > 4 ? `; and ${said.length - 4} more` : "";
+  const drawn = said.length > DRAWN_TRAININGS ? `, of which the first ${DRAWN_TRAININGS} are drawn` : "";
+  const more = said.length > 4 ? `; and ${said.length - 4} more${drawn}` : "";
   const shown = trainings.slice(0, DRAWN_TRAININGS);
   const isTold = (name) => name !== "total_seconds" && trainings.some((each) => each.measured[name]?.some(Boolean));
   const names = [...new Set(trainings.flatMap((each) => Object.keys(each.measured)))].filter(isTold);
@@ -35,7 +36,8 @@ function testsOf(run, id) {
   const cell = (test, name) => (test.measured[name] == null ? "" : score(name, test.measured[name]));
   const rows = names.map((name) => [words(name), ...tests.map((test) => cell(test, name))]);
   const right = score("top1_percent", tests[0].measured.top1_percent);
-  const reading = `${capital(roleOf(tests[0]))}: ${right} of the images are classified right.`;
+  const some = tests.length > 2 ? " Classes are shown of the first two." : "";
+  const reading = `${capital(roleOf(tests[0]))}: ${right} of the images are classified right.${some}`;
   const classes = tests
     .filter((test) => test.classes.length)
     .slice(0, 2)

@@ -2,6 +2,7 @@
 
 const BAR = 22;
 const LABELLED = 38;
+const REASONS = 20;
 
 function workersOf(run, id) {
   const title = "What the workers did";
@@ -67,10 +68,12 @@ function failureTable(run) {
       .join(" ") + (works.length > 6 ? " …" : "");
   const rows = groups
     .sort((a, b) => b[1].length - a[1].length)
-    .slice(0, 20)
+    .slice(0, REASONS)
     .map(([reason, works]) => [plain(works.length), reasonOf(reason, some(works))]);
   const body = rows.length ? table(["how often", "reason"], rows) : h("p", { class: "empty" }, "None.");
-  return h("div", {}, h("h3", {}, "Failures"), body);
+  const more = groups.length - REASONS;
+  const note = more > 0 ? h("p", { class: "reading" }, `${count(more, "rarer reason")} not shown here.`) : null;
+  return h("div", {}, h("h3", {}, "Failures"), body, note);
 }
 
 /** A reason, of which the table of all evaluations has the whole. */
