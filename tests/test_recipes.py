@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from nas.data import Augmentation
-from nas.family import family
 from nas.profiling import profile
 from nas.records import RecordError
 from nas.runtime.architecture import find_architecture
 from nas.runtime.declared import recipes
 from nas.runtime.experiment import task_of
-from nas.runtime.full_training import load_recipe
+from nas.runtime.full_training import load_recipe, plan_training
 from nas.training import learning_rate
 
 IMAGENET = {"classes": 1000, "input": (3, 224, 224)}
@@ -30,7 +29,7 @@ STACKED = {
 def test_every_recipe_stacks_the_published_network(name: str) -> None:
     architecture, fixed, params, macs = STACKED[name]
     found, declared = find_architecture(architecture), load_recipe(name)
-    task = task_of(family(found.family), found.architecture, fixed, declared.network, "network")
+    task = task_of(found.family, found.architecture, fixed, declared.network, "network")
     costs = profile(task.network(found.architecture), task.input)
     assert costs.macs == pytest.approx(macs, rel=1e-3 if params is None else 0)
     assert params is None or costs.params == params
@@ -87,3 +86,13 @@ def test_an_unknown_recipe_and_key_are_named_with_the_nearest() -> None:
 def test_published_numbers_are_of_the_recipe_as_it_is() -> None:
     assert load_recipe("darts_cifar", ["data.folder=/data", "executor=Inline", "seed=3"]).expect
     assert not load_recipe("darts_cifar", ["recipe.epochs=3"]).expect
+
+
+def test_a_recipe_for_another_family_says_how_to_use_it() -> None:
+    cell = find_architecture("nasbench201:resnet")
+    with pytest.raises(
+        RecordError, match=r"network.layers: no such key; .*; .* than nasbench201 is taken with network=null"
+    ):
+        plan_training(load_recipe("darts_cifar"), cell)
+    bare = load_recipe("darts_cifar", ["network=null", "data=Digits", "images=32"])
+    assert plan_training(bare, cell).task.options["cells_per_stage"] == 5

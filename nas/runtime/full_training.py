@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nas.export.drawing import draw
 from nas.family import family
 from nas.history import Evaluated, forget_failures
 from nas.plain import write
-from nas.records import Natural, Positive, RecordError, record
+from nas.records import Natural, Positive, RecordError, nearest, record
 from nas.report.trainings import plot_training
 from nas.runtime.architecture import Found, find_architecture, read_found
 from nas.runtime.declared import find_declared, load_declared, recipes
@@ -129,6 +130,7 @@ def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData]
     `hold` is given the data that were found, and may raise where a run began with others.
     """
     declared = replace(declared, executor=declared.executor.settled())
+    _check_network(declared, found)
     evaluator = declared.evaluator()
     check_expected(declared.expect, evaluator.test_scores())
     declared.executor.check()
@@ -143,6 +145,18 @@ def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData]
     task = replace(task, options=task.options_for(found.architecture), fit=None)
     evaluator.check(task)
     return Planned(declared, found, evaluator, task, data)
+
+
+def _check_network(declared: FullTraining, found: Found) -> None:
+    """Raise RecordError where the recipe stacks networks by an option that the architecture's family does not have."""
+    known = list(signature(family(found.family).network).parameters)[1:]
+    for key in declared.network:
+        if key not in known:
+            raise RecordError(
+                f"network.{key}: no such key; {nearest(key, known)}; a recipe for another family than {found.family} is taken "
+                "with network=null",
+                f"network.{key}",
+            )
 
 
 def create_training(folder: Path, planned: Planned) -> None:
