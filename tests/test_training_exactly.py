@@ -406,7 +406,7 @@ def losses_by_hand(model: nn.Module, images: list[Tensor]) -> list[float]:
 
 
 def test_the_first_loss_of_darts_v2_is_as_it_was() -> None:
-    """It holds the initial weights and what is drawn for augmentation and drop path; another seed is 0.1 off.
+    """It holds the initial weights and what is drawn for augmentation and drop path: with other seeds 0.05 and 0.007 off.
 
     Later losses differ from processor to processor, though all is in float64: where the initial weights are a bit of float32
     off, as without AVX, by 0.00001, then 0.007, then 0.02, as twenty layers' batch norms see four images.
@@ -416,7 +416,7 @@ def test_the_first_loss_of_darts_v2_is_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("size", "steps"),
-    [({"channels": 2, "layers": 3}, 8), pytest.param({}, 4, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
+    [({"channels": 2, "layers": 3}, 8), pytest.param({}, 8, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
     ids=["small", "as published"],
 )
 def test_darts_v2_trains_as_by_hand(size: dict[str, int], steps: int) -> None:
@@ -424,4 +424,4 @@ def test_darts_v2_trains_as_by_hand(size: dict[str, int], steps: int) -> None:
     found, images = first_losses(darts_v2(**size), steps)
     by_hand = losses_by_hand(darts_v2(**size), images)
     assert found == pytest.approx(by_hand, abs=1e-6)
-    assert max(by_hand) - min(by_hand) > 0.01
+    assert max(by_hand) - min(by_hand) > 0.1

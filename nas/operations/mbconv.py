@@ -31,8 +31,8 @@ class _Inverted(nn.Module):
 class MBConv(Node):
     """Expand by a 1x1 convolution, convolve each channel by itself, and project; add the input where it fits.
 
-    The expanded width is made a multiple of 8, as in the released MobileNet code; MnasNet's and EfficientNet's does not
-    round it, which is the same for inputs of a multiple of 8.
+    The expanded width is made a multiple of 8, as in the released MobileNet code. Those of MnasNet and EfficientNet do not
+    round it, which is the same where the input and the expansion make a multiple of 8.
     `squeeze` puts squeeze-and-excitation of that share of the width before the projection: of the block's input, as in
     EfficientNet, or of the expanded width, as in MobileNet V3, which rounds it to a multiple of 8. `fused` makes one dense
     convolution of the first two. `drop_path` is its share of the recipe's. Without an expansion there is no first one.
