@@ -72,6 +72,7 @@ def test_a_run_of_relative_paths_goes_on_from_another_working_directory(mine: Pa
     assert go_on(call, mine / "run").returncode == 0
     assert evaluations(mine / "run") == 3
     tested = call("test", mine / "run", "--json")
+    assert tested.returncode == 0, tested
     assert json.loads(tested.stdout)["Measured"]["classes"] == ["cat", "dog"]
 
 
