@@ -63,8 +63,10 @@ def _zeros(operation: nn.Module) -> nn.Module | None:
     """Return the option of an open edge that is zeros, if it has one."""
     while isinstance(operation, Weighed):
         operation = operation.branch
-    options = enumerate(operation.options) if isinstance(operation, Mixed) else ()
-    return next((option for i, option in options if i not in operation.computed), None)
+    if not isinstance(operation, Mixed):
+        return None
+    computed = operation.computed
+    return next((option for i, option in enumerate(operation.options) if i not in computed), None)
 
 
 @final
