@@ -203,7 +203,8 @@ def test_paths_are_scored_by_the_weights_of_the_run(method: Any, tmp_path: Path)
         assert isinstance(images, Images)
         for part in torch.arange(len(images)).split(2 * declared.weights.batch):
             batch = images.at(part)
-            logits = run.supernet.eval()(normalise(batch.x, run.split.mean, run.split.std)).detach()
+            with torch.no_grad():
+                logits = run.supernet.eval()(normalise(batch.x, run.split.mean, run.split.std))
             right += int((logits.argmax(1) == batch.y).sum())
         assert found["validation_top1_percent"] == pytest.approx(100 * right / len(images))
 

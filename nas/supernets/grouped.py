@@ -65,7 +65,8 @@ def _zeros(operation: nn.Module) -> nn.Module | None:
         operation = operation.branch
     if not isinstance(operation, Mixed):
         return None
-    return next((option for i, option in enumerate(operation.options) if i not in operation.computed), None)
+    computed = operation.computed
+    return next((option for i, option in enumerate(operation.options) if i not in computed), None)
 
 
 @final

@@ -54,9 +54,9 @@ class Supernet(nn.Module):
         """Compute only the path of one architecture of the space from now on, until `use(None)`.
 
         A path is the network of its architecture with the supernet's weights: the operations on an edge count as they are,
-        not by their alphas. Three things stay as they are in the supernet: norms use the statistics of the batch; poolings
-        in cells are normalised; with partial channels an operation has its part, and the others bypass it. Raises
-        SpaceError where a choice of the network is not decided by the architecture.
+        not by their alphas. Three things stay as they are in the supernet: norms use the statistics of the batch, also
+        behind poolings; with partial channels an operation has its part, and the others bypass it; a cell that concatenates
+        what no edge reads concatenates all states. Raises SpaceError where the architecture leaves a choice open.
         """
         taken = decisions(space, architecture)
         if missing := [name for name in self._outermost if name not in taken]:
