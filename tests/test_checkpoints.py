@@ -280,7 +280,8 @@ def test_a_training_goes_on_where_its_images_have_moved_and_not_with_others(tmp_
     def begin(folder: str, epochs: int) -> list[Any]:
         model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2))
         images = split(ImageFolder(str(tmp_path / folder), size=8), 0, 0)
-        reports = train(model, images, recipe, seed=0, checkpoint=checkpoint)
+        often = Execution(checkpoint_seconds=0)
+        reports = train(model, images, recipe, seed=0, checkpoint=checkpoint, execution=often)
         return [next(reports) for _ in range(epochs)]
 
     (first,) = begin("here", 1)
