@@ -128,7 +128,11 @@ SUPERNET = {
     "supernet": {"method": "Darts", **SMALL, "epochs": EPOCHS, "weights": {"batch": 32}, "alphas": {"images": 100}},
 }
 TRAINING = {**SMALL, "network": SEARCH["network"], "recipe": RECIPE, "execution": {"checkpoint_seconds": 0}}
-REPRODUCED = {**SUPERNET, "expect": {"supernet_top1_percent": {"mean": 50, "tolerance": 50}}}
+REPRODUCED = {
+    **SUPERNET,
+    "final": {"evaluator": SEARCH["evaluator"]},
+    "expect": {"test_top1_percent": {"mean": 50, "tolerance": 50}},
+}
 FILES = {"search": SEARCH, "supernet": SUPERNET, "training": TRAINING, "reproduced": REPRODUCED}
 
 COMMANDS = {

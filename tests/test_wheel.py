@@ -86,7 +86,7 @@ def test_the_wheel_holds_experiments_recipes_and_types_inside_its_packages(wheel
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_in_an_empty_folder_the_first_command_of_the_help_runs(python: Path, tmp_path: Path) -> None:
     nas: list[str | Path] = [python.with_name("nas")]
     versions = run([*nas, "--version"], tmp_path)
@@ -111,7 +111,7 @@ def test_in_an_empty_folder_the_first_command_of_the_help_runs(python: Path, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_the_python_of_the_readme_runs_in_an_empty_folder(python: Path, tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     printed = run([python, "-c", f"{code}\nprint(type(model).__mro__[-2].__module__)"], tmp_path)
@@ -120,7 +120,7 @@ def test_the_python_of_the_readme_runs_in_an_empty_folder(python: Path, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_a_folder_of_packages_holds_experiments_and_recipes(wheel: Path, python: Path, tmp_path: Path) -> None:
     target = tmp_path / "packages"
     run([python, "-m", "pip", "install", "-q", "--no-deps", "--target", target, wheel], tmp_path)
