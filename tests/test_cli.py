@@ -405,4 +405,4 @@ def test_a_run_that_only_began_is_shown(toy: Toy, call: Call, run_folder: Path) 
     (run_folder / "history.jsonl").write_text('{"cellstack": 1}\n', encoding="utf-8")
     answer = call("show", run_folder)
     assert answer.returncode == 0
-    assert f"{run_folder}: nothing was evaluated yet" in answer.stdout
+    assert f"{run_folder}: stopped, nothing was evaluated yet" in answer.stdout
