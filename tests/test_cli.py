@@ -452,6 +452,7 @@ def test_a_run_names_no_file_that_is_not_there(toy: Toy, call: Call, run_folder:
 def test_a_run_that_only_began_is_shown(toy: Toy, call: Call, run_folder: Path) -> None:
     call("search", toy(), "--run-dir", run_folder)
     (run_folder / "history.jsonl").write_text('{"cellstack": 1}\n', encoding="utf-8")
+    (run_folder / "best.json").unlink()
     answer = call("show", run_folder)
     assert answer.returncode == 0
-    assert f"{run_folder}: nothing was evaluated yet" in answer.stdout
+    assert f"{run_folder}: stopped, nothing was evaluated yet" in answer.stdout

@@ -33,7 +33,8 @@ def state_of(folder: Path, is_complete: bool) -> State:
 
 def state_of_search(folder: Path, experiment: Experiment, in_flight: int) -> State:
     """Return how a search stands in which so many evaluations are open."""
-    is_complete = (folder / "best.json").is_file() and not in_flight and _finals_ended(folder, experiment)
+    is_handed_over = (folder / "best.json").is_file() and (folder / "history.jsonl").is_file()
+    is_complete = is_handed_over and not in_flight and _finals_ended(folder, experiment)
     return state_of(folder, is_complete)
 
 

@@ -1,11 +1,14 @@
 // Runs beside each other: a table, and the curves of those that have the same objective.
 
+const COMPARING =
+  "A name leads to its run. Of a search the best is what its search network scored, the test what its final network did.";
+
 function comparison(runs) {
   const searches = runs.filter((run) => run.curve?.best.length);
   const groups = [...Map.groupBy(searches, (run) => `${sign(run)} ${run.head.objective}`).values()];
   const curves = groups.filter((group) => group.length > 1).map(comparedCurves);
   const why = "No two of these runs are searches with the same objective, so no curves are drawn over each other.";
-  const table = section("table", "The runs beside each other", "A name leads to its run.", comparisonTable(runs));
+  const table = section("table", "The runs beside each other", COMPARING, comparisonTable(runs));
   return [table, ...(curves.length ? curves : [empty("curves0", "Best so far", why)])];
 }
 
