@@ -6,7 +6,6 @@ this package first, which finds the file by that name. A file beside it can be i
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
