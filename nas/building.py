@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 from torch import nn
@@ -22,6 +22,10 @@ from nas.space import Choice, SpaceError
 
 Shape = tuple[int, int, int]
 """Channels, height and width (C, H, W) of one image or feature map."""
+
+
+LARGEST = 10_000
+"""Nodes, each as often as it is repeated, of which a network may consist."""
 
 
 class BuildError(RecordError):
@@ -85,6 +89,9 @@ class Node(ABC):
 
     relaxes: ClassVar[frozenset[str]] = frozenset()
     """The fields whose open choices the node builds itself, though they hold no nodes."""
+
+    repeating: ClassVar[frozenset[str]] = frozenset()
+    """The fields that say how often the node builds what it holds."""
 
     @property
     def inputs(self) -> int:
@@ -175,6 +182,20 @@ def _listed(shapes: set[Shape]) -> str:
     return " and ".join(str(shape) for shape in sorted(shapes))
 
 
+def count_parts(tree: Any) -> int:
+    """Return how many nodes are built of a tree: each as often as it is repeated, and all options of an open choice."""
+    if isinstance(tree, tuple):
+        return sum(map(count_parts, tree))
+    if isinstance(tree, Choice):
+        return sum(map(count_parts, tree.options))
+    if not is_dataclass(tree):
+        return 0
+    held = {field.name: getattr(tree, field.name) for field in fields(tree)}
+    times = [held.pop(name) for name in (tree.repeating if isinstance(tree, Node) else ())]
+    each = isinstance(tree, Node) + sum(map(count_parts, held.values()))
+    return each * math.prod(max(time.options) if isinstance(time, Choice) else time for time in times)
+
+
 def build(tree: Node, input: Shape = (3, 32, 32), relaxation: Relaxation | None = None) -> nn.Module:
     """Return the module that a network declares, for images of shape `input` (C, H, W).
 
@@ -183,6 +204,8 @@ def build(tree: Node, input: Shape = (3, 32, 32), relaxation: Relaxation | None 
     if not isinstance(relaxation, Relaxation | None):
         raise wrong(relaxation, "a Relaxation, or None", "relaxation")
     shape = image_shape(input)
+    if (parts := count_parts(tree)) > LARGEST:
+        raise BuildError(f"the network has {parts:,} parts, with all its repeats: at most {LARGEST:,} can be built")
     return Site(shape, channels=shape[0], relaxation=relaxation).build(tree)
 
 

@@ -11,10 +11,11 @@ def count(space: object) -> int:
     """Return in how many ways the choices can be closed, exactly. Raises SpaceError where two choices clash."""
     check_tree(space)
     choices(space)
-    return _count(space)
+    return ways_of(space)
 
 
-def _count(space: object) -> int:
+def ways_of(space: object) -> int:
+    """Return what `count` does, of a space that is known to be one, or of a part of it."""
     return _ways(tuple(_frontier(space).values()))
 
 
@@ -45,7 +46,7 @@ def _ways(open_choices: tuple[Choice, ...]) -> int:
             total *= _own_ways(choice)
         else:
             together = (choice, *rest)
-            return total * sum(_count(fix(together, choice, decision)) for decision in range(choice.arity))
+            return total * sum(ways_of(fix(together, choice, decision)) for decision in range(choice.arity))
     return total
 
 
@@ -58,7 +59,7 @@ def _is_independent(choice: Choice, others: tuple[Choice, ...]) -> bool:
 
 def _own_ways(choice: Choice) -> int:
     """Sum over the options or, for k of them, over all k-subsets (the elementary symmetric polynomial)."""
-    ways = [_count(option) for option in choice.options]
+    ways = [ways_of(option) for option in choice.options]
     if choice.k is None:
         return sum(ways)
     sums = [1] + [0] * choice.k

@@ -1,7 +1,7 @@
 """Fields: what a record may hold, by the annotations of its class, checked when it is made.
 
-An open decision (`Open`) may stand for any value, if what may take its place is right. Lists become tuples and numpy's
-numbers Python's; everything else is as the annotation says, or refused.
+An open decision (`Open`) may stand for any value, if what may take its place is right. Lists become tuples, whole
+numbers floats where those are due, and numpy's numbers Python's; everything else is as the annotation says, or refused.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ from inspect import get_annotations
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
+LONGEST = 800
+"""Letters of an error; of a longer one, as of a value that fills pages, the middle is left out."""
+
 
 class RecordError(ValueError):
-    """Says which value that a user gave is wrong, where it stands, and what to write instead.
+    """Says in one line which value that a user gave is wrong, where it stands, and what to write instead.
 
     `where` is the place inside a file, as `strategy.RegularizedEvolution.population`; empty where there is none.
     """
 
     def __init__(self, message: str, where: str = "") -> None:
-        super().__init__(message)
+        line = " ".join(message.splitlines())
+        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}")
         self.where = where
 
 
@@ -170,7 +174,7 @@ def test_of(hint: Any) -> Test:
 
 _SCALARS: dict[Any, set[type]] = {
     int: {int},
-    float: {float, int},
+    float: {float},
     bool: {bool},
     str: {str},
     types.NoneType: {types.NoneType},
@@ -285,7 +289,7 @@ def conform(value: Any, hint: Any, where: str) -> Any:
     if origin is Annotated:
         inner = conform(value, parts[0], where)
         for bound in (each for each in parts[1:] if isinstance(each, Range)):
-            bound.check(inner, where)
+            bound.check(value if isinstance(value, int | float) else inner, where)
         return inner
     if origin in (Union, types.UnionType):
         return _conform_union(value, hint, where)
@@ -299,12 +303,13 @@ def conform(value: Any, hint: Any, where: str) -> Any:
 
 
 _ALIKE: dict[Any, Any] = {int: Integral, float: Real, str: str}
-"""What is taken for a scalar: numpy's numbers, numbers and texts with names."""
+"""What becomes a scalar: whole numbers where a float is due, numpy's numbers, numbers and texts with names."""
 
 
 def _conform_scalar(value: Any, hint: Any, where: str) -> Any:
     if type(value) is not bool and isinstance(value, _ALIKE.get(hint, ())):
-        return hint(value)
+        with suppress(OverflowError):  # of a whole number that no float holds
+            return hint(value)
     raise wrong(value, expected(hint), where)
 
 

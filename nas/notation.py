@@ -14,7 +14,7 @@ import json
 import re
 from dataclasses import MISSING, fields
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from nas.building import Node
 from nas.choice import Choice
@@ -164,6 +164,17 @@ def _names() -> dict[str, str]:
     return {name_of(cls): name for name, cls in record_classes(object).items()}
 
 
+@cache
+def _words(cls: Any) -> dict[str, tuple[str, ...]]:
+    """Return the words that a field may be, as `batch`, `layer` and `none` of a norm, for those that take some."""
+    found = {}
+    for name, hint in get_type_hints(cls).items():
+        kinds = (hint, *get_args(hint))
+        literals = [value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)]
+        found[name] = tuple(value for value in literals if isinstance(value, str))
+    return {name: words for name, words in found.items() if words}
+
+
 class _Reader:
     """Reads from left to right, and makes the plain form, which `from_plain` checks."""
 
@@ -216,7 +227,7 @@ class _Reader:
         self.space()
         found = self.primary()
         while self.take(r"\s+x(?=[\d{])"):
-            found = {"Stage": {"body": found, "repeat": self.number(), **self.suffixes(), **self.pairs()}}
+            found = {"Stage": {"body": found, "repeat": self.number(), **self.suffixes(), **self.pairs(Stage)}}
         return found
 
     def primary(self) -> Any:
@@ -229,7 +240,7 @@ class _Reader:
         if self.take(r"\("):
             return self.listed(")")
         if (number := self.take(r"-?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|inf\b)|nan\b")) is not None:
-            return int(number) if re.fullmatch(r"-?\d+", number) else float(number)
+            return self.whole(number) if re.fullmatch(r"-?\d+", number) else float(number)
         quoted = self.quoted()
         return self.record() if quoted is None else quoted
 
@@ -249,6 +260,13 @@ class _Reader:
             return self.choice()
         if (digits := self.take(r"\d+")) is None:
             raise self.error("a whole number, or a choice of some")
+        return self.whole(digits)
+
+    def whole(self, digits: str) -> int:
+        """Read a whole number that was taken."""
+        if len(digits) > 18:
+            self.at -= len(digits)
+            raise self.error("a number of at most 18 digits")
         return int(digits)
 
     def listed(self, end: str) -> list[Any]:
@@ -272,7 +290,7 @@ class _Reader:
         cls, given = self.named(word)
         if self.take(r"(?=\{)") is not None:
             given["kernel"] = self.number()
-        given |= {**self.suffixes(), **self.pairs()}
+        given |= {**self.suffixes(), **self.pairs(classes[cls])}
         if (held := _held(classes[cls])) is not None and held not in given:
             self.need("[")
             is_tuple = _holds_tuple(classes[cls], held)
@@ -290,13 +308,18 @@ class _Reader:
             self.at -= len(word)
             hint = nearest(bare or word, map(name_of, record_classes(Node).values()))
             raise NotationError(f"column {self.at + 1} of {_shortened(self.text)!r} names no node, {word!r}: {hint}")
-        sizes = [int(kernel[0]), *([int(kernel[1][1:])] if kernel[1] else [])]
+        sizes = [self.whole(kernel[0]), *([self.whole(kernel[1][1:])] if kernel[1] else [])]
         return self.names[bare], {"kernel": sizes if len(sizes) == 2 else sizes[0]}
 
     def suffixes(self) -> dict[str, Any]:
-        return {name: self.number() for name, mark in _SUFFIXES.items() if self.take(rf"{mark}(?=[\d{{])")}
+        """Read the width and the stride, where they stand behind a name."""
+        found = {name: self.number() for name, mark in _SUFFIXES.items() if self.take(rf"{mark}(?=[\d{{])")}
+        if self.text[self.at : self.at + 1] in _SUFFIXES.values():
+            raise self.error("the width and then the stride, whole numbers, as conv3-64/2")
+        return found
 
-    def pairs(self) -> dict[str, Any]:
+    def pairs(self, cls: Any) -> dict[str, Any]:
+        """Read the fields in parentheses; a word of a field that takes some needs no quotes."""
         found: dict[str, Any] = {}
         if not self.take(r"\("):
             return found
@@ -305,7 +328,10 @@ class _Reader:
             if key is None:
                 raise self.error("a field, as groups=4")
             self.need("=")
-            found[key] = self.unit()
+            self.space()
+            words = _words(cls).get(key, ())
+            found[key] = self.take("|".join(rf"{word}(?=\s*[,)])" for word in words)) if words else None
+            found[key] = self.unit() if found[key] is None else found[key]
             self.space()
             if not self.take(","):
                 break

@@ -6,12 +6,13 @@ import json
 import types
 from ast import literal_eval
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import cache, lru_cache
 from inspect import Parameter, isabstract, signature
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from nas.fields import unknown, wrong
+from nas.fields import WrongType, expected, unknown, wrong
 from nas.records import FORMAT, RecordError, classes, nearest, record_classes, to_plain
 
 T = TypeVar("T")
@@ -62,13 +63,9 @@ def _read_int(plain: object, where: str) -> int:
 
 
 def _read_float(plain: object, where: str) -> float:
-    if isinstance(plain, int | float) and not isinstance(plain, bool):
-        return float(plain)
-    try:
-        if isinstance(plain, str):  # YAML 1.1 takes 3e-4, without a point, for one
-            return float(plain)
-    except ValueError:
-        pass
+    with suppress(ValueError, OverflowError):
+        if isinstance(plain, int | float | str) and not isinstance(plain, bool):
+            return float(plain)  # YAML 1.1 takes 3e-4, without a point, for a text
     raise wrong(plain, "a number", where)
 
 
@@ -96,12 +93,14 @@ def _read_union(plain: object, kinds: tuple[Any, ...], where: str) -> Any:
     if plain is None and types.NoneType in kinds:
         return None
     rest = [kind for kind in kinds if kind is not types.NoneType]
-    for kind in rest[:-1]:
+    refused: RecordError | None = None
+    for kind in rest:
         try:
             return from_plain(plain, kind, where)
-        except RecordError:
-            continue
-    return from_plain(plain, rest[-1], where)
+        except RecordError as error:
+            if len(rest) == 1 or not isinstance(error, WrongType) or error.where != where:
+                refused = error
+    raise refused or wrong(plain, " or ".join(dict.fromkeys(map(expected, rest))), where)
 
 
 def _one_of(plain: object, values: tuple[Any, ...], where: str) -> Any:
@@ -144,7 +143,9 @@ def _read_record(plain: object, kind: Any, where: str) -> Any:
         return _read_named(cls, next(iter(plain.values())), _below(where, name))
     if isinstance(plain, Mapping) and is_dataclass(kind) and not isabstract(kind):
         return read_call(cast(Any, kind), plain, where)
-    name = plain if isinstance(plain, str) else next(iter(plain), "") if isinstance(plain, Mapping) else repr(plain)
+    if not isinstance(plain, str | Mapping):
+        raise wrong(plain, expected(kind), where)
+    name = plain if isinstance(plain, str) else next(iter(plain), "")
     raise RecordError(f"{where or 'this'} names no {kind.__name__}: {nearest(str(name), record_classes(kind))}", where)
 
 
@@ -224,7 +225,23 @@ def read_arguments(
         if parameter.default is Parameter.empty and name not in plain:
             raise RecordError(f"{_below(where, name)} is missing: give it a value", where)
     hints = _hints(made)
-    return {key: from_plain(value, hints[key], _below(where, key)) for key, value in plain.items()}
+    return {
+        key: _taken_away(hints[key])
+        if value is None and parameters[key].default is not Parameter.empty and _is_collection(hints[key])
+        else from_plain(value, hints[key], _below(where, key))
+        for key, value in plain.items()
+    }
+
+
+@cache
+def _is_collection(hint: Any) -> bool:
+    """Whether a field holds as many values as are given: `null` takes them away."""
+    origin = _origin(hint)
+    return origin in (dict, Mapping, Sequence) or (origin is tuple and get_args(hint)[-1:] == (...,))
+
+
+def _taken_away(hint: Any) -> Any:
+    return {} if _origin(hint) in (dict, Mapping) else ()
 
 
 def _below(where: str, key: str) -> str:

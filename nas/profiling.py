@@ -78,8 +78,13 @@ def checked_profile(tree: Node, input: Shape) -> Profile:
     except RecordError:
         raise
     except (RuntimeError, ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
-        shape, reason = "x".join(map(str, input)), one_line(error) or type(error).__name__
+        shape, reason = "x".join(map(str, input)), _reason(error)
         raise RecordError(f"the network does not run on images of {shape} ({reason}): change one of them") from None
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error of torch says, without the place in torch's own code that raised it."""
+    return one_line(error).partition(" Exception raised from ")[0][:300] or type(error).__name__
 
 
 def profile_module(module: nn.Module, input: Shape) -> Profile:

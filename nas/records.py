@@ -14,6 +14,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, TypeVar, cast, dataclass_transform
 
 from nas.fields import FieldCheck, conform, field_checks, shown, wrong
@@ -80,6 +81,24 @@ def import_all(package: str) -> None:
     """Import every module of a package, so that the records in it are known."""
     for module in iter_modules(import_module(package).__path__, f"{package}."):
         import_module(module.name)
+
+
+def import_named(name: str, where: str) -> ModuleType:
+    """Import a module that a user named. Raises RecordError where there is none, or where its own code fails."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise RecordError(f"{where} names {shown(name)}, no module: give one as my_package.my_module", where)
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise RecordError(
+            f"module {name!r} cannot be imported ({error}): put its folder on PYTHONPATH", where
+        ) from None
+    except RecordError:
+        raise
+    except Exception as error:
+        raise RecordError(
+            f"module {name!r} fails while it is imported: {type(error).__name__}: {error}", where
+        ) from error
 
 
 def record_classes(kind: Any) -> dict[str, Any]:

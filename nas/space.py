@@ -18,6 +18,7 @@ from nas.choice import choices as choices
 from nas.choice import one_of as one_of
 from nas.choice import some_of as some_of
 from nas.counting import count as count
+from nas.counting import ways_of
 from nas.fields import conform, wrong
 from nas.membership import Taken, remember, taken_decisions
 
@@ -61,7 +62,7 @@ def sample(space: T, rng: Random, uniform: Literal["choices", "architectures"] =
 
     def decide(choice: Choice) -> int:
         options = [fix(rest[0], choice, decision) for decision in range(choice.arity)]
-        drawn = _below(rng, sum(ways := [count(option) for option in options]))
+        drawn = _below(rng, sum(ways := [ways_of(option) for option in options]))
         decision = 0
         while drawn >= ways[decision]:
             drawn -= ways[decision]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, final
 
 import pytest
@@ -18,7 +19,7 @@ from nas.operations.separable import SepConv
 from nas.operations.skip import FactorizedReduce, Skip, Zero
 from nas.records import record
 from nas.space import Choice, SpaceError, one_of, some_of
-from nas.topology.cell import Cell, Cells, Edge
+from nas.topology.cell import Cell, Edge
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Auxiliary, Network
@@ -103,8 +104,8 @@ def wiring(network: Network, input: Shape = (3, 32, 32)) -> list[tuple[int, int]
 
 def tracers(**arguments: Any) -> Network:
     """Return a network of NASNet with tracers for cells."""
-    tracer: Any = BuildTracer()
-    return nasnet.network(Cells(tracer, tracer), **{"channels": 8, "cells_per_stage": 2, **arguments})
+    cells: Any = SimpleNamespace(normal=BuildTracer(), reduction=BuildTracer())
+    return nasnet.network(cells, **{"channels": 8, "cells_per_stage": 2, **arguments})
 
 
 def run(node: Node, site: Site, inputs: int = 1) -> Tensor:

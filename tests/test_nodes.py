@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import torch
@@ -27,6 +27,7 @@ from nas.operations.drop_path import DropPath
 from nas.operations.mbconv import MBConv
 from nas.operations.self_attention import AttentionConv
 from nas.operations.skip import Skip
+from nas.profiling import checked_profile
 from nas.records import RecordError, import_all, record_classes, to_plain
 from nas.topology.appended import Appended
 from nas.topology.branches import Branches
@@ -430,3 +431,32 @@ def test_mutating_an_activation_changes_one_decision_everywhere() -> None:
     mutant = nas.mutate(space, nas.sample(space, Random(0)), Random(1))
     assert mutant.body.activation == mutant.body.body.activation
     assert nas.count(space) == 2
+
+
+# ---------------------------------------------------------------------------------------------- numbers of no sense
+
+
+def numbers_of_nodes() -> list[tuple[Any, str]]:
+    """Return each node with each of its fields that is a number."""
+    import_all("nas.operations")
+    nodes = LAYERS + STRUCTURES + examples("nas.operations.")
+    return [(node, each.name) for node in nodes for each in fields(node) if _is_number(type(node), each.name)]
+
+
+def _is_number(cls: Any, name: str) -> bool:
+    return any(text in str(get_type_hints(cls)[name]) for text in ("int", "float"))
+
+
+@pytest.mark.parametrize(
+    ("node", "name"), numbers_of_nodes(), ids=lambda each: each if isinstance(each, str) else type(each).__name__
+)
+def test_zero_and_less_are_built_or_refused_in_one_line(node: Any, name: str) -> None:
+    for value in (0, -1, 10**12):
+        try:
+            checked_profile(Chain((ConvNormAct(3, 4), replace(node, **{name: value}))), (3, 16, 16))
+        except RecordError as error:
+            assert "\n" not in str(error)
+            assert len(str(error)) < 500
+            assert "does not run on images" not in str(error) or value > 0, (
+                error
+            )  # torch's own words are for what is too large

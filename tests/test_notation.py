@@ -78,6 +78,14 @@ def test_a_tree_is_written_so_and_read_back(tree: Any, text: str) -> None:
     assert nas.digest(parse(text)) == nas.digest(tree)
 
 
+def test_a_word_of_a_field_needs_no_quotes() -> None:
+    assert parse("conv3-4(norm=none, activation=none)") == ConvNormAct(3, 4, norm="none", activation=None)
+    assert parse("conv3(norm = layer )") == ConvNormAct(3, norm="layer")
+    assert parse("conv3(groups=depthwise)") == parse('conv3(groups="depthwise")')
+    assert parse("branches(join=add)[conv3, skip]") == Branches((CONV, Skip()), "add")
+    assert parse("residual(shortcut=skip(strided=bare))[conv3]") == Residual(CONV, Skip("bare"))
+
+
 def test_spaces_in_a_text_do_not_matter() -> None:
     assert parse(" residual[ conv3-64   x2 ]\n x3 ") == parse("residual[conv3-64 x2] x3")
     assert parse("{ a :conv3|skip }") == one_of("a", [CONV, Skip()])
@@ -89,7 +97,21 @@ WRONG = [
     ("residual", "is the end: write '['"),
     ("residul[conv3]", "names no node, 'residul': did you mean 'residual'?"),
     ("conv3]", "column 6 of 'conv3]' is ']': write the end"),
-    ("conv3-x", "is '-x': write a space between nodes, or the end"),
+    ("conv3-x", "is '-x': write the width and then the stride, whole numbers, as conv3-64/2"),
+    ("conv3--64", "column 6 of 'conv3--64' is '--64': write the width and then the stride"),
+    ("conv3/2-64", "is '-64': write the width and then the stride, whole numbers, as conv3-64/2"),
+    ("conv3-64-64", "is '-64': write the width and then the stride"),
+    ("conv3-64/", "is '/': write the width and then the stride"),
+    ("conv3 x2--8", "is '--8': write the width and then the stride"),
+    ("conv3/0", "ConvNormAct.stride is 0: give a number of at least 1"),
+    ("conv3-0", "ConvNormAct.channels is 0: give a number of at least 1"),
+    ("conv0", "ConvNormAct.kernel is 0: give a number of at least 1"),
+    ("conv3(groups=-1)", "ConvNormAct.groups is -1: give a number of at least 1"),
+    ("conv3(norm=butch)", "names no node, 'butch'"),
+    ("conv3px", "names no node, 'conv3px'"),
+    ("conv3 64", "64: give a Node"),
+    ("conv" + "9" * 30, "write a number of at most 18 digits"),
+    ("conv3-" + "9" * 5000, "write a number of at most 18 digits"),
     ("conv3(group=4)", "ConvNormAct.group: no such key; did you mean 'groups'?"),
     ("conv3(groups)", "write '='"),
     ("conv3(4)", "write a field, as groups=4"),

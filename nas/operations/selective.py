@@ -39,6 +39,8 @@ class SelectiveKernel(Node):
     The choice is made from the means of 1/`reduction` of the channels, at least `least`.
     """
 
+    repeating = frozenset(("paths",))
+
     paths: Annotated[int, Range(2)] = 2
     groups: Positive = 32
     reduction: Positive = 16

@@ -21,6 +21,8 @@ class SepConv(Node):
     Source: NASNet (Zoph et al. 2018, appendix A.4), which applies separable convolutions twice; DARTS follows.
     """
 
+    repeating = frozenset(("repeats",))
+
     kernel: Positive = 3
     repeats: Positive = 2
 

@@ -101,7 +101,7 @@ def _plain(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         repair = (
             f"go on with nas resume {path.parent}, which writes it anew"
             if path.name == "best.json"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 
 from nas.plain import from_plain
-from nas.records import RecordError, import_all, to_plain
+from nas.records import RecordError, import_all, import_named, to_plain
 from nas.runtime.yaml_file import YamlFile
 
 T = TypeVar("T")
@@ -31,7 +30,7 @@ def load_declared(
         import_all(package)
     try:
         for module in from_plain(file.plain.get("imports") or (), tuple[str, ...], "imports"):
-            _import(module)
+            import_named(module, "imports")
         declared: T = from_plain(file.plain, kind)
         check(declared)
     except RecordError as error:
@@ -44,15 +43,6 @@ def experiments_folder() -> Path:
     places = Path("experiments"), Path(__file__).resolve().parents[2] / "experiments"
     installed = Path(sys.prefix, "share", "cellstack", "experiments")
     return next((place for place in places if (place / "recipes").is_dir()), installed)
-
-
-def _import(module: str) -> None:
-    try:
-        import_module(module)
-    except ImportError as error:
-        raise RecordError(
-            f"module {module!r} cannot be imported ({error}): put its folder on PYTHONPATH", "imports"
-        ) from None
 
 
 def dump(declared: object) -> str:

@@ -8,7 +8,43 @@ from typing import Any
 
 import yaml
 
+from nas.fields import shown
 from nas.records import RecordError, one_line
+
+LARGEST = 100_000
+"""Values, with all aliases written out, up to which a text is read."""
+
+
+def read_yaml(text: str, what: str) -> tuple[yaml.Node | None, Any]:
+    """Return the syntax tree of a YAML text and its plain data. Raises RecordError, naming `what` it is, where it has none."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None and _size(node, what, {}) > LARGEST:
+            raise RecordError(f"{what} has more than {LARGEST:,} values when its aliases are written out: shorten it")
+        return node, yaml.safe_load(text)
+    except RecordError:
+        raise
+    except RecursionError:
+        raise RecordError(f"{what} has brackets in brackets, too deep to be read: make it flatter") from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+        OverflowError,
+    ) as error:  # the latter of dates, and of numbers that are too long
+        raise RecordError(f"{what} is no YAML: {one_line(error)}") from None
+
+
+def _size(node: yaml.Node, what: str, known: dict[int, int]) -> int:
+    """Count the values in a node, those behind an alias once for each alias."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if known.setdefault(id(node), 0) == 0:
+        known[id(node)] = -1
+        parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
+        known[id(node)] = 1 + sum(_size(part, what, known) for part in parts)
+    if known[id(node)] < 0:
+        raise RecordError(f"{what} has a part that holds itself (&anchor, *anchor), as space does: write it out")
+    return known[id(node)]
 
 
 class YamlFile:
@@ -17,22 +53,14 @@ class YamlFile:
     def __init__(self, path: Path) -> None:
         try:
             text = path.read_text(encoding="utf-8")
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            self.plain: Any = yaml.safe_load(text)
         except FileNotFoundError:
             raise RecordError(f"there is no file {path}") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # also of a name that can be none, and of another encoding
             raise RecordError(f"{path} cannot be read: {error}") from None
-        except yaml.YAMLError as error:
-            raise RecordError(f"{path} is no YAML: {one_line(error)}") from None
+        node, self.plain = read_yaml(text, str(path))
         self.path = path
         self._assigned: dict[str, str] = {}
-        try:
-            self._lines = dict(_places(node, "", path)) if node else {}
-        except RecursionError:
-            raise RecordError(
-                f"{path} has a part that holds itself (&anchor, *anchor), as space does: write it out"
-            ) from None
+        self._lines = dict(_places(node, "", path)) if node else {}
         if not isinstance(self.plain, dict):
             raise RecordError(f"{path} holds {type(self.plain).__name__}, no mapping of keys: write `key: value` lines")
 
@@ -45,7 +73,7 @@ class YamlFile:
         """Return the error with its origin before it: the assignment, or the file and line of the key or one above it."""
         for place, assignment in self._assigned.items():
             if error.where == place or error.where.startswith((f"{place}.", f"{place}[")):
-                return RecordError(f"{assignment!r}: {error}", error.where)
+                return RecordError(f"{shown(assignment)}: {error}", error.where)
         place = error.where
         while place and place not in self._lines:
             place = place.rpartition("[" if place.endswith("]") else ".")[0]
@@ -86,18 +114,15 @@ def override(plain: dict[str, Any], assignments: Sequence[str]) -> dict[str, str
     places = {}
     for assignment in assignments:
         path, equals, value = assignment.partition("=")
-        if not equals or not path:
-            raise RecordError(f"{assignment!r} sets nothing: write key=value, as recipe.epochs=10")
+        if not equals or not all(path.split(".")):
+            raise RecordError(f"{shown(assignment)} sets nothing: write key=value, as recipe.epochs=10")
         at, place = plain, ""
         *above, last = path.split(".")
         for key in above:
             at, place = _through_class(at, key, place)
             at, place = _enter(at, key, assignment), _joined(place, key)
         at, place = _through_class(at, last, place)
-        try:
-            at[last] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise RecordError(f"{assignment!r}: {value!r} is no YAML value") from None
+        at[last] = read_yaml(value, shown(assignment))[1]
         places[_joined(place, last)] = assignment
     return places
 
@@ -110,7 +135,7 @@ def _through_class(at: dict[str, Any], key: str, place: str) -> tuple[dict[str, 
     """Step into `{ClassName: {...}}` where the key is not the class itself."""
     if len(at) == 1 and key not in at:
         (name, inner), *_ = at.items()
-        if name[:1].isupper() and (inner is None or isinstance(inner, dict)):
+        if str(name)[:1].isupper() and (inner is None or isinstance(inner, dict)):
             at[name] = inner or {}
             return at[name], _joined(place, name)
     return at, place
@@ -121,5 +146,5 @@ def _enter(at: dict[str, Any], key: str, assignment: str) -> dict[str, Any]:
     if isinstance(inner, str) and inner[:1].isupper():  # a class name alone
         inner = at[key] = {inner: {}}
     if not isinstance(inner, dict):
-        raise RecordError(f"{assignment!r}: {key} is {inner!r}, which has no keys")
+        raise RecordError(f"{shown(assignment)}: {key} is {shown(inner)}, which has no keys")
     return inner

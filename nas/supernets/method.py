@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, final
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from nas.building import Node, Site
 from nas.choice import Choice, rebuild
-from nas.records import RecordError
+from nas.fields import Open
+from nas.records import RecordError, record
 from nas.supernets.bilevel import Step, first_order
 from nas.supernets.derivation import Strengths, derive
 from nas.supernets.gates import Gate, Gates, Moment
@@ -175,6 +176,17 @@ class Alphas(Policy):
         return found
 
 
+@final
+@record
+class ChoiceName(Open):
+    """A choice of which nothing but the name is known."""
+
+    name: str
+
+    def stand_ins(self) -> Iterator[Any]:
+        return iter(())
+
+
 def spelt(choice: Choice) -> list[Any]:
     """Return all options, with the choices inside them by their names alone: pruning changes what those offer."""
-    return [rebuild(each, lambda inner: Choice(inner.name, (0,))) for each in (*choice.options, *choice.supernet_only)]
+    return [rebuild(each, lambda inner: ChoiceName(inner.name)) for each in (*choice.options, *choice.supernet_only)]

@@ -52,7 +52,7 @@ class Stage(Node):
     chosen is mixed.
     """
 
-    relaxes = frozenset(("repeat",))
+    relaxes = repeating = frozenset(("repeat",))
 
     body: Node
     repeat: Positive = 1
@@ -82,11 +82,19 @@ class Stage(Node):
         return self._chain().build(inner)
 
     def shape(self, site: Site) -> Shape:
-        return self._chain().shape(self._inner(site))
+        inner = self._inner(site)
+        before, shape = None, inner.output(alone(self.body))
+        for _ in range(self._depth() - 1):
+            if shape == before:  # so it stays from here on
+                break
+            before, shape = shape, inner.put(shape).output(self.body)
+        return shape
 
     def _chain(self) -> Chain:
-        depth = max(self.repeat.options) if isinstance(self.repeat, Choice) else self.repeat
-        return Chain((self.body,) * depth)
+        return Chain((self.body,) * self._depth())
+
+    def _depth(self) -> int:
+        return max(self.repeat.options) if isinstance(self.repeat, Choice) else self.repeat
 
     def _inner(self, site: Site) -> Site:
         return site.put(site.shape, self.width(site.channels), self.stride * site.stride)

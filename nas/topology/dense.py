@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, final
 
 import torch
 from torch import Tensor, nn
 
 from nas.building import BuildError, Node, Shape, Site
 from nas.layers.conv import Ratio
-from nas.records import Positive, record
+from nas.records import Positive, Range, record
 
 
 @record
@@ -20,8 +20,10 @@ class Dense(Node):
     asked for, and the size stays: a transition behind it changes both. Huang et al. 2017, arXiv:1608.06993.
     """
 
+    repeating = frozenset(("repeat",))
+
     layer: Node
-    repeat: Positive = 4
+    repeat: Annotated[int, Range(1, 500)] = 4
     growth: Positive | None = None
     ratio: Ratio = 0.25
 

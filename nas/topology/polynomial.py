@@ -22,6 +22,8 @@ class Polynomial(Node):
     powers: the released model.
     """
 
+    repeating = frozenset(("order",))
+
     body: Node
     order: Positive = 2
     kind: Literal["poly", "mpoly", "way"] = "poly"

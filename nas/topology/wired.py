@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import reduce
 from operator import add
 from random import Random
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from nas.building import BuildError, Node, Shape, Site
-from nas.records import Fraction, Natural, Positive, record
+from nas.records import Fraction, Natural, Positive, Range, record
 
 Edges = frozenset[tuple[int, int]]
 
@@ -26,8 +26,10 @@ class Wired(Node):
     `degree` others, the likelier the more edges they have). Source: Xie et al. 2019, arXiv:1904.01569, section 3.
     """
 
+    repeating = frozenset(("nodes",))
+
     operation: Node
-    nodes: Positive = 32
+    nodes: Annotated[int, Range(1, 1000)] = 32
     graph: Literal["ws", "er", "ba"] = "ws"
     degree: Positive = 4
     probability: Fraction = 0.75
