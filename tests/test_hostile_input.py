@@ -188,6 +188,9 @@ FILES: dict[str, bytes] = {
     "an architecture of another space": b'{"Found": {"family": "macro", "architecture": {"Bits": {"values": [1]}}}}',
 }
 
+OTHERS = frozenset("help workers gpus_per_worker address seed seeds port host".split())
+"""Numbers, which the parser of the command line refuses, and where Ray or a server would be started."""
+
 NAMES = ("a.yaml", "a.json", "a.txt", "a.safetensors", "best.json")
 
 
@@ -195,7 +198,7 @@ def parameters() -> Iterator[tuple[str, Any]]:
     """Yield each parameter of each command whose value is a text: names, trees, files, folders, settings."""
     for command, made in COMMANDS.items():
         for parameter in made.params:
-            if parameter.name != "help" and not getattr(parameter, "is_flag", False):
+            if parameter.name not in OTHERS and not getattr(parameter, "is_flag", False):
                 yield command, parameter
 
 
