@@ -190,10 +190,11 @@ def count_parts(tree: Any) -> int:
         return sum(map(count_parts, tree.options))
     if not is_dataclass(tree):
         return 0
-    held = {field.name: getattr(tree, field.name) for field in fields(tree)}
-    times = [held.pop(name) for name in (tree.repeating if isinstance(tree, Node) else ())]
-    each = isinstance(tree, Node) + sum(map(count_parts, held.values()))
-    return each * math.prod(max(time.options) if isinstance(time, Choice) else time for time in times)
+    held: dict[str, Any] = {field.name: getattr(tree, field.name) for field in fields(tree)}
+    repeating: frozenset[str] = getattr(tree, "repeating", frozenset())
+    times: list[Any] = [held.pop(name) for name in repeating]
+    each = int(isinstance(tree, Node)) + sum(map(count_parts, held.values()))
+    return each * math.prod(int(max(time.options) if isinstance(time, Choice) else time) for time in times)
 
 
 def build(tree: Node, input: Shape = (3, 32, 32), relaxation: Relaxation | None = None) -> nn.Module:

@@ -244,12 +244,23 @@ def hostile(call: Call, toy: Callable[..., Path], tmp_path: Path, monkeypatch: p
     return run
 
 
-@pytest.mark.parametrize(("command", "parameter"), parameters(), ids=lambda each: getattr(each, "name", each))
+READ_BY_ALL = (("profile", "architecture"), ("search", "assignments"))
+"""Places whose reader serves the others too: all texts stand there, elsewhere some."""
+
+
+def places() -> Iterator[Any]:
+    """Yield each place; those that share a reader with others are left to the slow tests."""
+    for command, parameter in parameters():
+        marks = () if (command, parameter.name) in READ_BY_ALL else (pytest.mark.slow,)
+        yield pytest.param(command, parameter, marks=marks, id=f"{command}-{parameter.name}")
+
+
+@pytest.mark.parametrize(("command", "parameter"), places())
 def test_whatever_stands_in_a_place_is_taken_or_refused_in_one_line(
     command: str, parameter: Any, hostile: Call
 ) -> None:
     texts = ASSIGNMENTS if is_settings(parameter) else TEXTS
-    is_read_by_all = (command, parameter.name) in {("profile", "architecture"), ("search", "assignments")}
+    is_read_by_all = (command, parameter.name) in READ_BY_ALL
     given = (
         texts
         if is_read_by_all
