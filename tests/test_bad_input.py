@@ -21,6 +21,7 @@ from PIL import Image
 
 from nas.operations.separable import SepConv
 from nas.records import RecordError, classes
+from nas.runtime.experiment import load
 from nas.space import SpaceError, decisions
 from nas.topology.cell import Cell, Edge
 from search_spaces import darts, nasbench201
@@ -727,3 +728,13 @@ def test_an_evaluator_of_ones_own_is_found_on_the_path(nas: Call, toy: Toy, tmp_
     assert answer.returncode == 0
     assert answer.stderr == ""
     assert sum(event.get("failure") == "out of memory" for event in untimed(run_folder)) == 4
+
+
+@pytest.mark.parametrize("key", ["expect", "network", "imports"])
+def test_null_takes_away_what_holds_many(key: str, toy: Toy) -> None:
+    given = {
+        "expect": "expect: {fitness: {mean: 1, tolerance: 1}}\n",
+        "network": "network: {}\n",
+        "imports": "imports: [json]\n",
+    }
+    assert not getattr(load(toy(more=given[key]), [f"{key}=null"]), key)
