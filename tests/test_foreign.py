@@ -80,9 +80,7 @@ WHOLE: dict[str, list[tuple[Any, Any]]] = {
         ({f"cell__{key}": [value] for key, value in NNI_201.items()}, RESNET_201),
     ],
     "pycls": [
-        ({"MODEL": {"TYPE": "regnet", "NUM_CLASSES": 1000}, "REGNET": REGNET_X}, regnet.PUBLISHED["regnet_x_200mf"])
-        if "regnet_x_200mf" in regnet.PUBLISHED
-        else ({"REGNET": REGNET_X}, regnet.regnet_x(13, 24, 36.44, 2.49, 8))
+        ({"MODEL": {"TYPE": "regnet", "NUM_CLASSES": 1000}, "REGNET": REGNET_X}, regnet.PUBLISHED["regnetx_002"])
     ],
     "timm": [([[each] for each in A1], None), (A1, None), (", ".join(A1), None)],
     "once_for_all": [(LARGEST, None), ({**LARGEST, "wid": 1.2, "r": [192]}, None)],
