@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from nas.building import Node, Shape
-from nas.literal import shortened
+from nas.fields import shown
 from nas.notation import parse
 from nas.own import file_of, import_named, is_path
 from nas.plain import read_arguments
@@ -118,7 +118,7 @@ def _found_from(name: str, folder: Path) -> Family:
         return _family_of(import_named(name), name)
     if not all(part.isidentifier() for part in name.split(".")):
         raise RecordError(
-            f"there is no space {shortened(name)}: give one of {', '.join(families())}, or a path as ./mine.py"
+            f"there is no space {shown(name)}: give one of {', '.join(families())}, or a path as ./mine.py"
         )
     if "." in name:
         return _family_of(import_named(name), name)
@@ -161,7 +161,7 @@ def _family_of(module: ModuleType, name: str) -> Family:
     if not hasattr(module, "family"):
         raise RecordError(f"module {name} has no `family`: give it a nas.family.Family of that name")
     if not isinstance(module.family, Family):
-        raise RecordError(f"`family` of module {name} is {shortened(module.family)}: give a nas.family.Family")
+        raise RecordError(f"`family` of module {name} is {shown(module.family)}: give a nas.family.Family")
     found: Family = module.family
     return found
 

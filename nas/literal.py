@@ -80,9 +80,3 @@ def _call(node: ast.Call) -> Any:
     if name in MAPPINGS:
         return {**dict(values[-1] if values else {}), **named}
     return Call(name, values, named)
-
-
-def shortened(value: object, most: int = 80) -> str:
-    """Return how a value prints, cut off where it is long, for a message of one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -263,4 +263,7 @@ def read(plain: object, where: str, kind: type[T] | Any = object) -> T | Any:
                 f"{written} in format {version}, and this library reads up to {FORMAT}: upgrade cellstack"
             )
         plain = {key: value for key, value in plain.items() if key != "cellstack"}
-    return from_plain(plain, kind, where)
+    try:
+        return from_plain(plain, kind, where)
+    except RecursionError:
+        raise RecordError(f"{where or 'the tree'} is nested too deep to be read: give one of fewer levels") from None

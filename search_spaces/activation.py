@@ -13,9 +13,9 @@ from functools import cache, reduce
 from itertools import product
 
 from nas.family import Family, OtherForm
+from nas.fields import shown
 from nas.layers.activation_function import BINARY, UNARY, CoreUnit
 from nas.layers.conv import ConvNormAct, Normalize, bare
-from nas.literal import shortened
 from nas.records import Positive
 from nas.space import one_of
 from nas.topology.chain import Stage
@@ -53,7 +53,7 @@ def parse(text: str) -> CoreUnit:
     number = re.search(r"\d+\.\d+(?:e[+-]?\d+)?", formula)
     plain = formula if number is None else re.sub(re.escape(number.group()), "b", formula)
     if (functions := _functions().get(plain)) is None:
-        raise OtherForm(f"{shortened(text)} is no function of core units, as x * sigmoid(b * x)")
+        raise OtherForm(f"{shown(text)} is no function of core units, as x * sigmoid(b * x)")
     return CoreUnit(*functions, inner, "learned" if number is None else float(number.group()))
 
 

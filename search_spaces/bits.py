@@ -6,7 +6,7 @@ import re
 
 from nas.building import BuildError, Node
 from nas.family import Family, OtherForm
-from nas.literal import shortened
+from nas.fields import shown
 from nas.records import Positive, record
 from nas.space import one_of
 
@@ -36,7 +36,7 @@ def describe(string: Bits) -> str:
 def parse(text: str) -> Bits:
     """Read a string of zeros and ones."""
     if not re.fullmatch(r"[01]+", text.strip()):
-        raise OtherForm(f"{shortened(text)} is no string of zeros and ones")
+        raise OtherForm(f"{shown(text)} is no string of zeros and ones")
     return Bits(tuple(map(int, text.strip())))
 
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from nas.building import Node
 from nas.family import Family
-from nas.literal import LONGEST_RANGE, Call, literal, shortened
+from nas.fields import shown
+from nas.literal import LONGEST_RANGE, Call, literal
 from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
@@ -84,7 +85,7 @@ def genotype_fields(genotype: Any) -> Mapping[str, Any]:
         genotype = {**dict(zip(FIELDS, genotype.values, strict=False)), **genotype.fields}
     fields: Any = {key: getattr(genotype, key) for key in FIELDS if hasattr(genotype, key)} or genotype
     if not isinstance(fields, Mapping):
-        raise RecordError(f"{shortened(genotype)} is no genotype: give {', '.join(FIELDS)}")
+        raise RecordError(f"{shown(genotype)} is no genotype: give {', '.join(FIELDS)}")
     for key in fields:
         if key not in FIELDS:
             raise RecordError(f"the genotype has a part {key!r}: {nearest(str(key), FIELDS)}")
@@ -106,7 +107,7 @@ def _read_cell(key: str, edges: Any, concat: Any) -> Cell:
 def _pairs(key: str, edges: Any) -> Iterator[Any]:
     """Yield the edges of a cell, which may be in a list for each node."""
     if not isinstance(edges, list | tuple):
-        raise RecordError(f"{key} of the genotype is {shortened(edges)}: give a list of pairs, as ('sep_conv_3x3', 0)")
+        raise RecordError(f"{key} of the genotype is {shown(edges)}: give a list of pairs, as ('sep_conv_3x3', 0)")
     for i, each in enumerate(edges):
         if not isinstance(each, list | tuple) or not each or not isinstance(each[0], list | tuple):
             yield each
@@ -121,13 +122,13 @@ def read_edge(where: str, node: int, pair: Any) -> Edge:
     is_pair = isinstance(pair, list | tuple) and len(pair) in (2, 3)
     if not is_pair or not isinstance(pair[0], str) or type(pair[1]) is not int or not _is_weight(pair[2:]):
         raise RecordError(
-            f"{where} has {shortened(pair)}: give pairs of an operation and the state that it reads, as ('sep_conv_3x3', 0)"
+            f"{where} has {shown(pair)}: give pairs of an operation and the state that it reads, as ('sep_conv_3x3', 0)"
         )
     name, source = pair[:2]
     if name not in NAMES:
         raise RecordError(f"{where} has an operation {name!r}: {nearest(name, NAMES)}")
     if not 0 <= source < node:
-        raise RecordError(f"{where} has {shortened(pair)} at node {node}, which reads states 0 to {node - 1}: give one")
+        raise RecordError(f"{where} has {shown(pair)} at node {node}, which reads states 0 to {node - 1}: give one")
     return Edge(source, NAMES[name])
 
 
@@ -140,16 +141,14 @@ def _read_concat(key: str, concat: Any, nodes: int) -> tuple[int, ...]:
     """Read which states a cell of so many nodes concatenates."""
     states = list(concat) if isinstance(concat, range) and len(concat) <= LONGEST_RANGE else concat
     if not isinstance(states, list | tuple) or not states or any(type(each) is not int for each in states):
-        raise RecordError(
-            f"{key}_concat is {shortened(concat)}: give the states that are concatenated, as [2, 3, 4, 5]"
-        )
+        raise RecordError(f"{key}_concat is {shown(concat)}: give the states that are concatenated, as [2, 3, 4, 5]")
     if max(states) >= 2 + nodes:
         raise RecordError(
             f"{key}_concat has state {max(states)}, and {key} has {2 * nodes} pairs, for states 2 to {1 + nodes}: give "
             f"{2 * (max(states) - 1)} pairs, or other states"
         )
     if min(states) < 0 or len(set(states)) < len(states):
-        raise RecordError(f"{key}_concat is {shortened(concat)}: give each state once, from 0 to {1 + nodes}")
+        raise RecordError(f"{key}_concat is {shown(concat)}: give each state once, from 0 to {1 + nodes}")
     return tuple(states)
 
 

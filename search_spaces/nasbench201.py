@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.building import Node
 from nas.family import Family, OtherForm
-from nas.literal import shortened
+from nas.fields import shown
 from nas.notation import notation
 from nas.operations.conv import Conv
 from nas.operations.pooling import AvgPool
@@ -57,17 +57,17 @@ def from_string(text: str) -> Cell:
     """
     begins = re.search(r"\|\s*[\w.-]+\s*~", text)
     if begins is None:
-        raise OtherForm(f"{shortened(text)} is no NAS-Bench-201 cell: write {FORM}")
+        raise OtherForm(f"{shown(text)} is no NAS-Bench-201 cell: write {FORM}")
     body = re.sub(r"\s+", "", text[begins.start() :].rstrip().rstrip("'\")}],;"))
     nodes = []
     for node, part in enumerate(body.split("+"), 1):
         if not re.fullmatch(r"\|([^|~]+~\d+\|)+", part):
-            raise RecordError(f"{shortened(text)} is no NAS-Bench-201 cell: write {FORM} (node {node} is {part!r})")
+            raise RecordError(f"{shown(text)} is no NAS-Bench-201 cell: write {FORM} (node {node} is {part!r})")
         nodes.append([(name, int(source)) for name, source in re.findall(r"([^|~]+)~(\d+)", part)])
     try:
         return from_edges(nodes)
     except RecordError as error:
-        raise RecordError(f"{shortened(text)} {error}") from None
+        raise RecordError(f"{shown(text)} {error}") from None
 
 
 def from_edges(nodes: Sequence[Sequence[tuple[Any, Any]]]) -> Cell:

@@ -183,6 +183,9 @@ def _check_command(name: str, arguments: list[str]) -> None:
     from nas.runtime.experiment import load
 
     known: Any = typer.main.get_command(app)
+    if name.startswith("--"):
+        known.make_context("nas", [name], resilient_parsing=True)
+        return
     assert name in known.commands, f"there is no command {name}"
     if not arguments or "--help" in arguments:
         return

@@ -166,7 +166,7 @@ def test_a_depth_of_nothing_is_refused() -> None:
         read_call(macro, {"depths": [0, 1]}, "macro")
     with pytest.raises(RecordError, match="depths are none: give at least one"):
         macro(depths=())
-    with pytest.raises(SpaceError, match=r"choice 'd' offers depths \(0, 1\): give 1 or more"):
+    with pytest.raises(RecordError, match=r"Stage.repeat is 0: give a number of at least 1; it is an option of Choice"):
         Supernet(Stage(ConvNormAct(3), one_of("d", [0, 1])), Darts(), IMAGES)
 
 

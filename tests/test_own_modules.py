@@ -217,7 +217,7 @@ def test_a_recipe_of_the_librarys_name_is_told_apart(here: Path, call: Call, mon
     answer = call("train", "darts:DARTS_V2", "--recipe", "darts_cifar")
     assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
     assert "'darts_cifar' is " in answer.stderr
-    assert "darts_cifar.yaml, and darts_cifar.yaml is here too: write darts_cifar.yaml" in answer.stderr
+    assert "'darts_cifar' is two files: darts_cifar.yaml is here and" in answer.stderr
 
 
 def test_a_folder_with_the_name_of_a_data_set_is_told_apart(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from journals import events
 
+from nas.family import _found_from
 from nas.records import classes
 from nas.runtime.experiment import load
 
@@ -78,6 +79,7 @@ def test_the_best_of_a_space_of_ones_own_is_read_back(
             sys.modules.pop(module, None)
         for name in ("MyGenes", "OfKernels"):
             classes.pop(name, None)
+        _found_from.cache_clear()
 
     request.addfinalizer(forget)
     folder = run_folder.parent

@@ -63,10 +63,10 @@ def test_the_best_so_far_is_that_of_the_journal(toy: Path, toy_summary: RunSumma
 
 def test_an_objective_to_minimise_has_its_lowest_so_far(tmp_path: Path) -> None:
     lines = [start(i, 1000 + i) for i in range(6)]
-    lines += [finish(i, 1010 + i, "a", loss=loss) for i, loss in enumerate((3.0, 5.0, 2.0, 4.0, 1.5, 9.0))]
-    summary = summarise(by_hand(tmp_path / "run", lines, TOY.replace("fitness", "-loss")))
+    lines += [finish(i, 1010 + i, "a", true_fitness=value) for i, value in enumerate((3.0, 5.0, 2.0, 4.0, 1.5, 9.0))]
+    summary = summarise(by_hand(tmp_path / "run", lines, TOY.replace("objective: fitness", "objective: -true_fitness")))
     assert summary.head.minimises
-    assert summary.head.objective == "loss"
+    assert summary.head.objective == "true_fitness"
     assert summary.curve is not None
     assert summary.curve.best == [3.0, 2.0, 1.5, 1.5]
     assert summary.curve.evaluations == [1, 3, 5, 6]

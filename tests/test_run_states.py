@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from report_runs import FINAL, TOY, carried_out
 from rich.console import Console
+from safetensors.torch import save_file
 
 from nas.data.digits import Digits
 from nas.evaluation.results import append_epoch
@@ -390,7 +391,7 @@ def test_a_transfer_says_how_it_stands(done: int, state: str, tmp_path: Path, sm
     write_declared(folder / "transfer.yaml", declared, provenance())
     (folder / "executor.json").write_text(write(Inline()), encoding="utf-8")
     (folder / "trained.json").write_text(write(small), encoding="utf-8")
-    (folder / "trained.safetensors").write_bytes(b"")
+    save_file({}, folder / "trained.safetensors")
     trials = declared.trials()
     if done >= 0:
         starts = [begun(i, trial, trial.name) for i, trial in enumerate(trials)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def report(
     from nas.report.summary.summarise import summarise
 
     console, begin = terminal(), perf_counter()
-    runs = list({run.resolve(): run for run in runs}.values())
+    runs = list({os.path.realpath(run): run for run in runs}.values())
     path = out or (runs[0] if len(runs) == 1 else Path()) / "report.html"
     check_target(path, force)
     with _uncollected():

@@ -77,7 +77,11 @@ def _imported(module: str, name: str) -> ModuleType:
 
 def _reason(error: Exception) -> str:
     """Return why an import failed; what the module's own code raised is told with its type."""
-    return one_line(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {one_line(error)}"
+    return (
+        one_line(error)
+        if isinstance(error, ImportError | SyntaxError)
+        else f"{type(error).__name__}: {one_line(error)}"
+    )
 
 
 def check_not_hidden(name: str) -> None:

@@ -10,7 +10,7 @@ from nas.building import Shape
 from nas.choice import is_open
 from nas.evaluation.found import described
 from nas.family import Found, families
-from nas.literal import shortened
+from nas.fields import shown
 from nas.places import is_there
 from nas.records import RecordError
 from nas.runtime.evaluations import evaluation, evaluation_file, journal_of
@@ -38,7 +38,7 @@ def find_architecture(name: str) -> Found:
     if is_open(found.architecture):
         number = len(choices(found.architecture))
         raise RecordError(
-            f"{shortened(name)} is a space of {count(found.architecture):,} architectures, with {number} open choices: search it "
+            f"{shown(name)} is a space of {count(found.architecture):,} architectures, with {number} open choices: search it "
             "(space: in an experiment), or give one of its members"
         )
     return found
@@ -63,7 +63,7 @@ def find_tree(name: str) -> Found:
         return read_text(name)
     close = get_close_matches(name, spaces, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"give {NAMED}"
-    raise RecordError(f"there is no architecture {shortened(name)}: {hint}")
+    raise RecordError(f"there is no architecture {shown(name)}: {hint}")
 
 
 def _file(path: Path) -> Path:

@@ -42,7 +42,8 @@ def make_folder(folder: Path) -> None:
 
 def has_begun(folder: Path) -> bool:
     """Whether anything was handed out in a run folder."""
-    return any(True for journal in folder.glob("*.jsonl") for _ in read_journal(journal))
+    journals = (file for file in folder.glob("*.jsonl") if not file.name.endswith(".epochs.jsonl"))
+    return any(True for journal in journals for _ in read_journal(journal))
 
 
 def discard_if_empty(folder: Path) -> None:

@@ -144,7 +144,7 @@ class Search:
     def _check_objective(self, outcome: Outcome) -> None:
         """Raise RecordError where the first scores lack the objective: those that follow will, too."""
         name = self.history.objective
-        if outcome.scores is not None and name not in outcome.scores and not self.history.scored:
+        if outcome.scores and name not in outcome.scores and not self.history.scored:
             key = "final.objective" if self.name == "final" else "rules.objective"
             raise RecordError(
                 f"{key} is {self.rules.objective!r}, and the scores are {', '.join(outcome.scores) or 'none'}: "

@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.choice import is_open
 from nas.family import Family, Found, families, family
-from nas.literal import shortened
+from nas.fields import shown
 from nas.notation import notation, parse
 from nas.own import is_path, written_out
 from nas.plain import read_call
@@ -74,7 +74,7 @@ def _of_text(text: str) -> NamedSpace:
     if is_file or not set("[{(") & set(text):
         if not Path(text).is_file():
             raise RecordError(
-                f"space: there is no file {shortened(text)}: give a space, or what nas export wrote of one", "space"
+                f"space: there is no file {shown(text)}: give a space, or what nas export wrote of one", "space"
             )
         return _of_found(read_found(Path(text)), text)
     return _of_found(read_text(text), text)
@@ -83,7 +83,7 @@ def _of_text(text: str) -> NamedSpace:
 def _of_found(found: Found, text: str) -> NamedSpace:
     if not is_open(found.architecture):
         raise RecordError(
-            f"space: {shortened(text)} is one architecture of {found.family}, and no choice in it is open: give a space",
+            f"space: {shown(text)} is one architecture of {found.family}, and no choice in it is open: give a space",
             "space",
         )
     return NamedSpace(found.family, tree=found.architecture, network=found.network)

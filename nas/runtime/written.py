@@ -14,8 +14,9 @@ import yaml
 from nas.building import Node, inputs_of
 from nas.choice import is_open
 from nas.family import Family, Found, OtherForm, families, family
+from nas.fields import shown
 from nas.foreign import foreigns
-from nas.literal import literal, shortened
+from nas.literal import literal
 from nas.notation import parse
 from nas.plain import read
 from nas.records import RecordError, classes, import_all, nearest, one_line
@@ -81,9 +82,7 @@ def read_text(text: str) -> Found:
         return member
     by_family = _read_by_families(text)
     if by_family is None and re.match(r"\s*[a-z]\w*:\s*\(", text):
-        raise RecordError(
-            f"{shortened(text)} has operations of no family: give the text of a cell as nas show prints it"
-        )
+        raise RecordError(f"{shown(text)} has operations of no family: give the text of a cell as nas show prints it")
     return by_family if by_family is not None else of_tree(parse(text))
 
 
@@ -124,7 +123,7 @@ def _read_by_families(text: str) -> Found | None:
             failures.append(error)
     if len(read) > 1:
         raise RecordError(
-            f"{shortened(text)} is one of {' and '.join(read)}: say which, as {next(iter(read))}:{text[:20]}..."
+            f"{shown(text)} is one of {' and '.join(read)}: say which, as {next(iter(read))}:{text[:20]}..."
         )
     if not read and failures:
         raise min(failures, key=lambda error: "did you mean" not in str(error))
@@ -159,7 +158,7 @@ def read_content(content: Any) -> Found:
             return each.read(content)
     if isinstance(content, str):
         return read_text(content)
-    raise RecordError(f"{shortened(content)} is no architecture: give {FORMS}")
+    raise RecordError(f"{shown(content)} is no architecture: give {FORMS}")
 
 
 def _read_whole(content: Mapping[str, Any], inner: Any) -> Found:
@@ -196,7 +195,7 @@ def of_tree(tree: Any) -> Found:
         if known.parse is not parse and _is_of(known, member):
             return Found(name, tree, input=known.input)
     if not isinstance(member, Node):
-        raise RecordError(f"{shortened(tree)} is no node: type one in notation, as residual[conv3-64 x2] x3")
+        raise RecordError(f"{shown(tree)} is no node: type one in notation, as residual[conv3-64 x2] x3")
     if inputs_of(member) == 2:
         what = type(member).__name__
         raise RecordError(
@@ -231,7 +230,7 @@ def read_member(text: str) -> Found | None:
         return Found(name, known.parse(member), input=known.input)
     found = read_content(content)
     if found.family != name:
-        raise RecordError(f"{shortened(member)} is one of {found.family}, and not of {name}")
+        raise RecordError(f"{shown(member)} is one of {found.family}, and not of {name}")
     return found
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.family import Found
+from nas.fields import shown
 from nas.foreign import Foreign
-from nas.literal import shortened
 from nas.records import RecordError, nearest
 from nas.topology.cell import Cell, Cells
 from search_spaces.darts import check_whole, read_edge
@@ -100,7 +100,7 @@ def _only(value: Any) -> Any:
 def _number(key: str, value: Any) -> int:
     only = _only(value)
     if type(only) is not int or only < 1:
-        raise RecordError(f"{key} is {shortened(value)}: give a whole number")
+        raise RecordError(f"{key} is {shown(value)}: give a whole number")
     return only
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from nas.building import Node
 from nas.family import Found
+from nas.fields import shown
 from nas.foreign import Foreign
 from nas.layers.activation import RELU
 from nas.layers.attention import divisible
 from nas.layers.conv import ConvNormAct
-from nas.literal import shortened
 from nas.records import RecordError, nearest
 from nas.topology.chain import Stage
 from nas.topology.heads import FullyConnected
@@ -83,7 +83,7 @@ def _numbers(content: Mapping[str, Any], key: str) -> list[int]:
         raise RecordError(f"{key!r} is missing: give ks, e and d")
     given = [content[key]] * length if type(content[key]) is int else content[key]
     if not isinstance(given, list | tuple) or len(given) != length:
-        many = f"{len(given)} numbers" if isinstance(given, list | tuple) else shortened(given)
+        many = f"{len(given)} numbers" if isinstance(given, list | tuple) else shown(given)
         raise RecordError(f"{key} has {many}: give {length}, as the MobileNetV3 of once-for-all has")
     for i, each in enumerate(given):
         if type(each) is not int or each not in values:

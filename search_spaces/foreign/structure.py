@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from nas.family import Found
+from nas.fields import shown
 from nas.foreign import Foreign
-from nas.literal import Call, shortened
+from nas.literal import Call
 from nas.records import RecordError
 from search_spaces.nasbench201 import from_edges
 
@@ -37,7 +38,7 @@ def read(content: Any) -> Found:
     try:
         return Found("nasbench201", from_edges(nodes))
     except RecordError as error:
-        raise RecordError(f"{shortened(nodes)} {error}") from None
+        raise RecordError(f"{shown(nodes)} {error}") from None
 
 
 foreign = Foreign("D-X-Y/AutoDL-Projects", recognises, read)

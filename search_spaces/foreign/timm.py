@@ -14,11 +14,11 @@ from typing import Annotated, Any
 
 from nas.building import Node
 from nas.family import Found
+from nas.fields import shown
 from nas.foreign import Foreign
 from nas.layers.activation import RELU, Activation
 from nas.layers.attention import divisible
 from nas.layers.conv import ConvNormAct
-from nas.literal import shortened
 from nas.operations.mbconv import MBConv
 from nas.plain import from_plain
 from nas.records import Positive, Range, RecordError, nearest
@@ -111,11 +111,11 @@ def read(content: Any) -> Found:
 def from_plain_stacks(plain: Any) -> list[list[str]]:
     """Return the strings of each stack; one that stands alone is a stack."""
     if not isinstance(plain, list | tuple) or not plain:
-        raise RecordError(f"arch_def is {shortened(plain)}: give lists of strings, as ds_r1_k3_s1_e1_c16_se0.25")
+        raise RecordError(f"arch_def is {shown(plain)}: give lists of strings, as ds_r1_k3_s1_e1_c16_se0.25")
     stacks = [[each] if isinstance(each, str) else each for each in plain]
     for stack in stacks:
         if not isinstance(stack, list | tuple) or not stack or not all(isinstance(each, str) for each in stack):
-            raise RecordError(f"arch_def has {shortened(stack)}: give lists of strings, as ds_r1_k3_s1_e1_c16_se0.25")
+            raise RecordError(f"arch_def has {shown(stack)}: give lists of strings, as ds_r1_k3_s1_e1_c16_se0.25")
     return [list(stack) for stack in stacks]
 
 
