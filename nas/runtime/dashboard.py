@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -238,8 +239,8 @@ def dashboard(folders: Sequence[Path], host: str, port: int) -> Iterator[Dashboa
 
 def _names(folders: Sequence[Path]) -> list[str]:
     """Return a study's name for each folder: its own, or its whole path where others have the same."""
-    names = [folder.resolve().name for folder in folders]
-    if len({folder.resolve() for folder in folders}) < len(folders):
+    names = [Path(os.path.realpath(folder)).name for folder in folders]
+    if len(set(map(os.path.realpath, folders))) < len(folders):
         raise RecordError("a run folder is given twice: give each once")
     return [str(folder) if names.count(name) > 1 else name for folder, name in zip(folders, names, strict=True)]
 

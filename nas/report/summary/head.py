@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ def begin_head(kind: Kind, file: Path, objective: str, seed: int, clock: Clock) 
     name, sign = read_objective(objective)
     return Head(
         kind=kind,
-        name=folder.resolve().name,
+        name=Path(os.path.realpath(folder)).name,
         folder=str(folder),
         objective=name,
         minimises=sign < 0,
