@@ -189,6 +189,7 @@ def test_the_commands_that_read_an_architecture_are_those() -> None:
     assert {name for name, has in named.items() if has} == {"show", "profile", "export", "train"}
 
 
+@pytest.mark.slow
 def test_a_printed_cell_is_trained(runs: dict[str, Path], call: Call, tmp_path: Path) -> None:
     settings = (
         "data=Digits network.channels=2 network.cells_per_stage=1 recipe.epochs=1 recipe.crop_pad=1 recipe.flip=false"

@@ -74,6 +74,7 @@ final:
 """
 
 
+@pytest.mark.slow
 def test_the_best_and_the_random_one_are_stacked_to_one_budget(
     call: Callable[..., Any], tmp_path: Path, run_folder: Path
 ) -> None:

@@ -269,7 +269,9 @@ def test_whatever_stands_in_a_place_is_taken_or_refused_in_one_line(
     assert not list(filter(None, (hostile(command, parameter, value) for value in given)))
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(each, marks=[pytest.mark.slow] * (i % 3 > 0)) for i, each in enumerate(FILES)]
+)
 def test_whatever_stands_in_a_file_is_read_or_refused_in_one_line(kind: str, hostile: Call, tmp_path: Path) -> None:
     (folder := tmp_path / "given").mkdir()
     paths = [folder, *(folder / name for name in NAMES)]

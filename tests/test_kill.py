@@ -114,6 +114,7 @@ def test_a_killed_worker_is_replaced_and_its_training_goes_on(
     assert_went_on(experiment, killed)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_resumed_with_nothing_lost_or_doubled(
     experiment: Path, launch: Callable[..., subprocess.Popen[str]]
 ) -> None:

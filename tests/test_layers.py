@@ -273,16 +273,14 @@ def test_abstract_and_concrete_classes_are_told_apart() -> None:
 
 
 def test_a_function_that_speaks_of_nas_is_sent_to_workers() -> None:
-    source = "lambda tree: nas.profile(tree, (3, 8, 8)).params"
+    source = "lambda tree: len(nas.to_plain(tree))"
     script = f"""
-import cloudpickle, nas, pickle, nas.building, nas.profiling, nas.records
-from nas.operations.conv import Conv
-from nas.topology.chain import Stage
+import cloudpickle, nas, pickle, nas.records
 sent = pickle.loads(cloudpickle.dumps({source}))
-print(sent(Stage(Conv(3), channels=4)), nas.records.__name__)
+print(sent([1, 2]), nas.records.__name__)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", cwd=ROOT, check=False)
-    assert done.stdout == "116 nas.records\n", done.stderr
+    assert done.stdout == "2 nas.records\n", done.stderr
 
 
 def test_no_module_has_the_name_of_a_function_of_nas() -> None:

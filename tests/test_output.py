@@ -72,9 +72,8 @@ def assert_complete(run: Path) -> None:
     assert (run / "final.jsonl").read_text("utf-8").count('"event": "finish"') == 1
 
 
-@pytest.mark.parametrize(
-    "encoding", [pytest.param(each, marks=[pytest.mark.slow] * (each != "ascii")) for each in ENCODINGS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_command_prints_in_an_encoding_that_lacks_characters(encoding: str, shell: Shell) -> None:
     line = (
         f"{SEARCH} && nas show run && nas report run && nas --help && nas search --help && nas export run --to notation"
@@ -95,10 +94,10 @@ def test_every_command_prints_in_an_encoding_that_lacks_characters(encoding: str
     [
         ">&-",
         pytest.param(">&- 2>&- <&-", marks=pytest.mark.slow),
-        "2>&-",
+        pytest.param("2>&-", marks=pytest.mark.slow),
         pytest.param("> /dev/full 2> /dev/full", marks=pytest.mark.slow),
         "| head -1",
-        "2>&1 | true",
+        pytest.param("2>&1 | true", marks=pytest.mark.slow),
     ],
 )
 def test_a_search_whose_output_is_lost_goes_on_to_its_end(redirection: str, shell: Shell, tmp_path: Path) -> None:
@@ -129,6 +128,7 @@ def test_what_nobody_reads_ends_a_command_that_only_prints(line: str, code: int,
     assert (done.code, done.stderr) == (code, said)
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_is_no_text_is_shown_and_reported(shell: Shell) -> None:
     done = shell(
         r"d=$(printf 'f\351'); mkdir x; cd x; "

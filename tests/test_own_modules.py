@@ -146,6 +146,7 @@ def test_a_space_of_the_librarys_name_is_told_apart(here: Path, monkeypatch: pyt
     assert "DARTS_V2" in family("darts").published
 
 
+@pytest.mark.slow
 def test_a_folder_that_hides_all_spaces_of_the_library_is_named(here: Path, nas: Call) -> None:
     (here / "search_spaces").mkdir()
     (here / "search_spaces" / "__init__.py").write_text("", encoding="utf-8")

@@ -66,6 +66,7 @@ def test_the_toy_reaches_what_an_independent_program_reached() -> None:
     assert found.seeds == 10
 
 
+@pytest.mark.slow
 def test_with_much_noise_ageing_beats_killing_the_worst() -> None:
     ageing, killing = (
         compare("toy/ageing_evolution", 4, "evaluator.noise=0.05", f"strategy.removes={removes}")

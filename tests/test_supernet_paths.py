@@ -274,8 +274,25 @@ def supernets(method: Any, case: Case) -> list[Supernet]:
     return [plain, in_groups]
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", METHODS)
+QUICK_METHODS = {"Darts", "PcDarts", "Spos"}
+QUICK_CASES = {
+    "nasbench201",
+    "nested in edges",
+    "edges that share a choice",
+    "edges without choices",
+    "blocks",
+    "whole cells",
+}
+"""Of the matrix the normal run has these methods on all spaces, and all methods on these spaces."""
+
+MATRIX = [
+    pytest.param(name, case, marks=[pytest.mark.slow] * (name not in QUICK_METHODS and case not in QUICK_CASES))
+    for name in METHODS
+    for case in CASES
+]
+
+
+@pytest.mark.parametrize(("name", "case"), MATRIX)
 def test_a_path_is_the_network_of_its_architecture(name: str, case: str) -> None:
     made, method, seed = CASES[case], METHODS[name], list(METHODS).index(name)
     nets, architecture = supernets(method, made), sample(made.space, Random(seed))

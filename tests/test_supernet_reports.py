@@ -173,7 +173,12 @@ def reported(declared: SupernetSearch, folder: Path) -> Searched:
     return found
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+QUICK = ("Darts-exact", "Enas", "PcDarts", "Spos")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.slow] * (each not in QUICK)) for each in VARIANTS]
+)
 def test_losses_and_accuracies_of_each_epoch_are_those_counted_by_hand(name: str, tmp_path: Path) -> None:
     declared = SupernetSearch(
         VARIANTS[name], Digits(), epochs=2, weights=WEIGHTS, alphas=ALPHAS, images=60, execution="plain"

@@ -177,6 +177,7 @@ def test_a_folder_in_colours_is_read_as_grey_for_a_network_of_one_channel(
 # -------------------------------------------------------------------------------------------------------------- test
 
 
+@pytest.mark.slow
 def test_weights_are_tested_again_alone(trained: Path, call: Call) -> None:
     measured = read_test(trained / "best.safetensors")
     assert measured is not None
@@ -216,6 +217,7 @@ def write_scans(root: Path, images: Images) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_it_is_said_which_images_were_tested_and_all_of_a_folder_are(trained: Path, call: Call, tmp_path: Path) -> None:
     test = Digits().load().test
     assert isinstance(test, Images)

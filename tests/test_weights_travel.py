@@ -110,6 +110,7 @@ def test_weights_that_left_their_run_folder_say_what_they_were_trained_with(
     assert (after.classes, after.preprocessing) == (before.classes, before.preprocessing)
 
 
+@pytest.mark.slow
 def test_weights_copied_alone_test_as_they_did_in_their_run_folder(
     trained: Path, dark: Path, bright: Path, call: Call, tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_weights_shown_say_their_classes_and_their_images(trained: Path, call: C
     assert "less the mean (" in shown
 
 
+@pytest.mark.slow
 def test_every_export_says_classes_and_images(trained: Path, call: Call, tmp_path: Path) -> None:
     exported(call, trained, tmp_path, "json", "source", "onnx", "torch-export", "safetensors")
     found = find_checkpoint(str(trained))[0]
@@ -168,6 +170,7 @@ def test_every_export_says_classes_and_images(trained: Path, call: Call, tmp_pat
         assert description["preprocessing"]["Preprocessing"]["mean"] == list(found.preprocessing.mean)
 
 
+@pytest.mark.slow
 def test_weights_of_version_0_1_are_tested_and_the_unknown_is_said(
     trained: Path, dark: Path, call: Call, tmp_path: Path
 ) -> None:
