@@ -41,7 +41,13 @@ def table(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shared_data
 
 
-@every_search
+@pytest.mark.parametrize(
+    "name",
+    [
+        "regularized_evolution",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("random_search", "local_search")),
+    ],
+)
 def test_the_published_accuracies_hold_on_three_test_sets(name: str, table: Path) -> None:
     compared = compare(f"nasbench201/{name}", 120)
     assert tuple(compared) == TEST_SETS

@@ -75,7 +75,10 @@ COPIES: dict[str, Callable[[Supernet], Any]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "form"), FORMS)
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [pytest.param(*each, marks=[pytest.mark.slow] * (each[0] not in ("Darts", "PcDarts", "Spos"))) for each in FORMS],
+)
 @pytest.mark.parametrize("how", COPIES)
 def test_a_copy_in_the_middle_of_a_training_is_a_supernet_of_its_own(how: str, name: str, form: str) -> None:
     net = supernet(name, form)

@@ -345,6 +345,7 @@ def epochs_done(folder: Path) -> int:
     return len(searched(folder / "supernets").epochs) if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_a_killed_search_resumes_to_the_same_alphas(
     experiment: Path, launch: Callable[..., subprocess.Popen[str]], call: Callable[..., Any], tmp_path: Path
 ) -> None:
