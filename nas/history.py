@@ -153,7 +153,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file: IO[str] = path.open("a", encoding="utf-8")
-        _lock(self._file, path)
+        hold(self._file.fileno(), path)
         whole = path.read_bytes().rfind(b"\n") + 1
         self._file.truncate(whole)
         if not whole:
@@ -169,17 +169,18 @@ class Journal:
         self._file.close()
 
 
-def _lock(file: IO[str], path: Path) -> None:
-    """Hold the file until it is closed or this process ends, in whatever way; where the file system can.
+def hold(opened: int, path: Path) -> None:
+    """Lock a file or folder, by its descriptor, until it is closed or this process ends, in whatever way.
 
-    Whoever looks at a run holds it for a moment too, to see whether it is written: a writer waits for that.
+    A reader locks it for a moment too, to see whether a run is written, and a writer waits for that. Where the file system
+    has no locks, nothing is locked. Raises RecordError where another process writes.
     """
     if sys.platform == "win32":
         return
     until = monotonic() + SECONDS_FOR_READERS
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if monotonic() > until:
                 raise RecordError(

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 
-from nas.history import SECONDS_FOR_READERS
-from nas.records import RecordError
+from nas.history import hold
 
 if sys.platform != "win32":
     import fcntl
@@ -28,26 +26,10 @@ def held(folder: Path) -> Iterator[None]:
         return
     opened = os.open(folder, os.O_RDONLY)
     try:
-        _lock(opened, folder)
+        hold(opened, folder)
         yield
     finally:
         os.close(opened)
-
-
-def _lock(opened: int, folder: Path) -> None:
-    """Take the lock; a reader holds it for a moment only, and a writer waits for that."""
-    until = monotonic() + SECONDS_FOR_READERS
-    while True:
-        try:
-            return fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if monotonic() > until:
-                raise RecordError(
-                    f"{folder} is being written by another process: wait for that run, or stop it"
-                ) from None
-            sleep(0.01)
-        except OSError:
-            return  # some network file systems have no locks
 
 
 def is_held(folder: Path, journals: Iterable[Path]) -> bool | None:
