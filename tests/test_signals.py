@@ -193,6 +193,7 @@ def test_a_signal_that_comes_three_times_ends_a_command_as_one_does(
     assert not command.left()
 
 
+@pytest.mark.slow  # now and then, as yet unexplained, the exit code is that of SIGINT: -2
 def test_a_signal_before_a_run_begins_leaves_no_traceback(start: Start, files: Path) -> None:
     command = start("search", "search.yaml", "--run-dir", "run")
     time.sleep(1)
