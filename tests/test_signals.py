@@ -193,12 +193,26 @@ def test_a_signal_that_comes_three_times_ends_a_command_as_one_does(
     assert not command.left()
 
 
-@pytest.mark.slow  # now and then, as yet unexplained, the exit code is that of SIGINT: -2
 def test_a_signal_before_a_run_begins_leaves_no_traceback(start: Start, files: Path) -> None:
     command = start("search", "search.yaml", "--run-dir", "run")
     time.sleep(1)
     assert command.stop(signal.SIGTERM, times=2) in (143, -signal.SIGTERM)  # the second before Python has read our code
     assert "Traceback" not in command.printed
+
+
+def test_a_signal_while_a_dataclass_is_made_keeps_the_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "stopped.py").write_text(
+        "import os, signal, sys\n"
+        "from nas.runtime.stopping import listen\n"
+        "stop = listen()\n"
+        "try:\n"
+        "    exec('os.kill(os.getpid(), signal.SIGTERM)')\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(stop.exit_code)\n"
+    )
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
+    done = subprocess.run([sys.executable, "-m", "stopped"], env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 143
 
 
 @pytest.mark.slow

@@ -15,8 +15,17 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 @final
+class Stopped(KeyboardInterrupt):
+    """The KeyboardInterrupt of a signal that ends a command.
+
+    It is a class of its own since CPython remembers a plain one that leaves text run by `exec`, as in a dataclass that is being
+    made, and then ends `python -m nas` as if by SIGINT, though it was handled.
+    """
+
+
+@final
 class Stop:
-    """The handler of the signals that end a command: the first one raises KeyboardInterrupt.
+    """The handler of the signals that end a command: the first one raises Stopped.
 
     Inside `once` all that follow are ignored, so that none breaks what the first one began: workers are ended, files closed.
     """
@@ -31,7 +40,7 @@ class Stop:
             os._exit(0)  # a forked worker: its parent has the signal too, and would take another code for a failure
         is_first, self.number = self.number is None, self.number or number
         if is_first or not self._is_once:
-            raise KeyboardInterrupt
+            raise Stopped
 
     @property
     def exit_code(self) -> int:
@@ -48,9 +57,9 @@ class Stop:
             self._is_once = self.number is not None
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt where a signal came and its exception was lost, as in the code of a candidate."""
+        """Raise Stopped where a signal came and its exception was lost, as in the code of a candidate."""
         if self.number is not None:
-            raise KeyboardInterrupt
+            raise Stopped
 
 
 def listen() -> Stop:
