@@ -51,6 +51,7 @@ def reach_of(tensor: Tensor) -> Reach:
 
 _NOTHING = Reach()
 _NORM = "native_batch_norm"
+_ALIKE = frozenset("relu sigmoid silu gelu hardtanh hardswish hardsigmoid tanh leaky_relu".split())
 _WEIGHTED = frozenset("addmm mm linear".split())
 _POOLS = frozenset("max_pool2d_with_indices avg_pool2d max_pool2d".split())
 _WHOLE = frozenset("_adaptive_avg_pool2d adaptive_avg_pool2d mean view _unsafe_view reshape".split())
@@ -78,8 +79,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         name = func.overloadpacket.__name__
-        if name == _NORM and args[0].is_meta:  # its shapes are known, and torch takes a millisecond to find them
+        # On the meta device torch takes a millisecond to find the shapes of these two kinds, which are known.
+        if name == _NORM and args[0].is_meta:
             result: Any = (torch.empty_like(args[0]), *[args[0].new_empty(0)] * 2)
+        elif name in _ALIKE and args[0].is_meta:
+            result = torch.empty_like(args[0])
         else:
             result = func(*args, **(kwargs or {}))
         inputs = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]

@@ -207,6 +207,7 @@ def test_more_training_images_than_there_are_are_refused() -> None:
     assert str(error.value) == "train is 2000, and 438 of 1438 images validate: give 1 to 1000"
 
 
+@pytest.mark.slow
 def test_a_split_is_the_same_in_every_process(capsys: pytest.CaptureFixture[str]) -> None:
     code = (
         "import hashlib; from nas.data import Digits, split; s = split(Digits(), 0.3, 5);"

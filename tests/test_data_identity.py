@@ -107,6 +107,7 @@ def test_arrays_are_known_by_pixels_and_labels() -> None:
     assert images.at(torch.arange(10)).digest() != images.digest()
 
 
+@pytest.mark.slow
 def test_an_identity_is_the_same_in_every_process_and_can_be_written() -> None:
     identity = identify(Digits())
     assert identity.images == {"train": 1438, "test": 359}

@@ -74,7 +74,9 @@ def relaxes_cells(network: Node) -> bool:
 
 
 NETWORKS = {name: network for name, network in networks().items() if relaxes_cells(network)}
-every_network = pytest.mark.parametrize("name", NETWORKS)
+every_network = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("nasnet", "hierarchical"))) for name in NETWORKS]
+)
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 

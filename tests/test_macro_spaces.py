@@ -48,8 +48,13 @@ SMALL = {
 }
 """Arguments that make a supernet small, for the families that have them."""
 
+LARGE = ("hierarchical", "nasnet", "randwire")
+"""Families whose supernet takes seconds to build all the same."""
 
-@pytest.mark.parametrize("name", families())
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in families()]
+)
 def test_a_space_relaxes_or_names_the_choice_that_does_not(name: str) -> None:
     found = families()[name]
     try:

@@ -73,7 +73,9 @@ CASES = {
 }
 
 every_method = pytest.mark.parametrize("name", METHODS)
-every_case = pytest.mark.parametrize("case", CASES)
+every_case = pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] * (case == "nasnet")) for case in CASES]
+)
 
 
 def supernet(method: Method, case: str, seed: int = 0) -> Supernet:

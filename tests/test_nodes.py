@@ -289,6 +289,7 @@ def test_a_random_graph_is_connected_and_its_own_for_each_seed(graph: Any) -> No
         assert {len(edges) for edges in drawn} == {32}
 
 
+@pytest.mark.slow
 def test_a_random_graph_is_the_same_in_every_process() -> None:
     code = "from nas.topology.wired import Wired as W; from nas.operations.skip import Skip as S\n"
     code += "print(sorted(W(S(), 9, seed=5).edges()))"

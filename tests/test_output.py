@@ -92,7 +92,7 @@ def test_every_command_prints_in_an_encoding_that_lacks_characters(encoding: str
 @pytest.mark.parametrize(
     "redirection",
     [
-        ">&-",
+        pytest.param(">&-", marks=pytest.mark.slow),
         pytest.param(">&- 2>&- <&-", marks=pytest.mark.slow),
         pytest.param("2>&-", marks=pytest.mark.slow),
         pytest.param("> /dev/full 2> /dev/full", marks=pytest.mark.slow),
@@ -106,6 +106,7 @@ def test_a_search_whose_output_is_lost_goes_on_to_its_end(redirection: str, shel
     assert_complete(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_search_on_a_full_disk_behind_its_output_says_so_once(shell: Shell, tmp_path: Path) -> None:
     done = shell(f"{SEARCH} > /dev/full")
     assert done.code == 0
@@ -118,7 +119,7 @@ def test_a_search_on_a_full_disk_behind_its_output_says_so_once(shell: Shell, tm
     [
         ("nas list | head -1", 0, ""),
         ("nas list > /dev/full", 2, "nas: the output cannot be written (No space left on device): send it elsewhere\n"),
-        ("nas show nothing 2>&-", 2, ""),
+        pytest.param("nas show nothing 2>&-", 2, "", marks=pytest.mark.slow),
         ("nas nothing > /dev/full 2>&1", 2, ""),
         ("nas --help >&-", 0, ""),
     ],

@@ -190,12 +190,14 @@ def assert_alike(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
         assert torch.equal(tensor, second[name]), name
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_same_weights_and_alphas(told: Told, folder: Path) -> None:
     own = learnt(folder, 0)
     assert_alike(own, learnt(folder, 1))
     assert all(alphas.abs().max() > 0.1 for name, alphas in own.items() if name.startswith("policy."))
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_whole_batch(told: Told, folder: Path) -> None:
     whole = gradients(Peers())
     for rank in range(2):
@@ -203,6 +205,7 @@ def test_gradients_are_those_of_the_whole_batch(told: Told, folder: Path) -> Non
         torch.testing.assert_close(shared, whole)
 
 
+@pytest.mark.slow
 def test_tensors_of_several_types_are_averaged_and_aligned(told: Told, folder: Path) -> None:
     for rank in range(2):
         found = torch.load(folder / f"exchanged-{rank}.pt", weights_only=True)
@@ -210,6 +213,7 @@ def test_tensors_of_several_types_are_averaged_and_aligned(told: Told, folder: P
         assert [each.tolist() for each in found["aligned"]] == [[0.0, 0.0], [5]]
 
 
+@pytest.mark.slow
 def test_progress_and_scores_of_the_first_worker_reach_the_session(told: Told) -> None:
     assert told.epochs(0) == [1, 2, 3, 4]
     assert all(progress["loss"] > 0 for number, _, progress in told.progressed if number == 0)
@@ -232,6 +236,7 @@ def test_a_candidate_that_fails_in_one_worker_alone_has_failed_and_is_not_tried_
     assert worker not in told.workers(1), "it is the other one that failed"
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_ray_trains_own_files(told: Told, folder: Path) -> None:
     assert not list(folder.glob("train-*"))
 

@@ -215,6 +215,20 @@ def test_a_signal_while_a_dataclass_is_made_keeps_the_exit_code(tmp_path: Path) 
     assert done.returncode == 143
 
 
+def test_a_signal_while_a_library_is_imported_ends_the_command_at_once(tmp_path: Path) -> None:
+    (tmp_path / "library.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "finally:\n"
+        "    print('an exception went through the import')\n"
+    )
+    code = "from nas.runtime.stopping import listen; listen(); import library"
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"", b"")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_looking_at_a_run_ends_on_a_signal(number: int, code: int, start: Start, files: Path) -> None:

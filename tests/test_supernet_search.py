@@ -150,6 +150,7 @@ def test_phases_prune_the_space_deepen_the_network_and_resume(tmp_path: Path) ->
     assert decisions(space, found.architecture), "a member of the whole space"
 
 
+@pytest.mark.slow
 def test_perturbation_derives_another_way(tmp_path: Path) -> None:
     _, _, found = run_to_end(replace(SMALL, derivation="perturbation", tune_epochs=1, epochs=2), tmp_path)
     assert found is not None
@@ -422,6 +423,7 @@ def first_mixture(supernet: Supernet) -> Mixed:
     return next(module for module in supernet.modules() if isinstance(module, Mixed))
 
 
+@pytest.mark.slow
 def test_perturbation_of_a_method_that_draws_ends_alike_after_the_last_checkpoint(tmp_path: Path) -> None:
     declared = replace(SMALL, method=Snas(), derivation="perturbation", epochs=1)
     _, _, whole = run_to_end(declared, tmp_path / "whole")

@@ -89,6 +89,7 @@ def test_a_finished_training_is_resumed_without_doing_anything(trained: Path, ca
 # ------------------------------------------------------------------------------------------------------------ killed
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed_in_mid_epoch_ends_with_the_same_weights(tmp_path: Path, call: Call) -> None:
     often = ("execution.report_seconds=0", "execution.checkpoint_seconds=0")
     assert call(*train("recipe.batch=16", run_dir=tmp_path / "whole")).returncode == 0

@@ -28,6 +28,7 @@ class Stop:
     """The handler of the signals that end a command: the first one raises Stopped.
 
     Inside `once` all that follow are ignored, so that none breaks what the first one began: workers are ended, files closed.
+    Outside, where nothing has begun, a signal that comes during an import ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,8 @@ class Stop:
         if os.getpid() != self._process:
             os._exit(0)  # a forked worker: its parent has the signal too, and would take another code for a failure
         is_first, self.number = self.number is None, self.number or number
+        if not self._is_once and _is_importing(frame):
+            os._exit(self.exit_code)  # an exception within the C++ that initialises torch would be std::terminate
         if is_first or not self._is_once:
             raise Stopped
 
@@ -60,6 +63,12 @@ class Stop:
         """Raise Stopped where a signal came and its exception was lost, as in the code of a candidate."""
         if self.number is not None:
             raise Stopped
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def listen() -> Stop:
