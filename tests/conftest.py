@@ -30,16 +30,16 @@ WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 """So that a sentence in the output is one line, whatever the terminal."""
 
 
-PROCESSES = frozenset(
-    "test_data test_determinism test_docs test_export test_kill test_ray_train test_report_html test_supernet_search "
-    "test_together test_train_command".split()
-)
-"""Files whose tests share costly fixtures, processes for one."""
+LONGEST = (
+    "test_spaces_conformance test_docs test_networks_by_hand test_together test_supernet_search test_weights_travel "
+    "test_supernet_paths test_train_command test_run_data test_cli test_strategies"
+).split()
+"""The files whose tests take longest together."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with costly fixtures: what a worker takes over from another one is from the end, and would set them up again."""
-    items.sort(key=lambda item: item.path.stem not in PROCESSES)
+    """Begin with the longest files: a worker takes whole files, whose tests share fixtures, and none should be left last."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 def pytest_collection_finish() -> None:

@@ -81,6 +81,7 @@ def test_the_best_of_a_space_of_ones_own_is_read_back(
             classes.pop(name, None)
         _found_from.cache_clear()
 
+    forget()  # another test may have a module of that name
     request.addfinalizer(forget)
     folder = run_folder.parent
     (folder / "mine").mkdir()

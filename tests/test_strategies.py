@@ -108,7 +108,7 @@ def test_strategies_are_found() -> None:
 @every_space
 @every_strategy
 def test_proposals_are_members_of_the_space(strategy: Strategy, family: str) -> None:
-    history = search(strategy, space_of(family), 112, workers=3)
+    history = search(strategy, space_of(family), 108, workers=3)
     for proposal in history.proposals:
         decisions(space_of(family), proposal.architecture)
 

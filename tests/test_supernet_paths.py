@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from inspect import signature
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -275,18 +276,12 @@ def supernets(method: Any, case: Case) -> list[Supernet]:
 
 
 QUICK_METHODS = {"Darts", "PcDarts", "Spos"}
-QUICK_CASES = {
-    "nasbench201",
-    "nested in edges",
-    "edges that share a choice",
-    "edges without choices",
-    "blocks",
-    "whole cells",
-}
+QUICK_CASES = ("nasbench201", "nested in edges", "blocks")
+QUICK = set(product(QUICK_CASES, METHODS))
 """Of the matrix the normal run has these methods on all spaces, and all methods on these spaces."""
 
 MATRIX = [
-    pytest.param(name, case, marks=[pytest.mark.slow] * (name not in QUICK_METHODS and case not in QUICK_CASES))
+    pytest.param(name, case, marks=[] if name in QUICK_METHODS or (case, name) in QUICK else [pytest.mark.slow])
     for name in METHODS
     for case in CASES
 ]

@@ -22,7 +22,7 @@ from nas.training.peers import Peers
 from nas.training.stepper import Stepper
 from search_spaces import darts
 
-STEPS = 20
+STEPS = 8
 RECIPE = Recipe(
     epochs=STEPS,
     batch=32,
@@ -33,7 +33,7 @@ RECIPE = Recipe(
     drop_path=0,
     sync_batch_norm=True,
     ema=0.9,
-    validate_every=10,
+    validate_every=4,
 )
 """An epoch is one step: 32 images in batches of 32."""
 

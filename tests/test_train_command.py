@@ -190,6 +190,7 @@ def test_weights_are_tested_again_alone(trained: Path, call: Call) -> None:
     assert "calibration error" in call("test", trained, "--on", "Digits").stdout
 
 
+@pytest.mark.slow
 def test_weights_of_a_search_are_tested_on_the_data_of_its_final_training(
     trained: Path, call: Call, tmp_path: Path
 ) -> None:

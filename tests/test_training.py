@@ -266,6 +266,7 @@ def test_another_seed_is_another_run() -> None:
     assert told(run(net(), seed=0)) != told(run(net(), seed=1))
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_in_every_process(capsys: pytest.CaptureFixture[str]) -> None:
     code = (
         "import torch; from nas.data import Digits, split; from nas.training import Epoch, Recipe, seeded, train\n"
