@@ -48,7 +48,7 @@ end-to-end: install ## Search, stack, train, test and transfer on CIFAR-10, smal
 
 .PHONY: test
 test: install ## Run the tests
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-slow
 test-slow: install ## Run the tests that take longer

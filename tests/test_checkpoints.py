@@ -183,6 +183,7 @@ TINY = ("network.channels=4", "network.layers=3", "network.auxiliary=false", "da
 SHORT = ("recipe.epochs=3", "recipe.crop_pad=1", "recipe.cutout=0", "recipe.flip=false", "recipe.batch=32")
 
 
+@pytest.mark.slow
 def test_nas_train_says_that_a_checkpoint_cannot_be_written_and_goes_on_from_the_one_before(
     call: Call, tmp_path: Path
 ) -> None:

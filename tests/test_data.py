@@ -242,6 +242,7 @@ def cifar_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(module.write_original(str(tmp_path_factory.mktemp("cifar"))))
 
 
+@pytest.mark.slow
 def test_both_published_forms_of_cifar10_hold_the_same(cifar_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAS_DATA", str(cifar_folder))
     loaded, python = Cifar10().load(), Cifar10(str(cifar_folder / "cifar-10-batches-py")).load()

@@ -205,6 +205,7 @@ def test_the_hint_goes_when_there_is_nothing_more_at_the_side(page: Any) -> None
     page.page.set_viewport_size({"width": 1280, "height": 900})
 
 
+@pytest.mark.slow
 def test_of_three_classes_the_page_tells_no_top_five(browser: Browser, cells: RunSummary, tmp_path: Path) -> None:
     measured = telling({"top1_percent": 50.0, "top5_percent": 100.0}, 3)
     test = Measured("best", measured, ["circle", "cross", "square"], [10] * 3, [10.0, 50.0, 90.0])

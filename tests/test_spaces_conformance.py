@@ -232,7 +232,7 @@ def weighed(names: list[str]) -> list[Any]:
     for name in names:
         family_name, _, member = name.partition(":")
         row = tables.get(family_name, {}).get(member, {"params_m": 0})
-        is_large = row.get("params_m", row.get("params", 0) / 1e6) > 2 or row.get("gmacs", 0) > 0.25
+        is_large = row.get("params_m", row.get("params", 0) / 1e6) > 1 or row.get("gmacs", 0) > 0.2
         kept.append(pytest.param(name, marks=pytest.mark.slow if is_large else ()))
     return kept
 

@@ -384,6 +384,7 @@ def test_evolution_over_a_supernet_scores_paths(experiment: Path, call: Callable
     assert all({"params", "macs"} <= score.keys() for score in scores)
 
 
+@pytest.mark.slow
 def test_the_best_of_several_seeds_is_found_by_the_evaluator(
     experiment: Path, call: Callable[..., Any], tmp_path: Path
 ) -> None:
