@@ -108,7 +108,7 @@ lock: $(LOCK_STAMP) ## Write requirements.lock anew (LOCK_FLAGS=--upgrade takes 
 
 .PHONY: catalogue
 catalogue: install ## Write docs/catalogue.md anew
-	@$(BIN)/python -m nas.runtime.catalogue
+	@$(BIN)/python tools/catalogue.py
 
 .PHONY: clean
 clean: ## Remove the environment, the caches and what was built

@@ -121,8 +121,8 @@ def read_yaml(code: str, place: str) -> None:
     """Read a YAML text as the experiment or the recipe that it is."""
     import yaml
 
-    from nas.runtime.experiment import load
-    from nas.runtime.full_training import load_recipe
+    from nas.runs.experiment import load
+    from nas.runs.full_training import load_recipe
 
     plain, file = yaml.safe_load(code), Path("block.yaml")
     file.write_text(code, encoding="utf-8")
@@ -178,9 +178,9 @@ def _check_command(name: str, arguments: list[str]) -> None:
     import typer
 
     from nas.cli import app
-    from nas.runtime import full_training, run
-    from nas.runtime.architecture import find_architecture
-    from nas.runtime.experiment import load
+    from nas.runs import full_training, run
+    from nas.runs.architecture import find_architecture
+    from nas.runs.experiment import load
 
     known: Any = typer.main.get_command(app)
     if name.startswith("--"):

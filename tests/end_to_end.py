@@ -30,8 +30,8 @@ import yaml
 from nas.data import Cifar10, Images
 from nas.evaluation.results import read_epochs, read_test
 from nas.records import RecordError
-from nas.runtime.architecture import read_found
-from nas.runtime.transfer import by_way, transferred
+from nas.runs.architecture import read_found
+from nas.runs.transfer import by_way, transferred
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from nas.family import family
 from nas.records import digest, to_plain
-from nas.runtime import experiment as experiments
-from nas.runtime.run import create_folder, plan, run
+from nas.runs import experiment as experiments
+from nas.runs.run import create_folder, plan, run
 from nas.runtime.view import Silent
 
 TOY = """\

@@ -17,9 +17,9 @@ from nas.history import read_journal
 from nas.notation import parse
 from nas.records import RecordError, digest
 from nas.report.summary.summarise import summarise
-from nas.runtime.architecture import find_architecture, find_tree
-from nas.runtime.experiment import load
-from nas.runtime.run import create_folder, plan, run
+from nas.runs.architecture import find_architecture, find_tree
+from nas.runs.experiment import load
+from nas.runs.run import create_folder, plan, run
 from nas.runtime.view import Silent
 from nas.space import count, sample
 from search_spaces import darts, nasbench201

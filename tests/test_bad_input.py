@@ -21,7 +21,7 @@ from PIL import Image
 
 from nas.operations.separable import SepConv
 from nas.records import RecordError, classes
-from nas.runtime.experiment import load
+from nas.runs.experiment import load
 from nas.space import SpaceError, decisions
 from nas.topology.cell import Cell, Edge
 from search_spaces import darts, nasbench201

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from nas.records import RecordError
-from nas.runtime.declared import experiments
-from nas.runtime.experiment import load
-from nas.runtime.folder import make_folder, new_run
-from nas.runtime.run import plan
-from nas.runtime.scores import check_scores
+from nas.runs.declared import experiments
+from nas.runs.experiment import load
+from nas.runs.folder import make_folder, new_run
+from nas.runs.run import plan
+from nas.runs.scores import check_scores
 from nas.runtime.tune import cluster
 
 Call = Callable[..., Any]

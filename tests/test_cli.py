@@ -21,8 +21,8 @@ from nas.evaluation.noisy_bits import NoisyBits
 from nas.family import families
 from nas.plain import write
 from nas.records import digest
-from nas.runtime.architecture import Found, find_architecture
-from nas.runtime.experiment import load
+from nas.runs.architecture import Found, find_architecture
+from nas.runs.experiment import load
 from nas.strategies.evolution import RegularizedEvolution
 from search_spaces import darts, nasbench201
 

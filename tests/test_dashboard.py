@@ -24,10 +24,10 @@ import pytest
 from nas.family import families
 from nas.history import History, Journal, Proposal, finished_event, started_event
 from nas.records import RecordError
-from nas.runtime import dashboard as dashboards
-from nas.runtime.dashboard import Dashboard, Tail, dashboard
 from nas.runtime.loggers.labels import Labels
 from nas.space import choices, decisions, mutate, sample
+from nas.terminal import dashboard as dashboards
+from nas.terminal.dashboard import Dashboard, Tail, dashboard
 from search_spaces import darts, macro, nasbench201
 
 pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed: pip install optuna-dashboard")

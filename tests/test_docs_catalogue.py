@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from catalogue import PAGE, catalogue, network_rows, parts
 
 from nas.family import families
-from nas.runtime.catalogue import PAGE, catalogue, network_rows, parts
 
 MEND = "write the page anew: make catalogue"
 

@@ -11,8 +11,8 @@ import pytest
 from documents import ROOT, BlockError, Process, blocks
 from documents_inside import run_nas
 
-from nas.runtime.declared import recipes
-from nas.runtime.full_training import load_recipe
+from nas.runs.declared import recipes
+from nas.runs.full_training import load_recipe
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ import pytest
 import torch
 
 from nas.building import BuildError, Node, Site, build
-from nas.export.drawing import dot, draw, draw_change, to_png
-from nas.export.drawing.pages import page_of
-from nas.export.drawing.sketch import Levels
-from nas.export.drawing.svg import LEGEND, PAINTS
+from nas.drawing import dot, draw, draw_change, to_png
+from nas.drawing.pages import page_of
+from nas.drawing.sketch import Levels
+from nas.drawing.svg import LEGEND, PAINTS
 from nas.family import families, published
 from nas.labels import operation_label
 from nas.layers.conv import ConvNormAct
@@ -392,7 +392,7 @@ def test_large_trees_stay_small_pictures() -> None:
 
 PROGRAM = """
 import hashlib
-from nas.export.drawing import draw, dot
+from nas.drawing import draw, dot
 from search_spaces import darts, macro
 trees = (darts.PUBLISHED["DARTS_V2"], darts.darts(), macro.macro())
 print(hashlib.sha256("".join((draw(tree) or "") + dot(tree) for tree in trees).encode()).hexdigest())

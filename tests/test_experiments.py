@@ -16,8 +16,8 @@ from nas.building import build
 from nas.plain import from_plain
 from nas.profiling import profile
 from nas.records import to_plain
-from nas.runtime.declared import dump
-from nas.runtime.experiment import Experiment, load
+from nas.runs.declared import dump
+from nas.runs.experiment import Experiment, load
 from nas.space import decisions, sample
 
 ROOT = Path(__file__).resolve().parents[1]

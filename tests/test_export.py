@@ -22,15 +22,15 @@ from torch import Tensor, nn
 from nas.building import Node, Shape, Site
 from nas.cli.exporting import export
 from nas.data import Digits
-from nas.evaluation.transfer import Trained
 from nas.export.compare import LIMIT
 from nas.export.exporting import export as export_all
 from nas.export.format import Format, formats, formats_named
 from nas.export.subject import Asked, Built, Subject, find_subject
 from nas.notation import parse
 from nas.records import RecordError, digest, record
-from nas.runtime.architecture import Found, find_architecture, find_checkpoint, read_found
-from nas.runtime.full_training import FullTraining, create_training, plan_training, run_training
+from nas.runs.architecture import Found, find_architecture, find_checkpoint, read_found
+from nas.runs.full_training import FullTraining, create_training, plan_training, run_training
+from nas.runs.transfer_trials import Trained
 from nas.runtime.view import Silent
 from nas.training import Recipe
 from search_spaces import darts, nasbench201

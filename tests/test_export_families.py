@@ -17,7 +17,7 @@ from nas.export.subject import Asked
 from nas.family import families, family
 from nas.plain import write
 from nas.records import digest
-from nas.runtime.architecture import Found
+from nas.runs.architecture import Found
 from nas.training import save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")

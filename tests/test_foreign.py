@@ -15,8 +15,8 @@ import yaml
 from nas.foreign import foreigns
 from nas.profiling import profile
 from nas.records import RecordError, digest
-from nas.runtime.architecture import find_architecture
-from nas.runtime.written import read_content
+from nas.runs.architecture import find_architecture
+from nas.runs.written import read_content
 from search_spaces import darts, efficientnet, mnasnet, nasbench201, regnet
 
 Call = Callable[..., Any]

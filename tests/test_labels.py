@@ -9,11 +9,11 @@ import pytest
 
 from nas.building import Node
 from nas.choice import Choice, choices
-from nas.export.drawing import draw
+from nas.drawing import draw
 from nas.family import families
+from nas.figures.shares import labels_of
 from nas.labels import operation_label, option_label, stored_label
 from nas.notation import parse
-from nas.report.shares import labels_of
 from nas.supernets.search import label as key_of
 from search_spaces import darts, nasbench201
 

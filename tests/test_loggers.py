@@ -16,7 +16,7 @@ import pytest
 from nas.evaluation.evaluator import Evaluation, Job, at_once
 from nas.history import replay
 from nas.records import RecordError, record
-from nas.runtime.experiment import load
+from nas.runs.experiment import load
 from nas.runtime.inline import Inline
 from nas.runtime.loggers import Logger
 from nas.runtime.loggers.labels import Labels

@@ -222,7 +222,7 @@ def test_a_recipe_of_the_librarys_name_is_told_apart(here: Path, call: Call, mon
 
 
 def test_a_folder_with_the_name_of_a_data_set_is_told_apart(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nas.runtime.transfer import data_named
+    from nas.runs.transfer import data_named
 
     monkeypatch.chdir(here)
     (here / "Digits").mkdir()

@@ -7,10 +7,10 @@ import pytest
 from nas.data import Augmentation
 from nas.profiling import profile
 from nas.records import RecordError
-from nas.runtime.architecture import find_architecture
-from nas.runtime.declared import recipes
-from nas.runtime.experiment import task_of
-from nas.runtime.full_training import load_recipe, plan_training
+from nas.runs.architecture import find_architecture
+from nas.runs.declared import recipes
+from nas.runs.experiment import task_of
+from nas.runs.full_training import load_recipe, plan_training
 from nas.training import learning_rate
 
 IMAGENET = {"classes": 1000, "input": (3, 224, 224)}

@@ -12,7 +12,7 @@ from journals import events
 
 from nas.family import _found_from
 from nas.records import classes
-from nas.runtime.experiment import load
+from nas.runs.experiment import load
 
 Call = Callable[..., Any]
 Toy = Callable[..., Path]

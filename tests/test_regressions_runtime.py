@@ -24,17 +24,17 @@ from rich.console import Console
 from nas.evaluation.evaluator import Evaluator, Job, at_once
 from nas.history import History, Proposal, replay
 from nas.records import RecordError, record
-from nas.runtime.declared import dump
+from nas.runs.declared import dump
+from nas.runs.experiment import load
+from nas.runs.reproduce import reproduce
+from nas.runs.run import create_folder, plan
 from nas.runtime.executor import Executor
-from nas.runtime.experiment import load
 from nas.runtime.inline import Inline
-from nas.runtime.reproduce import reproduce
-from nas.runtime.run import create_folder, plan
 from nas.runtime.search import Budget, Rules, Search, SearchFailed
-from nas.runtime.terminal import Terminal
 from nas.runtime.view import Silent, View
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.strategy import Strategy
+from nas.terminal.live import Terminal
 from search_spaces.bits import bits
 
 Call = Callable[..., Any]

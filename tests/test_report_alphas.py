@@ -16,12 +16,12 @@ import pytest
 
 from nas.data import Digits
 from nas.evaluation.evaluator import Job, Task
+from nas.figures.alphas import plot_alphas
+from nas.figures.colours import Line, lines
+from nas.figures.curves import blocks, learnt_choices
 from nas.labels import stored_label
 from nas.plain import read
 from nas.records import RecordError
-from nas.report.alphas import plot_alphas
-from nas.report.colours import Line, lines
-from nas.report.curves import blocks, learnt_choices
 from nas.space import choices
 from nas.supernets.darts import Darts
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
@@ -168,7 +168,7 @@ def test_it_takes_any_number_of_epochs(epochs: int, tmp_path: Path) -> None:
 
 
 def test_more_choices_than_fit_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.report.alphas.SHOWN", 4)
+    monkeypatch.setattr("nas.figures.alphas.SHOWN", 4)
     options: Options = {f"cell/{i}": ("Conv 1", "Conv 3") for i in range(7)}
     picture = drawn(undecided(options), tmp_path)
     assert panels(picture, options) == list(options)[:4]

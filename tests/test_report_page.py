@@ -16,11 +16,11 @@ from report_runs import TOY, by_hand, finish, start
 from nas.family import family
 from nas.records import digest, to_plain
 from nas.report.html.page import write_page
-from nas.report.measured import telling
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Finals, RunSummary
 from nas.report.summary.summary import Test as Measured
 from nas.space import mutate, sample
+from nas.terminal.measured import telling
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 import nas
-from nas.report.shares import label_of, panels, plot_shares, window_of
+from nas.figures.shares import label_of, panels, plot_shares, window_of
 from nas.space import decisions, resolve
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.random_search import RandomSearch

@@ -17,7 +17,6 @@ from report_runs import FINAL, TOY, carried_out, finish, start
 
 from nas.data.digits import Digits
 from nas.evaluation.results import append_epoch
-from nas.evaluation.transfer import Transfer
 from nas.family import family
 from nas.plain import write
 from nas.profiling import profile
@@ -26,10 +25,11 @@ from nas.report.summary.loaded import load
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import to_json
 from nas.report.summary.supernets import supernet_curves
-from nas.runtime import experiment as experiments
-from nas.runtime.architecture import Found
-from nas.runtime.folder import provenance, write_declared
-from nas.runtime.full_training import FullTraining
+from nas.runs import experiment as experiments
+from nas.runs.architecture import Found
+from nas.runs.folder import provenance, write_declared
+from nas.runs.full_training import FullTraining
+from nas.runs.transfer_trials import Transfer
 from nas.runtime.inline import Inline
 from nas.supernets.search import Searched, SupernetEpoch
 from nas.training.measure import Accuracy, Measured, Speed

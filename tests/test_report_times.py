@@ -23,10 +23,10 @@ from nas.report.summary.loaded import load
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Curve, Failure, RunSummary, to_json
 from nas.report.summary.timeline import BARS, timeline_of
-from nas.runtime.run import plan, run
-from nas.runtime.show_run import look
+from nas.runs.run import plan, run
 from nas.runtime.view import Silent
 from nas.space import sample
+from nas.terminal.show_run import look
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,13 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from nas.figures.figure import apart, rows_of
+from nas.figures.page import LETTER
+from nas.figures.trainings import AVERAGED, TRAINED, VALIDATED, learnt, plot_training, said
+from nas.figures.transfers import plot_transfer
 from nas.records import RecordError
-from nas.report.figure import apart, rows_of
-from nas.report.measured import class_table
-from nas.report.measured import test_table as summary_table
-from nas.report.page import LETTER
-from nas.report.trainings import AVERAGED, TRAINED, VALIDATED, learnt, plot_training, said
-from nas.report.transfers import plot_transfer
+from nas.terminal.measured import class_table
+from nas.terminal.measured import test_table as summary_table
 from nas.training.measure import Accuracy, Measured, Speed
 from nas.training.reports import Epoch
 

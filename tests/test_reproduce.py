@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.runtime.experiment import Expectation, load
-from nas.runtime.reproduce import Comparison, reproduce
-from nas.runtime.show import print_compared
+from nas.runs.experiment import Expectation, load
+from nas.runs.reproduce import Comparison, reproduce
+from nas.terminal.show import print_compared
 
 ROOT = Path(__file__).resolve().parents[1]
 SEARCHES = ("random_search", "regularized_evolution", "local_search")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from nas.runtime.architecture import find_architecture
-from nas.runtime.run import load_run, plan, run
+from nas.runs.architecture import find_architecture
+from nas.runs.run import load_run, plan, run
 from nas.runtime.view import Silent, View
 
 EXPERIMENT = """

@@ -26,21 +26,21 @@ from safetensors.torch import save_file
 
 from nas.data.digits import Digits
 from nas.evaluation.results import append_epoch
-from nas.evaluation.transfer import Transfer
 from nas.family import family
 from nas.plain import write
 from nas.records import RecordError, digest, to_plain
 from nas.report.summary.summarise import summarise
-from nas.runtime import experiment as experiments
+from nas.runs import experiment as experiments
+from nas.runs.architecture import Found
+from nas.runs.folder import make_folder, provenance, write_declared
+from nas.runs.full_training import FullTraining
+from nas.runs.run import create_folder, plan
+from nas.runs.transfer_trials import Transfer
 from nas.runtime import lock, show_run
-from nas.runtime.architecture import Found
-from nas.runtime.folder import make_folder, provenance, write_declared
-from nas.runtime.full_training import FullTraining
 from nas.runtime.inline import Inline
 from nas.runtime.lock import held
-from nas.runtime.run import create_folder, plan
-from nas.runtime.show_run import watch_run
 from nas.supernets.recipe import Seed
+from nas.terminal.show_run import watch_run
 from nas.training.reports import Epoch
 
 Call = Callable[..., Any]

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from nas.history import Evaluated, Journal, Proposal
 from nas.records import RecordError
-from nas.runtime import show_run
-from nas.runtime.show_run import look, watch_run
+from nas.terminal import show_run
+from nas.terminal.show_run import look, watch_run
 
 Call = Callable[..., Any]
 Toy = Callable[..., Path]

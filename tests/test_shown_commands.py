@@ -18,8 +18,8 @@ from documents import Process, blocks, inline_commands, lines_of, pages
 from documents_inside import run_nas
 
 from nas.evaluation.training import Training
-from nas.runtime.experiment import Experiment, load
-from nas.runtime.full_training import load_recipe
+from nas.runs.experiment import Experiment, load
+from nas.runs.full_training import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(set((ROOT / "experiments").rglob("*.yaml")) - set((ROOT / "experiments" / "recipes").iterdir()))

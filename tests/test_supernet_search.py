@@ -25,7 +25,7 @@ from nas.family import families
 from nas.history import History, Proposal
 from nas.plain import from_plain, read
 from nas.records import RecordError, import_all, record_classes
-from nas.runtime.folder import discard_if_empty
+from nas.runs.folder import discard_if_empty
 from nas.runtime.search import Given
 from nas.space import decisions, sample
 from nas.supernets.darts import Darts

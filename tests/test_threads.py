@@ -15,11 +15,11 @@ import yaml
 
 from nas.data.processors import bound_to, processors, quota
 from nas.evaluation.evaluator import Evaluation, Job
+from nas.runs.run import load_run
 from nas.runtime import threads
 from nas.runtime.inline import Inline
 from nas.runtime.ray_train import RayTrain
 from nas.runtime.ray_tune import RayTune
-from nas.runtime.run import load_run
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.threads import free_threads, threads_of_worker
 from nas.runtime.view import Silent

@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 
 from nas.data import Digits, ImageFolder, Images, split
 from nas.evaluation.results import read_epochs, read_test
+from nas.runs.transfer import Asked, plan_transfer
 from nas.runtime.inline import Inline
-from nas.runtime.transfer import Asked, plan_transfer
 from nas.training import save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -301,7 +301,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_folder(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "run" / "training.yaml"))
 
-    monkeypatch.setattr("nas.runtime.full_training.write_declared", full)
+    monkeypatch.setattr("nas.runs.full_training.write_declared", full)
     done = call(*train(run_dir=tmp_path / "run"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
     assert "training.yaml cannot be written (No space left on device): make room" in done.stderr

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from nas.data import Digits
-from nas.runtime.architecture import find_checkpoint
+from nas.runs.architecture import find_checkpoint
 from nas.training.checkpoint import DESCRIPTION
 
 Call = Callable[..., Any]

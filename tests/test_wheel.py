@@ -126,7 +126,7 @@ def test_a_folder_of_packages_holds_experiments_and_recipes(wheel: Path, python:
     run([python, "-m", "pip", "install", "-q", "--no-deps", "--target", target, wheel], tmp_path)
     code = (
         f"import sys; sys.path.insert(0, {str(target)!r})\n"
-        "from nas.runtime.declared import experiments, recipes\n"
+        "from nas.runs.declared import experiments, recipes\n"
         "print(experiments()['quickstart'], recipes()['darts_cifar'], sep='\\n')"
     )
     found = [Path(line) for line in run([python, "-c", code], tmp_path).splitlines()]

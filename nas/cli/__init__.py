@@ -56,7 +56,7 @@ for _name, _command in COMMANDS.items():
 
 def _print_versions(is_asked: bool) -> None:
     if is_asked:
-        from nas.runtime.versions import describe_installation
+        from nas.runs.versions import describe_installation
 
         print(describe_installation())
         raise typer.Exit

@@ -24,7 +24,7 @@ def dashboard(
 
     It reads the journals while they grow, and writes nothing. Ctrl-C ends it; the searches go on.
     """
-    from nas.runtime.dashboard import dashboard as opened
+    from nas.terminal.dashboard import dashboard as opened
 
     console = terminal()
     with listener().once(), opened(runs, host, port) as page:

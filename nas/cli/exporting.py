@@ -66,9 +66,9 @@ def export(
     """
     from nas.export.exporting import export as export_all
     from nas.export.format import formats_named
-    from nas.export.show import show_export
     from nas.export.subject import Asked
-    from nas.runtime.architecture import shape_of
+    from nas.runs.architecture import shape_of
+    from nas.terminal.show_export import show_export
 
     asked = Asked(what, assignments or [], None if input is None else shape_of(input), untrained, fold_bn)
     console = terminal()

@@ -80,7 +80,7 @@ def stopped_with(advice: Callable[[], str], console: Console) -> Iterator[None]:
 
 def how_to_go_on(folder: Path) -> str:
     """Say how to go on with a run that was stopped; a new one in which nothing was begun leaves no folder."""
-    from nas.runtime.folder import has_begun
+    from nas.runs.folder import has_begun
 
     if has_begun(folder):
         return f"Go on with: nas resume {folder}"

@@ -41,10 +41,10 @@ def resume(
     from dataclasses import replace
     from functools import partial
 
-    from nas.runtime.full_training import load_training
-    from nas.runtime.run import load_run, plan
-    from nas.runtime.run_data import check_places, hold_to_data
-    from nas.runtime.transfer import load_transfer
+    from nas.runs.full_training import load_training
+    from nas.runs.run import load_run, plan
+    from nas.runs.run_data import check_places, hold_to_data
+    from nas.runs.transfer import load_transfer
 
     given = assignments or []
     if (run / "transfer.yaml").is_file():

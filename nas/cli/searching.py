@@ -23,7 +23,7 @@ from nas.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from nas.runtime.run import Plan
+    from nas.runs.run import Plan
 
 
 def search(
@@ -43,10 +43,10 @@ def search(
     from dataclasses import replace
 
     from nas.places import absolute
-    from nas.runtime.declared import explained
-    from nas.runtime.experiment import experiment_file, load
-    from nas.runtime.folder import new_run
-    from nas.runtime.run import create_folder, plan
+    from nas.runs.declared import explained
+    from nas.runs.experiment import experiment_file, load
+    from nas.runs.folder import new_run
+    from nas.runs.run import create_folder, plan
 
     changes = [*(assignments or []), *([f"rules.seed={seed}"] if seed is not None else [])]
     loaded = load(experiment, changes)
@@ -66,10 +66,10 @@ def reproduce(
 ) -> None:
     """Run an experiment with many seeds and compare with the numbers it expects: exit code 0 inside, 1 outside."""
     from nas.places import absolute
-    from nas.runtime.declared import explained
-    from nas.runtime.experiment import experiment_file, load
+    from nas.runs.declared import explained
+    from nas.runs.experiment import experiment_file, load
     from nas.runtime.search import SearchFailed
-    from nas.runtime.show import show_reproduction
+    from nas.terminal.show import show_reproduction
 
     changes = assignments or []
     folder, console = run_dir or Path("runs", f"reproduce-{experiment.stem}"), terminal()
@@ -89,10 +89,10 @@ def reproduce(
 
 def run_search(planned: Plan, folder: Path) -> None:
     """Search to the end, and print what was found."""
-    from nas.runtime.run import run
+    from nas.runs.run import run
     from nas.runtime.search import SearchFailed
-    from nas.runtime.show import show_result
-    from nas.runtime.terminal import Phases
+    from nas.terminal.live import Phases
+    from nas.terminal.show import show_result
 
     console = terminal()
     try:

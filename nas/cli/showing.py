@@ -26,9 +26,9 @@ def show(
     """Show a run so far, or an architecture: what it is and what it costs."""
     from nas.places import is_there
     from nas.records import RecordError
-    from nas.runtime.costs import show_architecture
-    from nas.runtime.show_run import show_run, watch_run
-    from nas.runtime.show_training import show_training, show_transfer
+    from nas.terminal.profile_table import show_architecture
+    from nas.terminal.show_run import show_run, watch_run
+    from nas.terminal.show_training import show_training, show_transfer
 
     console = terminal()
     if is_there(Path(what) / "experiment.yaml"):
@@ -60,7 +60,7 @@ def list_(
 ) -> None:
     """List what there is: spaces, published networks, strategies, supernet methods, evaluators, data, operations, executors,
     loggers, experiments."""
-    from nas.runtime.show import show_list
+    from nas.terminal.show import show_list
 
     show_list(what, terminal())
 
@@ -79,6 +79,6 @@ def profile(
 
     The architecture may be typed too: nas profile "conv3-64 x2 pool3 residual\\[conv3 conv3] x3-128"
     """
-    from nas.runtime.costs import Asked, show_profile
+    from nas.terminal.profile_table import Asked, show_profile
 
     show_profile(Asked(architecture, assignments or [], input), against, as_json, terminal())

@@ -22,8 +22,8 @@ from nas.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from nas.runtime.full_training import Planned
-    from nas.runtime.transfer import Planned as PlannedTransfer
+    from nas.runs.full_training import Planned
+    from nas.runs.transfer import Planned as PlannedTransfer
 
 RecipeName = Annotated[str, typer.Option(help="A recipe by name, as darts_cifar (nas list recipes), or a YAML file.")]
 Checkpoint = Annotated[
@@ -61,10 +61,10 @@ def train(
     from dataclasses import replace
 
     from nas.places import absolute
-    from nas.runtime.architecture import find_architecture
-    from nas.runtime.declared import explained
-    from nas.runtime.folder import new_run
-    from nas.runtime.full_training import create_training, load_recipe, plan_training, recipe_file
+    from nas.runs.architecture import find_architecture
+    from nas.runs.declared import explained
+    from nas.runs.folder import new_run
+    from nas.runs.full_training import create_training, load_recipe, plan_training, recipe_file
 
     changes = _with_seed(assignments, seed)
     declared = load_recipe(recipe, changes)
@@ -93,9 +93,9 @@ def transfer(
     Images are brought to the size that the network was trained with. Settings are changed as recipe.epochs=10 or repeats=3.
     What was cut off goes on with `nas resume`.
     """
-    from nas.runtime.folder import new_run
+    from nas.runs.folder import new_run
+    from nas.runs.transfer import Asked, create_transfer, plan_transfer
     from nas.runtime.inline import Inline
-    from nas.runtime.transfer import Asked, create_transfer, plan_transfer
 
     short = {"ways": ways, "labels_percent": labels}
     changes = [f"{key}=[{value}]" for key, value in short.items() if value is not None]
@@ -114,8 +114,8 @@ def measure(
 ) -> None:
     """Test: measure trained weights on test images: top-1, top-5, calibration, every class, speed."""
     from nas.plain import write
-    from nas.report.measured import class_table, source_line, test_table
-    from nas.runtime.testing import measure_weights
+    from nas.runs.measure_weights import measure_weights
+    from nas.terminal.measured import class_table, source_line, test_table
 
     measured = measure_weights(checkpoint, on)
     if as_json:
@@ -133,9 +133,9 @@ def _with_seed(assignments: list[str] | None, seed: int | None) -> list[str]:
 
 def run_train(planned: Planned, folder: Path) -> None:
     """Train and test to the end, and print what was measured."""
-    from nas.runtime.full_training import run_training
-    from nas.runtime.show_training import describe_training, show_trained
-    from nas.runtime.terminal import Phases
+    from nas.runs.full_training import run_training
+    from nas.terminal.live import Phases
+    from nas.terminal.show_training import describe_training, show_trained
 
     console = terminal()
     describe_training(planned, console)
@@ -148,9 +148,9 @@ def run_train(planned: Planned, folder: Path) -> None:
 
 def run_transfer(planned: PlannedTransfer, folder: Path) -> None:
     """Do all trials of a transfer, and print what they came to."""
-    from nas.runtime import transfer
-    from nas.runtime.show_training import show_transferred
-    from nas.runtime.terminal import Phases
+    from nas.runs import transfer
+    from nas.terminal.live import Phases
+    from nas.terminal.show_training import show_transferred
 
     console = terminal()
     with stoppable(folder, console, planned.executor), Phases(console, transfer.describe) as phases:

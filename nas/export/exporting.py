@@ -10,9 +10,9 @@ from pathlib import Path
 from shlex import quote
 from time import perf_counter
 
+from nas.drawing import draw
 from nas.export.card import model_card
 from nas.export.compare import LIMIT
-from nas.export.drawing import draw
 from nas.export.format import Format, formats
 from nas.export.subject import Asked, Built, Subject, find_subject, listed_choices
 from nas.records import RecordError, one_line

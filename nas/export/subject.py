@@ -19,8 +19,8 @@ from nas.family import Family, families, family
 from nas.places import is_there
 from nas.profiling import Profile, checked_profile
 from nas.records import RecordError, digest
-from nas.runtime.architecture import Found, find_checkpoint, find_tree, is_typed
-from nas.runtime.yaml_file import override
+from nas.runs.architecture import Found, find_checkpoint, find_tree, is_typed
+from nas.runs.yaml_file import override
 from nas.training import load_weights, seeded
 
 BESIDE = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "safetensors", "nas")

@@ -1,1 +1,1 @@
-"""Reports: what a search did, in pictures and tables for somebody who was not there."""
+"""Reports: a run as one page for somebody who was not there."""

@@ -1,1 +1,1 @@
-"""Runtime: the search loop, the executors that give it workers, run folders and the terminal."""
+"""Runtime: the queue of evaluations, and the executors that give it workers."""

@@ -14,7 +14,7 @@ from random import Random
 from _timing import microseconds, report
 
 from nas.records import RecordError
-from nas.runtime.experiment import load
+from nas.runs.experiment import load
 from nas.runtime.inline import Inline
 from nas.runtime.search import Budget, Rules, Search
 from nas.runtime.view import Silent

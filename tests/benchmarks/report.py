@@ -18,8 +18,8 @@ from _timing import report
 
 from nas.history import History, Journal, Proposal, finished_event, started_event
 from nas.records import RecordError
-from nas.runtime.experiment import load
-from nas.runtime.run import create_folder, plan, run
+from nas.runs.experiment import load
+from nas.runs.run import create_folder, plan, run
 from nas.runtime.view import Silent
 from nas.space import sample
 

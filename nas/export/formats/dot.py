@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import ClassVar, final
 
-from nas.export.drawing import dot
+from nas.drawing import dot
 from nas.export.format import Format
 from nas.export.subject import Built, Subject
 from nas.records import RecordError, record

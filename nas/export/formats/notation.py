@@ -12,7 +12,7 @@ from nas.export.subject import Built, Subject
 from nas.family import Family
 from nas.notation import in_lines, notation, parse
 from nas.records import RecordError, digest, record
-from nas.runtime.written import read_found, read_text
+from nas.runs.written import read_found, read_text
 
 
 @final

@@ -7,7 +7,7 @@ from pathlib import Path
 from nas.export.subject import Subject
 from nas.family import Found
 from nas.records import RecordError, digest
-from nas.runtime.written import read_found
+from nas.runs.written import read_found
 
 
 def plain_of(subject: Subject) -> Found:

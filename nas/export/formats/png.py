@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, final
 
-from nas.export.drawing import to_png
+from nas.drawing import to_png
 from nas.export.format import Format
 from nas.export.formats.svg import drawn
 from nas.export.subject import Built, Subject

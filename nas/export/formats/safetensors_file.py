@@ -11,7 +11,7 @@ from nas.export.format import Format, Needs
 from nas.export.subject import Built, Subject
 from nas.plain import write
 from nas.records import digest, record
-from nas.runtime.architecture import find_checkpoint
+from nas.runs.architecture import find_checkpoint
 from nas.training import load_weights, save_weights, seeded
 
 

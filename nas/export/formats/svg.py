@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, final
 from xml.etree import ElementTree
 
-from nas.export.drawing import draw
+from nas.drawing import draw
 from nas.export.format import Format
 from nas.export.subject import Built, Subject
 from nas.records import RecordError, record

@@ -13,8 +13,8 @@ from importlib import metadata, resources
 from pathlib import Path
 from string import Template
 
+from nas.figures.colours import HUES, lines
 from nas.records import RecordError
-from nas.report.colours import HUES, lines
 from nas.report.summary.summary import RunSummary, to_json
 from nas.training.checkpoint import write_atomically
 

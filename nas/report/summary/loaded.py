@@ -12,10 +12,10 @@ from nas.evaluation.tabular import Tabular
 from nas.history import Evaluated, History
 from nas.report.summary.clock import Clock
 from nas.report.summary.journal import Log, Work, read_log, works_of
-from nas.runtime.architecture import read_found
-from nas.runtime.experiment import Experiment
-from nas.runtime.run import load_run
-from nas.runtime.supernets import SUPERNET_OBJECTIVE, SUPERNETS
+from nas.runs.architecture import read_found
+from nas.runs.experiment import Experiment
+from nas.runs.run import load_run
+from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS
 
 CIFAR: Shape = (3, 32, 32)
 

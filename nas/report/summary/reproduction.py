@@ -8,9 +8,9 @@ from pathlib import Path
 
 from nas.records import to_plain
 from nas.report.summary.summary import Reproduction
-from nas.runtime.experiment import Expectation, Experiment
+from nas.runs.experiment import Expectation, Experiment
+from nas.runs.transfer import TRAINED
 from nas.runtime.inline import Inline
-from nas.runtime.transfer import TRAINED
 
 
 def search_again(folder: Path, experiment: Experiment) -> Reproduction:

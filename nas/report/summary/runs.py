@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from nas.evaluation.transfer import Transfer
-from nas.export.drawing import draw
+from nas.drawing import draw
 from nas.family import family
 from nas.history import History
 from nas.plain import read
 from nas.profiling import profile
 from nas.records import RecordError, digest
-from nas.report.measured import telling
 from nas.report.summary.clock import Clock
 from nas.report.summary.costs import costs_of
 from nas.report.summary.head import begin_head, named, said, written
@@ -23,12 +21,14 @@ from nas.report.summary.reproduction import training_again, transfer_again
 from nas.report.summary.summary import Best, RunSummary, Trials
 from nas.report.summary.timeline import timeline_of
 from nas.report.summary.trainings import test_of, training_curves
-from nas.runtime.architecture import Found, read_found
-from nas.runtime.declared import load_declared
+from nas.runs.architecture import Found, read_found
+from nas.runs.declared import load_declared
+from nas.runs.full_training import WEIGHTS, FullTraining
+from nas.runs.status import state_of
+from nas.runs.transfer import EXECUTOR, LABELS, TRAINED
+from nas.runs.transfer_trials import Transfer
 from nas.runtime.executor import Executor
-from nas.runtime.full_training import WEIGHTS, FullTraining
-from nas.runtime.show_state import state_of
-from nas.runtime.transfer import EXECUTOR, LABELS, TRAINED
+from nas.terminal.measured import telling
 
 OBJECTIVE = "test_top1_percent"
 """What trainings and transfers are for."""

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nas.export.drawing import draw
+from nas.drawing import draw
+from nas.figures.shares import window_of
 from nas.history import Evaluated
-from nas.report.measured import classes_of, telling
-from nas.report.shares import window_of
 from nas.report.summary.ancestry import ancestors_of
 from nas.report.summary.costs import costs_of
 from nas.report.summary.curve import curve_of
@@ -23,9 +22,10 @@ from nas.report.summary.summary import Best, Finals, Front, Head, RunSummary
 from nas.report.summary.supernets import supernet_curves
 from nas.report.summary.timeline import timeline_of
 from nas.report.summary.trainings import test_of, training_curves
-from nas.runtime.run import by_role
-from nas.runtime.show_state import state_of_search
-from nas.runtime.supernets import searched_in
+from nas.runs.run import by_role
+from nas.runs.status import state_of_search
+from nas.runs.supernets import searched_in
+from nas.terminal.measured import classes_of, telling
 
 
 def summarise_search(folder: Path) -> RunSummary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas.report.shares import panels, window_of
+from nas.figures.shares import panels, window_of
 from nas.report.summary.loaded import Loaded
 from nas.report.summary.summary import SharePanel
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from nas.report.curves import LearntChoice, learnt_choices
+from nas.figures.curves import LearntChoice, learnt_choices
 from nas.report.summary.summary import LearntAlphas, SupernetCurves
 from nas.supernets.search import Searched
 

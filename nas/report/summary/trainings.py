@@ -6,8 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from nas.evaluation.results import read_epochs, read_test
-from nas.report.measured import telling
 from nas.report.summary.summary import Test, TrainingCurves
+from nas.terminal.measured import telling
 from nas.training.measure import Accuracy
 from nas.training.reports import Epoch
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from nas.choice import Choice, choices, is_open
+from nas.figures.shares import labels_of
 from nas.notation import notation
-from nas.report.shares import labels_of
 from nas.space import decisions
 
 LETTERS = 80

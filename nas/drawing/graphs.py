@@ -1,0 +1,75 @@
+"""Graphs: cells, motifs and wired graphs become sketches of states and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from nas.choice import Choice, is_open
+from nas.drawing.sketch import Graph, Link, Sketch
+from nas.drawing.words import kind_of, value_of
+from nas.topology.cell import Cell, Edge
+from nas.topology.wired import Wired
+
+Make = Callable[[Any], Sketch]
+
+
+def is_graph(node: Any) -> bool:
+    """Whether a node is drawn as a graph: a cell, or a wired graph whose wires are known."""
+    if isinstance(node, Cell):
+        return isinstance(node.nodes, tuple)
+    return isinstance(node, Wired) and not any(is_open(each) for each in _drawn_from(node))
+
+
+def _drawn_from(wired: Wired) -> tuple[Any, ...]:
+    return wired.nodes, wired.graph, wired.degree, wired.probability, wired.seed
+
+
+def sketch_graph(node: Any, make: Make) -> Graph:
+    """Return the sketch of a cell or a wired graph; `make` sketches its operations."""
+    return _sketch_cell(node, make) if isinstance(node, Cell) else _sketch_wired(node)
+
+
+def _sketch_cell(cell: Cell, make: Make) -> Graph:
+    states: tuple[str, ...] = ("in",) if cell.reads == 1 else ("k-2", "k-1")
+    states += tuple(str(cell.reads + i) for i in range(len(cell.nodes)))
+    links = [_link(edge, cell.reads + i, make) for i, edges in enumerate(cell.nodes) for edge in _edges(edges)]
+    notes = ("",) * cell.reads + tuple(
+        f"{edges.k} of {len(edges.options)}" if isinstance(edges, Choice) and edges.k is not None else ""
+        for edges in cell.nodes
+    )
+    concat: Any = cell.concat
+    outputs = tuple(range(cell.reads, len(states))) if isinstance(concat, Choice) else cell.concatenated()
+    output = "out" if len(outputs) == 1 else "concat"
+    return Graph(states, cell.reads, tuple(links), output, outputs, notes)
+
+
+def _edges(edges: Any) -> Iterator[Edge]:
+    """Yield the edges that a node has, or may have."""
+    if isinstance(edges, Edge):
+        yield edges
+        return
+    for each in edges.options if isinstance(edges, Choice) else edges:
+        yield from _edges(each)
+
+
+def _link(edge: Edge, target: int, make: Make) -> Link:
+    source: Any = edge.source
+    sources = tuple(source.options) if isinstance(source, Choice) else (source,)
+    return Link(sources, target, make(edge.operation), is_open(edge))
+
+
+def _sketch_wired(wired: Wired) -> Graph:
+    edges = sorted(wired.edges(), key=lambda edge: (edge[1], edge[0]))
+    targets, sources = {target for _, target in edges}, {source for source, _ in edges}
+    links = [Link((0,), node + 1) for node in range(wired.nodes) if node not in targets]
+    links += [Link((source + 1,), target + 1) for source, target in edges]
+    states = ("in", *(str(node) for node in range(wired.nodes)))
+    unread = tuple(node + 1 for node in range(wired.nodes) if node not in sources)
+    return Graph(states, 1, tuple(links), "mean", unread, kind=kind_of(wired.operation))
+
+
+def described(wired: Wired) -> str:
+    """Return what stands on each node of a wired graph, and how it was drawn."""
+    graph = {"ws": "Watts-Strogatz", "er": "Erdos-Renyi", "ba": "Barabasi-Albert"}[wired.graph]
+    return f"{wired.nodes} nodes, each {value_of(wired.operation)}; {graph}, seed {wired.seed}"

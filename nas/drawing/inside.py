@@ -1,0 +1,77 @@
+"""Inside: which nodes a node holds that are drawn in it, and what the options of an open choice are."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields, replace
+from typing import Any
+
+from nas.building import Node
+from nas.choice import SCALARS, Choice
+from nas.drawing.graphs import is_graph
+from nas.drawing.words import kind_of, label_of, said_of
+from nas.records import classes
+
+Options = tuple[tuple[str, str], ...]
+"""Operations in words, each with its kind."""
+
+
+def tuple_of(value: Any) -> tuple[Any, ...]:
+    """Return a tuple as it is, and anything else, an open choice too, as the one part of a tuple."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def is_of_nodes(value: Any) -> bool:
+    """Whether a value is a node, an open choice among nodes, or a tuple of such."""
+    if isinstance(value, Choice):
+        return any(map(is_of_nodes, value.options))
+    return isinstance(value, Node) or (isinstance(value, tuple) and bool(value) and all(map(is_of_nodes, value)))
+
+
+def held_by(node: Any) -> dict[str, Any]:
+    """Return the fields that hold nodes: those that must be given, and others where there is something inside."""
+    if type(node).__name__ not in classes:
+        return {}
+    found = {}
+    for each in fields(node):
+        value = getattr(node, each.name)
+        needed = each.default is MISSING and each.default_factory is MISSING
+        if is_of_nodes(value) and (needed or any(map(holds_nodes, tuple_of(value)))):
+            found[each.name] = value
+    return found
+
+
+def holds_nodes(node: Any) -> bool:
+    """Whether there are nodes inside a node that are drawn."""
+    return is_of_nodes(node) if isinstance(node, Choice) else is_graph(node) or bool(held_by(node))
+
+
+def options_of(choice: Choice) -> Options:
+    """Return the options of a choice among operations, each with its kind; none where they hold other nodes."""
+    options = [(each, "") for each in choice.options] + [(each, " (supernet only)") for each in choice.supernet_only]
+    if any(holds_nodes(each) for each, _ in options):
+        return ()
+    return tuple((", ".join((label_of(each), *said_of(each))) + said, kind_of(each)) for each, said in options)
+
+
+def pulled_in(name: str, options: tuple[Any, ...]) -> Any:
+    """Return options that differ in one number or word as one, in which that is open; None where they differ more."""
+    if all(type(each) in SCALARS for each in options):
+        return Choice(name, options) if len(set(options)) == len(options) else None
+    first = options[0]
+    if isinstance(first, tuple) and all(isinstance(each, tuple) and len(each) == len(first) for each in options):
+        parts = [_common(name, column) for column in zip(*options, strict=True)]
+        return tuple(part for part, _ in parts) if sum(state for _, state in parts) == 1 else None
+    if isinstance(first, Choice) or type(first).__name__ not in classes or len(set(map(type, options))) > 1:
+        return None
+    made = {each.name: _common(name, tuple(getattr(one, each.name) for one in options)) for each in fields(first)}
+    if sum(state for _, state in made.values()) != 1:
+        return None
+    return replace(first, **{name: part for name, (part, state) in made.items() if state})
+
+
+def _common(name: str, parts: tuple[Any, ...]) -> tuple[Any, int]:
+    """Return what stands for parts, and 0 where they are equal, 1 where it is open, 2 where nothing stands for them."""
+    if all(part == parts[0] for part in parts):
+        return parts[0], 0
+    only = pulled_in(name, parts)
+    return only, 2 if only is None else 1

@@ -1,0 +1,234 @@
+"""Trees: a tree of nodes, closed or open, becomes a sketch; what is written here for no node in particular goes for any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, final
+
+from nas.choice import Choice, is_open
+from nas.drawing.graphs import is_graph, sketch_graph
+from nas.drawing.inside import Options, held_by, holds_nodes, options_of, pulled_in, tuple_of
+from nas.drawing.numbers import Seen
+from nas.drawing.shapes import TIMES
+from nas.drawing.sketch import Block, Framed, Level, Levels, Paths, Row, Sketch
+from nas.drawing.words import in_lines, kind_of, label_of, said_of, value_of
+from nas.notation import name_of, notation
+from nas.topology.appended import Appended
+from nas.topology.branches import Branches
+from nas.topology.chain import Chain, Stage
+from nas.topology.dense import Dense
+from nas.topology.dual_path import DualPath
+from nas.topology.highway import Highway
+from nas.topology.network import Network
+from nas.topology.residual import Residual
+
+DEEPEST = 12
+"""How many nodes inside one another are drawn; of deeper ones the name."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Sketcher:
+    """Makes the sketch of a node.
+
+    `names` are those of the cells and graphs that have panels of their own, `keys` those of options that many choices have.
+    """
+
+    names: Mapping[Any, str]
+    keys: Mapping[Options, str] = field(default_factory=dict)
+    depth: int = 0
+
+    def sketch(self, node: Any, seen: Seen | None = None) -> Sketch:
+        """Return the sketch of a node, with the shapes that were seen where it stands, if they are known."""
+        inner = replace(self, depth=self.depth + 1)
+        if not holds_nodes(node):
+            return block(node, seen=seen)
+        if self.depth > DEEPEST:
+            return Block(name_of(type(node)).replace("_", " "), ("…",), spelt=_spelt(node))
+        if node in self.names:
+            return Block(self.names[node], kind="cell", spelt=_spelt(node))
+        return inner.composed(node, seen)
+
+    def composed(self, node: Any, seen: Seen | None) -> Sketch:
+        """Return the sketch of a node that holds others."""
+        match node:
+            case Choice():
+                return self.choice(node)
+            case Network():
+                return self.network(node, seen)
+            case Chain() if isinstance(node.nodes, tuple):
+                return Row(tuple(self.serial(node.nodes, seen)))
+            case Stage():
+                return self.stage(node, seen)
+            case Dense():
+                return self.dense(node, seen)
+            case Branches() if isinstance(node.paths, tuple):
+                return Paths(tuple(self.several(node.paths, seen)), "add" if node.join == "add" else "concat")
+            case _ if is_graph(node):
+                return sketch_graph(node, self.sketch)
+        return self.beside(node, seen) or self.other(node, seen)
+
+    def beside(self, node: Any, seen: Seen | None) -> Sketch | None:
+        """Return the sketch of a body with a way around it."""
+        match node:
+            case Residual():
+                return self.residual(node, seen)
+            case Appended():
+                return Paths(tuple(self.several((node.body, node.pool), seen)), "concat")
+            case DualPath():
+                parts = self.several(tuple(each for each in (node.body, node.projection) if each is not None), seen)
+                return Paths((*parts, Row())[:2], f"add, concat {value_of(node.growth)}")
+            case Highway():
+                return Paths((self.sketch(node.body), Row()), "gate")
+        return None
+
+    def several(self, nodes: tuple[Any, ...], seen: Seen | None) -> Iterator[Sketch]:
+        """Yield the sketches of nodes that stand in one that was seen."""
+        found = _seen_of(nodes, seen)
+        yield from map(self.sketch, nodes, found)
+
+    def serial(self, nodes: tuple[Any, ...], seen: Seen | None) -> Iterator[Sketch]:
+        """Yield nodes one after another; equal ones are drawn once."""
+        found = _seen_of(nodes, seen)
+        for _, run in groupby(zip(nodes, found, strict=True), itemgetter(0)):
+            first, *rest = run
+            made = self.sketch(*first)
+            yield Framed(f"{TIMES} {len(rest) + 1}", made) if rest else made
+
+    def stage(self, stage: Stage, seen: Seen | None) -> Sketch:
+        """Return the sketch of a stage that stands in another node."""
+        (inner,) = _seen_of((stage.body,), seen)
+        words = said_of(stage, ("body", "repeat"))
+        if stage.repeat == 1 and not holds_nodes(stage.body):
+            return block(stage.body, words, inner)
+        body = self.sketch(stage.body, inner)
+        times = [] if stage.repeat == 1 else [f"{TIMES} {_times(stage.repeat)}"]
+        return Framed(", ".join(times + words), body) if times or words else body
+
+    def dense(self, dense: Dense, seen: Seen | None) -> Sketch:
+        """Return the sketch of one dense layer: what it reads goes round it, and is joined with what it gives."""
+        (inner,) = _seen_of((dense.layer,), seen)
+        words = ["dense", f"{TIMES} {_times(dense.repeat)}", *said_of(dense, ("layer", "repeat"))]
+        return Framed(", ".join(words), Paths((self.sketch(dense.layer, inner), Row()), "concat"))
+
+    def residual(self, residual: Residual, seen: Seen | None) -> Sketch:
+        """Return the sketch of a body and its shortcut, with what stands before and behind both."""
+        parts = [residual.body, residual.shortcut]
+        around = [each for each in (residual.opening, residual.activation) if each is not None]
+        body, shortcut, *rest = self.several((*parts, *around), seen)
+        scaled = "" if residual.scale == 1.0 else f" {value_of(residual.scale)} {TIMES}"
+        total: Sketch = Paths((body, shortcut), f"add{scaled}")
+        before = [rest.pop(0)] if residual.opening is not None else []
+        return Row((*before, total, *rest)) if before or rest else total
+
+    def other(self, node: Any, seen: Seen | None) -> Sketch:
+        """Return the sketch of any node that holds others: a frame around them, with what its fields say."""
+        held = held_by(node)
+        parts = [part for value in held.values() for part in tuple_of(value)]
+        title = ", ".join((label_of(node), *said_of(node, held)))
+        made = tuple(self.several(tuple(parts), seen))
+        return Framed(title, made[0] if len(made) == 1 else Paths(made, ""))
+
+    def choice(self, choice: Choice) -> Sketch:
+        """Return the sketch of an open choice: a list of operations, or what the options are, one under the other."""
+        listed = options_of(choice)
+        picks = "one" if choice.k is None else str(choice.k)
+        key = self.keys.get(listed, "")
+        title = f"{choice.name}: {picks} of {key or len(choice.options)}"
+        if listed:
+            return Block(title, options=listed, key=key, is_open=True, spelt=_spelt(choice))
+        only = None if choice.k is not None or choice.supernet_only else pulled_in(choice.name, choice.options)
+        if only is not None:
+            return self.sketch(only)
+        parts = tuple(map(self.sketch, (*choice.options, *choice.supernet_only)))
+        return Framed(title, Paths(parts, ""), is_open=True)
+
+    def network(self, network: Network, seen: Seen | None) -> Sketch:
+        """Return the sketch of a network: its stages from the stem to the head, and its auxiliary heads."""
+        return Levels(tuple(self.levels(network, seen)), tuple(self.asides(network)))
+
+    def levels(self, network: Network, seen: Seen | None) -> Iterator[Level]:
+        """Yield the stages from the stem to the head; equal ones that follow each other are one level."""
+        stages = tuple_of(network.stages)
+        members = [
+            [stage.body] * stage.repeat if isinstance(stage, Stage) and stage.is_plain else [stage] for stage in stages
+        ]
+        flat = [node for layer in members for node in layer]
+        *found, head, stem = _seen_of((*flat, network.head, network.stem), seen)
+        yield self.level("stem", "", network.stem, [stem])
+        start = 0
+        for i, (_, run) in enumerate(groupby(enumerate(stages), _alike)):
+            alike = [number for number, _ in run]
+            layers = sum(len(members[number]) for number in alike)
+            yield self._stage_level(str(i + 1), [stages[number] for number in alike], found[start : start + layers])
+            start += layers
+        yield self.level("head", "", network.head, [head])
+
+    def _stage_level(self, name: str, stages: list[Any], seen: list[Seen | None]) -> Level:
+        first = stages[0]
+        if not isinstance(first, Stage) or not first.is_plain:
+            return self.level(name, _repeated(len(stages)), first, seen)
+        words = said_of(first, ("body", "repeat"))
+        repeat = _repeated(first.repeat * len(stages))
+        if not holds_nodes(first.body):
+            return self._numbered(Level(name, repeat, block(first.body, words, seen[0])), seen)
+        level = Level(name, repeat, self.sketch(first.body, seen[0]), ", ".join(words))
+        return self._numbered(level, seen)
+
+    def level(self, name: str, repeat: str, node: Any, seen: list[Seen | None]) -> Level:
+        """Return one line of a network's table; `seen` are the modules that it became."""
+        part = self.sketch(node, seen[0])
+        if isinstance(part, Framed) and not part.is_open:
+            return self._numbered(Level(name, repeat, part.part, part.title), seen)
+        return self._numbered(Level(name, repeat, part), seen)
+
+    def _numbered(self, level: Level, seen: list[Seen | None]) -> Level:
+        known = [each for each in seen if each is not None]
+        if len(known) < len(seen):
+            return level
+        output = f" {TIMES} ".join(str(size) for size in known[-1].output)
+        return replace(level, output=output, params=sum(each.params for each in known))
+
+    def asides(self, network: Network) -> Iterator[Level]:
+        """Yield the auxiliary heads."""
+        for each in tuple_of(network.auxiliary):
+            if each is not None:
+                head = getattr(each, "head", None)
+                part = Block(label_of(each), kind=kind_of(each)) if head is None else self.sketch(head)
+                after = value_of(getattr(each, "after", "?"))
+                yield Level("", "", part, f"in training, after layer {after}")
+
+
+def block(node: Any, words: list[str] | None = None, seen: Seen | None = None) -> Block:
+    """Return the sketch of a node that holds no others; `words` are said of where it stands."""
+    said = [*said_of(node), *(words or ())]
+    if seen is not None and kind_of(node) not in ("classifier", "norm, activation"):
+        said = [each for each in said if not each.endswith(" channels") and not each.startswith(TIMES)]
+        said.insert(0, str(seen.output[0]))
+    return Block(label_of(node), in_lines(said), kind_of(node), is_open=is_open(node), spelt=_spelt(node))
+
+
+def _alike(numbered: tuple[int, Any]) -> Any:
+    """Return what equal stages in a row have in common; those with a stride are told apart."""
+    number, stage = numbered
+    return (number, stage) if isinstance(stage, Stage) and stage.stride != 1 else (None, stage)
+
+
+def _seen_of(nodes: tuple[Any, ...], seen: Seen | None) -> list[Seen | None]:
+    return [None] * len(nodes) if seen is None else seen.of(nodes)
+
+
+def _times(repeat: Any) -> str:
+    return f"({value_of(repeat)})" if isinstance(repeat, Choice) else str(repeat)
+
+
+def _repeated(times: int) -> str:
+    return f"{TIMES} {times}" if times > 1 else ""
+
+
+def _spelt(node: Any) -> str:
+    text = notation(node)
+    return text if len(text) <= 400 else f"{text[:399]}…"

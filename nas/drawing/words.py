@@ -1,0 +1,158 @@
+"""Words: what an operation is called in a picture, what is said below it, and which kind gives it its colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nas.building import Node
+from nas.choice import Choice
+from nas.drawing.shapes import TIMES
+from nas.labels import operation_label
+from nas.layers.activation import Activation
+from nas.layers.conv import ConvNormAct
+from nas.layers.pool import Pool
+from nas.notation import name_of, notation
+from nas.records import classes, written
+from nas.topology.hierarchy import Motif
+
+KINDS: dict[str, str] = {
+    "classifier": "classifier",
+    "auxiliary": "classifier",
+    "connected": "classifier",
+    "mb_conv": "inverted bottleneck",
+    "motif": "cell",
+    "sep_conv": "separable",
+    "depthwise": "separable",
+    "dil_conv": "dilated",
+    "shift": "rearrangement",
+    "shuffle": "rearrangement",
+    "resize": "rearrangement",
+    "pool": "pooling",
+    "skip": "skip",
+    "zero": "none",
+    "attention": "attention",
+    "excite": "attention",
+    "selective": "attention",
+    "conv": "convolution",
+    "normalize": "norm, activation",
+    "layer_scale": "norm, activation",
+    "core_unit": "norm, activation",
+}
+"""The kind of an operation by a word in its name in notation; the first that is found counts."""
+
+_HIDDEN = frozenset(("padding", "ceil", "count_padding", "bias", "drop_path", "initial", "squeeze_of"))
+"""Fields that change no more than borders and training: they are in the tooltip."""
+
+MOST = 8
+"""How many numbers that are open are listed; of more the first two and the last."""
+
+LINE = 58
+"""How many letters a line of details has at most."""
+
+
+def kind_of(node: Any) -> str:
+    """Return the kind of an operation; a choice has that of its options, if they are of one."""
+    if isinstance(node, Choice):
+        kinds = {kind_of(option) for option in node.options}
+        return kinds.pop() if len(kinds) == 1 else "other"
+    if isinstance(node, Activation):
+        return "norm, activation"
+    if isinstance(node, ConvNormAct) and (node.groups == "depthwise" or node.dilation != 1):
+        return "separable" if node.groups == "depthwise" else "dilated"
+    name = name_of(type(node)).lower()
+    return next((kind for word, kind in KINDS.items() if word in name), "other")
+
+
+def label_of(node: Any) -> str:
+    """Return what a node is called: `sep_conv_3x3`."""
+    if isinstance(node, Activation) and isinstance(node.name, str):
+        return node.name
+    if isinstance(node, Motif):
+        return f"motif {value_of(node.number)}"
+    is_depthwise = isinstance(node, ConvNormAct) and node.groups == "depthwise"
+    return f"depthwise_{operation_label(node)}" if is_depthwise else operation_label(node)
+
+
+def value_of(value: Any) -> str:
+    """Return a value in short: a number, a node by its name, the options of what is open."""
+    if isinstance(value, Choice):
+        options = [value_of(option) for option in value.options]
+        is_long = len(options) > MOST and all(isinstance(option, int | float) for option in value.options)
+        return " | ".join([*options[:2], "…", options[-1]] if is_long else options)
+    if isinstance(value, tuple):
+        return ", ".join(map(value_of, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Node):
+        return " ".join((label_of(value), *said_of(value)))
+    return "none" if value is None else notation(value) if type(value).__name__ in classes else str(value)
+
+
+def said_of(node: Any, leave_out: Iterable[str] = ()) -> list[str]:
+    """Return in words what of a node's fields is not as it is by default, but for its kernel and those left out."""
+    unsaid = {"kernel", *_HIDDEN, *leave_out}
+    if isinstance(node, Activation) and isinstance(node.name, str):
+        unsaid.add("name")
+    if isinstance(node, Pool):
+        unsaid.add("kind")
+    if isinstance(node, Motif):
+        unsaid.add("number")
+    if isinstance(node, ConvNormAct) and node.groups == "depthwise":
+        unsaid.add("groups")
+    return [word for name, value in written(node) if name not in unsaid and (word := _said(name, value))]
+
+
+def _said(name: str, value: Any) -> str:
+    """Return a field in words: `stride 2`, `×0.25`, `no norm`, `expansion 6`."""
+    words = name.replace("_", " ")
+    known: dict[tuple[str, Any], str] = {
+        ("activation", None): "linear",
+        ("activation", "none"): "linear",
+        ("order", "pre"): "pre-activated",
+        ("norm", "layer"): "layer norm",
+    }
+    if isinstance(value, bool | None | str) and (name, value) in known:
+        return known[name, value]
+    if isinstance(value, bool):
+        return words if value else f"no {words}"
+    if value in (None, "none"):
+        return f"no {words}"
+    text = value_of(value)
+    if isinstance(value, Choice):
+        text = f"({text})"
+    marks = {
+        "stride": f"stride {text}",
+        "strided": f"or {text}",
+        "classes": f"{text} classes",
+        "channels": f"{text} channels",
+        "nodes": f"{text} nodes",
+        "heads": f"{text} heads",
+        "name": text,
+        "repeats": f"{text} times" if text != "1" else "once",
+        "ratio": f"{TIMES}{text}",
+        "groups": f"{text} groups",
+        "activation": text,
+        "gate": text,
+    }
+    return marks.get(name, f"{words} {text}")
+
+
+def in_lines(words: Iterable[str]) -> tuple[str, ...]:
+    """Return words as lines, with commas between them; a word that is too long for a line is broken at its spaces."""
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + len(word) + 2 <= LINE // 2 + 6:
+            lines[-1] += f", {word}"
+        else:
+            lines += _broken(word)
+    return tuple(lines)
+
+
+def _broken(text: str) -> list[str]:
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > LINE:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines

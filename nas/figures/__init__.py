@@ -1,0 +1,1 @@
+"""Figures: plots of a history or of a training, as files."""

@@ -1,0 +1,192 @@
+"""Alphas: a picture of how the strengths of the options changed over the epochs of a supernet search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
+from math import ceil, isfinite
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, final
+
+from nas.figures.colours import INK, Line, lines
+from nas.figures.curves import Block, LearntChoice, Points, blocks, kind, learnt_choices, overview
+from nas.figures.page import LETTER, STYLE, Page, shortened
+from nas.records import RecordError
+from nas.supernets.search import Searched
+from nas.training.checkpoint import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SHOWN = 48
+"""How many choices one picture shows; what is more is counted, not drawn."""
+
+# In inches; a page is as high as what it shows.
+LEFT, INNER, RIGHT, BOTTOM, GAP, SPACE = 0.55, 11.2, 0.25, 0.1, 0.16, 0.45
+TOP, TITLE, LINE, OVERVIEW, NAME, PANEL, TICKS = 0.3, 0.32, 0.2, 1.1, 0.27, 0.82, 0.4
+
+OVERVIEW_LINES = (Line(INK), Line("#d55e00"))
+
+READING = (
+    "Each small panel is a choice, each of its lines an option: how much that option counts after each epoch. Above a panel "
+    "stands the option that counts most in the end; its line is thick, and the bar has its colour."
+)
+
+
+def plot_alphas(searched: Searched, path: Path, title: str = "") -> bool:
+    """Draw to `path`, an SVG or a PNG by its suffix, how a search came to its choices; returns whether it did.
+
+    It does not, and writes nothing, where nothing was learnt or matplotlib is not installed. One panel for each choice
+    shows the strengths of its options over the epochs; above them are losses, accuracies, entropy and skips. The same search
+    gives the same SVG. Raises RecordError for another suffix.
+    """
+    if path.suffix not in (".svg", ".png"):
+        raise RecordError(f"{path}: a picture is written as .svg or .png; give a path that ends so")
+    try:
+        from matplotlib import style
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    choices = learnt_choices(searched)
+    if not choices:
+        return False
+    with style.context(["default", STYLE]):
+        sheet = _Sheet(searched, choices, title)
+        figure = Figure(figsize=(LEFT + INNER + RIGHT, sheet.height), facecolor="#ffffff")
+        sheet.draw(Page(figure))
+        form, metadata = path.suffix[1:], {"Date": None} if path.suffix == ".svg" else None
+        write_atomically(path, lambda beside: figure.savefig(beside, format=form, dpi=130, metadata=metadata))
+    return True
+
+
+@final
+class _Sheet:
+    """What the page shows, and where from top to bottom; its `height` is known before it is drawn."""
+
+    def __init__(self, searched: Searched, choices: Sequence[LearntChoice], title: str) -> None:
+        self.epochs, self.titles = searched.epochs, wrap(title, 85)
+        self.blocks = blocks(choices[:SHOWN])
+        self.columns = min(range(4, 9), key=lambda columns: (sum(_rows(b, columns) for b in self.blocks), columns))
+        self.lines = lines(label for block in self.blocks for each in block.choices.values() for label in each.curves)
+        self.ends = [a.epoch for a, b in pairwise(self.epochs) if a.phase != b.phase]
+        self.notes = [line for paragraph in self.said(choices) for line in wrap(paragraph, 165)]
+        self.abreast = max(1, min(8, int(INNER / (0.55 + max(map(len, self.lines)) * 8 * LETTER))))
+        self.keys = _keys(self.lines, self.abreast)
+        self.notes_y = TOP + TITLE * len(self.titles)
+        self.overview_y = self.notes_y + LINE * len(self.notes) + NAME
+        self.keys_y = self.overview_y + OVERVIEW + TICKS + LINE
+        self.blocks_y = self.keys_y + LINE * len(self.keys)
+        self.height = self.blocks_y + sum(map(self.height_of, self.blocks)) + BOTTOM
+
+    def height_of(self, block: Block) -> float:
+        """Return how high a block is with its heading, its panels and what is below them."""
+        return 1.5 * LINE * bool(block.heading) + _rows(block, self.columns) * (NAME + PANEL) + TICKS
+
+    def said(self, choices: Sequence[LearntChoice]) -> Iterator[str]:
+        """Yield what is to be said in words, a paragraph each."""
+        never = any(choice.takable != choice.left for choice in choices)
+        yield READING + " “none” is there for the search alone and is never taken." * never
+        if self.ends:
+            ends = " and epoch ".join(map(str, self.ends))
+            yield f"A phase ends at each dotted line, after epoch {ends}; the lines of options that are dropped end there."
+        if len(choices) > SHOWN:
+            yield f"Only the first {SHOWN} of {len(choices)} choices are shown; {len(choices) - SHOWN} are left out."
+        if self.epochs[-1].warning:
+            yield f"Warning: {self.epochs[-1].warning}."
+
+    def draw(self, page: Page) -> None:
+        """Draw all on a page as high as the sheet."""
+        for i, title in enumerate(self.titles):
+            page.text(LEFT, TOP + i * TITLE, title, 13, bold=True)
+        for i, note in enumerate(self.notes):
+            page.text(LEFT, self.notes_y + i * LINE, note, 8.5)
+        self.draw_overview(page)
+        for row, labels in enumerate(self.keys):
+            for column, label in enumerate(labels):
+                page.key(LEFT + column * INNER / self.abreast, self.keys_y + row * LINE, self.lines[label], label)
+        y = self.blocks_y
+        for block in self.blocks:
+            self.draw_block(page, block, y)
+            y += self.height_of(block)
+
+    def draw_overview(self, page: Page) -> None:
+        """Draw what was measured of each epoch, side by side."""
+        panels = overview(self.epochs)
+        pitch = (INNER + SPACE) / len(panels)
+        for i, (name, curves) in enumerate(panels.items()):
+            x, y = LEFT + i * pitch, self.overview_y
+            axes = page.panel(x, y, pitch - SPACE, OVERVIEW)
+            page.text(x, y - 0.07, name, bold=True)
+            for line, (label, points) in zip(OVERVIEW_LINES, curves.items(), strict=False):
+                _plot(axes, points, line, 1.6, label)
+            self.finish(axes)
+            if name == "loss":
+                axes.legend(fontsize=7, framealpha=1, edgecolor="none", handlelength=1.6)
+            elif name.startswith("entropy"):
+                axes.set_ylim(0, 1.05)
+            elif name.startswith("skips"):
+                most = max(1, *(each.skippable for each in self.epochs))
+                axes.set_ylim(-0.04 * most, 1.04 * most)
+                axes.locator_params(axis="y", nbins=5, integer=True)
+
+    def draw_block(self, page: Page, block: Block, y: float) -> None:
+        """Draw a heading and its panels."""
+        pitch, rows = (INNER + GAP) / self.columns, _rows(block, self.columns)
+        if block.heading:
+            y += 1.5 * LINE
+            page.text(LEFT, y, block.heading, 10.5, bold=True)
+        highest = self.highest(block.kind)
+        for i, (name, choice) in enumerate(block.choices.items()):
+            row, column = divmod(i, self.columns)
+            x, top = LEFT + column * pitch, y + NAME + row * (NAME + PANEL)
+            strongest = shortened(choice.strongest, 0.8 * (pitch - GAP))
+            page.text(x, top - 0.06, shortened(name, pitch - GAP - (len(strongest) + 1) * 8 * LETTER), bold=True)
+            page.text(x + pitch - GAP, top - 0.06, strongest, side="right")
+            axes = page.panel(x, top, pitch - GAP, PANEL)
+            self.draw_choice(axes, choice)
+            axes.set(ylim=(0, highest), ylabel="strength" if column == row == 0 else "")
+            axes.tick_params(labelleft=column == 0, labelbottom=i + self.columns >= len(block.choices))
+            axes.set_xlabel("epoch" if column == 0 and row == rows - 1 else "", labelpad=1)
+
+    def draw_choice(self, axes: Axes, choice: LearntChoice) -> None:
+        """Draw the lines of a choice, that of its strongest option above the others."""
+        for label, points in choice.curves.items():
+            strongest = label == choice.strongest
+            _plot(axes, points, self.lines[label], 2.4 if strongest else 1.1, above=strongest)
+        axes.spines["top"].set(color=self.lines[choice.strongest].colour, linewidth=3)
+        axes.set_gid(choice.name)
+        self.finish(axes)
+
+    def highest(self, kind: str) -> float:
+        """Return the end of the axis that all choices of a kind share."""
+        shown = (choice for block in self.blocks if block.kind == kind for choice in block.choices.values())
+        values = (value for choice in shown for points in choice.curves.values() for _, value in points)
+        return 1.08 * max(filter(isfinite, values), default=1.0) or 1.0
+
+    def finish(self, axes: Axes) -> None:
+        """Give axes the epochs, the same everywhere, and mark where phases begin."""
+        first, last = self.epochs[0].epoch, self.epochs[-1].epoch
+        margin = 0.02 * (last - first) or 0.5
+        axes.set_xlim(first - margin, last + margin)
+        axes.locator_params(axis="x", nbins=4, integer=True, min_n_ticks=1)
+        axes.locator_params(axis="y", nbins=4)
+        for end in self.ends:
+            axes.axvline(end + 0.5, color=INK, linestyle=(0, (1, 2)), linewidth=0.8)
+
+
+def _keys(labels: Iterable[str], abreast: int) -> list[list[str]]:
+    """Return what stands in each row of the legend: operations, edges and values begin a new one."""
+    kinds = [list(group) for _, group in groupby(labels, lambda label: kind([label]))]
+    return [each[i : i + abreast] for each in kinds for i in range(0, len(each), abreast)]
+
+
+def _rows(block: Block, columns: int) -> int:
+    return ceil(len(block.choices) / columns)
+
+
+def _plot(axes: Axes, points: Points, line: Line, width: float, label: str = "", above: bool = False) -> None:
+    """Draw one line; a few epochs are dots too."""
+    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
+    (drawn,) = axes.plot(epochs, values, color=line.colour, linestyle=line.style, linewidth=width, label=label)
+    drawn.set(marker="o" if len(points) <= 5 else "", markersize=3.5, zorder=3 if above else 2)

@@ -1,0 +1,119 @@
+"""Figure: writing a page as a picture, and naming lines where they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from nas.figures.colours import INK, Line
+from nas.figures.page import STYLE, Page
+from nas.records import RecordError
+from nas.training.checkpoint import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Points = Sequence[tuple[float, float]]
+
+LEADING = 1.3 / 72
+"""How many inches lines of text stand apart, for each point of their size."""
+
+
+def write_page(
+    path: Path, size: tuple[float, float], draw: Callable[[Page], None], style: Mapping[str, float] | None = None
+) -> bool:
+    """Write to `path`, an SVG or a PNG by its suffix, a page of so many inches; returns whether it did.
+
+    It does not, and writes nothing, where matplotlib is not installed. `style` is what differs from the style of pages. The
+    same page gives the same SVG. Raises RecordError for another suffix.
+    """
+    if path.suffix not in (".svg", ".png"):
+        raise RecordError(f"{path}: a picture is written as .svg or .png; give a path that ends so")
+    try:
+        from matplotlib import style as styles
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    with styles.context(["default", {**STYLE, **(style or {})}]):
+        figure = Figure(figsize=size, facecolor="#ffffff")
+        draw(Page(figure))
+        form, metadata = path.suffix[1:], {"Date": None} if path.suffix == ".svg" else None
+        write_atomically(path, lambda beside: figure.savefig(beside, format=form, dpi=130, metadata=metadata))
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a line, and what is written beside it, in rows."""
+
+    x: float
+    y: float
+    rows: Sequence[str]
+    line: Line
+
+
+def name_ends(axes: Axes, ends: Sequence[End], height: float, size: float) -> None:
+    """Write beside axes, so many inches high, what their lines are, each where it ends and none over another.
+
+    The limits of the axes must be set.
+    """
+    low, high = axes.get_ylim()
+    heights = [LEADING * size * len(end.rows) / height for end in ends]
+    places = apart([(end.y - low) / (high - low) for end in ends], heights)
+    for end, place in zip(ends, places, strict=True):
+        leader = {"arrowstyle": "-", "linestyle": (0, (1, 1.2)), "linewidth": 1.2, "color": end.line.colour}
+        axes.annotate(
+            "\n".join(end.rows),
+            xy=(end.x, end.y),
+            xytext=(1.04, place),
+            textcoords="axes fraction",
+            arrowprops={**leader, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 3},
+            fontsize=size,
+            color=INK,
+            va="center",
+            parse_math=False,
+            annotation_clip=False,
+        )
+
+
+def rows_of(text: str, letters: int, most: int = 3) -> list[str]:
+    """Return a text in rows of so many letters; of one that needs more rows the middle is left out."""
+    rows = wrap(text, letters)
+    return rows if len(rows) <= most else [*rows[: most - 1], f"… {rows[-1]}"]
+
+
+def finish_percents(axes: Axes, whole: bool = False) -> None:
+    """Give a vertical axis in percent limits at least four percent apart, or 0 and 100, and ticks that can be."""
+    low, high = (-50.0, 150.0) if whole else axes.get_ylim()
+    middle, half = (low + high) / 2, max(2.0, (high - low) / 2)
+    margin = half / 20
+    axes.set_ylim(low := max(-margin, middle - half), high := min(100 + margin, middle + half))
+    axes.set_yticks([tick for tick in axes.get_yticks() if max(0, low) <= tick <= min(100, high)])
+
+
+def plot_line(axes: Axes, points: Points, line: Line, width: float, marker: str = "", size: float = 4.0) -> None:
+    """Draw a line; with no marker of its own, a few points are dots too."""
+    x, y = [each for each, _ in points], [each for _, each in points]
+    (drawn,) = axes.plot(x, y, color=line.colour, linestyle=line.style, linewidth=width)
+    drawn.set(marker=marker or ("o" if len(points) <= 5 else ""), markersize=size)
+
+
+def apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Return places from 0 to 1, as near to those wanted as may be, at which things of these heights do not overlap.
+
+    What has not enough room stands higher than 1.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
+    places = dict.fromkeys(order, 0.0)
+    below = 0.0
+    for i in order:
+        places[i] = max(wanted[i], below + heights[i] / 2)
+        below = places[i] + heights[i] / 2
+    above = max(1.0, sum(heights))
+    for i in reversed(order):
+        places[i] = min(places[i], above - heights[i] / 2)
+        above = places[i] - heights[i] / 2
+    return [places[i] for i in range(len(wanted))]

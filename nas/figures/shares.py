@@ -1,0 +1,176 @@
+"""Shares: a picture of what a population chose, and how that changed while a search went on."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from nas.building import Node
+from nas.choice import Choice, parts_of
+from nas.figures.colours import INK, lines
+from nas.figures.page import STYLE
+from nas.labels import option_label
+from nas.space import choices, decisions
+from nas.topology.chain import Chain, Stage
+from nas.training.checkpoint import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SHOWN, ABREAST, APART, LETTERS, POINTS, WINDOW = 12, 3, 4, 18, 200, 25
+"""How many panels a picture shows, how many stand abreast, how many choices of one kind have panels of their own, how many
+letters a label has, how many points a curve, and over how many evaluations it is counted where nothing else says so."""
+
+WORDS = {"Residual": "residual", "Dense": "dense", "Branches": "inception", "Chain": "serial", "Stage": "serial"}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What is shown of one choice, or of several with the same options: which option each evaluation took there."""
+
+    title: str
+    labels: tuple[str, ...]
+    taken: Sequence[Sequence[str]]
+
+    def shares(self, window: int) -> dict[str, list[float]]:
+        """Return, for each option and after each evaluation, its percentage among the last `window` evaluations."""
+        found: dict[str, list[float]] = {label: [] for label in self.labels}
+        counted: Counter[str] = Counter()
+        for i, labels in enumerate(self.taken):
+            counted.update(labels)
+            counted.subtract(self.taken[i - window] if i >= window else ())
+            total = max(1, counted.total())
+            for label in self.labels:
+                found[label].append(100 * counted[label] / total)
+        return found
+
+
+def window_of(strategy: object, total: int) -> int:
+    """Return over how many of the last evaluations shares are counted: the strategy's population, and no gap between points."""
+    return max(int(getattr(strategy, "population", WINDOW)), -(-total // POINTS))
+
+
+def plot_shares(space: Any, architectures: Sequence[Any], window: int, path: Path, title: str = "") -> bool:
+    """Draw to `path`, an SVG, what share each option had among the last `window` architectures; returns whether it did.
+
+    It does not where there is nothing to show or matplotlib is not installed. Structures come first.
+    """
+    try:
+        from matplotlib import style
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    shown = panels(space, architectures)[:SHOWN]
+    if not shown:
+        return False
+    rows, columns = ceil(len(shown) / ABREAST), min(ABREAST, len(shown))
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=(4.2 * columns, 2.1 * rows + 0.7), facecolor="#ffffff", layout="constrained")
+        figure.suptitle(
+            "\n".join(wrap(f"{title}: share of each option in the last {window} evaluations, %", 56 * columns)),
+            fontsize=10,
+            x=0.01,
+            ha="left",
+        )
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for axis, panel in zip(axes.flat, shown, strict=False):
+            _draw(axis, panel, window)
+        for axis in axes.flat[len(shown) :]:
+            axis.set_axis_off()
+        write_atomically(path, lambda beside: figure.savefig(beside, format="svg", metadata={"Date": None}))
+    return True
+
+
+def _draw(axis: Axes, panel: Panel, window: int) -> None:
+    shares = {label: values for label, values in panel.shares(window).items() if any(values)}
+    styles = lines(panel.labels)
+    total = len(panel.taken)
+    drawn = sorted({*range(0, total, max(1, total // POINTS)), total - 1})
+    colours = [styles[label].colour for label in shares]
+    curves = ([values[i] for i in drawn] for values in shares.values())
+    axis.stackplot([i + 1 for i in drawn], *curves, colors=colours, edgecolor="#ffffff", linewidth=0.4)
+    axis.set_title(panel.title, fontsize=8.5, loc="left", color=INK)
+    axis.set(xlim=(1, max(2, len(panel.taken))), ylim=(0, 100), xlabel="evaluations")
+    below = 0.0
+    for label, values in shares.items():
+        if values[-1] >= 6:
+            text = f"{label if len(label) <= LETTERS else f'{label[: LETTERS - 1]}…'} {values[-1]:.0f}"
+            middle = below + values[-1] / 2
+            axis.annotate(text, (1.02, middle / 100), xycoords="axes fraction", fontsize=7, va="center", color=INK)
+        below += values[-1]
+
+
+def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
+    """Return what there is to show of a search: structures, then operations, then numbers; last what is not always open."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, choice in choices(space).items():
+        labels = labels_of(choice)
+        if choice.k is None and len(labels) > 1:
+            groups.setdefault(labels, []).append(name)
+    if not any(_rank(labels) < 2 for labels in groups):
+        return []  # numbers alone: spares reading what each of many architectures decided
+    taken = [_labelled(space, each, groups) for each in architectures]
+    found = [
+        Panel(title, labels, [[at[name] for name in names if name in at] for at in taken])
+        for labels, every_name in sorted(groups.items(), key=lambda group: _rank(group[0]))
+        for title, names in _titled(every_name)
+    ]
+    shown = sorted((panel for panel in found if any(panel.taken)), key=lambda panel: not all(panel.taken))
+    return shown if any(_rank(panel.labels) < 2 for panel in shown) else []
+
+
+def _labelled(space: Any, architecture: Any, groups: dict[tuple[str, ...], list[str]]) -> dict[str, str]:
+    picked = decisions(space, architecture)
+    places = ((name, labels) for labels, names in groups.items() for name in names)
+    return {name: labels[picked[name]] for name, labels in places if name in picked}
+
+
+def _titled(names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    if len(names) <= APART:
+        yield from ((name, [name]) for name in names)
+    else:
+        last = sorted({name.rpartition("/")[2] for name in names})
+        yield (", ".join(last) if len(last) <= 2 else f"{len(names)} choices, as {names[0]}"), names
+
+
+def _rank(labels: tuple[str, ...]) -> int:
+    if set(labels) & set(WORDS.values()):
+        return 0
+    return 2 if all(label[:1].isdigit() for label in labels) else 1
+
+
+def labels_of(choice: Choice) -> tuple[str, ...]:
+    """Return a short label for each option: its structure, or its name; with a number where others have the same."""
+    labels = [label_of(option) for option in choice.options]
+    bare = [re.sub(r"\(.*\)", "", label) for label in labels]
+    labels = [each if bare.count(each) == 1 else label for each, label in zip(bare, labels, strict=True)]
+    numbered = (f"{label} {i + 1}" if labels.count(label) > 1 else label for i, label in enumerate(labels))
+    return tuple(numbered)
+
+
+def label_of(option: Any) -> str:
+    """Return the structure that an option is of, by its first node that is more than a chain; or its name."""
+    if isinstance(option, Choice) and len(alike := {label_of(each) for each in option.options}) == 1:
+        return alike.pop()
+    if isinstance(option, Chain | Stage):
+        inner = next(_structures(option), None)
+        return inner or "serial"
+    return WORDS.get(type(option).__name__) or option_label(option)
+
+
+def _structures(tree: Any) -> Iterator[str]:
+    """Yield the structures in a tree, outermost first."""
+    if isinstance(tree, Node) and type(tree).__name__ in WORDS and not isinstance(tree, Chain | Stage):
+        yield WORDS[type(tree).__name__]
+    values_of = parts_of(type(tree))
+    for part in (
+        tree if isinstance(tree, tuple) else values_of(tree) if values_of and not isinstance(tree, Choice) else ()
+    ):
+        if isinstance(part, Node | tuple):
+            yield from _structures(part)

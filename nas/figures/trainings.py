@@ -1,0 +1,148 @@
+"""Trainings: a picture of how a training went, from epoch to epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, final
+
+from nas.figures.colours import INK, Line
+from nas.figures.figure import End, Points, finish_percents, name_ends, plot_line, write_page
+from nas.figures.page import Page
+from nas.training.reports import Epoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# In inches; a page is as high as what it shows.
+LEFT, INNER, RIGHT, BOTTOM, GAP = 0.6, 8.0, 1.75, 0.55, 0.7
+TOP, TITLE, NOTE, NAME, LARGE, SMALL, TICKS = 0.32, 0.32, 0.21, 0.34, 2.3, 1.15, 0.4
+
+STYLE = {"axes.labelsize": 9.0, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5}
+
+TRAINED, VALIDATED, AVERAGED = Line(INK), Line("#d55e00"), Line("#0072b2")
+
+
+def plot_training(epochs: Sequence[Epoch], path: Path, title: str = "") -> bool:
+    """Draw to `path`, an SVG or a PNG by its suffix, how a training went; returns whether it did.
+
+    It shows the loss, the accuracy on training and validation images, that of the weights' moving average too where there is
+    one, the learning rate, the speed, and how long the training waited for images. It does not, and writes nothing, where
+    there is no epoch or matplotlib is not installed. The same epochs give the same SVG. Raises RecordError for another suffix.
+    """
+    if not epochs:
+        return False
+    sheet = _Sheet(epochs, title)
+    return write_page(path, (LEFT + INNER + RIGHT, sheet.height), sheet.draw, STYLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a panel; its label is written where it ends."""
+
+    label: str
+    line: Line
+    points: Points
+
+    @property
+    def end(self) -> End:
+        """Where it ends, with its last value."""
+        x, y = self.points[-1]
+        return End(x, y, [f"{y:.1f} {self.label}"], self.line)
+
+
+@final
+class _Sheet:
+    """What the page shows, and where from top to bottom; of an epoch that is reported twice the later report counts."""
+
+    def __init__(self, epochs: Sequence[Epoch], title: str) -> None:
+        self.epochs = sorted({each.epoch: each for each in epochs}.values(), key=lambda each: each.epoch)
+        self.titles, self.notes = wrap(title, 75), wrap(" ".join(said(self.epochs)), 120)
+        self.notes_y = TOP + TITLE * len(self.titles)
+        self.large_y = self.notes_y + NOTE * len(self.notes) + NAME - 0.12
+        self.small_y = self.large_y + LARGE + TICKS + NAME
+        self.height = self.small_y + SMALL + BOTTOM
+
+    def draw(self, page: Page) -> None:
+        """Draw all on a page as high as the sheet."""
+        for i, title in enumerate(self.titles):
+            page.text(LEFT, TOP + i * TITLE, title, 13, bold=True)
+        for i, note in enumerate(self.notes):
+            page.text(LEFT, self.notes_y + i * NOTE, note, 9)
+        self.draw_row(page, learnt(self.epochs), self.large_y, INNER, LARGE)
+        self.draw_row(page, worked(self.epochs), self.small_y, INNER + RIGHT - 0.25, SMALL)
+
+    def draw_row(
+        self, page: Page, panels: Mapping[str, Sequence[Curve]], y: float, width: float, height: float
+    ) -> None:
+        """Draw panels side by side, each under its name."""
+        pitch = (width + GAP) / len(panels)
+        for i, (name, curves) in enumerate(panels.items()):
+            x = LEFT + i * pitch
+            page.text(x, y - 0.09, name, 9.5, bold=True)
+            axes = page.panel(x, y, pitch - GAP, height)
+            axes.set_gid(name.split(",")[0].replace(" ", "-"))
+            for curve in curves:
+                plot_line(axes, curve.points, curve.line, 1.4)
+            self.finish(axes, name)
+            name_ends(axes, [curve.end for curve in curves if curve.label], height, 9.0)
+
+    def finish(self, axes: Axes, name: str) -> None:
+        """Give axes the epochs, the same everywhere, and limits that the values can be judged by."""
+        first, last = self.epochs[0].epoch, self.epochs[-1].epoch
+        margin = 0.02 * (last - first) or 0.5
+        axes.set_xlim(first - margin, last + margin)
+        axes.set_xlabel("epoch", labelpad=1)
+        axes.locator_params(axis="x", nbins=6, integer=True, min_n_ticks=1)
+        axes.locator_params(axis="y", nbins=5)
+        if name.endswith("%"):
+            finish_percents(axes, whole=name.startswith("waiting"))
+        elif name != "loss":
+            axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+
+
+def said(epochs: Sequence[Epoch]) -> Sequence[str]:
+    """Return what is to be said in words of epochs in their order."""
+    last, notes = epochs[-1], list[str]()
+    if last.epoch < last.epochs:
+        notes.append(f"Epoch {last.epoch} of {last.epochs}.")
+    known = [(each.validation_top1_percent, each.epoch) for each in epochs if each.validation_top1_percent is not None]
+    if known:
+        best = max(known, key=lambda each: (each[0], -each[1]))
+        notes.append(
+            f"On validation images: {known[-1][0]:.2f} % at last, {best[0]:.2f} % at best, after epoch {best[1]}."
+        )
+    if broken := max(each.broken_images for each in epochs):
+        notes.append(f"Up to {broken} images in an epoch could not be decoded.")
+    return notes
+
+
+def learnt(epochs: Sequence[Epoch]) -> dict[str, list[Curve]]:
+    """Return what the network learnt, by what is measured."""
+    accuracies = [
+        Curve("training", TRAINED, _known(epochs, lambda each: each.train_top1_percent)),
+        Curve("validation", VALIDATED, _known(epochs, lambda each: each.validation_top1_percent)),
+        Curve("validation, EMA", AVERAGED, _known(epochs, lambda each: each.ema_top1_percent)),
+    ]
+    return {
+        "loss": [Curve("", TRAINED, _known(epochs, lambda each: each.loss))],
+        "accuracy, %": [each for each in accuracies if each.points],
+    }
+
+
+def worked(epochs: Sequence[Epoch]) -> dict[str, list[Curve]]:
+    """Return at what rate and speed the training went on, by what is measured."""
+    return {
+        "learning rate": [Curve("", TRAINED, _known(epochs, lambda each: each.lr))],
+        "images a second": [Curve("", TRAINED, _known(epochs, lambda each: each.images_per_second))],
+        "waiting for images, %": [Curve("", TRAINED, _known(epochs, lambda each: each.waiting_percent))],
+    }
+
+
+def _known(epochs: Sequence[Epoch], value: Callable[[Epoch], float | None]) -> Points:
+    values = ((each.epoch, value(each)) for each in epochs)
+    return [(epoch, known) for epoch, known in values if known is not None and isfinite(known)]

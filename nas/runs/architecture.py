@@ -1,0 +1,128 @@
+"""Architectures as people name them: a run folder, an evaluation of it, a file, `space:name`, or a text that spells one."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+from nas.building import Shape
+from nas.choice import is_open
+from nas.evaluation.found import described
+from nas.family import Found, families
+from nas.fields import shown
+from nas.places import is_there
+from nas.records import RecordError
+from nas.runs.evaluations import evaluation, evaluation_file, journal_of
+from nas.runs.written import is_text, read_description_of, read_found, read_member, read_text, split_member
+from nas.space import choices, count
+from nas.training.checkpoint import read_description
+
+__all__ = [
+    "Found",
+    "find_architecture",
+    "find_checkpoint",
+    "find_tree",
+    "is_typed",
+    "read_found",
+    "shape_of",
+]
+
+ELSE = "RUN#17, a JSON or YAML file, space:name as darts:DARTS_V2, a genotype, or a tree in notation"
+NAMED = f"a run folder, {ELSE}"
+
+
+def find_architecture(name: str) -> Found:
+    """Return the architecture that `name` stands for. Raises RecordError where it stands for none, or for a space."""
+    found = find_tree(name)
+    if is_open(found.architecture):
+        number = len(choices(found.architecture))
+        raise RecordError(
+            f"{shown(name)} is a space of {count(found.architecture):,} architectures, with {number} open choices: search it "
+            "(space: in an experiment), or give one of its members"
+        )
+    return found
+
+
+def find_tree(name: str) -> Found:
+    """Return the architecture, or the space with open choices, that `name` stands for.
+
+    Raises RecordError where it stands for none.
+    """
+    path = Path(name)
+    if name and is_there(path):
+        return find_checkpoint(name)[0] if path.suffix == ".safetensors" else read_found(_file(path))
+    if (numbered := _numbered(name)) is not None:
+        return evaluation(*numbered)
+    if (member := read_member(name)) is not None:
+        return member
+    if name in (spaces := families()):
+        one = next((f"one of its networks, as {name}:{member}" for member in spaces[name].published), NAMED)
+        raise RecordError(f"{name} is a space: give {one}")
+    if is_text(name):
+        return read_text(name)
+    close = get_close_matches(name, spaces, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"give {NAMED}"
+    raise RecordError(f"there is no architecture {shown(name)}: {hint}")
+
+
+def _file(path: Path) -> Path:
+    """Return the file that holds the architecture of a run folder, or a file itself."""
+    if path.is_dir():
+        best = path / "best.json"
+        if not best.is_file():
+            numbered = f"one of its evaluations, as {path}#0" if journal_of(path) is not None else ELSE
+            raise RecordError(f"{path} has no best.json: give a run folder whose search has ended, {numbered}")
+        return best
+    if path.suffix == ".jsonl":
+        raise RecordError(f"{path} is the journal of a run: give one of its evaluations, as {path.parent}#0")
+    return path
+
+
+def is_typed(name: str) -> bool:
+    """Whether a name spells an architecture out, and is neither a file's nor a published one's."""
+    return not is_there(Path(name)) and _numbered(name) is None and split_member(name) is None
+
+
+def find_checkpoint(name: str) -> tuple[Found, Path]:
+    """Return the network whose weights `name` stands for, and their file: a run folder's, RUN#3's or a .safetensors file.
+
+    Raises RecordError where there are no weights, or neither their file nor the .json next to it describes the network.
+    """
+    numbered = _numbered(name)
+    path = Path(name) if numbered is None else evaluation_file(*numbered)
+    weights = path / "best.safetensors" if path.is_dir() else path
+    if not weights.is_file():
+        raise RecordError(
+            f"there are no weights {weights}: give a run folder whose training has ended, or a .safetensors file"
+        )
+    if weights.suffix != ".safetensors":
+        raise RecordError(f"{weights} is no .safetensors file: give a run folder, or the weights of one")
+    text, beside = read_description(weights), weights.with_suffix(".json")
+    inside = read_description_of(weights, text) if text else None
+    return described(weights, inside, read_found(beside) if beside.is_file() else None), weights
+
+
+def folder_of(name: str) -> Path:
+    """Return the path that a name is, or the run folder of the evaluation that it stands for."""
+    numbered = _numbered(name)
+    return Path(name) if numbered is None else numbered[0]
+
+
+def _numbered(name: str) -> tuple[Path, int] | None:
+    """Return the run folder and the number of an evaluation that a name as runs/mine#17 stands for, if it is one."""
+    match = re.fullmatch(r"(.+)#(\d+)", name, re.DOTALL)
+    if match is None or is_there(Path(name)) or not is_there(Path(match[1])):
+        return None
+    return Path(match[1]), int(match[2])
+
+
+def shape_of(text: str) -> Shape:
+    """Read the shape of an image, as 3,224,224 or 3x224x224. Raises RecordError where the text is none."""
+    try:
+        channels, height, width = (int(part) for part in text.replace("x", ",").split(","))
+        if min(channels, height, width) < 1:
+            raise ValueError
+    except ValueError:
+        raise RecordError(f"--input {text!r} is no shape: give channels, height and width, as 3,224,224") from None
+    return channels, height, width

@@ -1,0 +1,66 @@
+"""Evaluations of runs by their number, as runs/mine#17: candidates of a search, a training, trials of a transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.family import Found
+from nas.history import read_journal
+from nas.plain import from_plain
+from nas.records import RecordError
+from nas.runs.experiment import load
+from nas.runs.written import read_found
+
+JOURNALS = ("history.jsonl", "training.jsonl", "trials.jsonl")
+"""The journals of a search, a training and a transfer, whose evaluations have numbers."""
+
+
+def journal_of(folder: Path) -> Path | None:
+    """Return the journal of a run folder, if there is one."""
+    return next((folder / name for name in JOURNALS if (folder / name).is_file()), None)
+
+
+def evaluation(folder: Path, number: int) -> Found:
+    """Return the architecture of an evaluation of a run: of a search as it was stacked while searching, with its scores.
+
+    Raises RecordError where the run has no such evaluation.
+    """
+    started, scores = _read(folder, number)
+    if not (folder / "history.jsonl").is_file():
+        return read_found(evaluation_file(folder, number).with_suffix(".json"))
+    experiment = load(folder / "experiment.yaml")
+    best = folder / "best.json"
+    input = read_found(best).input if best.is_file() else experiment.task(experiment.open_space()).input
+    architecture, network = from_plain(started["architecture"]), experiment.network_options(experiment.network)
+    return Found(experiment.space_name, architecture, network, input, scores)
+
+
+def evaluation_file(folder: Path, number: int) -> Path:
+    """Return the file of the weights that a training or a trial of a transfer leaves; it need not be there yet.
+
+    Raises RecordError where the run has no such evaluation, or is a search, which keeps no weights of its candidates.
+    """
+    started, _ = _read(folder, number)
+    if (folder / "history.jsonl").is_file():
+        raise RecordError(f"{folder}#{number} has no weights: a search keeps those of its best, {folder}")
+    if (folder / "training.jsonl").is_file():
+        return folder / "best.safetensors"
+    return folder / f"{from_plain(started['architecture']).name}.safetensors"
+
+
+def _read(folder: Path, number: int) -> tuple[Mapping[str, Any], Mapping[str, float]]:
+    """Return the start of an evaluation as its journal has it, and its scores, of which there may be none yet."""
+    journal = journal_of(folder)
+    if journal is None:
+        raise RecordError(
+            f"{folder} is no run folder that has evaluated something: it has none of {', '.join(JOURNALS)}"
+        )
+    events = [event for _, event in read_journal(journal)]
+    starts = {event["number"]: event for event in events if event.get("event") == "start"}
+    if number not in starts:
+        numbers = f"from 0 to {max(starts)}" if starts else "later: nothing was evaluated yet"
+        raise RecordError(f"{folder} has no evaluation {number}: give one {numbers}")
+    scores = [event["scores"] for event in events if event.get("number") == number and "scores" in event]
+    return starts[number], scores[-1] if scores else {}

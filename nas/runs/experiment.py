@@ -1,0 +1,227 @@
+"""Experiment: a search as a file declares it, from the space to the network that is handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any
+
+from nas.evaluation.evaluator import Evaluator, Task
+from nas.evaluation.fit import Fit
+from nas.family import Family, family
+from nas.records import Natural, NonNegative, RecordError, record
+from nas.runs.declared import experiments, find_declared, load_declared
+from nas.runs.spaces import named_space
+from nas.runtime.executor import Executor
+from nas.runtime.inline import Inline
+from nas.runtime.search import Rules
+from nas.strategies.strategy import Strategy
+from nas.supernets.recipe import Seed, SupernetSearch
+
+Options = Mapping[str, Any]
+
+
+@record
+class Expectation:
+    """A published number: own runs must come within `tolerance` of its `mean`."""
+
+    mean: float
+    tolerance: NonNegative
+    std: NonNegative | None = None
+
+
+@record
+class Final:
+    """What becomes of the best: stacked by `network`, scored by `evaluator` (the search's, if none) on the test data.
+
+    What `network` does not say is as while searching; with a `fit` it is as wide as a budget allows. With `beside_random` a
+    random architecture of the space, or so many, are trained and tested alike, to compare with.
+    """
+
+    network: Mapping[str, Any] = field(default_factory=dict)
+    evaluator: Evaluator | None = None
+    fit: Fit | None = None
+    objective: str = "test_top1_percent"
+    beside_random: bool | Natural = False
+
+
+@record
+class Experiment:
+    """A search: a space by name, how it is searched, an evaluator, rules, and what becomes of the best.
+
+    A `strategy` proposes architectures and the evaluator scores them. With a `supernet` the candidates are what is derived
+    from it, one for each of its seeds or, where there is a strategy too, what that proposes; without an evaluator they are
+    scored by their paths in the supernet.
+
+    `space` may be a mapping of the name to the space's own options, the path of a module of your own, as ./mine.py, the file
+    that a space was exported to, or a tree in notation with open choices. `network` holds the options by which the space's
+    family stacks a member while searching. `expect` holds published numbers by name of the score. `imports` names
+    modules of your own to import first, or their files, with a strategy or an evaluator of yours in them.
+    """
+
+    space: str | Mapping[str, Mapping[str, Any]]
+    strategy: Strategy | None = None
+    evaluator: Evaluator | None = None
+    rules: Rules = Rules()
+    supernet: SupernetSearch | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
+    executor: Executor = Inline()
+    final: Final | None = None
+    expect: Mapping[str, Expectation] = field(default_factory=dict)
+    imports: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        missing = {
+            "strategy": self.strategy is None and self.supernet is None,
+            "evaluator": self.evaluator is None and self.supernet is None,
+            "rules.budget": self.rules.budget is None and self.strategy is not None,
+        }
+        for key, is_missing in missing.items():
+            if is_missing:
+                raise RecordError(f"{key} is missing: give it a value", key)
+        if self.supernet is not None and self.strategy is not None:
+            self._check_paths(self.supernet)
+
+    def _check_paths(self, supernet: SupernetSearch) -> None:
+        """Raise RecordError where what the strategy proposes cannot be scored by its paths in one supernet of the space."""
+        name = type(supernet.method).__name__
+        if self.evaluator is not None:
+            raise RecordError(
+                "the evaluator scores what the strategy proposes, and the supernet is for nothing: leave one of the three out",
+                "supernet",
+            )
+        if supernet.seeds > 1:
+            raise RecordError(
+                f"supernet.seeds is {supernet.seeds}, and paths are scored by one supernet: give 1", "supernet"
+            )
+        if len(supernet.method.phases(supernet.epochs, supernet.alphas.from_epoch)) > 1:
+            raise RecordError(
+                f"supernet.method {name} ends with a part of the space: leave the strategy out, or take a method of one "
+                "phase, as Spos",
+                "supernet.method",
+            )
+
+    @property
+    def space_name(self) -> str:
+        """The name of the space's family. Raises RecordError where `space` is no single one."""
+        return named_space(self.space).name
+
+    def family(self) -> Family:
+        """Return the family that the space is of. Raises RecordError where the name is unknown."""
+        return named_space(self.space).family
+
+    def open_space(self) -> Any:
+        """Return the space. Raises RecordError where its options are wrong or two of its choices clash."""
+        where = "space" if isinstance(self.space, str) else f"space.{next(iter(self.space), '')}"
+        return named_space(self.space).open(where)
+
+    def task(self, space: Any) -> Task:
+        """Return what evaluations need to know; loads the data, so that it fails here if it must."""
+        return self._task(space, self.evaluator or self._supernet(), self.network, "network")
+
+    def supernet_task(self, space: Any) -> Task | None:
+        """Return what the search with a supernet needs to know, if there is one; loads its data."""
+        if self.supernet is None:
+            return None
+        return self._task(space, self.supernet, {**self.network, **self.supernet.network}, "supernet.network")
+
+    def _supernet(self) -> SupernetSearch:
+        assert self.supernet is not None, "checked when the experiment was made"
+        return self.supernet
+
+    def final_task(self, space: Any) -> tuple[Evaluator, Task] | None:
+        """Return evaluator and task of the final training, if there is one; loads its data."""
+        if self.final is None:
+            return None
+        evaluator = self.final.evaluator or self.evaluator
+        if evaluator is None:
+            raise RecordError("final.evaluator is missing: a supernet cannot test; give one, as Training", "final")
+        task = self._task(space, evaluator, {**self.network, **self.final.network}, "final.network")
+        return evaluator, replace(task, fit=self.final.fit)
+
+    def readers(self) -> dict[str, Evaluator | SupernetSearch]:
+        """Return what reads data, by the key at which it stands."""
+        final = self.final.evaluator if self.final is not None else None
+        parts = {"supernet": self.supernet, "evaluator": self.evaluator, "final.evaluator": final}
+        return {name: each for name, each in parts.items() if each is not None}
+
+    def describe(self, architecture: Any) -> str:
+        """Write an architecture, or what else a run works on, as short text."""
+        return architecture.describe() if isinstance(architecture, Seed) else self.family().describe(architecture)
+
+    def check_options(self) -> None:
+        """Raise RecordError where the options of a network are not those of the family."""
+        self.network_options(self.network, "network")
+        if self.supernet is not None:
+            self.network_options(self.supernet.network, "supernet.network")
+        if self.final is not None:
+            self.network_options(self.final.network, "final.network")
+
+    def network_options(self, options: Options, where: str = "network") -> dict[str, Any]:
+        """Return arguments of the family's network function, checked; its first is the architecture."""
+        return self.family().network_arguments(options, where)
+
+    def resolved(self, tasks: Sequence[Task], supernet: Task | None = None) -> Experiment:
+        """Return the experiment with every option of the space and of its networks written out.
+
+        `tasks` are those of the search and of the end, `supernet` is that of the search with one.
+        """
+        space = named_space(self.space).written(_defaults(self.family().space))
+        final = self.final and replace(self.final, network=_chosen(tasks[-1]))
+        searched = replace(self.supernet, network=_chosen(supernet)) if self.supernet and supernet else self.supernet
+        return replace(self, space=space, network=_chosen(tasks[0]), final=final, supernet=searched)
+
+    def _task(self, space: Any, evaluator: Evaluator | SupernetSearch, network: Options, where: str) -> Task:
+        return task_of(self.space_name, space, evaluator.prepare(space), network, where)
+
+
+def task_of(name: str, space: Any, fixed: Options, network: Options, where: str) -> Task:
+    """Return what evaluations need to know, of a network by its family, its options and what the data fix of it.
+
+    Raises RecordError where the two contradict, or an option is none of the family's.
+    """
+    known = family(name)
+    stack = known.network
+    of_data = {key: value for key, value in fixed.items() if key in signature(stack).parameters}
+    for key in of_data.keys() & network.keys():
+        if network[key] != of_data[key]:
+            place = f"{where}.{key}"
+            raise RecordError(f"{place} is {network[key]}, and the data have {of_data[key]}: leave it out", place)
+    options = _defaults(stack) | known.network_arguments({**network, **of_data}, where)
+    described = {"classes": fixed.get("class_names", ()), "preprocessing": fixed.get("preprocessing")}
+    return Task(space, stack, options, fixed.get("input", (3, 32, 32)), family=name, **described)
+
+
+def _chosen(task: Task) -> Options:
+    """Return the options of a network that are chosen; how many classes there are is found in the data, and stands there."""
+    return {name: value for name, value in task.options.items() if name != "classes" or not task.classes}
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    parameters = signature(function).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not Parameter.empty}
+
+
+def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
+    """Read an experiment, a file or the name of one that comes with the library, with `key=value` assignments over it.
+
+    A space that another file holds becomes part of it. Raises RecordError with file, line, key and the nearest known name
+    where something is wrong.
+    """
+    experiment = load_declared(experiment_file(path), assignments, Experiment, _check)
+    named = named_space(experiment.space)
+    network = {**named.network, **experiment.network}
+    is_whole = named.tree is None and named.name in (experiment.space, *experiment.space)
+    return replace(experiment, space=experiment.space if is_whole else named.written({}), network=network)
+
+
+def experiment_file(name: Path | str) -> Path:
+    """Return the file of an experiment, by its name or its path. Raises RecordError where there is none."""
+    return find_declared(str(name), experiments(), "experiment")
+
+
+def _check(experiment: Experiment) -> None:
+    experiment.open_space()
+    experiment.check_options()

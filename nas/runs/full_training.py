@@ -1,0 +1,205 @@
+"""Full training: one architecture, stacked as a recipe says, trained and tested in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from nas.data import Data
+from nas.drawing import draw
+from nas.evaluation.evaluator import Evaluation, Job, Task
+from nas.evaluation.fit import Fit
+from nas.evaluation.results import read_epochs
+from nas.evaluation.scale import Scale
+from nas.evaluation.training import Training
+from nas.family import family
+from nas.figures.trainings import plot_training
+from nas.history import Evaluated, forget_failures
+from nas.plain import write
+from nas.records import Natural, Positive, RecordError, nearest, record
+from nas.runs.architecture import Found, find_architecture, read_found
+from nas.runs.declared import find_declared, load_declared, recipes
+from nas.runs.experiment import Expectation, task_of
+from nas.runs.folder import concerns, make_folder, provenance, reassigned, write_declared
+from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, write_data
+from nas.runs.scores import check_expected
+from nas.runtime.executor import Executor
+from nas.runtime.inline import Inline
+from nas.runtime.lock import held
+from nas.runtime.search import Budget, Given, Rules, Search
+from nas.runtime.view import View
+from nas.training import Execution, Recipe
+
+MAY_CHANGE = ("executor", "execution")
+"""What may be set anew when a training is resumed."""
+
+OF_THE_PLACE = ("executor", "execution", "data.path", "data.folder", "seed")
+"""What may differ from place to place without a published number being another."""
+
+WEIGHTS = "best.safetensors"
+
+
+@record
+class FullTraining:
+    """A training of one architecture: how it is stacked, on which data, by which recipe, and who does it.
+
+    `network` holds options of the network function of the architecture's family; what it does not say is as there by
+    default. `scale` makes it deeper, wider and its images larger, `fit` as wide as a budget allows. `expect` holds published
+    numbers by name of the score, of the architecture `expect_of`. `imports` names modules of your own to import first.
+    """
+
+    data: Data
+    recipe: Recipe = Recipe()
+    network: Mapping[str, Any] = field(default_factory=dict)
+    scale: Scale | None = None
+    fit: Fit | None = None
+    validation: int | float = 0
+    images: Positive | None = None
+    split_seed: Natural = 0
+    execution: Execution = Execution()
+    executor: Executor = Inline()
+    seed: Natural = 0
+    expect: Mapping[str, Expectation] = field(default_factory=dict)
+    expect_of: str = ""
+    imports: tuple[str, ...] = ()
+
+    def evaluator(self) -> Training:
+        """Return what trains and tests; images are of the scaled size."""
+        data = self.data if self.scale is None else _scaled(self.data, self.scale)
+        return Training(data, self.recipe, self.validation, self.images, self.split_seed, self.execution)
+
+
+def _scaled(data: Data, scale: Scale) -> Data:
+    """Return the data with images of the scaled size. Raises RecordError where they have one size alone."""
+    if scale.resolution**scale.phi == 1:
+        return data
+    size: int | None = getattr(data, "size", None)
+    if size is None:
+        raise RecordError(
+            f"scale.resolution is {scale.resolution}, and {type(data).__name__} has images of one size: give 1",
+            "scale.resolution",
+        )
+    sized: Any = data
+    scaled: Data = replace(sized, size=scale.size(size))
+    return scaled
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A training whose data are loaded: what was asked for, of which architecture, and the network that it becomes."""
+
+    declared: FullTraining
+    found: Found
+    evaluator: Training
+    task: Task
+    data: RunData
+
+    @property
+    def stacked(self) -> Found:
+        """The architecture with the options by which it is stacked, for images of the data's shape."""
+        return self.task.found(self.found.architecture)
+
+    def describe(self, architecture: Any) -> str:
+        """Write the architecture as short text."""
+        return family(self.found.family).describe(architecture)
+
+
+def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
+    """Read a recipe by its name or its file, with `key=value` assignments over it. Raises RecordError where there is none.
+
+    Published numbers are of the recipe as it is: where a setting that they depend on is changed, they are left out.
+    """
+    declared = load_declared(recipe_file(name), assignments, FullTraining)
+    is_changed = any(not concerns(assignment, OF_THE_PLACE) for assignment in assignments)
+    return replace(declared, expect={}) if is_changed else declared
+
+
+def recipe_file(name: str) -> Path:
+    """Return the file of a recipe, by its name or its path. Raises RecordError where there is none."""
+    return find_declared(name, recipes(), "recipe")
+
+
+def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData], None] = lambda data: None) -> Planned:
+    """Stack the architecture and load the data, so that what is missing is found before anything is done.
+
+    `hold` is given the data that were found, and may raise where a run began with others.
+    """
+    declared = replace(declared, executor=declared.executor.settled())
+    _check_network(declared, found)
+    evaluator = declared.evaluator()
+    check_expected(declared.expect, evaluator.test_scores())
+    declared.executor.check()
+    data = find_data({"data": evaluator})
+    hold(data)
+    if declared.expect_of and find_architecture(declared.expect_of).architecture != found.architecture:
+        declared = replace(declared, expect={}, expect_of="")
+    task = task_of(found.family, found.architecture, evaluator.prepare(None), declared.network, "network")
+    if declared.scale is not None:
+        task = replace(task, options=declared.scale.options(task.options))
+    task = replace(task, fit=declared.fit)
+    task = replace(task, options=task.options_for(found.architecture), fit=None)
+    evaluator.check(task)
+    return Planned(declared, found, evaluator, task, data)
+
+
+def _check_network(declared: FullTraining, found: Found) -> None:
+    """Raise RecordError where the recipe stacks networks by an option that the architecture's family does not have."""
+    known = list(signature(family(found.family).network).parameters)[1:]
+    for key in declared.network:
+        if key not in known:
+            raise RecordError(
+                f"network.{key}: no such key; {nearest(key, known)}; a recipe for another family than {found.family} is taken "
+                "with network=null",
+                f"network.{key}",
+            )
+
+
+def create_training(folder: Path, planned: Planned) -> None:
+    """Make a run folder that holds what is to be trained, and how. Raises RecordError where the folder exists."""
+    make_folder(folder)
+    write_declared(folder / "training.yaml", planned.declared, provenance())
+    write_data(folder, planned.data)
+    (folder / "best.json").write_text(write(planned.stacked), encoding="utf-8")
+    if (picture := draw(planned.found.architecture)) is not None:
+        (folder / "best.svg").write_text(picture, encoding="utf-8")
+
+
+def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> Planned:
+    """Read the training of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none.
+
+    Its data are those that it began with, unless `changed_data` allows others.
+    """
+    load = partial(load_declared, kind=FullTraining)
+    declared = reassigned(folder / "training.yaml", assignments, MAY_CHANGE, load)
+    check_places(folder, declared)
+    hold = partial(hold_to_data, folder, changed_data=changed_data)
+    return plan_training(declared, read_found(folder / "best.json"), hold)
+
+
+def run_training(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> Evaluated:
+    """Train and test, or go on where that was cut off; one that failed is tried again from its last checkpoint."""
+    journal = folder / "training.jsonl"
+    if journal.exists():
+        forget_failures(journal)
+    rules = Rules(Budget(1), "test_top1_percent", "evaluate", give_up_after=2, seed=planned.declared.seed)
+    strategy = Given(((planned.found.architecture, "given"),))
+    with held(folder), closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
+        planned.declared.executor.run(session, partial(_test, planned, folder / WEIGHTS), folder)
+    draw_training(folder)
+    (done,) = session.history.finished.values()
+    return done
+
+
+def draw_training(folder: Path) -> None:
+    """Draw how the epochs went so far, if any did and matplotlib is installed."""
+    if epochs := read_epochs(folder / WEIGHTS):
+        plot_training(epochs, folder / "training.svg", folder.name)
+
+
+def _test(planned: Planned, weights: Path, job: Job) -> Evaluation:
+    return planned.evaluator.test(planned.task, job, weights)

@@ -1,0 +1,123 @@
+"""Testing: what trained weights are worth on the test images of a data set."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nas.data import Data, Split, evaluation_split, split
+from nas.data.layout import list_images
+from nas.data.preprocessing import folder_read_alike
+from nas.evaluation.found import unknown_of
+from nas.evaluation.training import Training, measure_on_test
+from nas.family import Found
+from nas.records import RecordError
+from nas.runs.architecture import find_checkpoint, folder_of
+from nas.runs.declared import load_declared
+from nas.runs.full_training import FullTraining
+from nas.runs.run import load_run
+from nas.runs.run_data import check_places, find_data, read_data
+from nas.runs.transfer import data_named
+from nas.runs.transfer_trials import Trained, adapted, check_channels
+from nas.training import Execution, Recipe, best_device
+from nas.training.measure import Measured, measure_speed
+
+
+def measure_weights(checkpoint: str, on: str | None) -> Measured:
+    """Measure the weights of a checkpoint on the test images of a data set; without one, of that it was trained with.
+
+    All images of a folder `on` are test images, unless it has a subfolder of such.
+    Images are prepared as in the training: by its way of reading where they are a folder's, and with its mean and deviation.
+    Warns where the weights do not say so. Raises RecordError where the data set has other classes or channels, or is not known.
+    """
+    found, weights = find_checkpoint(checkpoint)
+    trained = Trained.of(found, weights)
+    folder = folder_of(checkpoint)
+    declared = _declared(folder)
+    data = adapted(_data(checkpoint, on, declared, found), found.input)
+    if on is None:
+        _hold_to_data(folder, declared)
+    images = trained.normalised(split(data, 0, 0) if on is None else evaluation_split(data))
+    _warn_of_training_images(on, declared)
+    check_channels(trained, images.shape)
+    model = trained.model()
+    _check_classes(model, found, images)
+    if unknown := unknown_of(found):
+        warnings.warn(f"{weights} does not say {unknown}: those of the data are taken", stacklevel=2)
+    recipe = declared.recipe if declared is not None else Recipe()
+    measured = measure_on_test(model, None, images, recipe, Execution())
+    return replace(measured, speed=measure_speed(model, images.shape, recipe, best_device(), recipe.batch))
+
+
+def _declared(folder: Path) -> FullTraining | None:
+    """Return what a run folder says of the training of its weights: the only one, or the final one of a search."""
+    if (file := folder / "training.yaml").is_file():
+        return load_declared(file, (), FullTraining)
+    if not (folder / "experiment.yaml").is_file():
+        return None
+    experiment = load_run(folder)
+    final = experiment.final.evaluator if experiment.final is not None else None
+    trained = final or experiment.evaluator
+    return FullTraining(trained.data, trained.recipe) if isinstance(trained, Training) else None
+
+
+def _data(checkpoint: str, on: str | None, declared: FullTraining | None, found: Found) -> Data:
+    if on is None and declared is None:
+        raise RecordError(f"what {checkpoint} was trained with is not known: give --on, a folder or a data set's name")
+    if on is None:
+        assert declared is not None, "known, or there is --on"
+        return declared.evaluator().data
+    if not Path(on).is_dir():
+        return data_named(on)
+    if declared is not None and hasattr(declared.data, "path"):
+        read_alike: Any = declared.evaluator().data
+        there: Data = replace(read_alike, path=on)
+        return there
+    return folder_read_alike(on, found.preprocessing)
+
+
+def _hold_to_data(folder: Path, declared: FullTraining | None) -> None:
+    """Raise RecordError where the images of a run are not there, or others than those that it was trained with."""
+    check_places(folder, declared)
+    before = read_data(folder)
+    if before is not None and declared is not None and not before.holds(find_data({"data": declared.evaluator()})):
+        raise RecordError(
+            f"{folder} was trained with other images than are there now, and may have learnt from some that are test images "
+            "now: put them back, or give a folder of test images, as --on FOLDER"
+        )
+
+
+def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> None:
+    """Warn where all images of the folder are tested that also held those of the training."""
+    path = getattr(declared.data, "path", None) if declared is not None else None
+    if on is None or path is None or not Path(on).is_dir() or Path(on).resolve() != Path(path).expanduser().resolve():
+        return
+    if list_images(Path(on)).test is None:
+        warnings.warn(
+            f"the network was trained with most images of {on}: without --on those held out are tested", stacklevel=3
+        )
+
+
+def _check_classes(model: nn.Module, found: Found, images: Split) -> None:
+    """Raise RecordError where the images are of other classes than those that the network tells apart."""
+    if found.classes and found.classes != images.classes:
+        raise RecordError(
+            f"the network tells {_named(found.classes)} apart, and the data have {_named(images.classes)}: give data of the "
+            "classes that it was trained with, or a new head by nas transfer"
+        )
+    with torch.no_grad():
+        classes = model.eval()(torch.zeros(1, *found.input)).shape[1]
+    if classes != len(images.classes):
+        raise RecordError(
+            f"the network tells {classes} classes apart, and the data have {len(images.classes)}: give data of the classes "
+            "that it was trained with, or a new head by nas transfer"
+        )
+
+
+def _named(classes: tuple[str, ...]) -> str:
+    return ", ".join(classes[:3]) + (f" and {len(classes) - 3} more" if len(classes) > 3 else "")

@@ -1,0 +1,134 @@
+"""Reproduction: an experiment run with many seeds, beside the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from math import sqrt
+from pathlib import Path
+from statistics import fmean, stdev
+
+from nas.evaluation.evaluator import Job
+from nas.history import History
+from nas.places import without_places
+from nas.records import RecordError
+from nas.runs.experiment import Expectation, Experiment, Final
+from nas.runs.run import Plan, create_folder, load_run, plan, resolved, run
+from nas.runs.run_data import hold_to_data
+from nas.runs.scores import scores_of_test
+from nas.runtime.executor import Outcome, perform
+from nas.runtime.inline import Inline
+from nas.runtime.search import Search, SearchFailed, commonest_reason
+from nas.runtime.threads import threads_limited
+from nas.runtime.view import Silent
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One expected number beside the mean over the seeds and their standard deviation, which is None for one seed."""
+
+    name: str
+    published: Expectation
+    own_mean: float
+    own_std: float | None
+    seeds: int
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the own mean is within the tolerance of the published one; None for one seed, which decides nothing."""
+        if self.own_std is None:
+            return None
+        return abs(self.own_mean - self.published.mean) <= self.published.tolerance
+
+    @property
+    def standard_error(self) -> float | None:
+        """How far the own mean may be off by chance: one standard error; None for one seed."""
+        return None if self.own_std is None else self.own_std / sqrt(self.seeds)
+
+
+def reproduce(
+    experiment: Experiment, seeds: int, done: Callable[[int], None], folder: Path = Path("runs")
+) -> list[Comparison]:
+    """Run the search with the seeds 0, 1, ...; `done` is told after each.
+
+    An experiment that runs inline and without a supernet leaves nothing behind; any other has a run folder a seed under
+    `folder`, and goes on there where it was cut off. Raises RecordError where the experiment expects nothing, or a score
+    that the runs lack.
+    """
+    if not experiment.expect:
+        raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
+    planned = plan(replace(experiment, final=experiment.final or _final(experiment)))
+    found: list[Mapping[str, float]] = []
+    for seed in range(seeds):
+        seeded = replace(planned.experiment, rules=replace(experiment.rules, seed=seed))
+        found.append(_run_once(replace(planned, experiment=seeded), folder / f"seed-{seed}"))
+        for name in experiment.expect:
+            if name not in found[0]:
+                scores = ", ".join(found[0])
+                raise RecordError(f"expect.{name}: the runs have no such score; they have {scores}", f"expect.{name}")
+        done(seed)
+    return [_compare(name, expected, found) for name, expected in experiment.expect.items()]
+
+
+def _final(experiment: Experiment) -> Final:
+    """Return a test of the best whose objective is a score that the test gives; of one architecture any will do."""
+    names = scores_of_test(experiment)
+    return Final() if not names or Final().objective in names else Final(objective=next(iter(names)))
+
+
+def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
+    """Return the best one's test scores, and the highest of each score while searching as `highest_<score>`."""
+    executor = planned.experiment.executor
+    if isinstance(executor, Inline) and planned.supernet is None:
+        with threads_limited(executor.threads):
+            return run_in_memory(planned)
+    if not folder.exists():
+        create_folder(folder, planned)
+    else:
+        planned = _taken_up(planned, folder)
+        hold_to_data(folder, planned.data, changed_data=False)
+    result = run(planned, folder, lambda phase, total: Silent())
+    best = result.finals["best"]
+    if best.failure is not None:
+        raise SearchFailed(f"seed {planned.experiment.rules.seed}: the test failed: {best.failure}")
+    return {**best.scores, **_highest(result.history)}
+
+
+def _taken_up(planned: Plan, folder: Path) -> Plan:
+    """Return the plan with the threads of the run that began in the folder. Raises RecordError where that is another's."""
+    begun, executor = load_run(folder), planned.experiment.executor
+    if without_places(replace(begun, executor=executor)) != without_places(resolved(planned)):
+        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
+    if begun.executor.unsettled() != executor.unsettled():
+        return planned
+    return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
+
+
+def run_in_memory(planned: Plan) -> dict[str, float]:
+    """Search and test in this process, without a file."""
+    experiment = planned.experiment
+    assert experiment.strategy is not None, "a search with a supernet has a folder"
+    assert experiment.evaluator is not None, "a search with a supernet has a folder"
+    search = Search(planned.space, experiment.strategy, experiment.rules, Silent())
+    Inline().run(search, partial(experiment.evaluator.evaluate, planned.task), None)
+    best = search.history.best
+    if best is None:
+        raise SearchFailed(commonest_reason(search.history.failures))
+    evaluator, task = planned.final or (experiment.evaluator, planned.task)
+    *_, outcome = perform(partial(evaluator.test, task), Job(0, best.architecture, experiment.rules.seed))
+    if not isinstance(outcome, Outcome) or outcome.scores is None:
+        raise SearchFailed(f"seed {experiment.rules.seed}: the test failed: {outcome}")
+    return {**outcome.scores, **_highest(search.history)}
+
+
+def _highest(history: History) -> dict[str, float]:
+    highest: dict[str, float] = {}
+    for name, score in (item for done in history.scored for item in done.scores.items()):
+        highest[f"highest_{name}"] = max(score, highest.get(f"highest_{name}", score))
+    return highest
+
+
+def _compare(name: str, expected: Expectation, found: list[Mapping[str, float]]) -> Comparison:
+    values = [scores[name] for scores in found]
+    return Comparison(name, expected, fmean(values), stdev(values) if len(values) > 1 else None, len(values))

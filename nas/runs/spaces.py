@@ -1,0 +1,104 @@
+"""Spaces as an experiment names them: a family and its options, a file that a space was exported to, or a tree in notation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nas.choice import is_open
+from nas.family import Family, Found, families, family
+from nas.fields import shown
+from nas.notation import notation, parse
+from nas.own import is_path, written_out
+from nas.plain import read_call
+from nas.records import RecordError
+from nas.runs.written import read_found, read_text
+from nas.space import choices
+
+Named = str | Mapping[str, Mapping[str, Any]]
+
+FILES = (".json", ".yaml", ".yml", ".txt")
+
+TREE = "tree"
+"""The key under a family's name that holds a space of it in notation, instead of options of the family's own space."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSpace:
+    """A family by its name, with options of its space or a `tree` in their place; `network` is how that is stacked."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tree: Any = None
+    network: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def family(self) -> Family:
+        """The family. Raises RecordError where the name is unknown."""
+        try:
+            return family(self.name)
+        except RecordError as error:
+            raise RecordError(f"space: {error}", "space") from None
+
+    def open(self, where: str) -> Any:
+        """Return the space. Raises RecordError where its options are wrong or two of its choices clash."""
+        space = read_call(self.family.space, self.options, where) if self.tree is None else self.tree
+        choices(space)
+        return space
+
+    def written(self, defaults: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        """Return what an experiment names it by, whatever becomes of the file: with the options' defaults, or the tree."""
+        return {self.name: {**defaults, **self.options} if self.tree is None else {TREE: notation(self.tree)}}
+
+
+def named_space(space: Named) -> NamedSpace:
+    """Return the space that an experiment names. Raises RecordError where that is none."""
+    if isinstance(space, str):
+        return _of_text(space)
+    if len(space) != 1:
+        raise RecordError(f"space is {dict(space)}: give one space: {', '.join(families())}", "space")
+    (name, options), *_ = space.items()
+    if options and TREE in options:
+        return NamedSpace(written_out(name), tree=_tree(name, options))
+    return NamedSpace(written_out(name), options or {})
+
+
+def _of_text(text: str) -> NamedSpace:
+    """Return the space of a name, a file, or a tree in notation."""
+    is_file = Path(text).suffix in FILES
+    if is_path(text) or (re.fullmatch(r"[\w.]*", text) and not is_file):
+        return NamedSpace(written_out(text))
+    if is_file or not set("[{(") & set(text):
+        if not Path(text).is_file():
+            raise RecordError(
+                f"space: there is no file {shown(text)}: give a space, or what nas export wrote of one", "space"
+            )
+        return _of_found(read_found(Path(text)), text)
+    return _of_found(read_text(text), text)
+
+
+def _of_found(found: Found, text: str) -> NamedSpace:
+    if not is_open(found.architecture):
+        raise RecordError(
+            f"space: {shown(text)} is one architecture of {found.family}, and no choice in it is open: give a space",
+            "space",
+        )
+    return NamedSpace(found.family, tree=found.architecture, network=found.network)
+
+
+def _tree(name: str, options: Mapping[str, Any]) -> Any:
+    """Read the tree that stands under a family's name."""
+    place = f"space.{name}.{TREE}"
+    if len(options) > 1 or not isinstance(options[TREE], str):
+        raise RecordError(f"{place} is a whole space in notation: leave the other options out", place)
+    family(name)  # its records become known
+    try:
+        tree = parse(options[TREE])
+    except RecordError as error:
+        raise RecordError(f"{place}: {error}", place) from None
+    if not is_open(tree):
+        raise RecordError(f"{place} has no open choice, as {{kernel: 3 | 5}}: give a space", place)
+    return tree

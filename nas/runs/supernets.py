@@ -1,0 +1,81 @@
+"""The supernet part of a run: one search a seed, through the run's executor, with a journal of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
+from nas.figures.alphas import plot_alphas
+from nas.history import forget_failures
+from nas.plain import read
+from nas.records import RecordError, digest
+from nas.runs.experiment import Experiment
+from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
+from nas.runtime.view import View
+from nas.supernets.recipe import Seed
+from nas.supernets.search import Searched, search
+
+SUPERNETS = "supernets"
+"""The folder, in that of the run, of what supernet searches leave, and the name of their journal."""
+
+SUPERNET_OBJECTIVE = "supernet_top1_percent"
+
+
+def search_supernets(
+    experiment: Experiment, task: Task, folder: Path, views: Callable[[str, int | None], View]
+) -> list[Searched]:
+    """Search with each seed, or go on where that was cut off; failed ones are tried again.
+
+    Raises SearchFailed where none succeeds.
+    """
+    declared = experiment.supernet
+    assert declared is not None, "the task is that of a supernet"
+    seeds = tuple((Seed(i), f"seed {i}") for i in range(declared.seeds))
+    rules = Rules(Budget(len(seeds)), SUPERNET_OBJECTIVE, "evaluate", give_up_after=len(seeds) + 1)
+    rules = replace(rules, seed=experiment.rules.seed)
+    journal = folder / f"{SUPERNETS}.jsonl"
+    if journal.exists():
+        forget_failures(journal)
+    work = partial(search, declared, folder / SUPERNETS, experiment.strategy is None, task)
+    with closing(Search(seeds, Given(seeds), rules, views(SUPERNETS, len(seeds)), folder, SUPERNETS)) as session:
+        experiment.executor.run(session, work, folder)
+    if not session.history.scored:
+        raise SearchFailed(commonest_reason(session.history.failures))
+    found = [each for each in searched_in(folder) if each.scores]
+    draw_searched(found, folder, experiment)
+    return found
+
+
+def draw_searched(searched: Sequence[Searched], folder: Path, experiment: Experiment) -> None:
+    """Draw how the alphas of each seed went, beside what was found; nothing where matplotlib is not installed."""
+    method = type(experiment.supernet.method).__name__ if experiment.supernet else ""
+    for each in searched:
+        path = folder / SUPERNETS / f"{each.number}.svg"
+        plot_alphas(each, path, f"{method} on {experiment.space_name}, seed {each.number}")
+
+
+def searched_in(folder: Path) -> list[Searched]:
+    """Return what the supernet searches of a run have found so far, seed by seed. Raises RecordError where a file is damaged."""
+    paths = sorted((folder / SUPERNETS).glob("*.json"), key=lambda path: int(path.stem))
+    return [_read(path) for path in paths]
+
+
+def _read(path: Path) -> Searched:
+    try:
+        searched: Searched = read(json.loads(path.read_text(encoding="utf-8")), str(path), Searched)
+    except ValueError as error:
+        raise RecordError(f"{path} cannot be read ({error}): delete it, and resume the run") from None
+    return searched
+
+
+def scores_of_search(folder: Path, job: Job) -> Evaluation:
+    """Return the scores that an architecture was given by the supernet from which it is derived."""
+    name = digest(job.architecture)
+    return at_once(
+        next(each.scores for each in searched_in(folder) if each.scores and digest(each.architecture) == name)
+    )

@@ -1,0 +1,184 @@
+"""A transfer in a folder of its own: every trial by the run's workers, and what they come to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nas.data import Data
+from nas.evaluation.evaluator import Evaluation, Job
+from nas.family import Found
+from nas.figures.transfers import plot_transfer
+from nas.history import History, forget_failures, replay
+from nas.places import absolute
+from nas.plain import from_plain, read, write
+from nas.records import RecordError, import_all, nearest, record_classes, to_plain
+from nas.runs.architecture import find_checkpoint
+from nas.runs.declared import load_declared
+from nas.runs.folder import make_folder, provenance, reassigned, write_declared
+from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, write_data
+from nas.runs.transfer_trials import SHORT, Trained, Transfer, adapted, carry_out, check, found_by
+from nas.runs.yaml_file import override
+from nas.runtime.executor import Executor
+from nas.runtime.lock import held
+from nas.runtime.search import Budget, Given, Rules, Search
+from nas.runtime.view import View
+from nas.training.checkpoint import write_atomically
+from nas.training.peers import peers
+
+MAY_CHANGE = ("execution",)
+"""What may be set anew when a transfer is resumed."""
+
+TRAINED = "trained.safetensors"
+
+EXECUTOR = "executor.json"
+
+LABELS = {
+    "linear_probe": "linear probe",
+    "fine_tune": "fine-tuning",
+    "gradual": "stage by stage",
+    "scratch": "from scratch",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user asks for: a checkpoint, the data to take it to, and settings as `key=value`."""
+
+    checkpoint: str
+    to: str
+    assignments: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A transfer whose data are loaded: what is to be tried, with which network, and who does it."""
+
+    declared: Transfer
+    found: Found
+    weights: Path
+    executor: Executor
+    data: RunData = field(default_factory=RunData)
+
+    @property
+    def trained(self) -> Trained:
+        """The trained network, as a trial needs it."""
+        return Trained.of(self.found, self.weights)
+
+
+def plan_transfer(asked: Asked, executor: Executor) -> Planned:
+    """Find the checkpoint and load the data, so that what is missing or does not fit is found before anything is done."""
+    found, weights = find_checkpoint(asked.checkpoint)
+    data, recipe = adapted(data_named(asked.to), found.input), replace(SHORT, crop_pad=found.input[1] // 8)
+    plain: dict[str, Any] = {"data": to_plain(data), "recipe": to_plain(recipe)}
+    override(plain, asked.assignments)
+    declared: Transfer = absolute(from_plain(plain, Transfer))
+    executor.check()
+    planned = Planned(declared, found, weights.resolve(), executor.settled(), find_data({"data": declared}))
+    check(declared, planned.trained)
+    return planned
+
+
+def data_named(name: str) -> Data:
+    """Return the data set that a name stands for: a folder, a record that needs no settings, or one of the hub."""
+    import_all("nas.data")
+    known = record_classes(Data)
+    if name in known and Path(name).is_dir():
+        raise RecordError(
+            f"{name} is a folder here and a data set of the library: say ./{name} for the folder, or rename it"
+        )
+    if Path(name).is_dir():
+        return from_plain({"ImageFolder": {"path": name}}, Data)
+    if name in known:
+        return from_plain({name: {}}, Data)
+    if "/" in name and not name.startswith((".", "/")):
+        return from_plain({"HubImages": {"name": name}}, Data)
+    raise RecordError(f"{name!r} is no folder here, and no data set: {nearest(name, known)}")
+
+
+def describe(trial: Any) -> str:
+    """Write a trial as short text."""
+    return f"{LABELS[trial.way]}, {trial.labels_percent:g} % of the labels"
+
+
+def create_transfer(folder: Path, planned: Planned) -> Planned:
+    """Make a run folder with what is to be tried, by whom, and the weights to begin with; returns the plan with these weights.
+
+    Raises RecordError where the folder exists.
+    """
+    make_folder(folder)
+    write_declared(folder / "transfer.yaml", planned.declared, provenance())
+    write_data(folder, planned.data)
+    shutil.copyfile(planned.weights, folder / TRAINED)
+    (folder / TRAINED).with_suffix(".json").write_text(write(planned.found), encoding="utf-8")
+    (folder / EXECUTOR).write_text(write(planned.executor), encoding="utf-8")
+    return replace(planned, weights=(folder / TRAINED).resolve())
+
+
+def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> Planned:
+    """Read the transfer of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none.
+
+    Its data are those that it began with, unless `changed_data` allows others.
+    """
+    declared = reassigned(folder / "transfer.yaml", assignments, MAY_CHANGE, partial(load_declared, kind=Transfer))
+    executor: Executor = read(json.loads((folder / EXECUTOR).read_text(encoding="utf-8")), EXECUTOR, Executor)
+    found, weights = find_checkpoint(str(folder / TRAINED))
+    check_places(folder, declared)
+    data = find_data({"data": declared})
+    hold_to_data(folder, data, changed_data)
+    return Planned(declared, found, weights.resolve(), executor, data)
+
+
+def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> History:
+    """Do every trial, or those that are left; failed ones are tried again."""
+    journal = folder / "trials.jsonl"
+    if journal.exists():
+        forget_failures(journal)
+    trials = planned.declared.trials()
+    rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", len(trials) + 1, planned.declared.seed)
+    strategy = Given(tuple((trial, trial.name) for trial in trials))
+    with (
+        held(folder),
+        closing(Search(trials, strategy, rules, views("transfer", len(trials)), folder, "trials")) as session,
+    ):
+        planned.executor.run(session, partial(_carry_out, planned, folder), folder)
+    draw_transfer(session.history, folder)
+    return session.history
+
+
+def _carry_out(planned: Planned, folder: Path, job: Job) -> Evaluation:
+    """Do one trial, and describe the network whose weights it leaves."""
+    scores = yield from carry_out(planned.declared, planned.trained, folder, job)
+    found = replace(found_by(planned.declared, planned.trained, job.architecture), scores=scores)
+    if peers().rank == 0:
+        path = folder / f"{job.architecture.name}.json"
+        write_atomically(path, lambda beside: beside.write_text(write(found), encoding="utf-8"))
+    return scores
+
+
+def transferred(folder: Path) -> History:
+    """Return what the trials of a run folder have come to so far; nothing where none was begun."""
+    journal = folder / "trials.jsonl"
+    return replay(journal, "test_top1_percent") if journal.is_file() else History("test_top1_percent")
+
+
+def by_way(history: History) -> dict[str, list[tuple[float, float]]]:
+    """Return, for each way, the percent of the labels and the accuracy in percent of each trial that succeeded."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for done in history.scored:
+        trial = done.architecture
+        found.setdefault(trial.way, []).append((trial.labels_percent, done.scores["test_top1_percent"]))
+    return {way: sorted(found[way]) for way in LABELS if way in found}
+
+
+def draw_transfer(history: History, folder: Path) -> None:
+    """Draw the accuracies by the share of the labels, where there are several shares and matplotlib is installed."""
+    curves = {LABELS[way]: points for way, points in by_way(history).items()}
+    if len({share for points in curves.values() for share, _ in points}) > 1:
+        plot_transfer(curves, folder / "transfer.svg", folder.name)

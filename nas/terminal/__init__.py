@@ -1,0 +1,1 @@
+"""Terminal: all that the commands print."""

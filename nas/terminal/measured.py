@@ -1,0 +1,109 @@
+"""Measured: what was measured of a trained network, as tables for the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from rich.table import Table
+from rich.text import Text
+
+from nas.runs.architecture import read_found
+from nas.training.measure import Accuracy, Measured
+
+T = TypeVar("T")
+
+WORST, BEST = 10, 5
+"""How many classes are shown where there are more: those classified worst, and best."""
+
+LETTERS = 40
+"""How many letters of a class's name are shown."""
+
+FIVE = "right among five, %"
+
+ROWS: Mapping[str, Callable[[Accuracy], str]] = {
+    "right, %": lambda each: f"{each.top1_percent:.2f}",
+    FIVE: lambda each: f"{each.top5_percent:.2f}",
+    "loss": lambda each: f"{each.loss:.4f}",
+    "calibration error, %": lambda each: f"{each.calibration_error_percent:.2f}",
+    "images": lambda each: f"{each.images:,}",
+}
+
+
+def telling(scores: Mapping[str, T], classes: int | None) -> dict[str, T]:
+    """Return the scores that say something: to be right among five says nothing of five classes or fewer."""
+    return {name: value for name, value in scores.items() if classes is None or classes > _among(name)}
+
+
+def _among(name: str) -> int:
+    """Return how many guesses a score allows: 5 for `test_top5_percent`, 0 where it counts no guesses."""
+    guesses = re.search(r"top(\d+)_percent$", name)
+    return int(guesses[1]) if guesses and guesses[1] != "1" else 0
+
+
+def classes_of(folder: Path) -> int | None:
+    """Return into how many classes the network of a run folder sorts images; None where that is not known."""
+    best = folder / "best.json"
+    return read_found(best).network.get("classes") if best.is_file() else None
+
+
+def test_table(measured: Measured) -> Table:
+    """Return how well a network classifies, with its weights and beside that with their moving average."""
+    found = _by_weights(measured)
+    table = _table("Tested", "", *(name or "weights" for name in found))
+    for name, written in ROWS.items():
+        if name != FIVE or telling({"top5_percent": 0.0}, len(measured.classes)):
+            table.add_row(name, *map(written, found.values()))
+    if (speed := measured.speed) is not None:
+        table.add_row(f"images a second, {speed.batch} at once", f"{speed.images_per_second:,.0f}")
+        latency = f"{speed.latency_milliseconds:.2f} (slowest tenth: {speed.latency_p90_milliseconds:.2f})"
+        table.add_row("milliseconds for one image", latency)
+    return table
+
+
+def source_line(measured: Measured) -> str:
+    """Return which images were measured, and how many, such as "Tested on 90 images: 20% of the 450 in the folder"."""
+    return f"Tested on {measured.raw.images:,} images: {measured.source or 'which of them is not known'}"
+
+
+def class_table(measured: Measured) -> Table:
+    """Return how many images of each class are right, the worst class first; of many classes the worst and the best."""
+    found = _by_weights(measured)
+    counts = measured.raw.class_images
+    rights = {name: _percent(each) for name, each in found.items()}
+    decisive = list(rights.values())[-1]
+    order = sorted((i for i, images in enumerate(counts) if images), key=lambda i: decisive[i])
+    table = _table("Classes", "class", "images", *(f"right, % {name}".strip() for name in found))
+    left_out = len(order) - WORST - BEST
+    shown = order if left_out <= 1 else [*order[:WORST], *order[-BEST:]]
+    for place, i in enumerate(shown):
+        if place == WORST and left_out > 1:
+            table.add_row(f"… {left_out} more", style="dim")
+        table.add_row(
+            Text(_short(measured.classes[i])), f"{counts[i]:,}", *(f"{each[i]:.2f}" for each in rights.values())
+        )
+    return table
+
+
+def _by_weights(measured: Measured) -> dict[str, Accuracy]:
+    """Return each accuracy by the weights that it is of; unnamed where there is only one."""
+    return {"": measured.raw} if measured.ema is None else {"raw": measured.raw, "EMA": measured.ema}
+
+
+def _percent(accuracy: Accuracy) -> list[float]:
+    counted = zip(accuracy.class_right, accuracy.class_images, strict=True)
+    return [100 * right / max(1, images) for right, images in counted]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table

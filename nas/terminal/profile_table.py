@@ -1,0 +1,188 @@
+"""What an architecture costs, as tables: layer by layer, and two of them side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby, zip_longest
+
+from rich.console import Console
+from rich.table import Table
+
+from nas.building import Shape
+from nas.choice import is_open
+from nas.family import Found, family
+from nas.notation import in_lines, notation
+from nas.profiling import Layer, Profile, checked_profile
+from nas.runs.architecture import find_architecture, find_tree, shape_of
+from nas.runs.yaml_file import override
+from nas.space import choices, count
+from nas.tracing import Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An architecture by its name or as notation, how it is stacked, and for which images."""
+
+    name: str
+    assignments: Sequence[str] = ()
+    input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a network costs for an image of a shape."""
+
+    profile: Profile
+    input: Shape
+
+
+def show_architecture(name: str, console: Console) -> None:
+    """Print an architecture as text, and what it costs as it is stacked by default or was stacked in its run.
+
+    Of a space print its choices, and how large it is.
+    """
+    found = find_tree(name)
+    if is_open(found.architecture):
+        print_architecture(notation(found.architecture), console)
+        _print_size(found, console)
+        return
+    print_architecture(family(found.family).describe(found.architecture), console)
+    _print_totals(_profile(Asked(name)), console)
+    if found.classes:
+        console.print(f"Classes: {', '.join(found.classes)}", soft_wrap=True)
+    if found.preprocessing is not None:
+        console.print(f"Images: {found.preprocessing.describe()}", soft_wrap=True)
+
+
+def _print_size(found: Found, console: Console) -> None:
+    """Print how large a space is, and of which family."""
+    number = f"{count(found.architecture):,} architectures, {len(choices(found.architecture))} open choices"
+    console.print(f"A space of {found.family}: {number}", style="bold")
+
+
+def print_architecture(text: str, console: Console) -> None:
+    """Print an architecture; a long one in notation with a line for each stage."""
+    for line in in_lines(text):
+        console.print(line, style="green", soft_wrap=True)
+
+
+def show_profile(asked: Asked, against: str | None, as_json: bool, console: Console) -> None:
+    """Print what each layer costs, and the totals; with another architecture both side by side."""
+    asked_for = [asked] if against is None else [asked, Asked(against, asked.assignments, asked.input)]
+    costs = {each.name: _profile(each) for each in asked_for}
+    if as_json:
+        plain = {
+            name: {**asdict(each.profile), "weight_bytes": each.profile.weight_bytes, "input": each.input}
+            for name, each in costs.items()
+        }
+        print(json.dumps(plain if against is not None else plain[asked.name], indent=1))
+        return
+    if against is not None:
+        _print_side_by_side(asked.name, costs[asked.name].profile, against, costs[against].profile, console)
+        return
+    _print_layers(costs[asked.name].profile, console)
+    _print_totals(costs[asked.name], console)
+
+
+def _profile(asked: Asked) -> Costs:
+    found = find_architecture(asked.name)
+    options: dict[str, object] = {**found.network}
+    override(options, asked.assignments)
+    known = family(found.family)
+    network = known.network(found.architecture, **known.network_arguments(options, ""))
+    input = shape_of(asked.input) if asked.input is not None else found.input
+    return Costs(checked_profile(network, input), input)
+
+
+def _print_layers(costs: Profile, console: Console) -> None:
+    table = _table(["layer", "kind"], ["output", "params", "MACs", "activation kB", "sees px", "stride"])
+    for layer in costs.layers:
+        if layer.kind != "Identity":
+            numbers = f"{layer.params:,}", f"{layer.macs:,}", f"{layer.activation_bytes / 1e3:,.1f}"
+            reach = _sides(layer.receptive_field), _sides(layer.stride)
+            table.add_row(layer.name, layer.kind, _times(layer.output), *numbers, *reach)
+    console.print(table)
+
+
+def _table(texts: Iterable[str], numbers: Iterable[str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in texts:
+        table.add_column(column)
+    for column in numbers:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _times(sizes: Iterable[int]) -> str:
+    return "x".join(map(str, sizes))
+
+
+def _sides(pair: Pair) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else _times(pair)
+
+
+def _totals(costs: Profile) -> dict[str, tuple[float, str, str]]:
+    """Return the totals: a number to compare, a text to read, and what it is."""
+    weights = costs.weight_bytes
+    halved, bytes_of_int8 = _size(weights["bfloat16"]), _size(weights["int8"])
+    return {
+        "params": (costs.params, f"{costs.params:,}", ""),
+        "MACs": (costs.macs, f"{costs.macs:,}", ""),
+        "weights": (
+            costs.params,
+            _size(weights["float32"]),
+            f"in float32; {halved} in bfloat16, {bytes_of_int8} in int8",
+        ),
+        "activations": (costs.activation_bytes, _size(costs.activation_bytes), "all of them, as training keeps them"),
+        "at a time": (costs.peak_activation_bytes, _size(costs.peak_activation_bytes), "at most, while it answers"),
+        "depth": (costs.depth, str(costs.depth), "convolutions and linear layers on the longest way"),
+        "sees": (max(costs.receptive_field), f"{_sides(costs.receptive_field)} px", "each pixel of the last map"),
+    }
+
+
+def _size(size_bytes: float) -> str:
+    return f"{size_bytes / 1e6:,.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:,.2f} kB"
+
+
+def _print_totals(counted: Costs, console: Console) -> None:
+    costs = counted.profile
+    console.print(f"{costs.params:,} params  {costs.macs:,} MACs", style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, (_, text, note) in list(_totals(costs).items())[2:]:
+        table.add_row(name, text, note)
+    console.print(table)
+    console.print(
+        f"For one image of {_times(counted.input)}, activations in float32. MACs: multiply-adds of convolutions and linear "
+        "layers, without an auxiliary head",
+        style="dim",
+    )
+
+
+def _print_side_by_side(name: str, costs: Profile, other: str, others: Profile, console: Console) -> None:
+    """Print the totals with their ratio, and the parts of both networks in their order."""
+    table = _table([""], [name, other, "ratio"])
+    both = zip(_totals(costs).items(), _totals(others).values(), strict=True)
+    for (total, (value, text, _)), (value_of_other, text_of_other, _) in both:
+        ratio = f"{value_of_other / value:.2f}" if value else ""
+        table.add_row(total, text, text_of_other, ratio)
+    console.print(table)
+    table = _table([name], ["output", "params", "MACs"])
+    for column in (other, "output", "params", "MACs"):
+        table.add_column(column, justify="left" if column == other else "right")
+    for row, row_of_other in zip_longest(_parts(costs.layers), _parts(others.layers), fillvalue=("",) * 4):
+        table.add_row(*row, *row_of_other)
+    console.print(table)
+
+
+def _parts(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
+    """Return name, output, parameters and multiply-adds of each part of a network: stem, layers, head."""
+    rows: list[tuple[str, ...]] = []
+    for name, group in groupby(
+        layers, key=lambda layer: ".".join(layer.name.split(".")[: 2 if "layers." in layer.name else 1])
+    ):
+        inside = list(group)
+        params, macs = sum(layer.params for layer in inside), sum(layer.macs for layer in inside)
+        rows.append((name, _times(inside[-1].output), f"{params:,}", f"{macs:,}"))
+    return rows

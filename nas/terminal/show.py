@@ -1,0 +1,151 @@
+"""What the commands print: results, lists and reproductions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from nas.building import Node
+from nas.evaluation.evaluator import Evaluator
+from nas.family import families
+from nas.notation import name_of
+from nas.records import RecordError, import_all, nearest, record_classes
+from nas.runs.declared import experiments, recipes
+from nas.runs.experiment import Experiment
+from nas.runs.reproduce import Comparison, reproduce
+from nas.runs.run import Result
+from nas.runtime.executor import Executor
+from nas.runtime.loggers import Logger
+from nas.terminal.measured import classes_of
+from nas.terminal.show_run import print_finals, show_best, show_searched, show_shares
+
+
+def show_result(experiment: Experiment, result: Result, folder: Path, console: Console) -> None:
+    """Print what a run found, tested beside a random architecture if that was asked for, and where it is."""
+    show_searched(result.searched, folder, console)
+    show_best(experiment, result.best, console)
+    show_shares(experiment, result.history, folder, console)
+    if result.finals and experiment.final is not None:
+        print_finals(result.finals, experiment.final.objective, console, classes_of(folder))
+    if (folder / "best.svg").is_file():
+        console.print(f"Picture: {folder / 'best.svg'}", soft_wrap=True)
+    console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", soft_wrap=True)
+
+
+def show_list(what: str | None, console: Console) -> None:
+    """Print what there is, each with a line on what it does. Raises RecordError for an unknown section."""
+    known = sections()
+    if what is not None and what not in known:
+        raise RecordError(f"there is no list of {what!r}: {nearest(what, known)}")
+    for title in [what] if what else known:
+        console.print(title, style="bold")
+        for name, line in known[title]:
+            console.print(Text.assemble(f"  {name}  ", (line, "dim")), soft_wrap=True)
+
+
+def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
+    """Return what there is of each kind, with a line on each; of records those in packages whose name begins so."""
+    from nas.data import Data
+    from nas.strategies.strategy import Strategy
+    from nas.supernets.method import Method
+
+    for package in (
+        "nas.layers",
+        "nas.operations",
+        "nas.topology",
+        "nas.strategies",
+        "nas.supernets",
+        "nas.evaluation",
+        "nas.runtime",
+    ):
+        import_all(package)
+    known = families()
+    published = (
+        (f"{name}:{member}", each.source_of(member)) for name, each in known.items() for member in each.published
+    )
+    return {
+        "spaces": [(name, _first_line(each.space)) for name, each in known.items()],
+        "networks": list(published),
+        "strategies": _described(Strategy, within),
+        "methods": _described(Method, within),
+        "evaluators": _described(Evaluator, within),
+        "data": _described(Data, within),
+        "operations": list(_nodes("nas.operations")),
+        "layers": list(_nodes("nas.layers")),
+        "topology": list(_nodes("nas.topology")),
+        "executors": _described(Executor, within),
+        "loggers": _described(Logger, within),
+        "experiments": [(name, _claim(path)) for name, path in experiments().items()],
+        "recipes": [(name, _claim(path)) for name, path in recipes().items()],
+    }
+
+
+def _nodes(package: str) -> Iterator[tuple[str, str]]:
+    """Yield the nodes of a package by their class, and what they are called in notation."""
+    for cls in record_classes(Node).values():
+        if cls.__module__.startswith(f"{package}."):
+            yield f"{cls.__name__} ({name_of(cls)})", _first_line(cls)
+
+
+def _described(kind: type[Any], within: str) -> list[tuple[str, str]]:
+    known = record_classes(kind).values()
+    return [(cls.__name__, _first_line(cls)) for cls in known if cls.__module__.startswith(within)]
+
+
+def _first_line(documented: object) -> str:
+    return (documented.__doc__ or "").strip().split("\n")[0]
+
+
+def _claim(path: Path) -> str:
+    """Return what the file's header says before its first colon or full stop."""
+    header = path.read_text(encoding="utf-8").split("\n# Source")[0].replace("\n#", "").lstrip("# ")
+    return re.split(r"[:.]\s", header, maxsplit=1)[0]
+
+
+def show_reproduction(experiment: Experiment, seeds: int, folder: Path, as_json: bool, console: Console) -> bool:
+    """Run and print published and own numbers side by side; return whether none is outside its tolerance."""
+    if not experiment.expect:
+        raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
+    with Progress(console=Console(stderr=True), transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"{seeds} runs", total=seeds)
+        compared = reproduce(experiment, seeds, lambda seed: bar.update(task, completed=seed + 1), folder)
+    if as_json:
+        print(json.dumps([{**asdict(each), "holds": each.holds} for each in compared], indent=1))
+    else:
+        print_compared(compared, seeds, console)
+    return all(each.holds is not False for each in compared)
+
+
+def print_compared(compared: Sequence[Comparison], seeds: int, console: Console) -> None:
+    """Print published and own numbers, a row each, with a verdict where there are seeds enough for one."""
+    title = f"Mean ± standard deviation of {seeds} runs" if seeds > 1 else "1 run, with seed 0"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    columns = ("score", "published", "own", "standard error", "tolerance", "")
+    for column in columns if seeds > 1 else ("score", "published", "own", "difference", "tolerance", ""):
+        table.add_column(column, justify="left" if column in ("score", "") else "right", no_wrap=column == "score")
+    for each in compared:
+        spread = f" ± {each.published.std:.2f}" if each.published.std is not None else ""
+        verdict = {True: Text("holds", "green"), False: Text("does not hold", "red"), None: Text("no verdict")}[
+            each.holds
+        ]
+        published, tolerance = f"{each.published.mean:g}{spread}", f"{each.published.tolerance:g}"
+        table.add_row(each.name, published, *_own(each), tolerance, verdict)
+    console.print(table)
+    if seeds == 1:
+        console.print("1 seed: no deviation, and no verdict; give --seeds 2 or more", style="yellow", soft_wrap=True)
+
+
+def _own(compared: Comparison) -> tuple[str, str]:
+    """Return the own mean and its standard error or, for one seed, the score and how far it is from the published one."""
+    if compared.own_std is None:
+        return f"{compared.own_mean:.3f}", f"{compared.own_mean - compared.published.mean:+.3f}"
+    return f"{compared.own_mean:.3f} ± {compared.own_std:.3f}", f"{compared.standard_error:.3f}"

@@ -1,0 +1,216 @@
+"""The catalogue: a page of what there is, with what every network costs, written from the code.
+
+`make catalogue` writes docs/catalogue.md anew; a test compares.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas.family import Family, families
+from nas.profiling import profile
+from nas.runs.declared import experiments, recipes
+from nas.runs.experiment import Expectation, load
+from nas.runs.full_training import load_recipe
+from nas.space import choices, count
+from nas.terminal.show import sections
+
+ROOT = Path(__file__).resolve().parents[1]
+
+PAGE = ROOT / "docs" / "catalogue.md"
+
+HEAD = """\
+# Catalogue
+
+What there is, written from the code by `make catalogue`. `nas list` prints the same names, and `nas profile NAME` each layer of a
+network.
+"""
+
+LISTS = {
+    "operations": "On edges of cells: they give whatever width and stride is asked for. In brackets: the notation.",
+    "layers": "What blocks are made of: they keep the width that comes in unless they have one of their own.",
+    "topology": "How parts are put together: in a row, beside each other, as a graph.",
+    "strategies": "They propose what is evaluated next.",
+    "methods": "Search with a supernet: see [supernets](supernets.md).",
+    "evaluators": "They give an architecture its scores.",
+    "data": "Where images are from: see [training](training.md).",
+    "executors": "Who does the work.",
+    "loggers": "Where a search is written too: see [watching](watching.md).",
+}
+"""What `nas list` has of each kind, and what kind that is."""
+
+
+def catalogue() -> str:
+    """Return the page, Markdown. Counts every published network, which takes half a minute."""
+    return "\n".join([HEAD, *(f"## {title}\n\n{text}" for title, text in parts())])
+
+
+def parts(counted: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
+    """Yield titles and texts of the page; of networks only those that are `counted`, or all of them."""
+    yield "Reproduced", _reproduced()
+    yield "Spaces", _spaces()
+    yield "Networks", "\n".join([NETWORKS, *network_rows(counted)]) + "\n"
+    listed = sections("nas.")
+    for title, text in LISTS.items():
+        rows = (f"| {_escaped(name)} | {_escaped(line)} |" for name, line in listed[title])
+        yield title.capitalize(), "\n".join([f"{text}\n", "| | |", "|---|---|", *rows]) + "\n"
+    yield "Recipes", _recipes()
+
+
+# ---------------------------------------------------------------------------------------------- reproduced numbers
+
+
+def _reproduced() -> str:
+    """Return published and own numbers: those of the README's table, then what each experiment states."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    own = re.findall(r"^\|.*\|$", readme.partition("\n## Reproduced\n")[2].partition("\n## ")[0], re.MULTILINE)
+    rows = [
+        f"| {_linked(path)} | {_escaped(claim)} | {_numbers(load(path).expect)} | {_escaped(_run(path))} |"
+        for path, (_, claim) in zip(experiments().values(), sections()["experiments"], strict=True)
+    ]
+    return "\n".join(
+        [
+            "Test accuracy in percent over 500 seeds; `nas reproduce EXPERIMENT --seeds 500` runs them again.\n",
+            *own,
+            "\nWhat every experiment claims, and what was run of it:\n",
+            "| experiment | | published, test accuracy in % | run here |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _linked(path: Path) -> str:
+    name = path.resolve().relative_to(ROOT / "experiments")
+    return f"[{name.with_suffix('')}](../experiments/{name})"
+
+
+TESTS = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "imagenet16_120": "ImageNet16-120",
+    "top1": "",
+    "top5": "top-5",
+}
+"""What scores are of, for people."""
+
+
+def _numbers(expected: Mapping[str, Expectation]) -> str:
+    """Write expected numbers with what they are of, as `CIFAR-10 93.92 ± 0.3`."""
+    texts = []
+    for name, each in expected.items():
+        of = name.removesuffix("_percent").removesuffix("_test_top1").removeprefix("test_")
+        spread = f" ± {each.std:g}" if each.std else ""
+        texts.append(f"{TESTS.get(of, of.replace('_', ' '))} {each.mean:g}{spread}".strip())
+    return "; ".join(texts) or "none"
+
+
+def _run(path: Path) -> str:
+    """Return what a file's header says was run of it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    header = " ".join(line.lstrip("# ").strip() for line in lines if line.startswith("#"))
+    if found := re.search(r"(?:Run here|Measured once)[^:]*: (.*?)(?= Hardware:| Source:| Needs |$)", header):
+        return found[1][:1].upper() + found[1][1:]
+    return "not at full size" if re.search("not run", header, re.IGNORECASE) else "yes; no number is published"
+
+
+# ---------------------------------------------------------------------------------------------- spaces and networks
+
+
+def _spaces() -> str:
+    rows = [
+        f"| `{name}` | {_count(each)} | {len(choices(each.space()))} | {_escaped(_open_in(each))} | {_escaped(each.source)} |"
+        for name, each in families().items()
+    ]
+    return "\n".join(["| space | architectures | choices | | from |", "|---|---|---|---|---|", *rows, ""])
+
+
+def _count(found: Family) -> str:
+    number = count(found.space())
+    return f"{number:,}" if number < 1e9 else f"{number:.2e}".replace("e+", "e")
+
+
+def _open_in(found: Family) -> str:
+    """Return what is open in a space, by the docstring of the function that makes it."""
+    said = re.sub(r"^Return the space(:| of| in which)? ", "", _line(found.space))
+    return said[:1].upper() + said[1:]
+
+
+def _line(documented: Any) -> str:
+    return (documented.__doc__ or "").strip().split("\n")[0]
+
+
+NETWORKS = """\
+Parameters and multiply-adds of convolutions and linear layers for one image, without auxiliary heads; cells are stacked as their
+family does by default. Tests compare with what is expected: printed by the source or counted from a released definition
+(`tests/networks` says which; `tests/test_published_counts.py` for the cells).
+
+| network | input | params | multiply-adds | expected | from |
+|---|---|---|---|---|---|"""
+
+
+def network_rows(names: Iterable[str] | None = None) -> Iterator[str]:
+    """Yield the row of each published network, or of those by name, as `resnet:resnet50`."""
+    wanted, printed = None if names is None else set(names), _printed()
+    for family_name, found in families().items():
+        for member in found.published:
+            if wanted is None or f"{family_name}:{member}" in wanted:
+                yield _row(f"{family_name}:{member}", found, member, printed)
+
+
+def _row(name: str, found: Family, member: str, printed: Mapping[str, str]) -> str:
+    shape = found.input_of(member)
+    costs = profile(found.network(found.published[member]), shape)
+    size = "x".join(map(str, shape))
+    source = _escaped(found.source_of(member))
+    return f"| `{name}` | {size} | {costs.params:,} | {costs.macs:,} | {printed.get(name, '')} | {source} |"
+
+
+def _printed() -> dict[str, str]:
+    """Return what was published of the costs of networks, by name: the tables that tests compare with."""
+    texts: dict[str, str] = {}
+    for path in sorted((ROOT / "tests" / "networks").glob("*.yaml")):
+        for member, row in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+            if "network" not in row and "/" not in member:
+                texts[f"{path.stem}:{member}"] = _costs(row)
+    return texts
+
+
+def _costs(row: Mapping[str, float]) -> str:
+    params = f"{row['params']:,}" if "params" in row else f"{row['params_m']:g} M"
+    return params + (f"; {row['gmacs']:g} G" if "gmacs" in row else "")
+
+
+# ---------------------------------------------------------------------------------------------- recipes
+
+
+def _recipes() -> str:
+    rows = [
+        f"| `{name}` | {_escaped(dict(sections()['recipes'])[name])} | {_expected(path)} |"
+        for name, path in recipes().items()
+    ]
+    return "\n".join(["None was run by us at full length.\n", "| recipe | | published |", "|---|---|---|", *rows, ""])
+
+
+def _expected(path: Path) -> str:
+    recipe = load_recipe(str(path))
+    return f"{recipe.expect_of}: {_numbers(recipe.expect)}" if recipe.expect else "none"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("_", "\\_") if "`" not in text else text.replace("|", "\\|")
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(catalogue(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
