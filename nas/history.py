@@ -1,34 +1,17 @@
-"""History: what a search has proposed and found; and the journal, the file that holds it.
-
-The journal is the truth: one line of JSON an event, written before anything else happens. Reading it again gives the
-same history, so that a search is resumed by reading.
-"""
+"""History: what a search has proposed, and how each proposal was evaluated; values only."""
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from bisect import insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from time import monotonic, sleep
-from typing import IO, Any
+from typing import Any
 
-from nas.plain import from_plain
-from nas.records import FORMAT, RecordError, digest, to_plain
-
-if sys.platform != "win32":
-    import fcntl
-
-_encode = json.JSONEncoder(allow_nan=False).encode
+from nas.records import digest
 
 REUSED = "reused"
 """The worker of a proposal whose scores were those of an equal one before."""
-
-SECONDS_FOR_READERS = 0.5
-"""How long the lock of a journal is asked for, before it is taken for that of another writer."""
 
 Scores = Mapping[str, float]
 """What an evaluation found, by name with unit: `validation_top1_percent`, `params`, `macs`, `seconds`, ..."""
@@ -142,129 +125,3 @@ class History:
         while i and self.value(self.ranked[i - 1]) == top:
             i -= 1
         return self.ranked[i]
-
-
-class Journal:
-    """An append-only file of events; a new one begins with the version of its format.
-
-    A last line that was torn by the end of its writer is dropped. Raises RecordError where another process has the
-    file open: two writers would spoil it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file: IO[str] = path.open("a", encoding="utf-8")
-        hold(self._file.fileno(), path)
-        whole = path.read_bytes().rfind(b"\n") + 1
-        self._file.truncate(whole)
-        if not whole:
-            self.append({"cellstack": FORMAT})
-
-    def append(self, event: Mapping[str, Any]) -> None:
-        """Write one event and hand it to the operating system, so that it outlives this process."""
-        self._file.write(_encode(event) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def hold(opened: int, path: Path) -> None:
-    """Lock a file or folder, by its descriptor, until it is closed or this process ends, in whatever way.
-
-    A reader locks it for a moment too, to see whether a run is written, and a writer waits for that. Where the file system
-    has no locks, nothing is locked. Raises RecordError where another process writes.
-    """
-    if sys.platform == "win32":
-        return
-    until = monotonic() + SECONDS_FOR_READERS
-    while True:
-        try:
-            return fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if monotonic() > until:
-                raise RecordError(
-                    f"{path} is being written by another process: wait for that run, or stop it"
-                ) from None
-            sleep(0.01)
-        except OSError:
-            return  # some network file systems have no locks
-
-
-def started_event(history: History, number: int, at: float) -> dict[str, Any]:
-    """Return the line that says what was proposed; `at` is in seconds since 1970."""
-    proposal = history.proposals[number]
-    return {
-        "event": "start",
-        "number": number,
-        "digest": history.digests[number],
-        "origin": proposal.origin,
-        "parents": list(proposal.parents),
-        "architecture": to_plain(proposal.architecture),
-        "at": at,
-    }
-
-
-def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:
-    """Return the line that says what was found, or why nothing was; `again` is when a run that was cut off handed it out anew."""
-    outcome = {"scores": dict(done.scores)} if done.failure is None else {"failure": done.failure}
-    handed_out = {} if again is None else {"again": again}
-    return {"event": "finish", "number": done.number, **outcome, "worker": done.worker, **handed_out, "at": at}
-
-
-def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None] = lambda event: None) -> History:
-    """Read a journal, also one that is being written: a last line that is not whole is left out.
-
-    `seen` is given each event, once it is in the history. Raises RecordError, with the line, where it is damaged elsewhere.
-    """
-    history = History(objective)
-    for line, event in read_journal(path):
-        try:
-            _apply(history, event)
-            seen(event)
-        except (RecordError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise _damaged(path, line, f"{type(error).__name__}: {error}") from None
-    return history
-
-
-def forget_failures(path: Path) -> None:
-    """Take the ends of failed evaluations out of a journal, so that they are in flight again."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line, (_, event) in zip(lines[1:], read_journal(path), strict=False) if "failure" not in event]
-    if len(kept) < len(lines) - 1:
-        beside = path.with_suffix(".tmp")
-        beside.write_text("".join([lines[0], *kept]), encoding="utf-8")
-        beside.replace(path)
-
-
-def _apply(history: History, event: Mapping[str, Any]) -> None:
-    if event["event"] == "start":
-        if event["number"] != len(history.proposals):
-            raise RecordError(f"proposal {event['number']} follows proposal {len(history.proposals) - 1}")
-        known = history.known.get(event.get("digest", ""))
-        architecture = from_plain(event["architecture"]) if known is None else known
-        history.start(Proposal(architecture, event["origin"], tuple(event["parents"])))
-    elif event["number"] in history.finished:
-        raise RecordError(f"evaluation {event['number']} is finished twice")
-    elif "failure" in event:
-        history.fail(event["number"], event["failure"], event["worker"])
-    else:
-        history.finish(event["number"], event["scores"], event["worker"])
-
-
-def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each event with the number of its line; leave out a last line that is not whole."""
-    data = path.read_bytes()
-    for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
-        try:
-            event = json.loads(text)
-        except ValueError:
-            raise _damaged(path, number, "no JSON") from None
-        if number > 1:
-            yield number, event
-        elif not isinstance(event, dict) or event.get("cellstack") not in range(1, FORMAT + 1):
-            raise _damaged(path, number, f"not a journal of format {FORMAT} or older")
-
-
-def _damaged(path: Path, line: int, reason: str) -> RecordError:
-    return RecordError(f"{path}, line {line}: damaged ({reason}); mend the line, or cut the file before it and resume")

@@ -13,7 +13,7 @@ import pytest
 
 from nas.cli import app
 from nas.family import Family, OtherForm, families
-from nas.history import read_journal
+from nas.journal import read_journal
 from nas.notation import parse
 from nas.records import RecordError, digest
 from nas.report.summary.summarise import summarise

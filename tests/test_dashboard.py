@@ -22,7 +22,8 @@ from urllib.request import urlopen
 import pytest
 
 from nas.family import families
-from nas.history import History, Journal, Proposal, finished_event, started_event
+from nas.history import History, Proposal
+from nas.journal import Journal, finished_event, started_event
 from nas.records import RecordError
 from nas.runtime.loggers.labels import Labels
 from nas.space import choices, decisions, mutate, sample

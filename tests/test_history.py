@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.history import History, Journal, Proposal, finished_event, read_journal, replay, started_event
+from nas.history import History, Proposal
+from nas.journal import Journal, finished_event, read_journal, replay, started_event
 from nas.records import FORMAT, RecordError, digest
 from nas.space import sample
 from search_spaces.darts import darts

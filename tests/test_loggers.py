@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from nas.evaluation.evaluator import Evaluation, Job, at_once
-from nas.history import replay
+from nas.journal import replay
 from nas.records import RecordError, record
 from nas.runs.experiment import load
 from nas.runtime.inline import Inline

@@ -22,7 +22,8 @@ from journals import events
 from rich.console import Console
 
 from nas.evaluation.evaluator import Evaluator, Job, at_once
-from nas.history import History, Proposal, replay
+from nas.history import History, Proposal
+from nas.journal import replay
 from nas.records import RecordError, record
 from nas.runs.declared import dump
 from nas.runs.experiment import load

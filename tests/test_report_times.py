@@ -15,7 +15,8 @@ from journals import events
 from report_runs import FINAL, TOY, by_hand, carried_out, finish, start
 
 from nas.family import family
-from nas.history import History, Journal
+from nas.history import History
+from nas.journal import Journal
 from nas.records import RecordError, to_plain
 from nas.report.summary.clock import Clock
 from nas.report.summary.journal import Log, Work

@@ -24,9 +24,11 @@ from report_runs import FINAL, TOY, carried_out
 from rich.console import Console
 from safetensors.torch import save_file
 
+from nas import lock
 from nas.data.digits import Digits
 from nas.evaluation.results import append_epoch
 from nas.family import family
+from nas.lock import held
 from nas.plain import write
 from nas.records import RecordError, digest, to_plain
 from nas.report.summary.summarise import summarise
@@ -36,10 +38,9 @@ from nas.runs.folder import make_folder, provenance, write_declared
 from nas.runs.full_training import FullTraining
 from nas.runs.run import create_folder, plan
 from nas.runs.transfer_trials import Transfer
-from nas.runtime import lock, show_run
 from nas.runtime.inline import Inline
-from nas.runtime.lock import held
 from nas.supernets.recipe import Seed
+from nas.terminal import show_run
 from nas.terminal.show_run import watch_run
 from nas.training.reports import Epoch
 
@@ -270,7 +271,7 @@ def test_a_run_is_stopped_at_once_when_its_process_is_killed(
 ) -> None:
     STATES[name].leave(run)
     code = (
-        "import sys, time; from pathlib import Path; from nas.runtime.lock import held\n"
+        "import sys, time; from pathlib import Path; from nas.lock import held\n"
         "with held(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     writer = worker("-c", code, str(run))

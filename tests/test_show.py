@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.history import Evaluated, Journal, Proposal
+from nas.history import Evaluated, Proposal
+from nas.journal import Journal
 from nas.records import RecordError
 from nas.terminal import show_run
 from nas.terminal.show_run import look, watch_run
@@ -144,7 +145,7 @@ def test_a_run_goes_on_as_long_as_its_journal_is_held(cut_off: Path, call: Call)
 
 def test_a_killed_process_leaves_a_run_that_was_stopped(cut_off: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from nas.history import Journal\n"
+        "import sys, time; from pathlib import Path; from nas.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]))\nprint('held', flush=True)\ntime.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(cut_off / "history.jsonl")]

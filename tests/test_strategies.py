@@ -13,7 +13,8 @@ from typing import Any, SupportsIndex
 import pytest
 
 from nas.family import families
-from nas.history import History, Journal, Proposal, finished_event, replay, started_event
+from nas.history import History, Proposal
+from nas.journal import Journal, finished_event, replay, started_event
 from nas.plain import from_plain
 from nas.records import RecordError, digest, import_all, record_classes, to_plain
 from nas.space import decisions, enumerate_architectures, mutate, neighbours, one_of, sample, some_of

@@ -13,10 +13,10 @@ from typing import Any
 from torch import nn
 
 from nas.building import Node
+from nas.files import write_atomically
 from nas.plain import from_plain, read, write
 from nas.records import RecordError, digest, to_plain
 from nas.training import Epoch, save_weights
-from nas.training.checkpoint import write_atomically
 from nas.training.measure import Measured
 from nas.training.peers import peers
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, final
 from nas.figures.colours import INK, Line, lines
 from nas.figures.curves import Block, LearntChoice, Points, blocks, kind, learnt_choices, overview
 from nas.figures.page import LETTER, STYLE, Page, shortened
+from nas.files import write_atomically
 from nas.records import RecordError
 from nas.supernets.search import Searched
-from nas.training.checkpoint import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

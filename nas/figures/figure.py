@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from nas.figures.colours import INK, Line
 from nas.figures.page import STYLE, Page
+from nas.files import write_atomically
 from nas.records import RecordError
-from nas.training.checkpoint import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,10 +15,10 @@ from nas.building import Node
 from nas.choice import Choice, parts_of
 from nas.figures.colours import INK, lines
 from nas.figures.page import STYLE
+from nas.files import write_atomically
 from nas.labels import option_label
 from nas.space import choices, decisions
 from nas.topology.chain import Chain, Stage
-from nas.training.checkpoint import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.family import Found
-from nas.history import read_journal
+from nas.journal import read_journal
 from nas.plain import from_plain
 from nas.records import RecordError
 from nas.runs.experiment import load

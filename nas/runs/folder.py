@@ -14,7 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar
 
-from nas.history import read_journal
+from nas.journal import read_journal
 from nas.places import absolute, places_of
 from nas.records import RecordError
 from nas.runs.declared import dump

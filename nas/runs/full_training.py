@@ -19,7 +19,9 @@ from nas.evaluation.scale import Scale
 from nas.evaluation.training import Training
 from nas.family import family
 from nas.figures.trainings import plot_training
-from nas.history import Evaluated, forget_failures
+from nas.history import Evaluated
+from nas.journal import forget_failures
+from nas.lock import held
 from nas.plain import write
 from nas.records import Natural, Positive, RecordError, nearest, record
 from nas.runs.architecture import Found, find_architecture, read_found
@@ -30,7 +32,6 @@ from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, wr
 from nas.runs.scores import check_expected
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
-from nas.runtime.lock import held
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
 from nas.training import Execution, Recipe

@@ -12,7 +12,9 @@ from typing import Any
 
 from nas.drawing import draw
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
-from nas.history import Evaluated, History, Scores, forget_failures, read_journal
+from nas.history import Evaluated, History, Scores
+from nas.journal import forget_failures, read_journal
+from nas.lock import held
 from nas.places import without_places
 from nas.plain import write
 from nas.records import RecordError, digest
@@ -23,7 +25,6 @@ from nas.runs.scores import check_scores
 from nas.runs.supernets import SUPERNETS, scores_of_search, search_supernets
 from nas.runtime.executor import Work
 from nas.runtime.inline import Inline
-from nas.runtime.lock import held
 from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
 from nas.runtime.view import Silent, View
 from nas.space import sample

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from nas.history import replay
+from nas.journal import replay
+from nas.lock import is_held
 from nas.runs.experiment import Experiment
 from nas.runs.supernets import SUPERNETS
-from nas.runtime.lock import is_held
 from nas.terminal.live import duration
 
 SECONDS_OF_SILENCE = 60.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
 from nas.figures.alphas import plot_alphas
-from nas.history import forget_failures
+from nas.journal import forget_failures
 from nas.plain import read
 from nas.records import RecordError, digest
 from nas.runs.experiment import Experiment

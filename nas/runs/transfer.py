@@ -15,7 +15,10 @@ from nas.data import Data
 from nas.evaluation.evaluator import Evaluation, Job
 from nas.family import Found
 from nas.figures.transfers import plot_transfer
-from nas.history import History, forget_failures, replay
+from nas.files import write_atomically
+from nas.history import History
+from nas.journal import forget_failures, replay
+from nas.lock import held
 from nas.places import absolute
 from nas.plain import from_plain, read, write
 from nas.records import RecordError, import_all, nearest, record_classes, to_plain
@@ -26,10 +29,8 @@ from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, wr
 from nas.runs.transfer_trials import SHORT, Trained, Transfer, adapted, carry_out, check, found_by
 from nas.runs.yaml_file import override
 from nas.runtime.executor import Executor
-from nas.runtime.lock import held
 from nas.runtime.search import Budget, Given, Rules, Search
 from nas.runtime.view import View
-from nas.training.checkpoint import write_atomically
 from nas.training.peers import peers
 
 MAY_CHANGE = ("execution",)

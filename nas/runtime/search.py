@@ -15,7 +15,8 @@ from random import Random
 from typing import Any, Literal, final
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import REUSED, Evaluated, History, Journal, Proposal, finished_event, replay, started_event
+from nas.history import REUSED, Evaluated, History, Proposal
+from nas.journal import Journal, finished_event, replay, started_event
 from nas.records import Natural, NonNegative, Positive, RecordError, nearest, record
 from nas.runtime.executor import Outcome
 from nas.runtime.view import View

@@ -14,6 +14,7 @@ import torch
 
 from nas.choice import Choice
 from nas.evaluation.evaluator import Evaluation, Job, Task
+from nas.files import write_atomically
 from nas.places import without_places
 from nas.plain import from_plain, write
 from nas.records import Natural, RecordError, digest, record, to_plain
@@ -26,7 +27,7 @@ from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet, transplant
 from nas.supernets.turns import Measured, Turns
 from nas.training import best_device, evaluate, mixed_seed, place, save_weights, seeded, stream
-from nas.training.checkpoint import load_together, save_checkpoint, write_atomically
+from nas.training.checkpoint import load_together, save_checkpoint
 from nas.training.peers import peers
 
 DERIVED_SCORES = (

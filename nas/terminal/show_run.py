@@ -19,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.figures.shares import plot_shares, window_of
-from nas.history import REUSED, Evaluated, History, read_objective, replay
+from nas.history import REUSED, Evaluated, History, read_objective
+from nas.journal import replay
 from nas.runs.experiment import Experiment
 from nas.runs.run import by_role, load_run
 from nas.runs.status import SECONDS_OF_SILENCE, State, how_to_go_on, seconds_of_silence, state_of_search

@@ -14,7 +14,8 @@ from nas.data import decoder_name, split
 from nas.data.encoded import Encoded
 from nas.evaluation.results import read_epochs, read_test
 from nas.family import family
-from nas.history import Evaluated, History, replay
+from nas.history import Evaluated, History
+from nas.journal import replay
 from nas.profiling import profile
 from nas.runs.architecture import Found, read_found
 from nas.runs.full_training import WEIGHTS, FullTraining, Planned, draw_training

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.files import write_atomically
 from nas.records import RecordError
 from nas.training.peers import Peers
 
@@ -24,22 +24,6 @@ NETWORK = "cellstack_network"
 
 DESCRIPTION = "cellstack_description"
 """The key, in a safetensors file, of the JSON that says what the weights are of, and what they were trained with."""
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, and put it in place when it is on the disk: `path` is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.touch()
-        mode = beside.stat().st_mode
-        write(beside)
-        beside.chmod(mode)  # some libraries make files that others may not read
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def save_checkpoint(path: Path, run: str, state: dict[str, Any]) -> None:

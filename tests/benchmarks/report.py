@@ -16,7 +16,8 @@ from random import Random
 
 from _timing import report
 
-from nas.history import History, Journal, Proposal, finished_event, started_event
+from nas.history import History, Proposal
+from nas.journal import Journal, finished_event, started_event
 from nas.records import RecordError
 from nas.runs.experiment import load
 from nas.runs.run import create_folder, plan, run

@@ -14,9 +14,9 @@ from pathlib import Path
 from string import Template
 
 from nas.figures.colours import HUES, lines
+from nas.files import write_atomically
 from nas.records import RecordError
 from nas.report.summary.summary import RunSummary, to_json
-from nas.training.checkpoint import write_atomically
 
 SCRIPTS = (
     *("echarts.min", "core", "chart", "head", "progress", "lineage", "shares", "epochs", "supernets", "pareto"),

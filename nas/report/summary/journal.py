@@ -8,7 +8,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nas.history import REUSED, History, replay
+from nas.history import REUSED, History
+from nas.journal import replay
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The lock of a run folder: one process works on a run, and whoever looks at it knows at once whether that process lives."""
+"""The locks of journals and run folders: one process writes, and whoever looks at a run knows at once whether it lives."""
 
 from __future__ import annotations
 
@@ -7,11 +7,37 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
-from nas.history import hold
+from nas.records import RecordError
 
 if sys.platform != "win32":
     import fcntl
+
+SECONDS_FOR_READERS = 0.5
+"""How long the lock of a journal is asked for, before it is taken for that of another writer."""
+
+
+def hold(opened: int, path: Path) -> None:
+    """Lock a file or folder, by its descriptor, until it is closed or this process ends, in whatever way.
+
+    A reader locks it for a moment too, to see whether a run is written, and a writer waits for that. Where the file system
+    has no locks, nothing is locked. Raises RecordError where another process writes.
+    """
+    if sys.platform == "win32":
+        return
+    until = monotonic() + SECONDS_FOR_READERS
+    while True:
+        try:
+            return fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > until:
+                raise RecordError(
+                    f"{path} is being written by another process: wait for that run, or stop it"
+                ) from None
+            sleep(0.01)
+        except OSError:
+            return  # some network file systems have no locks
 
 
 @contextmanager

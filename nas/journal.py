@@ -1,0 +1,123 @@
+"""The journal of a history: the append-only file that is the truth about a run.
+
+One line of JSON an event, written before anything else happens. Reading it again gives the same history, so that a search is
+resumed by reading.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from nas.history import Evaluated, History, Proposal
+from nas.lock import hold
+from nas.plain import from_plain
+from nas.records import FORMAT, RecordError, to_plain
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
+class Journal:
+    """An append-only file of events; a new one begins with the version of its format.
+
+    A last line that was torn by the end of its writer is dropped. Raises RecordError where another process has the
+    file open: two writers would spoil it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[str] = path.open("a", encoding="utf-8")
+        hold(self._file.fileno(), path)
+        whole = path.read_bytes().rfind(b"\n") + 1
+        self._file.truncate(whole)
+        if not whole:
+            self.append({"cellstack": FORMAT})
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write one event and hand it to the operating system, so that it outlives this process."""
+        self._file.write(_encode(event) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def started_event(history: History, number: int, at: float) -> dict[str, Any]:
+    """Return the line that says what was proposed; `at` is in seconds since 1970."""
+    proposal = history.proposals[number]
+    return {
+        "event": "start",
+        "number": number,
+        "digest": history.digests[number],
+        "origin": proposal.origin,
+        "parents": list(proposal.parents),
+        "architecture": to_plain(proposal.architecture),
+        "at": at,
+    }
+
+
+def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:
+    """Return the line that says what was found, or why nothing was; `again` is when a run that was cut off handed it out anew."""
+    outcome = {"scores": dict(done.scores)} if done.failure is None else {"failure": done.failure}
+    handed_out = {} if again is None else {"again": again}
+    return {"event": "finish", "number": done.number, **outcome, "worker": done.worker, **handed_out, "at": at}
+
+
+def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None] = lambda event: None) -> History:
+    """Read a journal, also one that is being written: a last line that is not whole is left out.
+
+    `seen` is given each event, once it is in the history. Raises RecordError, with the line, where it is damaged elsewhere.
+    """
+    history = History(objective)
+    for line, event in read_journal(path):
+        try:
+            _apply(history, event)
+            seen(event)
+        except (RecordError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise _damaged(path, line, f"{type(error).__name__}: {error}") from None
+    return history
+
+
+def forget_failures(path: Path) -> None:
+    """Take the ends of failed evaluations out of a journal, so that they are in flight again."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line, (_, event) in zip(lines[1:], read_journal(path), strict=False) if "failure" not in event]
+    if len(kept) < len(lines) - 1:
+        beside = path.with_suffix(".tmp")
+        beside.write_text("".join([lines[0], *kept]), encoding="utf-8")
+        beside.replace(path)
+
+
+def _apply(history: History, event: Mapping[str, Any]) -> None:
+    if event["event"] == "start":
+        if event["number"] != len(history.proposals):
+            raise RecordError(f"proposal {event['number']} follows proposal {len(history.proposals) - 1}")
+        known = history.known.get(event.get("digest", ""))
+        architecture = from_plain(event["architecture"]) if known is None else known
+        history.start(Proposal(architecture, event["origin"], tuple(event["parents"])))
+    elif event["number"] in history.finished:
+        raise RecordError(f"evaluation {event['number']} is finished twice")
+    elif "failure" in event:
+        history.fail(event["number"], event["failure"], event["worker"])
+    else:
+        history.finish(event["number"], event["scores"], event["worker"])
+
+
+def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each event with the number of its line; leave out a last line that is not whole."""
+    data = path.read_bytes()
+    for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            event = json.loads(text)
+        except ValueError:
+            raise _damaged(path, number, "no JSON") from None
+        if number > 1:
+            yield number, event
+        elif not isinstance(event, dict) or event.get("cellstack") not in range(1, FORMAT + 1):
+            raise _damaged(path, number, f"not a journal of format {FORMAT} or older")
+
+
+def _damaged(path: Path, line: int, reason: str) -> RecordError:
+    return RecordError(f"{path}, line {line}: damaged ({reason}); mend the line, or cut the file before it and resume")
