@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,29 +17,36 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LAYERS = {
+FLOORS = {
     **dict.fromkeys(
-        "choice counting fields history literal membership own places plain preprocessing records space".split(), 0
+        "choice counting fields files history journal literal lock membership own places plain preprocessing records "
+        "space".split(),
+        0,
     ),
-    **dict.fromkeys(
-        "building data family foreign labels layers notation operations profiling strategies topology tracing".split(),
-        1,
-    ),
-    **dict.fromkeys(("training", "evaluation"), 2),
-    "supernets": 3,
-    **dict.fromkeys(("runtime", "export", "report"), 4),
-    **dict.fromkeys(("cli", "__main__"), 5),
+    **dict.fromkeys("building family foreign labels layers notation operations profiling topology tracing".split(), 1),
+    **dict.fromkeys("data drawing strategies".split(), 2),
+    **{
+        room: floor
+        for floor, room in enumerate(
+            "training evaluation supernets figures runtime runs export report terminal cli __main__".split(), 3
+        )
+    },
 }
-"""The layer of each part of nas; a module imports its own layer or a lower one."""
+"""The floor of each room of nas: a module imports its own room or one on a lower floor. Floors 0 and 1 are one room each."""
+
+ONE_ROOM = (0, 1)
 
 LOWEST_ONLY = ("strategies",)
-"""Parts that stand higher and import layer 0 alone."""
+"""Rooms that stand higher and import floor 0 alone."""
 
-NEVER = {
-    ("training", "evaluation"),
-    *combinations(("building", "layers", "operations", "topology"), 2),
-}
-"""Imports that the order within a layer forbids."""
+BY_NAME = {"nas": "nas", "nas.family": "search_spaces", "nas.foreign": "search_spaces"}
+"""Modules that look up others by name, against the floors, and what they look up: the public names, and the families."""
+
+HIDDEN = re.compile(r"nas(\.\w+)+\.?|search_spaces(\.\w+)*\.?")
+"""A text that is the name of a module of the project, as it is given to importlib."""
+
+NEVER = {*combinations(("building", "layers", "operations", "topology"), 2)}
+"""Imports that the order within floor 1 forbids."""
 
 HEAVY = frozenset(
     "datasets matplotlib onnx onnx_ir onnxruntime onnxscript optuna optuna_dashboard PIL ray resvg_py simplejpeg sklearn".split()
@@ -48,12 +56,13 @@ TUNE = "nas.runtime.tune"
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One imported module; `deferred` where it is imported inside a function only."""
+    """One imported module, `by_name` where it is named in a text for importlib; `deferred` where it is imported inside a function only."""
 
     name: str
     line: int
     deferred: bool
     types_only: bool
+    by_name: bool = False
 
 
 @cache
@@ -67,13 +76,15 @@ def modules() -> dict[str, ast.Module]:
 
 
 def imports(node: ast.AST, deferred: bool = False, types_only: bool = False) -> Iterator[Import]:
-    """Yield what a syntax tree imports."""
+    """Yield what a syntax tree imports, by a statement or by a name in a text."""
     if isinstance(node, ast.Import):
         yield from (Import(alias.name, node.lineno, deferred, types_only) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         assert node.level == 0, f"line {node.lineno}: a relative import hides the layer that it reaches"
         yield Import(str(node.module), node.lineno, deferred, types_only)
         yield from (Import(f"{node.module}.{a.name}", node.lineno, deferred, types_only) for a in node.names)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and HIDDEN.fullmatch(node.value):
+        yield Import(node.value.rstrip("."), node.lineno, deferred=True, types_only=False, by_name=True)
     deferred = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
     types_only = types_only or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     for child in ast.iter_child_nodes(node):
@@ -92,21 +103,24 @@ def violations(module: str, tree: ast.Module) -> list[str]:
 
 def allowed(module: str, imported: Import) -> bool:
     top, mine, theirs = imported.name.split(".")[0], part(module), part(imported.name)
+    if imported.by_name and top == BY_NAME.get(module):
+        return True
     if module == "nas":
         return imported.types_only or top in sys.stdlib_module_names
     if top == "search_spaces":
         return module.startswith("search_spaces")
     if top != "nas":
-        return LAYERS.get(mine) != 0 or top in {*sys.stdlib_module_names, "yaml"}
+        return FLOORS.get(mine) != 0 or top in {*sys.stdlib_module_names, "yaml"}
     if imported.name == "nas":
         return True
-    if theirs not in LAYERS:
+    if theirs not in FLOORS:
         return False
     if module.startswith("search_spaces"):
-        return LAYERS[theirs] <= 1
+        return FLOORS[theirs] <= 1
     if mine in LOWEST_ONLY:
-        return LAYERS[theirs] == 0 or theirs == mine
-    return LAYERS[theirs] <= LAYERS[mine] and (mine, theirs) not in NEVER
+        return FLOORS[theirs] == 0 or theirs == mine
+    is_one_room = mine == theirs or FLOORS[mine] in ONE_ROOM
+    return FLOORS[theirs] < FLOORS[mine] + is_one_room and (mine, theirs) not in NEVER
 
 
 def misplaced(module: str, tree: ast.Module) -> list[str]:
@@ -175,7 +189,7 @@ def test_heavy_libraries_are_imported_where_they_are_used(module: str) -> None:
 
 
 def test_every_part_of_nas_has_a_layer() -> None:
-    assert {part(module) for module in modules() if part(module)} <= LAYERS.keys()
+    assert {part(module) for module in modules() if part(module)} <= FLOORS.keys()
 
 
 @pytest.mark.parametrize(
@@ -192,6 +206,9 @@ def test_every_part_of_nas_has_a_layer() -> None:
         ("nas.terminal.show", "from nas import cli"),
         ("nas.terminal.show", "from nas.novelty import x"),
         ("nas", "from nas.space import sample"),
+        ("nas.runtime.search", "import_module('nas.runs.run')"),
+        ("nas.runtime.search", "for name in names:\n    import_module(f'nas.runs.{name}')"),
+        ("nas.runs.run", "import_module('search_spaces')"),
         ("search_spaces.darts", "from nas.training import Recipe"),
     ],
 )

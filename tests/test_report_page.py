@@ -19,8 +19,8 @@ from nas.report.html.page import write_page
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Finals, RunSummary
 from nas.report.summary.summary import Test as Measured
+from nas.runs.scores import informative_scores
 from nas.space import mutate, sample
-from nas.terminal.measured import telling
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -167,7 +167,7 @@ def family_names() -> list[str]:
 @pytest.mark.parametrize(("classes", "is_told"), [(2, False), (3, False), (5, False), (6, True), (None, True)])
 def test_to_be_right_among_five_is_told_of_more_than_five_classes(classes: int | None, is_told: bool) -> None:
     scores = {"test_top1_percent": 50.0, "test_top5_percent": 90.0, "raw_top5_percent": 90.0, "params": 5.0}
-    found = telling(scores, classes)
+    found = informative_scores(scores, classes)
     assert ("test_top5_percent" in found, "raw_top5_percent" in found) == (is_told, is_told)
     assert {"test_top1_percent", "params"} <= found.keys()
 
@@ -207,7 +207,7 @@ def test_the_hint_goes_when_there_is_nothing_more_at_the_side(page: Any) -> None
 
 @pytest.mark.slow
 def test_of_three_classes_the_page_tells_no_top_five(browser: Browser, cells: RunSummary, tmp_path: Path) -> None:
-    measured = telling({"top1_percent": 50.0, "top5_percent": 100.0}, 3)
+    measured = informative_scores({"top1_percent": 50.0, "top5_percent": 100.0}, 3)
     test = Measured("best", measured, ["circle", "cross", "square"], [10] * 3, [10.0, 50.0, 90.0])
     write_page(tmp_path / "three.html", [replace(cells, tests=[test])])
     with opened(browser, tmp_path / "three.html") as shown:

@@ -35,7 +35,7 @@ IN_ASCII = {
 
 STDOUT, STDERR = 1, 2
 
-READABLE = "nas.readable"
+READABLE = "nas-readable"
 """The name of the error handler that writes a character that the encoding lacks in ASCII."""
 
 

@@ -1,14 +1,20 @@
-"""Scores by name: whether those that an experiment asks for are given by what evaluates, before anything is evaluated."""
+"""Scores by name: which of them the parts of an experiment give, checked before the first evaluation, and which to show."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
 
 from nas.history import read_objective
 from nas.records import RecordError, nearest
 from nas.runs.experiment import Experiment
+from nas.runs.written import read_found
 from nas.supernets.paths import PATH_SCORES
 from nas.supernets.search import DERIVED_SCORES
+
+T = TypeVar("T")
 
 Names = Collection[str] | None
 """Names of scores; None where they are known only when something was evaluated."""
@@ -65,3 +71,20 @@ def _with_highest(tested: Names, searched: Names) -> Names:
     if tested is None or searched is None:
         return None
     return [*tested, *(f"highest_{name}" for name in searched)]
+
+
+def informative_scores(scores: Mapping[str, T], classes: int | None) -> dict[str, T]:
+    """Return the scores that are not trivial: top-5 accuracy is 100 % for five classes or fewer."""
+    return {name: value for name, value in scores.items() if classes is None or classes > _top_k(name)}
+
+
+def _top_k(name: str) -> int:
+    """Return the k of a top-k accuracy: 5 for `test_top5_percent`, 0 for scores that are none, and for top-1."""
+    guesses = re.search(r"top(\d+)_percent$", name)
+    return int(guesses[1]) if guesses and guesses[1] != "1" else 0
+
+
+def classes_of(folder: Path) -> int | None:
+    """Return the number of classes of a run folder's network; None where it is unknown."""
+    best = folder / "best.json"
+    return read_found(best).network.get("classes") if best.is_file() else None

@@ -12,7 +12,6 @@ from nas.journal import replay
 from nas.lock import is_held
 from nas.runs.experiment import Experiment
 from nas.runs.supernets import SUPERNETS
-from nas.terminal.live import duration
 
 SECONDS_OF_SILENCE = 60.0
 """For how long a run that no lock tells of is taken to go on after it has written something."""
@@ -36,19 +35,6 @@ def state_of_search(folder: Path, experiment: Experiment, in_flight: int) -> Sta
     is_handed_over = (folder / "best.json").is_file() and (folder / "history.jsonl").is_file()
     is_complete = is_handed_over and not in_flight and _finals_ended(folder, experiment)
     return state_of(folder, is_complete)
-
-
-def how_to_go_on(folder: Path, state: State) -> str:
-    """Return what to do with a run that has not ended, and on what that rests where no lock says it; nothing for others."""
-    if state == "stopped":
-        return f"Stopped before its end: go on with nas resume {folder}"
-    if state == "unknown":
-        silence = f"{duration(seconds_of_silence(folder))} ago"
-        return (
-            f"Not ended. This system has no file locks, so whether a process works on it is told by age alone: something was "
-            f"last written {silence}. If it was stopped, go on with nas resume {folder}"
-        )
-    return ""
 
 
 def seconds_of_silence(folder: Path) -> float:

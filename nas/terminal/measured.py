@@ -1,19 +1,14 @@
-"""Measured: what was measured of a trained network, as tables for the terminal."""
+"""Tables, for the terminal, of a trained network's measured accuracy and speed."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TypeVar
 
 from rich.table import Table
 from rich.text import Text
 
-from nas.runs.architecture import read_found
+from nas.runs.scores import informative_scores
 from nas.training.measure import Accuracy, Measured
-
-T = TypeVar("T")
 
 WORST, BEST = 10, 5
 """How many classes are shown where there are more: those classified worst, and best."""
@@ -32,29 +27,12 @@ ROWS: Mapping[str, Callable[[Accuracy], str]] = {
 }
 
 
-def telling(scores: Mapping[str, T], classes: int | None) -> dict[str, T]:
-    """Return the scores that say something: to be right among five says nothing of five classes or fewer."""
-    return {name: value for name, value in scores.items() if classes is None or classes > _among(name)}
-
-
-def _among(name: str) -> int:
-    """Return how many guesses a score allows: 5 for `test_top5_percent`, 0 where it counts no guesses."""
-    guesses = re.search(r"top(\d+)_percent$", name)
-    return int(guesses[1]) if guesses and guesses[1] != "1" else 0
-
-
-def classes_of(folder: Path) -> int | None:
-    """Return into how many classes the network of a run folder sorts images; None where that is not known."""
-    best = folder / "best.json"
-    return read_found(best).network.get("classes") if best.is_file() else None
-
-
 def test_table(measured: Measured) -> Table:
     """Return how well a network classifies, with its weights and beside that with their moving average."""
     found = _by_weights(measured)
     table = _table("Tested", "", *(name or "weights" for name in found))
     for name, written in ROWS.items():
-        if name != FIVE or telling({"top5_percent": 0.0}, len(measured.classes)):
+        if name != FIVE or informative_scores({"top5_percent": 0.0}, len(measured.classes)):
             table.add_row(name, *map(written, found.values()))
     if (speed := measured.speed) is not None:
         table.add_row(f"images a second, {speed.batch} at once", f"{speed.images_per_second:,.0f}")

@@ -23,9 +23,9 @@ from nas.runs.declared import experiments, recipes
 from nas.runs.experiment import Experiment
 from nas.runs.reproduce import Comparison, reproduce
 from nas.runs.run import Result
+from nas.runs.scores import classes_of
 from nas.runtime.executor import Executor
 from nas.runtime.loggers import Logger
-from nas.terminal.measured import classes_of
 from nas.terminal.show_run import print_finals, show_best, show_searched, show_shares
 
 

@@ -23,12 +23,13 @@ from nas.history import REUSED, Evaluated, History, read_objective
 from nas.journal import replay
 from nas.runs.experiment import Experiment
 from nas.runs.run import by_role, load_run
-from nas.runs.status import SECONDS_OF_SILENCE, State, how_to_go_on, seconds_of_silence, state_of_search
+from nas.runs.scores import classes_of, informative_scores
+from nas.runs.status import SECONDS_OF_SILENCE, State, seconds_of_silence, state_of_search
 from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
 from nas.supernets.search import Searched
 from nas.terminal.live import best_so_far, duration, number, print_failure, sparkline
-from nas.terminal.measured import classes_of, telling
 from nas.terminal.profile_table import print_architecture
+from nas.terminal.resume_advice import resume_advice
 
 LAST = 50
 """How many evaluations are the last ones, by which one sees whether a search still finds something."""
@@ -171,7 +172,7 @@ def _print(seen: Seen, console: Console) -> None:
 
 def _print_state(seen: Seen, console: Console) -> None:
     """Say how to go on with a run that has not ended."""
-    if said := how_to_go_on(seen.folder, seen.state):
+    if said := resume_advice(seen.folder, seen.state):
         console.print(said, style="yellow", soft_wrap=True)
 
 
@@ -348,6 +349,6 @@ def finals_table(finals: Mapping[str, Evaluated], classes: int | None = None) ->
     table.add_column("")
     for role in finals:
         table.add_column(role, justify="right")
-    for name in dict.fromkeys(name for done in finals.values() for name in telling(done.scores, classes)):
+    for name in dict.fromkeys(name for done in finals.values() for name in informative_scores(done.scores, classes)):
         table.add_row(name, *(number(done.scores[name]) if name in done.scores else "" for done in finals.values()))
     return table

@@ -19,10 +19,11 @@ from nas.journal import replay
 from nas.profiling import profile
 from nas.runs.architecture import Found, read_found
 from nas.runs.full_training import WEIGHTS, FullTraining, Planned, draw_training
-from nas.runs.status import how_to_go_on, state_of
+from nas.runs.status import state_of
 from nas.runs.transfer import LABELS, by_way, draw_transfer, load_transfer, transferred
 from nas.terminal.live import duration, number, print_failure
 from nas.terminal.measured import class_table, source_line, test_table
+from nas.terminal.resume_advice import resume_advice
 from nas.training import Epoch
 
 LAST_EPOCHS = 10
@@ -93,7 +94,7 @@ def show_training(folder: Path, console: Console) -> None:
 def _show_state(folder: Path, is_complete: bool, console: Console) -> None:
     """Say whether somebody works on a run, and how to go on where nobody does."""
     state = state_of(folder, is_complete)
-    said = how_to_go_on(folder, state) or {"running": "Running", "ended": "Ended"}[state]
+    said = resume_advice(folder, state) or {"running": "Running", "ended": "Ended"}[state]
     console.print(said, style="" if state in ("running", "ended") else "yellow", soft_wrap=True)
 
 

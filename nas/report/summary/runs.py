@@ -24,11 +24,11 @@ from nas.report.summary.trainings import test_of, training_curves
 from nas.runs.architecture import Found, read_found
 from nas.runs.declared import load_declared
 from nas.runs.full_training import WEIGHTS, FullTraining
+from nas.runs.scores import informative_scores
 from nas.runs.status import state_of
 from nas.runs.transfer import EXECUTOR, LABELS, TRAINED
 from nas.runs.transfer_trials import Transfer
 from nas.runtime.executor import Executor
-from nas.terminal.measured import telling
 
 OBJECTIVE = "test_top1_percent"
 """What trainings and transfers are for."""
@@ -141,7 +141,7 @@ def _trained(found: Found, scores: Mapping[str, float]) -> Best:
     """Return the network that was trained, with what it costs."""
     known = family(found.family)
     text, svg = known.describe(found.architecture), draw(found.architecture) or ""
-    told = telling(scores, found.network.get("classes"))
+    told = informative_scores(scores, found.network.get("classes"))
     try:
         costs = profile(known.network(found.architecture, **found.network), found.input)
     except RecordError:

@@ -23,9 +23,9 @@ from nas.report.summary.supernets import supernet_curves
 from nas.report.summary.timeline import timeline_of
 from nas.report.summary.trainings import test_of, training_curves
 from nas.runs.run import by_role
+from nas.runs.scores import classes_of, informative_scores
 from nas.runs.status import state_of_search
 from nas.runs.supernets import searched_in
-from nas.terminal.measured import classes_of, telling
 
 
 def summarise_search(folder: Path) -> RunSummary:
@@ -148,6 +148,6 @@ def _finals(roles: dict[str, Evaluated], classes: int | None) -> Finals | None:
     if not roles:
         return None
     done = list(roles.values())
-    names = dict.fromkeys(name for each in done for name in telling(each.scores, classes))
+    names = dict.fromkeys(name for each in done for name in informative_scores(each.scores, classes))
     scores = {name: [each.scores.get(name) for each in done] for name in names}
     return Finals(list(roles), scores, [each.failure for each in done])

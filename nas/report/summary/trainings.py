@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nas.evaluation.results import read_epochs, read_test
 from nas.report.summary.summary import Test, TrainingCurves
-from nas.terminal.measured import telling
+from nas.runs.scores import informative_scores
 from nas.training.measure import Accuracy
 from nas.training.reports import Epoch
 
@@ -36,7 +36,7 @@ def test_of(weights: Path, role: str) -> Test | None:
         measured |= {each.name: float(getattr(found.speed, each.name)) for each in fields(found.speed)}
     counted = zip(found.decisive.class_right, found.decisive.class_images, strict=True)
     right = [100 * right / max(1, images) for right, images in counted]
-    measured = telling(measured, len(found.classes))
+    measured = informative_scores(measured, len(found.classes))
     return Test(role, measured, found.classes, found.decisive.class_images, right)
 
 

@@ -1,0 +1,21 @@
+"""The line that says how to resume a run that has not ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas.runs.status import State, seconds_of_silence
+from nas.terminal.live import duration
+
+
+def resume_advice(folder: Path, state: State) -> str:
+    """Return how to resume a run that has not ended, and how sure that is without file locks; empty for other runs."""
+    if state == "stopped":
+        return f"Stopped before its end: go on with nas resume {folder}"
+    if state == "unknown":
+        silence = f"{duration(seconds_of_silence(folder))} ago"
+        return (
+            f"Not ended. This system has no file locks, so whether a process works on it is told by age alone: something was "
+            f"last written {silence}. If it was stopped, go on with nas resume {folder}"
+        )
+    return ""
