@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -75,19 +76,28 @@ def with_velocities(net: nn.Module) -> list[Tensor | None]:
     return velocities
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The loss and the hits of a net on a batch, with its own or other parameters."""
+
+    net: Any
+
+    def __call__(self, batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Outcome:
+        images, labels = batch
+        logits = self.net(images) if parameters is None else functional_call(self.net, dict(parameters), (images,))
+        return Outcome.of(logits, labels)
+
+
 def step_of(net: Any, batches: Sequence[Any], penalised: bool = False) -> tuple[Step, list[tuple[int, ...]]]:
     """Return a step, and a list that says how often tensors were averaged over the workers, and how many."""
     averaged: list[tuple[int, ...]] = []
 
-    def outcome(batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Outcome:
-        logits = net(batch[0]) if parameters is None else functional_call(net, dict(parameters), (batch[0],))
-        return Outcome.of(logits, batch[1])
-
     step = Step(
-        supernet=net,
+        model=net.model,
+        policy=net.policy,
         weights_batch=batches[0],
         alphas_batch=batches[1],
-        outcome=outcome,
+        outcome=Answers(net),
         penalty=lambda: penalty(net) if penalised else None,
         lr=LR,
         momentum=MOMENTUM,
@@ -104,7 +114,7 @@ def penalty(net: Any) -> Tensor:
 
 def unrolled(step: Step, penalised: bool) -> tuple[list[Tensor], Tensor]:
     """Return the gradient of the loss after one step of SGD, by a graph through the step; written without the library."""
-    net: Any = step.supernet
+    net: Any = cast(Answers, step.outcome).net
     weights = dict(net.model.named_parameters())
     gradients = torch.autograd.grad(
         functional.cross_entropy(net(step.weights_batch[0]), step.weights_batch[1]),
@@ -133,7 +143,7 @@ def error(found: Sequence[Tensor | None], expected: Sequence[Tensor]) -> float:
 
 def run(learn: Callable[[Step], Outcome], step: Step) -> tuple[list[Tensor | None], Tensor]:
     """Let the alphas learn, check that nothing else has changed, and return their gradients and the loss."""
-    net: Any = step.supernet
+    net: Any = cast(Answers, step.outcome).net
     before = {name: each.clone() for name, each in net.state_dict().items()}
     places = [weight.data_ptr() for weight in net.model.parameters()]
     loss = learn(step).loss
@@ -174,7 +184,7 @@ def test_finite_differences_come_near_the_second_order(penalised: bool) -> None:
 @with_and_without_penalty
 def test_the_first_order_is_the_plain_gradient(make: Callable[[], Any], penalised: bool) -> None:
     step, _ = step_of(*make(), penalised)
-    net: Any = step.supernet
+    net: Any = cast(Answers, step.outcome).net
     loss = functional.cross_entropy(net(step.alphas_batch[0]), step.alphas_batch[1])
     alphas = list(net.policy.parameters())
     total = loss + penalty(net) if penalised else loss

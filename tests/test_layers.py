@@ -56,7 +56,7 @@ TUNE = "nas.runtime.tune"
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One imported module, `by_name` where it is named in a text for importlib; `deferred` where it is imported inside a function only."""
+    """One imported module; `deferred` where it is imported inside a function only, `by_name` where a text names it."""
 
     name: str
     line: int

@@ -6,16 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.records import RecordError
-
-if TYPE_CHECKING:
-    from nas.supernets.supernet import Supernet
+from nas.supernets.policy import Policy
 
 Batch = tuple[Tensor, Tensor]
 """Images (B, C, H, W), normalised, and labels (B,)."""
@@ -41,15 +39,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """Holds what a step of the policy may use: the supernet, a batch for the weights and one for the alphas.
+    """One step of the alphas: the supernet's `model` and `policy`, a batch for the weights and one for the alphas.
 
-    `outcome` computes the supernet's answer to a batch, also with other parameters by their names in the supernet. `penalty`
-    is added to the loss on the alphas' images.
-    The weights will move by `lr`, `momentum` and `weight_decay`, with `velocities` as their momentum so far. `average`
-    makes tensors the mean over all workers, in place.
+    `outcome` runs the supernet on a batch, optionally with other parameters by their names in it, `model.*` and `policy.*`.
+    `penalty` is added to the loss on the alphas' batch. The weights' next update has `lr`, `momentum` and `weight_decay`, with
+    `velocities` as their momentum buffers. `average` is an all-reduce: it makes tensors their mean over all ranks, in place.
     """
 
-    supernet: Supernet
+    model: nn.Module
+    policy: Policy
     weights_batch: Batch
     alphas_batch: Batch
     outcome: Callable[..., Outcome]
@@ -64,13 +62,13 @@ class Step:
 
     @property
     def weights(self) -> list[nn.Parameter]:
-        """The weights of the supernet, without the policy's parameters."""
-        return list(self.supernet.model.parameters())
+        """The parameters of the model, without the policy's."""
+        return list(self.model.parameters())
 
     @property
     def alphas(self) -> list[nn.Parameter]:
         """The parameters of the policy."""
-        return list(self.supernet.policy.parameters())
+        return list(self.policy.parameters())
 
     def loss(self, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
         """Return the supernet's loss on a batch, also with other parameters by their names in the supernet."""
@@ -110,8 +108,8 @@ def exact_second_order(step: Step) -> Outcome:
     """
     if step.workers > 1:
         raise RecordError("supernet.method.Darts.order 'exact' is for one worker: give 'second', or --workers 1")
-    weights = {f"model.{name}": each.detach() for name, each in step.supernet.model.named_parameters()}
-    alphas = {f"policy.{name}": each.detach() for name, each in step.supernet.policy.named_parameters()}
+    weights = {f"model.{name}": each.detach() for name, each in step.model.named_parameters()}
+    alphas = {f"policy.{name}": each.detach() for name, each in step.policy.named_parameters()}
 
     def unrolled(alphas: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         gradients = torch.func.grad(lambda weights: step.loss(step.weights_batch, {**weights, **alphas}))(weights)

@@ -44,7 +44,7 @@ class Enas(Method):
 
     def learn(self, step: Step) -> Outcome:
         """Draw a path, and set the gradients by which it gets likelier as it is better than usual; return the path's answer."""
-        policy = cast(Controller, step.supernet.policy)
+        policy = cast(Controller, step.policy)
         with torch.no_grad():
             outcome = step.outcome(step.alphas_batch)
         accuracy = outcome.hits / len(step.alphas_batch[1])

@@ -113,7 +113,8 @@ class Turns:
         """Let the policy learn from its images."""
         group = self.optimizer.param_groups[0]
         step = Step(
-            supernet=self.supernet,
+            model=self.supernet.model,
+            policy=self.supernet.policy,
             weights_batch=batch,
             alphas_batch=alphas_batch,
             outcome=self.outcome,
