@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -186,6 +187,17 @@ def test_a_module_imports_its_own_layer_or_a_lower_one(module: str) -> None:
 @pytest.mark.parametrize("module", modules())
 def test_heavy_libraries_are_imported_where_they_are_used(module: str) -> None:
     assert not misplaced(module, modules()[module])
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    known = modules()
+    imported = {
+        module: {each.name for each in imports(tree) if each.name in known and not each.by_name} - {module}
+        for module, tree in known.items()
+    }
+    for module in imported:  # a package only hands on what is in it
+        imported[module] -= {each for each in imported[module] if module.startswith(f"{each}.") or each == "nas"}
+    TopologicalSorter(imported).prepare()
 
 
 def test_every_part_of_nas_has_a_layer() -> None:
