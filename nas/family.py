@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from inspect import signature
 from pathlib import Path
@@ -24,23 +24,6 @@ from nas.records import RecordError, nearest, record
 
 class OtherForm(RecordError):
     """Says that a text is not written in the form of a family at all, so that it may be in that of another."""
-
-
-@record
-class Found:
-    """An architecture of a family, how it is stacked, for images of which shape (C, H, W), and its scores in a run.
-
-    Where it was trained, `classes` names the class of each output in their order, and `preprocessing` says how an image
-    becomes an input.
-    """
-
-    family: str
-    architecture: Any
-    network: Mapping[str, Any] = field(default_factory=dict)
-    input: tuple[int, int, int] = (3, 32, 32)
-    scores: Mapping[str, float] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +156,31 @@ def published(name: str) -> tuple[Family, Any]:
     if member not in found.published:
         raise RecordError(f"{family_name} has no architecture {member!r}: {nearest(member, found.published)}")
     return found, found.published[member]
+
+
+@record
+class StackedNetwork:
+    """A network by name: the family, the architecture, the options it is stacked with, and the shape (C, H, W) of its input.
+
+    `scores` are those of its evaluation in a run. Of a trained network, `classes` names the class of each output, in order, and
+    `preprocessing` says how an image becomes an input.
+    """
+
+    family: str
+    architecture: Any
+    options: Mapping[str, Any] = field(default_factory=dict)
+    input: tuple[int, int, int] = (3, 32, 32)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+
+    def tree(self) -> Node:
+        """Return the network that is built. Raises RecordError for options that the family's networks do not take."""
+        known = family(self.family)
+        return known.network(self.architecture, **known.network_arguments(self.options, ""))
+
+    def with_head(self, classes: int) -> StackedNetwork:
+        """Return the same features with a new head for a number of classes, and no auxiliary head."""
+        fresh: dict[str, Any] = {"classes": classes, "auxiliary": False}
+        known = signature(family(self.family).network).parameters
+        return replace(self, options={**self.options, **{key: fresh[key] for key in fresh.keys() & known.keys()}})

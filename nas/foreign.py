@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nas.family import Found
+from nas.family import StackedNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Foreign:
 
     source: str
     recognises: Callable[[Any], bool]
-    read: Callable[[Any], Found]
+    read: Callable[[Any], StackedNetwork]
 
 
 def foreigns(package: str = "search_spaces.foreign") -> dict[str, Foreign]:

@@ -274,7 +274,7 @@ def test_a_wrong_option_of_a_network_is_named(option: str, parts: list[str], cal
         ("[]", ["[] is no architecture: give a tree in notation, "]),
         ('{"Cell": {"nodes": []}}', ["Cell"]),
         ('{"Found": {"family": "dart", "architecture": {}}}', ["there is no space 'dart'", "'darts'"]),
-        ('{"Found": {"family": "darts", "architecture": {"Cellz": {}}}}', ["Found.architecture", "'Cell'"]),
+        ('{"Found": {"family": "darts", "architecture": {"Cellz": {}}}}', ["StackedNetwork.architecture", "'Cell'"]),
         ('{"Found": {"family": "darts", "architecture": 3}}', ["architecture"]),
         ('{"Found": {"family": "darts", "architecture": {"Bits": {"values": [1]}}}}', ["architecture"]),
         ('{"cellstack": 99, "Found": {}}', ["best.json: written in format 99", "upgrade cellstack"]),

@@ -21,7 +21,7 @@ from nas.evaluation.noisy_bits import NoisyBits
 from nas.family import families
 from nas.plain import write
 from nas.records import digest
-from nas.runs.architecture import Found, find_architecture
+from nas.runs.architecture import StackedNetwork, find_architecture
 from nas.runs.experiment import load
 from nas.strategies.evolution import RegularizedEvolution
 from search_spaces import darts, nasbench201
@@ -287,7 +287,7 @@ def test_show_prints_an_architecture_and_its_cost(call: Call) -> None:
 
 # ---------------------------------------------------------------------------------------------- architecture files
 
-FOUND = Found("darts", darts.PUBLISHED["DARTS_V2"], {"channels": 8, "layers": 5, "classes": 3}, (1, 16, 16))
+FOUND = StackedNetwork("darts", darts.PUBLISHED["DARTS_V2"], {"channels": 8, "layers": 5, "classes": 3}, (1, 16, 16))
 
 
 @pytest.fixture(params=["json", "yaml"])

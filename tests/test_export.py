@@ -22,15 +22,15 @@ from torch import Tensor, nn
 from nas.building import Node, Shape, Site
 from nas.cli.exporting import export
 from nas.data import Digits
+from nas.evaluation.trained_network import TrainedNetwork
 from nas.export.compare import LIMIT
 from nas.export.exporting import export as export_all
 from nas.export.format import Format, formats, formats_named
 from nas.export.subject import Asked, Built, Subject, find_subject
 from nas.notation import parse
 from nas.records import RecordError, digest, record
-from nas.runs.architecture import Found, find_architecture, find_checkpoint, read_found
+from nas.runs.architecture import StackedNetwork, find_architecture, find_checkpoint, read_found
 from nas.runs.full_training import FullTraining, create_training, plan_training, run_training
-from nas.runs.transfer_trials import Trained
 from nas.runtime.view import Silent
 from nas.training import Recipe
 from search_spaces import darts, nasbench201
@@ -48,7 +48,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "digits-1"
     recipe = Recipe(epochs=1, batch=32, cutout=0, flip=False, crop_pad=1, drop_path=0.0)
     declared = FullTraining(Digits(), recipe, images=96)
-    planned = plan_training(declared, Found("macro", parse(SMALL)))
+    planned = plan_training(declared, StackedNetwork("macro", parse(SMALL)))
     create_training(folder, planned)
     assert run_training(planned, folder, lambda *_: Silent()).failure is None
     return folder
@@ -65,7 +65,7 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def network_of(run: Path) -> nn.Module:
     """Build the network and read its weights, without what exports."""
     found, weights = find_checkpoint(str(run))
-    return Trained(found.family, found.architecture, weights, found.network, found.input).model().eval()
+    return TrainedNetwork(found, weights).model().eval()
 
 
 def images(batch: int, shape: Shape = (1, 8, 8)) -> Tensor:
@@ -137,7 +137,7 @@ def test_the_program_of_torch_export_computes_what_the_network_does(exported: Pa
 def test_the_weights_are_a_checkpoint_and_the_json_and_yaml_an_architecture(exported: Path, trained: Path) -> None:
     of_run = find_checkpoint(str(trained))[0]
     found, weights = find_checkpoint(str(exported / "digits_1.safetensors"))
-    model = Trained(found.family, found.architecture, weights, found.network, found.input).model().eval()
+    model = TrainedNetwork(found, weights).model().eval()
     assert difference(model, network_of(trained), 2) == 0
     assert {digest(find_architecture(str(exported / f"digits_1.{kind}"))) for kind in ("json", "yaml")} == {
         digest(of_run)

@@ -17,7 +17,7 @@ from nas.export.subject import Asked
 from nas.family import families, family
 from nas.plain import write
 from nas.records import digest
-from nas.runs.architecture import Found
+from nas.runs.architecture import StackedNetwork
 from nas.training import save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,7 +78,7 @@ def checkpoint(name: str, folder: Path) -> str:
     """Write weights of a published architecture, as a training would leave them."""
     family_name, _, member = name.partition(":")
     known = family(family_name)
-    found = Found(family_name, known.published[member], STACKED.get(family_name, {}), known.input_of(member))
+    found = StackedNetwork(family_name, known.published[member], STACKED.get(family_name, {}), known.input_of(member))
     network = known.network(found.architecture, **found.network)
     torch.manual_seed(0)
     save_weights(varied(build(network, found.input)), folder / "some.safetensors", digest(network))

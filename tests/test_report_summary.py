@@ -26,7 +26,7 @@ from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import to_json
 from nas.report.summary.supernets import supernet_curves
 from nas.runs import experiment as experiments
-from nas.runs.architecture import Found
+from nas.runs.architecture import StackedNetwork
 from nas.runs.folder import provenance, write_declared
 from nas.runs.full_training import FullTraining
 from nas.runs.transfer_trials import Transfer
@@ -155,10 +155,10 @@ def test_alphas_are_columns_by_epoch_with_gaps_where_an_option_is_gone() -> None
 # Trainings and transfers
 
 
-def found_small() -> Found:
+def found_small() -> StackedNetwork:
     """Return a small network of the benchmark's first cell."""
     options = {"channels": 2, "cells_per_stage": 1}
-    return Found("nasbench201", family("nasbench201").published["all_conv_3x3"], options, (1, 8, 8))
+    return StackedNetwork("nasbench201", family("nasbench201").published["all_conv_3x3"], options, (1, 8, 8))
 
 
 def accuracy(*right: int) -> Accuracy:

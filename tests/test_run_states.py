@@ -33,7 +33,7 @@ from nas.plain import write
 from nas.records import RecordError, digest, to_plain
 from nas.report.summary.summarise import summarise
 from nas.runs import experiment as experiments
-from nas.runs.architecture import Found
+from nas.runs.architecture import StackedNetwork
 from nas.runs.folder import make_folder, provenance, write_declared
 from nas.runs.full_training import FullTraining
 from nas.runs.run import create_folder, plan
@@ -350,13 +350,13 @@ def test_the_seeds_of_a_supernet_are_told(supernet: Path, call: Call) -> None:
 
 
 @pytest.fixture
-def small() -> Found:
+def small() -> StackedNetwork:
     options = {"channels": 2, "cells_per_stage": 1}
-    return Found("nasbench201", family("nasbench201").published["all_conv_3x3"], options, (1, 8, 8))
+    return StackedNetwork("nasbench201", family("nasbench201").published["all_conv_3x3"], options, (1, 8, 8))
 
 
 @pytest.fixture
-def training(tmp_path: Path, small: Found) -> Path:
+def training(tmp_path: Path, small: StackedNetwork) -> Path:
     folder = tmp_path / "training"
     make_folder(folder)
     write_declared(folder / "training.yaml", FullTraining(Digits()), provenance())
@@ -366,7 +366,9 @@ def training(tmp_path: Path, small: Found) -> Path:
 
 @pytest.mark.parametrize("epochs", [0, 2])
 @pytest.mark.parametrize("lines", ["none", "begun", "failed"])
-def test_a_training_says_how_it_stands(epochs: int, lines: str, training: Path, small: Found, call: Call) -> None:
+def test_a_training_says_how_it_stands(
+    epochs: int, lines: str, training: Path, small: StackedNetwork, call: Call
+) -> None:
     for number in range(1, epochs + 1):
         append_epoch(training / "best.safetensors", Epoch(number, 3, 0.5, 50.0, None, 2.0, 100.0, 0.1))
     start = begun(0, small.architecture, "given")
@@ -385,7 +387,9 @@ def test_a_training_says_how_it_stands(epochs: int, lines: str, training: Path, 
 
 
 @pytest.mark.parametrize(("done", "state"), [(-1, "stopped"), (0, "stopped"), (1, "stopped"), (2, "ended")])
-def test_a_transfer_says_how_it_stands(done: int, state: str, tmp_path: Path, small: Found, call: Call) -> None:
+def test_a_transfer_says_how_it_stands(
+    done: int, state: str, tmp_path: Path, small: StackedNetwork, call: Call
+) -> None:
     folder = tmp_path / "transfer"
     make_folder(folder)
     declared = Transfer(Digits(), ways=("linear_probe", "scratch"), labels_percent=(100.0,))

@@ -12,7 +12,7 @@ from typing import Any
 from nas.building import Node, Shape
 from nas.data.identity import DataIdentity
 from nas.evaluation.fit import Fit
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.history import Scores
 from nas.preprocessing import Preprocessing
 
@@ -50,10 +50,12 @@ class Task:
             return self.options
         return self.fit.options(partial(self.stack, architecture), self.options, self.input)
 
-    def found(self, architecture: Any, scores: Scores | None = None) -> Found:
+    def found(self, architecture: Any, scores: Scores | None = None) -> StackedNetwork:
         """Return an architecture as files hold it: how it is stacked, and what its weights take and give."""
         options = self.options_for(architecture)
-        return Found(self.family, architecture, options, self.input, scores or {}, self.classes, self.preprocessing)
+        return StackedNetwork(
+            self.family, architecture, options, self.input, scores or {}, self.classes, self.preprocessing
+        )
 
 
 @dataclass(frozen=True, slots=True)

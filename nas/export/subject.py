@@ -19,7 +19,7 @@ from nas.family import Family, families, family
 from nas.places import is_there
 from nas.profiling import Profile, checked_profile
 from nas.records import RecordError, digest
-from nas.runs.architecture import Found, find_checkpoint, find_tree, is_typed
+from nas.runs.architecture import StackedNetwork, find_checkpoint, find_tree, is_typed
 from nas.runs.yaml_file import override
 from nas.training import load_weights, seeded
 
@@ -52,7 +52,7 @@ class Subject:
     """
 
     asked: Asked
-    found: Found
+    found: StackedNetwork
     tree: Any
     network: Node | None
     weights: Path | None
@@ -139,14 +139,12 @@ def find_subject(asked: Asked) -> Subject:
     found, weights, place = _found(asked)
     options: dict[str, object] = {}
     override(options, asked.assignments)
-    known = family(found.family)
-    stacked = replace(found, network={**found.network, **options}, input=asked.input or found.input)
-    arguments = known.network_arguments(stacked.network, "")
+    stacked = replace(found, options={**found.options, **options}, input=asked.input or found.input)
     if is_open(found.architecture):
-        network = known.network(found.architecture, **arguments) if options else None
+        network = stacked.tree() if options else None
         return Subject(asked, stacked, network or found.architecture, None, None, place)
     try:
-        network = known.network(found.architecture, **arguments)
+        network = stacked.tree()
     except RecordError as error:
         if options:
             raise
@@ -154,12 +152,12 @@ def find_subject(asked: Asked) -> Subject:
     return Subject(asked, stacked, network if options else found.architecture, network, weights, place)
 
 
-def _found(asked: Asked) -> tuple[Found, Path | None, Path | None]:
+def _found(asked: Asked) -> tuple[StackedNetwork, Path | None, Path | None]:
     """Return the architecture that a name stands for, the file of its weights if there are any, and where it was found."""
     name, path = asked.name, Path(asked.name)
     place = path if name and is_there(path) else None
     if name in (spaces := families()) and place is None:
-        return Found(name, spaces[name].space(), input=spaces[name].input), None, None
+        return StackedNetwork(name, spaces[name].space(), input=spaces[name].input), None, None
     if path.suffix == ".safetensors" or is_there(path / "best.safetensors"):
         found, weights = find_checkpoint(name)
         return found, None if asked.untrained else weights, place

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nas.building import Shape
 from nas.choice import is_open
-from nas.evaluation.found import described
-from nas.family import Found, families
+from nas.evaluation.trained_network import described
+from nas.family import StackedNetwork, families
 from nas.fields import shown
 from nas.places import is_there
 from nas.records import RecordError
@@ -19,7 +19,7 @@ from nas.space import choices, count
 from nas.training.checkpoint import read_description
 
 __all__ = [
-    "Found",
+    "StackedNetwork",
     "find_architecture",
     "find_checkpoint",
     "find_tree",
@@ -32,7 +32,7 @@ ELSE = "RUN#17, a JSON or YAML file, space:name as darts:DARTS_V2, a genotype, o
 NAMED = f"a run folder, {ELSE}"
 
 
-def find_architecture(name: str) -> Found:
+def find_architecture(name: str) -> StackedNetwork:
     """Return the architecture that `name` stands for. Raises RecordError where it stands for none, or for a space."""
     found = find_tree(name)
     if is_open(found.architecture):
@@ -44,7 +44,7 @@ def find_architecture(name: str) -> Found:
     return found
 
 
-def find_tree(name: str) -> Found:
+def find_tree(name: str) -> StackedNetwork:
     """Return the architecture, or the space with open choices, that `name` stands for.
 
     Raises RecordError where it stands for none.
@@ -84,7 +84,7 @@ def is_typed(name: str) -> bool:
     return not is_there(Path(name)) and _numbered(name) is None and split_member(name) is None
 
 
-def find_checkpoint(name: str) -> tuple[Found, Path]:
+def find_checkpoint(name: str) -> tuple[StackedNetwork, Path]:
     """Return the network whose weights `name` stands for, and their file: a run folder's, RUN#3's or a .safetensors file.
 
     Raises RecordError where there are no weights, or neither their file nor the .json next to it describes the network.

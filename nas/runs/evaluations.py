@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.journal import read_journal
 from nas.plain import from_plain
 from nas.records import RecordError
@@ -22,7 +22,7 @@ def journal_of(folder: Path) -> Path | None:
     return next((folder / name for name in JOURNALS if (folder / name).is_file()), None)
 
 
-def evaluation(folder: Path, number: int) -> Found:
+def evaluation(folder: Path, number: int) -> StackedNetwork:
     """Return the architecture of an evaluation of a run: of a search as it was stacked while searching, with its scores.
 
     Raises RecordError where the run has no such evaluation.
@@ -34,7 +34,7 @@ def evaluation(folder: Path, number: int) -> Found:
     best = folder / "best.json"
     input = read_found(best).input if best.is_file() else experiment.task(experiment.open_space()).input
     architecture, network = from_plain(started["architecture"]), experiment.network_options(experiment.network)
-    return Found(experiment.space_name, architecture, network, input, scores)
+    return StackedNetwork(experiment.space_name, architecture, network, input, scores)
 
 
 def evaluation_file(folder: Path, number: int) -> Path:

@@ -24,7 +24,7 @@ from nas.journal import forget_failures
 from nas.lock import held
 from nas.plain import write
 from nas.records import Natural, Positive, RecordError, nearest, record
-from nas.runs.architecture import Found, find_architecture, read_found
+from nas.runs.architecture import StackedNetwork, find_architecture, read_found
 from nas.runs.declared import find_declared, load_declared, recipes
 from nas.runs.experiment import Expectation, task_of
 from nas.runs.folder import concerns, make_folder, provenance, reassigned, write_declared
@@ -95,13 +95,13 @@ class Planned:
     """A training whose data are loaded: what was asked for, of which architecture, and the network that it becomes."""
 
     declared: FullTraining
-    found: Found
+    found: StackedNetwork
     evaluator: Training
     task: Task
     data: RunData
 
     @property
-    def stacked(self) -> Found:
+    def stacked(self) -> StackedNetwork:
         """The architecture with the options by which it is stacked, for images of the data's shape."""
         return self.task.found(self.found.architecture)
 
@@ -125,7 +125,9 @@ def recipe_file(name: str) -> Path:
     return find_declared(name, recipes(), "recipe")
 
 
-def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData], None] = lambda data: None) -> Planned:
+def plan_training(
+    declared: FullTraining, found: StackedNetwork, hold: Callable[[RunData], None] = lambda data: None
+) -> Planned:
     """Stack the architecture and load the data, so that what is missing is found before anything is done.
 
     `hold` is given the data that were found, and may raise where a run began with others.
@@ -148,7 +150,7 @@ def plan_training(declared: FullTraining, found: Found, hold: Callable[[RunData]
     return Planned(declared, found, evaluator, task, data)
 
 
-def _check_network(declared: FullTraining, found: Found) -> None:
+def _check_network(declared: FullTraining, found: StackedNetwork) -> None:
     """Raise RecordError where the recipe stacks networks by an option that the architecture's family does not have."""
     known = list(signature(family(found.family).network).parameters)[1:]
     for key in declared.network:

@@ -13,9 +13,9 @@ from torch import nn
 from nas.data import Data, Split, evaluation_split, split
 from nas.data.layout import list_images
 from nas.data.preprocessing import folder_read_alike
-from nas.evaluation.found import unknown_of
+from nas.evaluation.trained_network import TrainedNetwork, unknown_of
 from nas.evaluation.training import Training, measure_on_test
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.records import RecordError
 from nas.runs.architecture import find_checkpoint, folder_of
 from nas.runs.declared import load_declared
@@ -23,7 +23,7 @@ from nas.runs.full_training import FullTraining
 from nas.runs.run import load_run
 from nas.runs.run_data import check_places, find_data, read_data
 from nas.runs.transfer import data_named
-from nas.runs.transfer_trials import Trained, adapted, check_channels
+from nas.runs.transfer_trials import adapted, check_channels
 from nas.training import Execution, Recipe, best_device
 from nas.training.measure import Measured, measure_speed
 
@@ -36,7 +36,7 @@ def measure_weights(checkpoint: str, on: str | None) -> Measured:
     Warns where the weights do not say so. Raises RecordError where the data set has other classes or channels, or is not known.
     """
     found, weights = find_checkpoint(checkpoint)
-    trained = Trained.of(found, weights)
+    trained = TrainedNetwork(found, weights)
     folder = folder_of(checkpoint)
     declared = _declared(folder)
     data = adapted(_data(checkpoint, on, declared, found), found.input)
@@ -66,7 +66,7 @@ def _declared(folder: Path) -> FullTraining | None:
     return FullTraining(trained.data, trained.recipe) if isinstance(trained, Training) else None
 
 
-def _data(checkpoint: str, on: str | None, declared: FullTraining | None, found: Found) -> Data:
+def _data(checkpoint: str, on: str | None, declared: FullTraining | None, found: StackedNetwork) -> Data:
     if on is None and declared is None:
         raise RecordError(f"what {checkpoint} was trained with is not known: give --on, a folder or a data set's name")
     if on is None:
@@ -103,7 +103,7 @@ def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> N
         )
 
 
-def _check_classes(model: nn.Module, found: Found, images: Split) -> None:
+def _check_classes(model: nn.Module, found: StackedNetwork, images: Split) -> None:
     """Raise RecordError where the images are of other classes than those that the network tells apart."""
     if found.classes and found.classes != images.classes:
         raise RecordError(

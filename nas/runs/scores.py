@@ -87,4 +87,4 @@ def _top_k(name: str) -> int:
 def classes_of(folder: Path) -> int | None:
     """Return the number of classes of a run folder's network; None where it is unknown."""
     best = folder / "best.json"
-    return read_found(best).network.get("classes") if best.is_file() else None
+    return read_found(best).options.get("classes") if best.is_file() else None

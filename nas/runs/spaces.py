@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.choice import is_open
-from nas.family import Family, Found, families, family
+from nas.family import Family, StackedNetwork, families, family
 from nas.fields import shown
 from nas.notation import notation, parse
 from nas.own import is_path, written_out
@@ -80,13 +80,13 @@ def _of_text(text: str) -> NamedSpace:
     return _of_found(read_text(text), text)
 
 
-def _of_found(found: Found, text: str) -> NamedSpace:
+def _of_found(found: StackedNetwork, text: str) -> NamedSpace:
     if not is_open(found.architecture):
         raise RecordError(
             f"space: {shown(text)} is one architecture of {found.family}, and no choice in it is open: give a space",
             "space",
         )
-    return NamedSpace(found.family, tree=found.architecture, network=found.network)
+    return NamedSpace(found.family, tree=found.architecture, network=found.options)
 
 
 def _tree(name: str, options: Mapping[str, Any]) -> Any:

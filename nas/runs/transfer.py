@@ -13,7 +13,8 @@ from typing import Any
 
 from nas.data import Data
 from nas.evaluation.evaluator import Evaluation, Job
-from nas.family import Found
+from nas.evaluation.trained_network import TrainedNetwork
+from nas.family import StackedNetwork
 from nas.figures.transfers import plot_transfer
 from nas.files import write_atomically
 from nas.history import History
@@ -26,7 +27,7 @@ from nas.runs.architecture import find_checkpoint
 from nas.runs.declared import load_declared
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
 from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, write_data
-from nas.runs.transfer_trials import SHORT, Trained, Transfer, adapted, carry_out, check, found_by
+from nas.runs.transfer_trials import SHORT, Transfer, adapted, carry_out, check, found_by
 from nas.runs.yaml_file import override
 from nas.runtime.executor import Executor
 from nas.runtime.search import Budget, Given, Rules, Search
@@ -62,15 +63,15 @@ class Planned:
     """A transfer whose data are loaded: what is to be tried, with which network, and who does it."""
 
     declared: Transfer
-    found: Found
+    found: StackedNetwork
     weights: Path
     executor: Executor
     data: RunData = field(default_factory=RunData)
 
     @property
-    def trained(self) -> Trained:
+    def trained(self) -> TrainedNetwork:
         """The trained network, as a trial needs it."""
-        return Trained.of(self.found, self.weights)
+        return TrainedNetwork(self.found, self.weights)
 
 
 def plan_transfer(asked: Asked, executor: Executor) -> Planned:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from inspect import signature
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -16,15 +14,15 @@ from nas.data.preprocessing import preprocessing_of
 from nas.data.resized import Resized
 from nas.evaluation.evaluator import Evaluation, Job
 from nas.evaluation.results import Tested, save_test
+from nas.evaluation.trained_network import TrainedNetwork
 from nas.evaluation.training import measure_on_test, reported
-from nas.family import Found, family
+from nas.family import StackedNetwork
 from nas.plain import write
-from nas.preprocessing import Preprocessing
 from nas.profiling import profile
-from nas.records import Natural, NonNegative, Positive, RecordError, digest, record
+from nas.records import Natural, NonNegative, Positive, RecordError, record
 from nas.topology.chain import Stage
 from nas.topology.network import Network
-from nas.training import Execution, Recipe, load_weights, mixed_seed, seeded, train
+from nas.training import Execution, Recipe, mixed_seed, seeded, train
 from nas.training.measure import Percent
 
 Way = Literal["linear_probe", "fine_tune", "gradual", "scratch"]
@@ -92,49 +90,6 @@ class Trial:
         return f"{self.way}-{self.labels_percent:g}-{self.repeat}"
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A trained network: of which family, how it was stacked, for images of which shape, and where its weights are.
-
-    `preprocessing` says how images became its inputs, where that is known.
-    """
-
-    family: str
-    architecture: Any
-    weights: Path
-    options: Mapping[str, Any] = field(default_factory=dict)
-    input: Shape = (3, 32, 32)
-    preprocessing: Preprocessing | None = None
-
-    @classmethod
-    def of(cls, found: Found, weights: Path) -> Trained:
-        """Return the network whose weights are in a file, from what is known of it."""
-        return cls(found.family, found.architecture, weights, found.network, found.input, found.preprocessing)
-
-    def network(self) -> Node:
-        """Return the network."""
-        return family(self.family).network(self.architecture, **self.options)
-
-    def with_head(self, classes: int) -> Trained:
-        """Return what has the same features and a new head for so many classes; auxiliary heads are left out."""
-        anew: dict[str, Any] = {"classes": classes, "auxiliary": False}
-        known = signature(family(self.family).network).parameters
-        return replace(self, options={**self.options, **{key: anew[key] for key in anew.keys() & known.keys()}})
-
-    def model(self) -> nn.Module:
-        """Return the network with its weights. Raises RecordError where they are of another."""
-        network = self.network()
-        with seeded(0):
-            model = build(network, self.input)
-        load_weights(model, self.weights, digest(network))
-        return model
-
-    def normalised(self, images: Split) -> Split:
-        """Return images that are normalised as those that the network was trained with, where that is known."""
-        known = self.preprocessing
-        return replace(images, mean=known.mean, std=known.std) if known is not None and known.mean else images
-
-
 def adapted(data: Data, shape: Shape) -> Data:
     """Return a data set whose images are as the network was trained with: read at its size and channels, or scaled to it."""
     known = {each.name for each in fields(data)} & {"size", "channels"}  # type: ignore[arg-type]
@@ -146,29 +101,29 @@ def adapted(data: Data, shape: Shape) -> Data:
     return data if found == shape else Resized(data, shape[1], shape[0])
 
 
-def check(declared: Transfer, trained: Trained) -> None:
+def check(declared: Transfer, trained: TrainedNetwork) -> None:
     """Raise RecordError where the weights are of another network, or do not fit the images, or these are too few."""
     shapes = {split_of(declared, trial).shape for trial in declared.trials()}
     model = trained.model()
     for shape in shapes:
         check_channels(trained, shape)
-        take_features(build(trained.with_head(2).network(), shape), model)
+        take_features(build(trained.stacked.with_head(2).tree(), shape), model)
 
 
-def check_channels(trained: Trained, shape: Shape) -> None:
+def check_channels(trained: TrainedNetwork, shape: Shape) -> None:
     """Raise RecordError where images of a shape (C, H, W) have other channels than the network takes."""
-    if shape[0] != trained.input[0]:
+    if shape[0] != trained.stacked.input[0]:
         raise RecordError(
-            f"the images have {shape[0]} channels and the network takes {trained.input[0]}: give images of "
-            f"{trained.input[0]}, or a network that takes {shape[0]}"
+            f"the images have {shape[0]} channels and the network takes {trained.stacked.input[0]}: give images of "
+            f"{trained.stacked.input[0]}, or a network that takes {shape[0]}"
         )
 
 
-def carry_out(declared: Transfer, trained: Trained, folder: Path, job: Job) -> Evaluation:
+def carry_out(declared: Transfer, trained: TrainedNetwork, folder: Path, job: Job) -> Evaluation:
     """Do one trial, and leave the weights and what was measured of them in the folder; returns the scores."""
     trial: Trial = job.architecture
     images = trained.normalised(split_of(declared, trial))
-    network = trained.with_head(len(images.classes)).network()
+    network = trained.stacked.with_head(len(images.classes)).tree()
     with seeded(mixed_seed(declared.seed, trial.name)):
         model = build(network, images.shape)
     if trial.way != "scratch":
@@ -195,13 +150,12 @@ def carry_out(declared: Transfer, trained: Trained, folder: Path, job: Job) -> E
     return {"test_top1_percent": measured.decisive.top1_percent, "loss": last.loss, **costs}
 
 
-def found_by(declared: Transfer, trained: Trained, trial: Trial) -> Found:
+def found_by(declared: Transfer, trained: TrainedNetwork, trial: Trial) -> StackedNetwork:
     """Return the network that a trial trains, with the classes that it learns."""
     images = trained.normalised(split_of(declared, trial))
-    network, read = trained.with_head(len(images.classes)), preprocessing_of(images)
-    return Found(
-        network.family, network.architecture, network.options, images.shape, classes=images.classes, preprocessing=read
-    )
+    stacked = trained.stacked.with_head(len(images.classes))
+    read = preprocessing_of(images)
+    return replace(stacked, input=images.shape, scores={}, classes=images.classes, preprocessing=read)
 
 
 def split_of(declared: Transfer, trial: Trial) -> Split:

@@ -13,7 +13,7 @@ import yaml
 
 from nas.building import Node, inputs_of
 from nas.choice import is_open
-from nas.family import Family, Found, OtherForm, families, family
+from nas.family import Family, OtherForm, StackedNetwork, families, family
 from nas.fields import shown
 from nas.foreign import foreigns
 from nas.literal import literal
@@ -30,7 +30,7 @@ FORMS = (
 )
 
 
-def read_found(path: Path) -> Found:
+def read_found(path: Path) -> StackedNetwork:
     """Return the architecture, or the space, that a file holds. Raises RecordError, with the file, where it holds none."""
     _import_nodes()
     content = _content(path)
@@ -40,7 +40,7 @@ def read_found(path: Path) -> Found:
         raise RecordError(f"{path}: {error}") from None
 
 
-def read_description_of(weights: Path, text: str) -> Found:
+def read_description_of(weights: Path, text: str) -> StackedNetwork:
     """Return the network that the JSON inside a file of weights describes. Raises RecordError where it is damaged."""
     _import_nodes()
     try:
@@ -72,7 +72,7 @@ def _content(path: Path) -> Any:
         raise RecordError(f"{path} cannot be read as an architecture ({reason}): {repair}") from None
 
 
-def read_text(text: str) -> Found:
+def read_text(text: str) -> StackedNetwork:
     """Return the architecture that a text spells. Raises RecordError, with what is wrong in it, where it spells none."""
     _import_nodes()
     content = _literal(text)
@@ -105,18 +105,18 @@ def is_text(text: str) -> bool:
     return True
 
 
-def _read_by_families(text: str) -> Found | None:
+def _read_by_families(text: str) -> StackedNetwork | None:
     """Return what the family whose form a text has reads in it; None where it has none's.
 
     Raises RecordError where it is a damaged text of a family, or two families read it differently.
     """
-    read: dict[str, Found] = {}
+    read: dict[str, StackedNetwork] = {}
     failures: list[RecordError] = []
     for name, known in families().items():
         if known.parse is parse:
             continue
         try:
-            read[name] = Found(name, known.parse(text), input=known.input)
+            read[name] = StackedNetwork(name, known.parse(text), input=known.input)
         except OtherForm:
             continue
         except RecordError as error:
@@ -131,7 +131,7 @@ def _read_by_families(text: str) -> Found | None:
 
 
 def _is_recognised(content: Any) -> bool:
-    if isinstance(content, Mapping) and ("event" in content or "Found" in content or "cellstack" in content):
+    if isinstance(content, Mapping) and {"event", "StackedNetwork", "Found", "cellstack"} & content.keys():
         return True
     return _is_record(content) or any(each.recognises(content) for each in foreigns().values())
 
@@ -140,15 +140,15 @@ def _is_record(content: Any) -> bool:
     return isinstance(content, Mapping) and len(content) == 1 and next(iter(content)) in classes
 
 
-def read_content(content: Any) -> Found:
+def read_content(content: Any) -> StackedNetwork:
     """Return the architecture of plain data: what runs write, a line of a journal, a bare tree, or another library's form.
 
     Raises RecordError, with what is wrong in it, where it holds none.
     """
     if isinstance(content, Mapping):
         bare = {key: value for key, value in content.items() if key != "cellstack"}
-        if "Found" in bare:
-            return _read_whole(content, bare["Found"])
+        if "StackedNetwork" in bare or "Found" in bare:
+            return _read_whole(_of_today(content))
         if "event" in content:
             return _read_event(content)
         if _is_record(bare):
@@ -161,22 +161,35 @@ def read_content(content: Any) -> Found:
     raise RecordError(f"{shown(content)} is no architecture: give {FORMS}")
 
 
-def _read_whole(content: Mapping[str, Any], inner: Any) -> Found:
+def _of_today(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what version 0.1 wrote, a Found whose options are its network, as it is written now."""
+    inner = content.get("Found")
+    if inner is None:
+        return content
+    if isinstance(inner, Mapping):
+        inner = {"options" if key == "network" else key: value for key, value in inner.items()}
+    return {**{key: value for key, value in content.items() if key != "Found"}, "StackedNetwork": inner}
+
+
+def _read_whole(content: Mapping[str, Any]) -> StackedNetwork:
     """Read an architecture with its family, as runs write it."""
+    inner = content["StackedNetwork"]
     if isinstance(inner, Mapping) and isinstance(name := inner.get("family"), str):
         family(name)  # the records of a space of one's own become known on import
-    found: Found = read(content, "", Found)
+    found: StackedNetwork = read(content, "", StackedNetwork)
     known = family(found.family)
     try:
         if not is_open(found.architecture):
             known.describe(found.architecture)
     except (AttributeError, TypeError, KeyError):
         what = type(found.architecture).__name__
-        raise RecordError(f"Found.architecture is a {what}, and none of {found.family}: give another family") from None
+        raise RecordError(
+            f"StackedNetwork.architecture is a {what}, and none of {found.family}: give another family"
+        ) from None
     return found
 
 
-def _read_event(event: Mapping[str, Any]) -> Found:
+def _read_event(event: Mapping[str, Any]) -> StackedNetwork:
     if "architecture" not in event:
         raise RecordError(
             f"the line of the journal is the {event['event']} of evaluation {event.get('number')}: give the line of its start, "
@@ -185,7 +198,7 @@ def _read_event(event: Mapping[str, Any]) -> Found:
     return of_tree(read(event["architecture"], ""))
 
 
-def of_tree(tree: Any) -> Found:
+def of_tree(tree: Any) -> StackedNetwork:
     """Return a tree, closed or open, with the family that it is of, as it writes and reads it; a network is of any.
 
     Raises RecordError where it is of none.
@@ -193,7 +206,7 @@ def of_tree(tree: Any) -> Found:
     member = sample(tree, Random(0)) if is_open(tree) else tree
     for name, known in families().items():
         if known.parse is not parse and _is_of(known, member):
-            return Found(name, tree, input=known.input)
+            return StackedNetwork(name, tree, input=known.input)
     if not isinstance(member, Node):
         raise RecordError(f"{shown(tree)} is no node: type one in notation, as residual[conv3-64 x2] x3")
     if inputs_of(member) == 2:
@@ -201,7 +214,7 @@ def of_tree(tree: Any) -> Found:
         raise RecordError(
             f"{what} reads the outputs of two layers and is no network by itself: give Cells, as darts has them"
         )
-    return Found(TYPED, tree)
+    return StackedNetwork(TYPED, tree)
 
 
 def _is_of(known: Family, member: Any) -> bool:
@@ -212,7 +225,7 @@ def _is_of(known: Family, member: Any) -> bool:
         return False
 
 
-def read_member(text: str) -> Found | None:
+def read_member(text: str) -> StackedNetwork | None:
     """Return the member of a family that a text as darts:DARTS_V2 stands for; None where no family stands before a colon.
 
     The member may be spelt out too: `nasbench201:|nor_conv_3x3~0|+...`. Raises RecordError where it is none of the family.
@@ -222,12 +235,12 @@ def read_member(text: str) -> Found | None:
         return None
     name, known, member = split
     if member in known.published:
-        return Found(name, known.published[member], input=known.input_of(member))
+        return StackedNetwork(name, known.published[member], input=known.input_of(member))
     if re.fullmatch(r"[\w.+-]*", member) and not is_text(member):
         raise RecordError(f"{name} has no architecture {member!r}: {nearest(member, known.published)}")
     content = _literal(member)
     if isinstance(content, str) or not _is_recognised(content):
-        return Found(name, known.parse(member), input=known.input)
+        return StackedNetwork(name, known.parse(member), input=known.input)
     found = read_content(content)
     if found.family != name:
         raise RecordError(f"{shown(member)} is one of {found.family}, and not of {name}")

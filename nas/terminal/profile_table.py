@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, zip_longest
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from nas.building import Shape
 from nas.choice import is_open
-from nas.family import Found, family
+from nas.family import StackedNetwork, family
 from nas.notation import in_lines, notation
 from nas.profiling import Layer, Profile, checked_profile
 from nas.runs.architecture import find_architecture, find_tree, shape_of
@@ -56,7 +56,7 @@ def show_architecture(name: str, console: Console) -> None:
         console.print(f"Images: {found.preprocessing.describe()}", soft_wrap=True)
 
 
-def _print_size(found: Found, console: Console) -> None:
+def _print_size(found: StackedNetwork, console: Console) -> None:
     """Print how large a space is, and of which family."""
     number = f"{count(found.architecture):,} architectures, {len(choices(found.architecture))} open choices"
     console.print(f"A space of {found.family}: {number}", style="bold")
@@ -88,12 +88,10 @@ def show_profile(asked: Asked, against: str | None, as_json: bool, console: Cons
 
 def _profile(asked: Asked) -> Costs:
     found = find_architecture(asked.name)
-    options: dict[str, object] = {**found.network}
+    options: dict[str, object] = {**found.options}
     override(options, asked.assignments)
-    known = family(found.family)
-    network = known.network(found.architecture, **known.network_arguments(options, ""))
     input = shape_of(asked.input) if asked.input is not None else found.input
-    return Costs(checked_profile(network, input), input)
+    return Costs(checked_profile(replace(found, options=options).tree(), input), input)
 
 
 def _print_layers(costs: Profile, console: Console) -> None:

@@ -13,11 +13,10 @@ from rich.table import Table
 from nas.data import decoder_name, split
 from nas.data.encoded import Encoded
 from nas.evaluation.results import read_epochs, read_test
-from nas.family import family
 from nas.history import Evaluated, History
 from nas.journal import replay
 from nas.profiling import profile
-from nas.runs.architecture import Found, read_found
+from nas.runs.architecture import StackedNetwork, read_found
 from nas.runs.full_training import WEIGHTS, FullTraining, Planned, draw_training
 from nas.runs.status import state_of
 from nas.runs.transfer import LABELS, by_way, draw_transfer, load_transfer, transferred
@@ -36,11 +35,10 @@ def describe_training(planned: Planned, console: Console) -> None:
     _show_decoding(planned, console)
 
 
-def _describe(found: Found, console: Console) -> None:
+def _describe(found: StackedNetwork, console: Console) -> None:
     """Print a network's options, and what it costs."""
-    network = family(found.family).network(found.architecture, **found.network)
-    costs = profile(network, found.input)
-    options = "  ".join(f"{key} {value}" for key, value in found.network.items())
+    costs = profile(found.tree(), found.input)
+    options = "  ".join(f"{key} {value}" for key, value in found.options.items())
     size = "x".join(map(str, found.input))
     console.print(f"{found.family}, {options}", soft_wrap=True)
     console.print(f"{costs.params:,} parameters, {costs.macs:,} MACs at {size}", soft_wrap=True)

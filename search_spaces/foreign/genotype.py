@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.foreign import Foreign
 from nas.literal import Call
 from search_spaces.darts import FIELDS, from_genotype
@@ -22,9 +22,9 @@ def recognises(content: Any) -> bool:
     return isinstance(content, Mapping) and bool(content.keys() & set(FIELDS))
 
 
-def read(content: Any) -> Found:
+def read(content: Any) -> StackedNetwork:
     """Read a genotype."""
-    return Found("darts", from_genotype(content))
+    return StackedNetwork("darts", from_genotype(content))
 
 
 foreign = Foreign("quark0/darts, khanrc/pt.darts, D-X-Y/AutoDL-Projects", recognises, read)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.fields import shown
 from nas.foreign import Foreign
 from nas.records import RecordError, nearest
@@ -36,13 +36,13 @@ def recognises(content: Any) -> bool:
     return bool(labels) and (any(map(_DARTS.fullmatch, labels)) or all(_NASBENCH201.fullmatch(key) for key in labels))
 
 
-def read(content: Any) -> Found:
+def read(content: Any) -> StackedNetwork:
     """Read the choices that NNI took."""
     labels = {key: value for key, value in content.items() if key not in OPTIONS}
     if not any(map(_DARTS.fullmatch, labels)):
-        return Found("nasbench201", _nasbench201(labels))
+        return StackedNetwork("nasbench201", _nasbench201(labels))
     network = {OPTIONS[key]: _number(key, content[key]) for key in OPTIONS if key in content}
-    return Found("darts", _darts(labels), network)
+    return StackedNetwork("darts", _darts(labels), network)
 
 
 def _darts(labels: Mapping[str, Any]) -> Cells:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nas.building import Node
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.fields import shown
 from nas.foreign import Foreign
 from nas.layers.activation import RELU
@@ -39,7 +39,7 @@ def recognises(content: Any) -> bool:
     return isinstance(content, Mapping) and len(SIZES.keys() & content.keys()) >= 2
 
 
-def read(content: Any) -> Found:
+def read(content: Any) -> StackedNetwork:
     """Read a part of the supernet; one number stands for all blocks, as in the repository."""
     if "w" in content and "ks" not in content:
         raise RecordError(
@@ -69,7 +69,7 @@ def read(content: Any) -> Found:
 
     stem = ConvNormAct(3, width(16), 2, activation=HARD_SWISH)
     head = FullyConnected(1000, (width(1280),), HARD_SWISH, dropout=0.1, pool=1)
-    return Found("mobile", Network(stem, tuple(stages()), head), input=(3, size, size))
+    return StackedNetwork("mobile", Network(stem, tuple(stages()), head), input=(3, size, size))
 
 
 def _only(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.foreign import Foreign
 from nas.plain import from_plain
 from nas.records import Positive, RecordError, nearest
@@ -38,7 +38,7 @@ def recognises(content: Any) -> bool:
     return "REGNET" in content or (isinstance(model, Mapping) and "TYPE" in model)
 
 
-def read(content: Any) -> Found:
+def read(content: Any) -> StackedNetwork:
     """Read a RegNet, and for which images it is."""
     model, rule = _part(content, "MODEL"), _part(content, "REGNET")
     if (kind := model.get("TYPE", "regnet")) != "regnet":
@@ -59,7 +59,7 @@ def read(content: Any) -> Found:
     network = (regnet_y if attention else regnet_x)(*numbers.values())
     classes = from_plain(model.get("NUM_CLASSES", 1000), Positive, "MODEL.NUM_CLASSES")
     size = from_plain(_part(content, "TRAIN").get("IM_SIZE", 224), Positive, "TRAIN.IM_SIZE")
-    return Found("regnet", network, {"classes": classes}, (3, size, size))
+    return StackedNetwork("regnet", network, {"classes": classes}, (3, size, size))
 
 
 def _part(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.fields import shown
 from nas.foreign import Foreign
 from nas.literal import Call
@@ -32,11 +32,11 @@ def _is_node(node: Any) -> bool:
     return bool(pairs) and all(isinstance(pair, list | tuple) and len(pair) in (2, 3) for pair in pairs)
 
 
-def read(content: Any) -> Found:
+def read(content: Any) -> StackedNetwork:
     """Read the three nodes of a cell."""
     nodes = [[edge[:2] for edge in edges] for edges in _nodes(content)]
     try:
-        return Found("nasbench201", from_edges(nodes))
+        return StackedNetwork("nasbench201", from_edges(nodes))
     except RecordError as error:
         raise RecordError(f"{shown(nodes)} {error}") from None
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from nas.building import Node
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.fields import shown
 from nas.foreign import Foreign
 from nas.layers.activation import RELU, Activation
@@ -81,7 +81,7 @@ def _words(text: str) -> list[str]:
     return re.split(r"[\s,]+", text.strip())
 
 
-def read(content: Any) -> Found:
+def read(content: Any) -> StackedNetwork:
     """Read the blocks, and put a stem and a head around them."""
     given = (
         content
@@ -105,7 +105,7 @@ def read(content: Any) -> Found:
         (*stages, ConvNormAct(1, last, activation=activation)),
         Classifier(classes, dropout=dropout),
     )
-    return Found("mobile", network, input=(3, 224, 224))
+    return StackedNetwork("mobile", network, input=(3, 224, 224))
 
 
 def from_plain_stacks(plain: Any) -> list[list[str]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.export.subject import Subject
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.records import RecordError, digest
 from nas.runs.written import read_found
 
 
-def plain_of(subject: Subject) -> Found:
+def plain_of(subject: Subject) -> StackedNetwork:
     """Return the record that is written."""
     return subject.found
 

@@ -35,7 +35,7 @@ class Safetensors(Format):
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:
         assert built is not None
         found, weights = find_checkpoint(str(path))
-        network = subject.family.network(found.architecture, **found.network)
+        network = found.tree()
         with seeded(1):  # other weights than those that are read
             model = build(network, found.input).eval()
         load_weights(model, weights, digest(network))

@@ -21,7 +21,7 @@ from nas.report.summary.reproduction import training_again, transfer_again
 from nas.report.summary.summary import Best, RunSummary, Trials
 from nas.report.summary.timeline import timeline_of
 from nas.report.summary.trainings import test_of, training_curves
-from nas.runs.architecture import Found, read_found
+from nas.runs.architecture import StackedNetwork, read_found
 from nas.runs.declared import load_declared
 from nas.runs.full_training import WEIGHTS, FullTraining
 from nas.runs.scores import informative_scores
@@ -133,17 +133,17 @@ def _history(logs: Mapping[str, Log], phase: str) -> History:
     return logs[phase].history if phase in logs else History(OBJECTIVE)
 
 
-def _stacked(found: Found) -> dict[str, str]:
-    return {"network": written(found.network), "input": "x".join(map(str, found.input))}
+def _stacked(found: StackedNetwork) -> dict[str, str]:
+    return {"network": written(found.options), "input": "x".join(map(str, found.input))}
 
 
-def _trained(found: Found, scores: Mapping[str, float]) -> Best:
+def _trained(found: StackedNetwork, scores: Mapping[str, float]) -> Best:
     """Return the network that was trained, with what it costs."""
     known = family(found.family)
     text, svg = known.describe(found.architecture), draw(found.architecture) or ""
-    told = informative_scores(scores, found.network.get("classes"))
+    told = informative_scores(scores, found.options.get("classes"))
     try:
-        costs = profile(known.network(found.architecture, **found.network), found.input)
+        costs = profile(found.tree(), found.input)
     except RecordError:
         return Best(None, digest(found.architecture), text, told, None, None, "", svg)
     size_of = "the network that is trained"

@@ -1,17 +1,43 @@
-"""What weights are of: the description inside their file, and the .json next to it."""
+"""A trained network: its weights in a file, and the description inside that file or in the .json next to it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import nn
+
+from nas.building import build
+from nas.data import Split
 from nas.evaluation.results import read_test
-from nas.family import Found
+from nas.family import StackedNetwork
 from nas.preprocessing import Preprocessing
 from nas.records import RecordError, digest
+from nas.training import load_weights, seeded
 
 
-def described(weights: Path, inside: Found | None, beside: Found | None) -> Found:
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A stacked network and the file of its weights."""
+
+    stacked: StackedNetwork
+    weights: Path
+
+    def model(self) -> nn.Module:
+        """Build the network with its weights. Raises RecordError where they are another network's."""
+        network = self.stacked.tree()
+        with seeded(0):
+            model = build(network, self.stacked.input)
+        load_weights(model, self.weights, digest(network))
+        return model
+
+    def normalised(self, images: Split) -> Split:
+        """Return images that are normalised by the mean and deviation of its training, where these are known."""
+        known = self.stacked.preprocessing
+        return replace(images, mean=known.mean, std=known.std) if known is not None and known.mean else images
+
+
+def described(weights: Path, inside: StackedNetwork | None, beside: StackedNetwork | None) -> StackedNetwork:
     """Return what weights are of, from the description inside their file and from the .json beside it, if there are such.
 
     Weights of version 0.1 hold none; what was measured of them, in the .test.json beside, names classes, mean and deviation.
@@ -31,7 +57,7 @@ def described(weights: Path, inside: Found | None, beside: Found | None) -> Foun
     return found
 
 
-def _check_agreement(weights: Path, inside: Found, beside: Found) -> None:
+def _check_agreement(weights: Path, inside: StackedNetwork, beside: StackedNetwork) -> None:
     for name in ("classes", "preprocessing"):
         mine, theirs = getattr(inside, name), getattr(beside, name)
         if mine and theirs and mine != theirs:
@@ -41,7 +67,7 @@ def _check_agreement(weights: Path, inside: Found, beside: Found) -> None:
             )
 
 
-def unknown_of(found: Found) -> str:
+def unknown_of(found: StackedNetwork) -> str:
     """Say what weights do not tell of how they are used; empty where they tell all."""
     missing = {
         "its classes": not found.classes,
