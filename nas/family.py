@@ -11,7 +11,7 @@ from functools import lru_cache
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from nas.building import Node, Shape
 from nas.fields import shown
@@ -165,6 +165,9 @@ class StackedNetwork:
     `scores` are those of its evaluation in a run. Of a trained network, `classes` names the class of each output, in order, and
     `preprocessing` says how an image becomes an input.
     """
+
+    formerly: ClassVar = ("Found",)
+    former_fields: ClassVar = {"network": "options"}
 
     family: str
     architecture: Any

@@ -217,6 +217,8 @@ def read_arguments(
         plain = {}
     if not isinstance(plain, Mapping):
         raise wrong(plain, f"a mapping of {', '.join(parameters)}", where)
+    former: Mapping[str, str] = getattr(made, "former_fields", {})
+    plain = {former.get(key, key): value for key, value in plain.items()} if former else plain
     for key in plain:
         if key not in parameters:
             place = _below(where, str(key))

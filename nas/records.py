@@ -41,7 +41,10 @@ class SameNameError(RecordError, TypeError):
 
 @dataclass_transform(frozen_default=True)
 def record(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass known by its name, and by the names that its `formerly` lists."""
+    """Make `cls` a frozen dataclass known by its name, and by the names that its `formerly` lists.
+
+    Its `former_fields` maps the names that fields had before to those of today, for files of older versions.
+    """
     if not isinstance(cls, type):
         raise wrong(cls, "a class, as `@record` above `class Name:`", "record")
     cast(Any, cls).__post_init__ = _check_first(cls, getattr(cls, "__post_init__", None))

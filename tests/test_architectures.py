@@ -122,7 +122,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def forms(folder: Path, call: Call, out: Path) -> dict[str, str]:
     """Return everything that the commands print or write of the best of a search, as ARCH; files are named by path."""
-    best = json.loads((folder / "best.json").read_text(encoding="utf-8"))["Found"]
+    best = json.loads((folder / "best.json").read_text(encoding="utf-8"))["StackedNetwork"]
     (event,) = [
         event
         for _, event in read_journal(folder / "history.jsonl")
@@ -227,9 +227,9 @@ def test_an_evaluation_that_is_not_there_is_one_line(runs: dict[str, Path], call
 
 def test_an_evaluation_has_the_scores_of_its_search_and_is_stacked_alike(runs: dict[str, Path]) -> None:
     found = find_architecture(f"{runs['darts']}#1")
-    assert found.network["channels"] == 2
+    assert found.options["channels"] == 2
     assert found.input == (1, 8, 8)
-    network = FAMILIES["darts"].network(found.architecture, **found.network)
+    network = found.tree()
     from nas.profiling import profile
 
     assert profile(network, found.input).params == found.scores["params"]

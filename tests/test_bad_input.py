@@ -649,7 +649,7 @@ def test_a_candidate_that_fails_is_recorded_with_its_reason_and_the_search_goes_
     assert [number for number, event in ends.items() if "failure" in event] == failed
     assert ends[3]["failure"].startswith(REASONS[kind])
     assert f"#3 failed: {REASONS[kind]}" in answer.stdout
-    assert json.loads((run_folder / "best.json").read_text(encoding="utf-8"))["Found"]["scores"]["fitness"] > 0
+    assert json.loads((run_folder / "best.json").read_text(encoding="utf-8"))["StackedNetwork"]["scores"]["fitness"] > 0
 
 
 @pytest.mark.parametrize("kind", ["text", "tensor"])

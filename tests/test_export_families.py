@@ -79,7 +79,7 @@ def checkpoint(name: str, folder: Path) -> str:
     family_name, _, member = name.partition(":")
     known = family(family_name)
     found = StackedNetwork(family_name, known.published[member], STACKED.get(family_name, {}), known.input_of(member))
-    network = known.network(found.architecture, **found.network)
+    network = found.tree()
     torch.manual_seed(0)
     save_weights(varied(build(network, found.input)), folder / "some.safetensors", digest(network))
     (folder / "some.json").write_text(write(found), encoding="utf-8")

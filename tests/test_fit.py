@@ -80,8 +80,8 @@ def test_the_best_and_the_random_one_are_stacked_to_one_budget(
 ) -> None:
     (tmp_path / "fit.yaml").write_text(EXPERIMENT, encoding="utf-8")
     assert call("search", tmp_path / "fit.yaml", "--run-dir", run_folder).returncode == 0
-    found = json.loads((run_folder / "best.json").read_text("utf-8"))["Found"]
-    assert found["network"]["channels"] != 4
+    found = json.loads((run_folder / "best.json").read_text("utf-8"))["StackedNetwork"]
+    assert found["options"]["channels"] != 4
     finished = (json.loads(line) for line in (run_folder / "final.jsonl").read_text("utf-8").splitlines())
     macs = [event["scores"]["macs"] for event in finished if event.get("event") == "finish"]
     assert len(macs) == 2

@@ -35,7 +35,7 @@ def test_a_better_best_is_trained_anew_and_the_same_one_is_not(tmp_path: Path) -
     assert len(later.history.scored) == 400
     assert later.finals["best"].digest == later.best.digest != first.best.digest
     assert (tmp_path / "final-before-1.jsonl").read_bytes() == journal, "what was trained before is kept"
-    found = json.loads((tmp_path / "best.json").read_text())["Found"]
+    found = json.loads((tmp_path / "best.json").read_text())["StackedNetwork"]
     assert found["scores"]["fitness"] == later.best.scores["fitness"]
 
 

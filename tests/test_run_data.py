@@ -169,7 +169,7 @@ def test_classes_that_nobody_wrote_are_those_of_the_data(mine: Path, call: Call)
     changes = (f"evaluator.data.path={mine / 'three'}", "rules.budget.evaluations=1", "final=null")
     done = call("search", mine / "run" / "experiment.yaml", *changes, "--run-dir", mine / "anew")
     assert done.returncode == 0, done
-    assert json.loads((mine / "anew" / "best.json").read_text())["Found"]["classes"] == ["cat", "dog", "emu"]
+    assert json.loads((mine / "anew" / "best.json").read_text())["StackedNetwork"]["classes"] == ["cat", "dog", "emu"]
 
 
 def test_classes_that_were_written_and_are_others_name_their_line(mine: Path, call: Call) -> None:

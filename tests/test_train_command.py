@@ -340,7 +340,7 @@ def test_without_weights_there_is_no_transfer(call: Call, tmp_path: Path) -> Non
 def test_a_budget_makes_the_network_as_wide_as_it_allows(call: Call, tmp_path: Path) -> None:
     done = call(*train("fit.macs=300_000", "recipe.epochs=1", "images=64", run_dir=tmp_path / "run"))
     assert done.returncode == 0, done
-    found = json.loads((tmp_path / "run" / "best.json").read_text())["Found"]
+    found = json.loads((tmp_path / "run" / "best.json").read_text())["StackedNetwork"]
     macs = int(re.search(r"([\d,]+) MACs", done.stdout)[1].replace(",", ""))  # type: ignore[index]
     assert 200_000 < macs <= 300_000
-    assert found["network"]["channels"] > 4
+    assert found["options"]["channels"] > 4

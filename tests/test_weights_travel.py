@@ -160,12 +160,16 @@ def test_every_export_says_classes_and_images(trained: Path, call: Call, tmp_pat
     assert "shorter side scaled to the size / 1, centre cut out, bicubic" in text
     assert text in (tmp_path / "low.md").read_text()
     assert text in " ".join((tmp_path / "low.py").read_text().split())
-    plain = json.loads((tmp_path / "low.json").read_text())["Found"]
+    plain = json.loads((tmp_path / "low.json").read_text())["StackedNetwork"]
     onnx = pytest.importorskip("onnx")
     extra = {DESCRIPTION: ""}
     torch.export.load(tmp_path / "low.pt2", extra_files=extra)
     inside_onnx = {each.key: each.value for each in onnx.load(tmp_path / "low.onnx").metadata_props}[DESCRIPTION]
-    for description in (json.loads(inside_onnx)["Found"], json.loads(extra[DESCRIPTION])["Found"], plain):
+    for description in (
+        json.loads(inside_onnx)["StackedNetwork"],
+        json.loads(extra[DESCRIPTION])["StackedNetwork"],
+        plain,
+    ):
         assert description["classes"] == ["nil", "one", "two"]
         assert description["preprocessing"]["Preprocessing"]["mean"] == list(found.preprocessing.mean)
 
@@ -177,7 +181,7 @@ def test_weights_of_version_0_1_are_tested_and_the_unknown_is_said(
     save_file(load_file(trained / "best.safetensors"), tmp_path / "old.safetensors")
     plain = json.loads((trained / "best.json").read_text())
     for name in ("classes", "preprocessing"):
-        del plain["Found"][name]
+        del plain["StackedNetwork"][name]
     (tmp_path / "old.json").write_text(json.dumps(plain))
     with pytest.warns(UserWarning, match="old.safetensors does not say its classes nor the mean and the deviation"):
         assert right_of(call, tmp_path / "old.safetensors", dark) == right_of(call, trained, dark)

@@ -25,6 +25,9 @@ from nas.space import sample
 TYPED = "macro"
 """The family of a tree without one: its members are whole networks, as that is."""
 
+NAMES = {StackedNetwork.__name__, *StackedNetwork.formerly}
+"""The names of the record that run folders hold, by which their files are known."""
+
 FORMS = (
     "a tree in notation, the text of a cell as nas show prints it, a genotype, or a JSON or YAML file of any of these"
 )
@@ -131,7 +134,7 @@ def _read_by_families(text: str) -> StackedNetwork | None:
 
 
 def _is_recognised(content: Any) -> bool:
-    if isinstance(content, Mapping) and {"event", "StackedNetwork", "Found", "cellstack"} & content.keys():
+    if isinstance(content, Mapping) and {"event", "cellstack", *NAMES} & content.keys():
         return True
     return _is_record(content) or any(each.recognises(content) for each in foreigns().values())
 
@@ -147,8 +150,8 @@ def read_content(content: Any) -> StackedNetwork:
     """
     if isinstance(content, Mapping):
         bare = {key: value for key, value in content.items() if key != "cellstack"}
-        if "StackedNetwork" in bare or "Found" in bare:
-            return _read_whole(_of_today(content))
+        if NAMES & bare.keys():
+            return _read_whole(content)
         if "event" in content:
             return _read_event(content)
         if _is_record(bare):
@@ -161,19 +164,9 @@ def read_content(content: Any) -> StackedNetwork:
     raise RecordError(f"{shown(content)} is no architecture: give {FORMS}")
 
 
-def _of_today(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what version 0.1 wrote, a Found whose options are its network, as it is written now."""
-    inner = content.get("Found")
-    if inner is None:
-        return content
-    if isinstance(inner, Mapping):
-        inner = {"options" if key == "network" else key: value for key, value in inner.items()}
-    return {**{key: value for key, value in content.items() if key != "Found"}, "StackedNetwork": inner}
-
-
 def _read_whole(content: Mapping[str, Any]) -> StackedNetwork:
     """Read an architecture with its family, as runs write it."""
-    inner = content["StackedNetwork"]
+    inner = next(content[name] for name in NAMES if name in content)
     if isinstance(inner, Mapping) and isinstance(name := inner.get("family"), str):
         family(name)  # the records of a space of one's own become known on import
     found: StackedNetwork = read(content, "", StackedNetwork)
