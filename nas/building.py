@@ -55,7 +55,7 @@ class Site:
 
     def build(self, node: Node) -> nn.Module:
         """Build a node here; an open choice is built by the relaxation. Raises SpaceError where there is none."""
-        node = lifted(_checked(node))
+        node = lift_choices(_checked(node))
         module = self.relaxed(node).relax(node, self) if isinstance(node, Choice) else node.build(self)
         if self.watch is not None:
             self.watch(module, node, self)
@@ -63,7 +63,7 @@ class Site:
 
     def output(self, node: Node) -> Shape:
         """Return the shape that comes out of a node put here. Raises SpaceError where the options of a choice differ in it."""
-        node = lifted(_checked(node))
+        node = lift_choices(_checked(node))
         if not isinstance(node, Choice):
             return node.shape(self)
         shapes = {self.output(option) for option in node.options}
@@ -132,7 +132,7 @@ def _checked(node: Any) -> Any:
     return node
 
 
-def lifted(node: Any) -> Any:
+def lift_choices(node: Any) -> Any:
     """Return a node with an open field, as `SepConv(one_of("kernel", [3, 5]))`, as the choice among the closed nodes.
 
     Choices that hold nodes stay where they are: the node relaxes them itself, and shares what is around them.
@@ -168,7 +168,7 @@ def inputs_of(node: Any) -> int:
     return read.pop()
 
 
-def alone(node: Any) -> Any:
+def require_single_input(node: Any) -> Any:
     """Return a node that is given one input. Raises BuildError where it reads two, as a cell of DARTS does."""
     if inputs_of(node) > 1:
         raise BuildError(

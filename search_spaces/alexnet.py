@@ -19,7 +19,7 @@ from nas.notation import notation
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import FullyConnected
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 POOL = Pool(3, 2, padding=0)
 """Overlaps by a pixel, and pads nothing."""
@@ -70,7 +70,7 @@ INPUTS = {"alexnet_groups": (3, 227, 227)}
 family = Family(
     "Krizhevsky et al. 2012, doi:10.1145/3065386",
     alexnet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

@@ -16,7 +16,7 @@ from nas.operations.skip import Skip
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 
@@ -71,5 +71,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Liu et al. 2022, arXiv:2201.03545", convnext_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Liu et al. 2022, arXiv:2201.03545", convnext_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

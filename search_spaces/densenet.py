@@ -18,7 +18,7 @@ from nas.space import one_of
 from nas.topology.chain import Chain
 from nas.topology.dense import Dense
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 PLAIN = ConvNormAct(3, order="pre")
 """A layer without a bottleneck."""
@@ -105,7 +105,7 @@ INPUTS = {name: (3, 32, 32) for name in PUBLISHED if name.endswith("_cifar")}
 family = Family(
     "Huang et al. 2017, arXiv:1608.06993",
     densenet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     input=(3, 224, 224),

@@ -20,7 +20,7 @@ from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.dual_path import DualPath
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 
 def body(inner: int, groups: int) -> Chain:
@@ -80,4 +80,4 @@ PUBLISHED: dict[str, Network] = {
     "dpn107": dpn(stem(128), 200, 50, (4, 8, 20, 3), (20, 64, 64, 128)),
 }
 
-family = Family("Chen et al. 2017, arXiv:1707.01629", dpn_space, of_classes, notation, PUBLISHED, input=(3, 224, 224))
+family = Family("Chen et al. 2017, arXiv:1707.01629", dpn_space, with_classes, notation, PUBLISHED, input=(3, 224, 224))

@@ -25,7 +25,7 @@ from nas.operations.mbconv import MBConv
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 SWISH = Activation("swish")
 
@@ -143,7 +143,7 @@ INPUTS = {name: (3, size, size) for name, size in zip(PUBLISHED, _SIZES, strict=
 family = Family(
     "Tan and Le 2019, arXiv:1905.11946",
     efficientnet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

@@ -20,7 +20,7 @@ from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Auxiliary, Network, of_classes
+from nas.topology.network import Auxiliary, Network, with_classes
 from nas.topology.pooled import PooledClassifier
 
 Widths = tuple[int, int, int, int, int, int]
@@ -106,5 +106,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Szegedy et al. 2015, arXiv:1409.4842", googlenet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Szegedy et al. 2015, arXiv:1409.4842", googlenet_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

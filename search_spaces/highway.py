@@ -21,7 +21,7 @@ from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.highway import Highway
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 
 def plain(
@@ -77,7 +77,7 @@ INPUTS = {name: (1, 28, 28) for name in PUBLISHED if name.endswith("_mnist")}
 family = Family(
     "Srivastava et al. 2015, arXiv:1505.00387",
     highway_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

@@ -21,7 +21,7 @@ from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Auxiliary, Network, of_classes
+from nas.topology.network import Auxiliary, Network, with_classes
 
 Kernel = int | tuple[int, int]
 Part = Node | tuple[Kernel, int] | tuple[Kernel, int, int]
@@ -192,7 +192,7 @@ INPUTS = {name: (3, 299, 299) for name in PUBLISHED if name != "inception_v2"}
 family = Family(
     "Szegedy et al. 2016, arXiv:1512.00567",
     inception_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

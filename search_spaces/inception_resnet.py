@@ -21,7 +21,7 @@ from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 from search_spaces.inception import COLUMN, HALVE, MEAN, ROW, STEM, Part, module, path_of, valid
 
@@ -80,7 +80,7 @@ INPUTS = {"inception_resnet_v2": (3, 299, 299)}
 family = Family(
     "Szegedy et al. 2017, arXiv:1602.07261",
     inception_resnet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     input=(3, 224, 224),

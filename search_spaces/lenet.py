@@ -20,7 +20,7 @@ from nas.notation import notation
 from nas.space import one_of
 from nas.topology.chain import Chain
 from nas.topology.heads import FullyConnected
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 TANH = Activation("tanh")
 MEAN = Pool(2, kind="mean")
@@ -75,7 +75,7 @@ INPUTS = dict.fromkeys(("lenet5_caffe", "lenet_300_100"), (1, 28, 28))
 family = Family(
     "LeCun et al. 1998, doi:10.1109/5.726791",
     lenet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

@@ -24,7 +24,7 @@ from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.dense import Dense
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 OPERATIONS: tuple[Node, ...] = (
@@ -91,4 +91,4 @@ def _stage(i: int, widths: Sequence[int], depths: Sequence[int], operations: Seq
     return Stage(body, 1, one_of(f"{name}/width", [width * 2**i for width in widths]), 1 if i == 0 else 2)
 
 
-family = Family("this project", macro, of_classes, notation)
+family = Family("this project", macro, with_classes, notation)

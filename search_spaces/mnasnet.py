@@ -20,7 +20,7 @@ from nas.operations.mbconv import MBConv
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 Table = Sequence[tuple[int, int, float, int, int, int]]
 """Kernel, expansion, share of the squeeze, width, depth and stride of each stage."""
@@ -87,5 +87,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Tan et al. 2019, arXiv:1807.11626", mnasnet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Tan et al. 2019, arXiv:1807.11626", mnasnet_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

@@ -20,7 +20,7 @@ from nas.records import Positive, RecordError
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 RELU6 = Activation("relu6")
 
@@ -61,4 +61,4 @@ def mobile(
     return Network(stem, (*stages, ConvNormAct(1, last, activation=RELU6)), Classifier(classes))
 
 
-family = Family("Cai et al. 2019, arXiv:1812.00332", mobile, of_classes, notation)
+family = Family("Cai et al. 2019, arXiv:1812.00332", mobile, with_classes, notation)

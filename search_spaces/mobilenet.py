@@ -23,7 +23,7 @@ from nas.operations.mbconv import MBConv
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier, FullyConnected
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 RELU6, HARD_SWISH, HARD_SIGMOID = Activation("relu6"), Activation("hard_swish"), Activation("hard_sigmoid")
 
@@ -127,7 +127,7 @@ SOURCES = {
 family = Family(
     "Howard et al. 2017, arXiv:1704.04861",
     mobilenet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

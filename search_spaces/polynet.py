@@ -21,7 +21,7 @@ from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.polynomial import Polynomial
 from search_spaces.inception import COLUMN, HALVE, ROW, Part, module, path_of, split_stem, valid
 
@@ -102,7 +102,7 @@ INPUTS = {"polynet": (3, 331, 331)}
 family = Family(
     "Zhang et al. 2017, arXiv:1611.05725",
     polynet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     input=(3, 224, 224),

@@ -18,7 +18,7 @@ from nas.operations.skip import Skip
 from nas.space import one_of
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 RELU6 = Activation("relu6")
 STRIDES = 2, 2, 2, 1, 2, 1
@@ -81,5 +81,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Cai et al. 2019, arXiv:1812.00332", proxylessnas_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Cai et al. 2019, arXiv:1812.00332", proxylessnas_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

@@ -19,7 +19,7 @@ from nas.operations.separable import SepConv
 from nas.space import one_of
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.wired import Wired
 
 NODE = SepConv(3, repeats=1)
@@ -72,5 +72,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Xie et al. 2019, arXiv:1904.01569", randwire_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Xie et al. 2019, arXiv:1904.01569", randwire_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

@@ -25,7 +25,7 @@ from nas.records import RecordError
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 from search_spaces.resnet import PROJECTION
 
@@ -194,7 +194,7 @@ SOURCES = dict.fromkeys(
 family = Family(
     "Radosavovic et al. 2020, arXiv:2003.13678",
     regnet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

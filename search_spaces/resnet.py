@@ -18,7 +18,7 @@ from nas.operations.skip import Skip
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 STEM = Chain((ConvNormAct(7, 64, 2), Pool(3, 2)))
@@ -114,7 +114,7 @@ INPUTS = {name: (3, 32, 32) for name in PUBLISHED if name.endswith("_cifar")}
 family = Family(
     "He et al. 2016, arXiv:1512.03385",
     resnet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

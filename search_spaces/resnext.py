@@ -17,7 +17,7 @@ from nas.notation import notation
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 from search_spaces.resnet import PROJECTION, bottleneck, cifar, imagenet
 
@@ -76,7 +76,7 @@ INPUTS = {name: (3, 32, 32) for name in PUBLISHED if name.endswith("_cifar")}
 family = Family(
     "Xie et al. 2017, arXiv:1611.05431",
     resnext_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     input=(3, 224, 224),

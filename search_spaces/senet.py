@@ -20,7 +20,7 @@ from nas.notation import notation
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 from search_spaces.resnet import PROJECTION, bottleneck, imagenet
 
@@ -94,4 +94,4 @@ PUBLISHED: dict[str, Network] = {
     "senet154": senet((3, 8, 36, 3)),
 }
 
-family = Family("Hu et al. 2018, arXiv:1709.01507", senet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224))
+family = Family("Hu et al. 2018, arXiv:1709.01507", senet_space, with_classes, notation, PUBLISHED, input=(3, 224, 224))

@@ -18,7 +18,7 @@ from nas.space import one_of
 from nas.topology.appended import Appended
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 
@@ -64,5 +64,5 @@ def shiftnet_space(
 PUBLISHED: dict[str, Network] = {"shiftnet_a": shiftnet(32), "shiftnet_b": shiftnet(16)}
 
 family = Family(
-    "Wu et al. 2018, arXiv:1711.08141", shiftnet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Wu et al. 2018, arXiv:1711.08141", shiftnet_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

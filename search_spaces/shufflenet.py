@@ -23,7 +23,7 @@ from nas.topology.appended import Appended
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 STEM = Chain((ConvNormAct(3, 24, 2), Pool(3, 2)))
@@ -128,7 +128,7 @@ SOURCES = {name: "Ma et al. 2018, arXiv:1807.11164" for name in PUBLISHED if "_v
 family = Family(
     "Zhang et al. 2018, arXiv:1707.01083",
     shufflenet_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     sources=SOURCES,

@@ -18,7 +18,7 @@ from nas.operations.selective import SelectiveKernel
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 from search_spaces.resnet import PROJECTION, imagenet
 
@@ -61,4 +61,4 @@ PUBLISHED: dict[str, Network] = {
     "sknet152": sknet((3, 8, 36, 3)),
 }
 
-family = Family("Li et al. 2019, arXiv:1903.06586", sknet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224))
+family = Family("Li et al. 2019, arXiv:1903.06586", sknet_space, with_classes, notation, PUBLISHED, input=(3, 224, 224))

@@ -19,7 +19,7 @@ from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import ConvClassifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 POOL = Pool(3, 2, padding=0, ceil=True)
@@ -79,5 +79,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Iandola et al. 2016, arXiv:1602.07360", squeezenet_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Iandola et al. 2016, arXiv:1602.07360", squeezenet_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

@@ -15,7 +15,7 @@ from nas.notation import notation
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import FullyConnected
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 
 POOL = Pool(2)
 
@@ -53,5 +53,5 @@ PUBLISHED: dict[str, Network] = {
 }
 
 family = Family(
-    "Simonyan and Zisserman 2015, arXiv:1409.1556", vgg_space, of_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Simonyan and Zisserman 2015, arXiv:1409.1556", vgg_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
 )

@@ -22,7 +22,7 @@ from nas.operations.skip import Skip
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 PROJECTION = Skip("projection")
@@ -89,7 +89,7 @@ INPUTS = {"xception": (3, 299, 299)}
 family = Family(
     "Chollet 2017, arXiv:1610.02357",
     xception_space,
-    of_classes,
+    with_classes,
     notation,
     PUBLISHED,
     input=(3, 224, 224),

@@ -18,7 +18,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from nas.data import Augmentation, augment
-from nas.data.draws import Draws
+from nas.data.batch_random import BatchRandom
 from nas.data.mixing import mix
 from nas.data.rand_augment import (
     CHANGES,
@@ -44,8 +44,8 @@ def images_of(batch: int, height: int = 9, width: int = 12) -> Tensor:
     return torch.randint(1, 256, shape, generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-def seeded(seed: int, images: int, own: Tensor | None = None) -> Draws:
-    return Draws(torch.Generator().manual_seed(seed), images, own)
+def seeded(seed: int, images: int, own: Tensor | None = None) -> BatchRandom:
+    return BatchRandom(torch.Generator().manual_seed(seed), images, own)
 
 
 @cache
@@ -171,7 +171,7 @@ def test_images_that_have_no_colour_are_varied_too(channels: int) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_nothing_waits_for_the_device() -> None:
     device = torch.device("cuda")
-    x, draws = images_of(10, 20, 24).to(device), Draws(torch.Generator(device).manual_seed(0), 10)
+    x, draws = images_of(10, 20, 24).to(device), BatchRandom(torch.Generator(device).manual_seed(0), 10)
     torch.cuda.set_sync_debug_mode("error")
     try:
         first, second = (augment(x, EVERYTHING, MEAN, STD, draws) for _ in range(2))
@@ -179,7 +179,7 @@ def test_nothing_waits_for_the_device() -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert not torch.equal(first, second)
-    assert torch.equal(first, augment(x, EVERYTHING, MEAN, STD, Draws(draws.generator.manual_seed(0), 10)))
+    assert torch.equal(first, augment(x, EVERYTHING, MEAN, STD, BatchRandom(draws.generator.manual_seed(0), 10)))
     assert mixed.device == first.device
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from nas.supernets.bilevel import Outcome, Step, exact_second_order, first_order, second_order
 from nas.supernets.darts import Darts
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.supernet import Supernet
 from search_spaces import nasbench201
 
@@ -64,7 +64,7 @@ def supernet() -> tuple[nn.Module, list[tuple[Tensor, Tensor]]]:
     net = Supernet(nasbench201.network(nasbench201.nasbench201(), 2, 1, 4), Darts(), (3, 8, 8)).double()
     for alphas in net.policy.parameters():
         nn.init.normal_(alphas)
-    net.moment = Moment(0.0, torch.Generator())
+    net.moment = StepContext(0.0, torch.Generator())
     return net, [(torch.randn(6, 3, 8, 8).double(), torch.randint(4, (6,))) for _ in range(2)]
 
 

@@ -28,7 +28,7 @@ from nas.records import RecordError
 from nas.runtime.loggers.labels import Labels
 from nas.space import choices, decisions, mutate, sample
 from nas.terminal import dashboard as dashboards
-from nas.terminal.dashboard import Dashboard, Tail, dashboard
+from nas.terminal.dashboard import Dashboard, JournalFollower, dashboard
 from search_spaces import darts, macro, nasbench201
 
 pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed: pip install optuna-dashboard")
@@ -164,7 +164,7 @@ def test_a_run_without_a_journal_yet_is_an_empty_study(run: Run) -> None:
 
 
 def test_only_new_whole_lines_are_read(run: Run) -> None:
-    tail = Tail(run.folder / "history.jsonl")
+    tail = JournalFollower(run.folder / "history.jsonl")
     run.start(0)
     assert [each["number"] for each in tail.events()] == [0]
     with tail.path.open("ab") as file:

@@ -30,7 +30,7 @@ from nas.data import (
     RandomCrop,
     WebDataset,
     decoder_name,
-    feed,
+    load_batches,
     split,
 )
 from nas.data.crops import Cut, central_cut
@@ -85,7 +85,7 @@ def images(folder: Path) -> Encoded:
 
 
 def batches(images: Encoded, crop: RandomCrop | None = CROP, processes: int = 0, batch: int = 8) -> list[Images]:
-    return list(feed(images, torch.arange(len(images)).split(batch), CPU, crop, processes))
+    return list(load_batches(images, torch.arange(len(images)).split(batch), CPU, crop, processes))
 
 
 def joined(found: list[Images]) -> Tensor:
@@ -252,7 +252,7 @@ def test_batches_do_not_depend_on_the_number_of_processes(images: Encoded) -> No
 
 def test_an_epoch_goes_on_where_it_was_cut_off(images: Encoded) -> None:
     parts = images.order(torch.Generator().manual_seed(0)).split(5)
-    whole, rest = (list(feed(images, each, CPU, CROP, 0)) for each in (parts, parts[4:]))
+    whole, rest = (list(load_batches(images, each, CPU, CROP, 0)) for each in (parts, parts[4:]))
     assert torch.equal(joined(whole[4:]), joined(rest))
     assert torch.equal(whole[0].y, images.y[parts[0]])
 
@@ -260,7 +260,7 @@ def test_an_epoch_goes_on_where_it_was_cut_off(images: Encoded) -> None:
 def test_images_in_memory_are_fed_too() -> None:
     x = torch.arange(5 * 3 * 4, dtype=torch.uint8).view(5, 3, 2, 2)
     held = Images(x, torch.arange(5))
-    coming = feed(held, [torch.tensor([3, 1]), torch.tensor([0])], CPU)
+    coming = load_batches(held, [torch.tensor([3, 1]), torch.tensor([0])], CPU)
     assert [batch.y.tolist() for batch in coming] == [[3, 1], [0]]
     assert coming.broken == 0
     assert torch.equal(held.order(torch.Generator().manual_seed(0)).sort().values, torch.arange(5))
@@ -269,7 +269,7 @@ def test_images_in_memory_are_fed_too() -> None:
 @pytest.mark.parametrize("way", ["close", "let go"])
 def test_a_feed_that_is_left_ends_its_processes(images: Encoded, way: str) -> None:
     before = children()
-    coming = feed(images, torch.arange(36).split(4), CPU, CROP, 2)
+    coming = load_batches(images, torch.arange(36).split(4), CPU, CROP, 2)
     next(coming)
     assert len(children() - before) == 2
     if way == "close":
@@ -285,7 +285,7 @@ def test_workers_die_with_the_process_that_feeds(images: Encoded) -> None:
     told, tell = context.Pipe(duplex=False)
 
     def feed_and_die() -> None:
-        coming = feed(images, torch.arange(36).split(2), CPU, CROP, 2)
+        coming = load_batches(images, torch.arange(36).split(2), CPU, CROP, 2)
         next(coming)
         tell.send([each.pid for each in multiprocessing.active_children()])
         os.kill(os.getpid(), signal.SIGKILL)
@@ -333,7 +333,7 @@ def test_in_training_the_next_sound_image_takes_the_place(
     images: Encoded, damaged: Callable[..., Encoded], processes: int
 ) -> None:
     sound, some = joined(batches(images)), damaged(6, 7, 21)
-    coming = feed(some, torch.arange(36).split(8), CPU, CROP, processes)
+    coming = load_batches(some, torch.arange(36).split(8), CPU, CROP, processes)
     with pytest.warns(UserWarning, match="cannot be decoded") as warned:
         found = list(coming)
     places = torch.arange(36)
@@ -347,7 +347,7 @@ def test_in_training_the_next_sound_image_takes_the_place(
 
 def test_in_evaluation_a_broken_image_is_left_out(images: Encoded, damaged: Callable[..., Encoded]) -> None:
     sound, some = joined(batches(images, None)), damaged(0, 1, 20)
-    coming = feed(some, torch.arange(36).split(2), CPU, None, 0)
+    coming = load_batches(some, torch.arange(36).split(2), CPU, None, 0)
     with pytest.warns(UserWarning, match="repair or remove it"):
         found = list(coming)
     kept = torch.tensor([i for i in range(36) if i not in (0, 1, 20)])
@@ -359,17 +359,17 @@ def test_in_evaluation_a_broken_image_is_left_out(images: Encoded, damaged: Call
 
 @pytest.mark.parametrize("numbers", [(3,), (3, 4, 5)])
 def test_a_few_broken_images_of_few_are_no_error(damaged: Callable[..., Encoded], numbers: tuple[int, ...]) -> None:
-    coming = feed(damaged(*numbers, tolerated=0.01), torch.arange(36).split(12), CPU, CROP, 0)
+    coming = load_batches(damaged(*numbers, tolerated=0.01), torch.arange(36).split(12), CPU, CROP, 0)
     with pytest.warns(UserWarning, match="cannot be decoded"):
         list(coming)
     assert coming.broken == len(numbers)
     with pytest.raises(RecordError, match=r"1 of 36 images cannot be decoded, and 0\.00% are tolerated"):
-        list(feed(damaged(3, tolerated=0.0), torch.arange(36).split(12), CPU, CROP, 0))
+        list(load_batches(damaged(3, tolerated=0.0), torch.arange(36).split(12), CPU, CROP, 0))
 
 
 def test_too_many_broken_images_are_an_error_that_names_some(damaged: Callable[..., Encoded]) -> None:
     some, before = damaged(*range(1, 36, 2)), children()
-    coming = feed(some, torch.arange(36).split(12), CPU, CROP, 1)
+    coming = load_batches(some, torch.arange(36).split(12), CPU, CROP, 1)
     with pytest.warns(UserWarning, match="cannot be decoded"), pytest.raises(RecordError) as error:
         list(coming)
     named = ", ".join(some.source.name(number) for number in (3, 5, 7))
@@ -381,7 +381,7 @@ def test_too_many_broken_images_are_an_error_that_names_some(damaged: Callable[.
 
 def test_a_batch_without_a_sound_image_is_an_error(damaged: Callable[..., Encoded]) -> None:
     some = damaged(0, 1, tolerated=1.0)
-    coming = feed(some, torch.arange(36).split(2), CPU, CROP, 0)
+    coming = load_batches(some, torch.arange(36).split(2), CPU, CROP, 0)
     with (
         pytest.warns(UserWarning, match="repair"),
         pytest.raises(RecordError, match="all 2 images of a batch cannot be decoded"),

@@ -26,7 +26,7 @@ from nas.evaluation.trained_network import TrainedNetwork
 from nas.export.compare import LIMIT
 from nas.export.exporting import export as export_all
 from nas.export.format import Format, formats, formats_named
-from nas.export.subject import Asked, Built, Subject, find_subject
+from nas.export.subject import Built, ExportRequest, Subject, find_subject
 from nas.notation import parse
 from nas.records import RecordError, digest, record
 from nas.runs.architecture import StackedNetwork, find_architecture, find_checkpoint, read_found
@@ -92,7 +92,7 @@ def test_a_format_leaves_its_file_and_says_what_it_is(name: str, exported: Path)
 def test_a_format_finds_that_its_file_is_damaged(name: str, exported: Path, trained: Path, tmp_path: Path) -> None:
     if name == "dot" and not _has_graphviz():
         pytest.skip("graphviz is not installed: apt install graphviz")
-    subject, each = find_subject(Asked(str(trained))), formats()[name]
+    subject, each = find_subject(ExportRequest(str(trained))), formats()[name]
     for file in exported.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     path = tmp_path / f"digits_1{each.suffix}"
@@ -107,7 +107,7 @@ def _has_graphviz() -> bool:
 
 @pytest.mark.parametrize("name", ["onnx", "torch-export", "source", "safetensors"])
 def test_a_format_finds_that_it_computes_something_else(name: str, exported: Path, trained: Path) -> None:
-    subject, each = find_subject(Asked(str(trained))), formats()[name]
+    subject, each = find_subject(ExportRequest(str(trained))), formats()[name]
     other = subject.model()
     nn.init.constant_(list(other.parameters())[-1], 0.5)  # the bias of the last layer
     found = each.check(subject, replace(subject.built(), model=other), exported / f"digits_1{each.suffix}")
@@ -198,7 +198,7 @@ def test_the_card_says_what_was_measured_and_its_python_runs(
     exported: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = (exported / "digits_1.md").read_text()
-    top1 = json.loads((trained / "best.test.json").read_text())["Measured"]["raw"]["Accuracy"]["top1_percent"]
+    top1 = json.loads((trained / "best.test.json").read_text())["TestResult"]["raw"]["Accuracy"]["top1_percent"]
     assert f"{top1:.2f} % top-1" in card
     assert "(digits_1.svg)" in card
     assert "epochs: 1" in card
@@ -332,7 +332,7 @@ def test_a_format_of_ones_own_is_found_and_one_that_differs_is_put_nowhere(
 
     monkeypatch.setitem(sys.modules, "my_formats", ModuleType("my_formats"))
     named = formats_named("json,my_formats:wrong")
-    done = export_all(Asked("nasbench201:resnet"), named, tmp_path, False, True, print)
+    done = export_all(ExportRequest("nasbench201:resnet"), named, tmp_path, False, True, print)
     assert [each.format.name for each in done.differing] == ["wrong"]
     with pytest.raises(BaseException, match="1"):
         export("nasbench201:resnet", to="json,wrong", out=tmp_path)

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nas.building import build
 from nas.export.exporting import export
 from nas.export.format import formats_named
-from nas.export.subject import Asked
+from nas.export.subject import ExportRequest
 from nas.family import families, family
 from nas.plain import write
 from nas.records import digest
@@ -87,7 +87,7 @@ def checkpoint(name: str, folder: Path) -> str:
 
 
 def exported_alike(name: str, to: str, folder: Path, fold: bool) -> None:
-    asked = Asked(checkpoint(name, folder), fold=fold)
+    asked = ExportRequest(checkpoint(name, folder), fold=fold)
     done = export(asked, formats_named(to), folder / "out", False, True, lambda line: None)
     assert not done.differing, [(each.format.name, each.difference) for each in done.differing]
     assert all(each.difference is not None for each in done.exported)
@@ -124,6 +124,6 @@ def test_a_network_of_every_family_is_the_same_in_every_format(name: str, fold: 
 )
 def test_an_unusual_operation_is_the_same_in_every_format(part: str, tmp_path: Path) -> None:
     text = f"network(stem=conv3-8, head=classifier(classes=5))[{part}]"
-    asked = Asked(text, input=(3, 12, 12), untrained=True)
+    asked = ExportRequest(text, input=(3, 12, 12), untrained=True)
     done = export(asked, formats_named("source,torch-export,onnx"), tmp_path, False, False, lambda line: None)
     assert not done.differing

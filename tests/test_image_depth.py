@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from nas.data import Augmentation, Encoded, ImageFiles, ImageFolder, Images, RandomCrop, augment, feed
+from nas.data import Augmentation, Encoded, ImageFiles, ImageFolder, Images, RandomCrop, augment, load_batches
+from nas.data.batch_random import BatchRandom
 from nas.data.crops import central_cut
 from nas.data.decode import decode, fit, has_simplejpeg
-from nas.data.draws import Draws
 from nas.data.pixels import Pixels, Undecodable
 from nas.records import RecordError
 
@@ -237,9 +237,9 @@ def test_a_folder_of_other_channels_is_read_and_normalised_by_its_own_statistics
     for loaded in (held, listed):
         assert (len(loaded.mean), len(loaded.std)) == (channels, channels)
     assert held.mean == pytest.approx((0.5,) * channels, abs=0.02)
-    (whole,) = feed(listed.train, [torch.arange(8)], torch.device("cpu"), RandomCrop((0.3, 1.0), 0), 0)
+    (whole,) = load_batches(listed.train, [torch.arange(8)], torch.device("cpu"), RandomCrop((0.3, 1.0), 0), 0)
     everything = Augmentation(2, True, 4, (0.2, 0.2, 0.2, 0.1), 2, 5.0, 1.0)
-    varied = augment(whole.x, everything, listed.mean, listed.std, Draws(torch.Generator().manual_seed(0), 8))
+    varied = augment(whole.x, everything, listed.mean, listed.std, BatchRandom(torch.Generator().manual_seed(0), 8))
     assert varied.shape == (8, channels, SIZE, SIZE)
     assert varied.isfinite().all()
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from nas.data import Data, HubImages, ImageFiles, ImageFolder, Images, Loaded, WebDataset, feed
+from nas.data import Data, HubImages, ImageFiles, ImageFolder, Images, Loaded, WebDataset, load_batches
 from nas.records import RecordError
 
 READERS = (ImageFolder, ImageFiles)
@@ -295,4 +295,4 @@ def seen(loaded: Loaded) -> int:
     if isinstance(loaded.test, Images):
         return len(loaded.test)
     parts = torch.arange(len(loaded.test)).split(4)
-    return sum(len(batch) for batch in feed(loaded.test, parts, torch.device("cpu"), None, 0))
+    return sum(len(batch) for batch in load_batches(loaded.test, parts, torch.device("cpu"), None, 0))

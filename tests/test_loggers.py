@@ -141,11 +141,11 @@ def test_a_resumed_search_goes_on_at_its_step(run_folder: Path) -> None:
 
 def test_what_is_trained_in_the_end_is_known_by_its_role(run_folder: Path) -> None:
     from nas.history import Proposal
-    from nas.runtime.search import Given
+    from nas.runtime.search import FixedProposals
 
     session = search(run_folder, 1, "final")
     best = sample(nasbench201.nasbench201(), Random(0))
-    session.strategy = Given(((best, "best"),))
+    session.strategy = FixedProposals(((best, "best"),))
     assert session.strategy.propose(None, session.history, Random(0)) == Proposal(best, "best")
     run_logged(session, [TensorBoard()], run_folder)
     assert scalars(run_folder / "tensorboard" / "final" / "best")["loss"] == [(1, 2.0), (2, 1.0)]

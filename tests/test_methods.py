@@ -23,9 +23,9 @@ from nas.records import import_all, record_classes
 from nas.space import decisions, sample
 from nas.supernets.bilevel import Outcome, Step
 from nas.supernets.derivation import prune
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Method
-from nas.supernets.mixed import Mixed, Weighed
+from nas.supernets.mixed import Mixed, WeightedBranch
 from nas.supernets.supernet import Supernet
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
@@ -114,11 +114,11 @@ def gradients(net: Supernet, method: Method, generator: torch.Generator, seed: i
     """Let the policy learn once, as a search does, and return the gradients of its parameters."""
     step = step_of(net, method, seed)
     if method.joint:
-        net.moment = Moment(0.5, generator)
+        net.moment = StepContext(0.5, generator)
         loss, penalty = step.loss(step.weights_batch), step.penalty()
         torch.autograd.backward(loss if penalty is None else loss + penalty, inputs=step.alphas)
     else:
-        net.moment = Moment(0.5, generator, for_alphas=True)
+        net.moment = StepContext(0.5, generator, for_alphas=True)
         reported = method.learn(step)
         assert reported.loss.dim() == 0
         assert not reported.loss.requires_grad
@@ -141,7 +141,7 @@ def untrained(name: str, case: str) -> Supernet:
 @every_case
 def test_a_supernet_gives_logits(name: str, case: str) -> None:
     net = untrained(name, case)
-    net.moment = Moment(0.0, torch.Generator().manual_seed(0))
+    net.moment = StepContext(0.0, torch.Generator().manual_seed(0))
     logits = net(images(0)[0])
     assert logits.shape == (4, CLASSES)
     assert logits.isfinite().all()
@@ -199,7 +199,7 @@ def test_the_same_seed_gives_the_same_gates_and_gradients(name: str) -> None:
         method = METHODS[name]()
         net = supernet(method, "nasbench201")
         torch.manual_seed(elsewhere)
-        gates = net.policy.gates(Moment(0.5, torch.Generator().manual_seed(seed)))
+        gates = net.policy.gates(StepContext(0.5, torch.Generator().manual_seed(seed)))
         numbers = [each.weights if each.weights is not None else torch.tensor(each.active) for each in gates.values()]
         generator = torch.Generator().manual_seed(seed)
         found.append([torch.cat(numbers).detach(), *gradients(net, method, generator)])
@@ -214,7 +214,7 @@ def test_the_same_seed_gives_the_same_gates_and_gradients(name: str) -> None:
 def test_gates_draw_from_their_generator_alone(name: str, case: str) -> None:
     net = untrained(name, case)
     before = torch.get_rng_state()
-    net.policy.gates(Moment(0.5, torch.Generator().manual_seed(0)))
+    net.policy.gates(StepContext(0.5, torch.Generator().manual_seed(0)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -245,7 +245,7 @@ def test_a_path_is_computed_alone(name: str, case: str) -> None:
         computed = {i for i, option in enumerate(mixture.options) if id(option) in seen}
         assert computed == ({taken[mixture.name]} if mixture.name in taken else set())
     known = choices(space)
-    for branch in (each for each in net.model.modules() if isinstance(each, Weighed) and id(each) in seen):
+    for branch in (each for each in net.model.modules() if isinstance(each, WeightedBranch) and id(each) in seen):
         choice = known[branch.name]
         assert (id(branch.branch) in seen) is (branch.index in choice.picked(taken[branch.name]))
 
@@ -253,7 +253,7 @@ def test_a_path_is_computed_alone(name: str, case: str) -> None:
 @pytest.mark.parametrize("name", [name for name, cls in METHODS.items() if cls.mixes_all])
 def test_a_method_that_says_so_computes_every_option(name: str) -> None:
     net = untrained(name, "darts")
-    net.moment = Moment(0.5, torch.Generator().manual_seed(0))
+    net.moment = StepContext(0.5, torch.Generator().manual_seed(0))
     with called(net.model) as seen:
         net(images(0)[0])
     for mixture in (each for each in net.model.modules() if isinstance(each, Mixed)):
@@ -285,7 +285,7 @@ def test_the_phases_of_a_method_are_searches_on_ever_smaller_spaces(name: str) -
         assert phase.method.phases(phase.epochs, phase.alphas_from)[0].method == phase.method
         space = space if phase.options is None else prune(space, strengths, phase.options)
         net = Supernet(case.network(space), phase.method, (3, SIZE, SIZE))
-        net.moment = Moment(0.5, torch.Generator().manual_seed(0))
+        net.moment = StepContext(0.5, torch.Generator().manual_seed(0))
         assert net(images(0)[0]).isfinite().all()
         strengths = net.policy.strengths()
         assert decisions(case.space, phase.method.derive(space, net.policy, lambda each: 0.0, Random(0)))

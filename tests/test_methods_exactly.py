@@ -28,7 +28,7 @@ from nas.supernets.derivation import derive, prune
 from nas.supernets.drnas import DrNas
 from nas.supernets.enas import Controller, Enas
 from nas.supernets.fair_darts import FairDarts
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.gdas import Gdas
 from nas.supernets.method import Alphas, Differentiable, Method, divided
 from nas.supernets.mixed import Mixed
@@ -48,8 +48,8 @@ from search_spaces import darts, nasbench201
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def moment(seed: int = 0, progress: float = 0.0, for_alphas: bool = False) -> Moment:
-    return Moment(progress, torch.Generator().manual_seed(seed), for_alphas)
+def moment(seed: int = 0, progress: float = 0.0, for_alphas: bool = False) -> StepContext:
+    return StepContext(progress, torch.Generator().manual_seed(seed), for_alphas)
 
 
 def rows(numbers: Sequence[float], repeats: int) -> Tensor:
@@ -619,7 +619,7 @@ class _Net(nn.Module):
         self.model, self.policy = nn.Module(), policy
 
 
-def enas_step(policy: Controller, now: Moment, reward: Callable[[Mapping[str, tuple[int, ...]]], float]) -> Step:
+def enas_step(policy: Controller, now: StepContext, reward: Callable[[Mapping[str, tuple[int, ...]]], float]) -> Step:
     images = torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)
 
     def outcome(batch: Any) -> Outcome:

@@ -36,7 +36,7 @@ from nas.topology.dense import Dense
 from nas.topology.dual_path import DualPath
 from nas.topology.heads import Classifier, FullyConnected
 from nas.topology.highway import Highway
-from nas.topology.network import Auxiliary, Network, of_classes
+from nas.topology.network import Auxiliary, Network, with_classes
 from nas.topology.polynomial import Polynomial
 from nas.topology.residual import Residual
 from nas.topology.wired import Wired
@@ -394,10 +394,10 @@ def test_networks_are_given_other_classes_wherever_their_heads_are() -> None:
     network = Network(
         POINTWISE, (Stage(POINTWISE, 2),), Chain((POINTWISE, Classifier(1000))), (Auxiliary(0, head=inner),)
     )
-    model = build(of_classes(network, 7), (3, 8, 8)).train()
+    model = build(with_classes(network, 7), (3, 8, 8)).train()
     logits, auxiliary = model(torch.randn(2, 3, 8, 8))
     assert logits.shape == auxiliary.shape == (2, 7)
-    assert of_classes(network) is network
+    assert with_classes(network) is network
 
 
 def test_heads_are_found_in_whatever_holds_them() -> None:
@@ -407,9 +407,9 @@ def test_heads_are_found_in_whatever_holds_them() -> None:
         nas.one_of("head", [Classifier(10), FullyConnected(10, (8,))]),
     ]
     for head in held:
-        assert "classes=7" in notation(of_classes(Network(POINTWISE, (), head), 7))
+        assert "classes=7" in notation(with_classes(Network(POINTWISE, (), head), 7))
     with pytest.raises(RecordError, match="the network has no head that could tell 7 classes apart"):
-        of_classes(Network(POINTWISE, (), Pool(3)), 7)
+        with_classes(Network(POINTWISE, (), Pool(3)), 7)
 
 
 def test_two_auxiliary_heads_may_read_one_layer() -> None:
@@ -421,7 +421,7 @@ def test_two_auxiliary_heads_may_read_one_layer() -> None:
 def test_several_auxiliary_heads_answer_in_training_alone() -> None:
     _, network = published("googlenet:googlenet_aux")
     with torch.device("meta"):
-        model = build(of_classes(network, 10), (3, 64, 64))
+        model = build(with_classes(network, 10), (3, 64, 64))
         assert [each.shape for each in model(torch.randn(2, 3, 64, 64))] == [(2, 10)] * 3
         assert model.eval()(torch.randn(2, 3, 64, 64)).shape == (2, 10)
 

@@ -15,7 +15,7 @@ from nas.supernets.method import Phase
 from nas.supernets.pdarts import PDarts
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
 from nas.supernets.supernet import Supernet
-from nas.supernets.turns import Turns
+from nas.supernets.supernet_trainer import SupernetTrainer
 from nas.training import Diverged, seeded
 from nas.training.peers import PeerLost, Peers
 from search_spaces import nasbench201
@@ -50,7 +50,7 @@ def test_a_lost_peer_does_not_pass_for_a_failure_of_the_candidate(monkeypatch: p
     assert not isinstance(lost.value, Exception)
 
 
-def turns(method: Any = None, batch: int = 16, images: int = 32) -> Turns:
+def turns(method: Any = None, batch: int = 16, images: int = 32) -> SupernetTrainer:
     """Return a small supernet in training."""
     method = method or Darts()
     weights = WeightsRecipe(batch=batch, crop_pad=0, flip=False)
@@ -58,7 +58,7 @@ def turns(method: Any = None, batch: int = 16, images: int = 32) -> Turns:
     with seeded(0):
         network = nasbench201.network(nasbench201.nasbench201(), channels=4, cells_per_stage=1)
         supernet = Supernet(network, method, (1, 8, 8))
-    return Turns(supernet, declared, Phase(method, 10), declared.split(), 0, Peers())
+    return SupernetTrainer(supernet, declared, Phase(method, 10), declared.split(), 0, Peers())
 
 
 @pytest.mark.parametrize(("size", "batch", "images"), [(1, 1, 32), (2, 3, 32), (2, 16, 3), (4, 16, 2)])

@@ -80,9 +80,9 @@ class Told:
 
 def search(folder: Path, killed: bool, job: Job) -> Evaluation:
     """Search, and write down what each process has learnt; one may be killed in the middle, once."""
-    rank, seen, turns = peers().rank, list[Any](), searching.Turns
+    rank, seen, turns = peers().rank, list[Any](), searching.SupernetTrainer
     torch.save(exchanged(), folder / f"exchanged-{rank}.pt")
-    searching.Turns = lambda *settings: seen.append(turns(*settings)) or seen[-1]
+    searching.SupernetTrainer = lambda *settings: seen.append(turns(*settings)) or seen[-1]
     under_way = searching.search(DECLARED, folder, True, TASK, job)
     while True:
         try:

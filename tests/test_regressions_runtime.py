@@ -86,7 +86,7 @@ def search(
     return session.history
 
 
-class Given(Strategy):
+class FixedProposals(Strategy):
     """Proposes given architectures."""
 
     def __init__(self, *architectures: Any) -> None:
@@ -166,7 +166,7 @@ def test_a_reuse_that_was_cut_off_is_finished_as_a_reuse(run_folder: Path) -> No
 
     def go(*architectures: Any) -> None:
         rules = Rules(Budget(len(architectures)), "fitness")
-        session = Search(bits(2), Given(*architectures), rules, Silent(), run_folder)
+        session = Search(bits(2), FixedProposals(*architectures), rules, Silent(), run_folder)
         Inline().run(session, lambda job: at_once(asked.append(job.number) or share(job)), None)
         session.close()
 

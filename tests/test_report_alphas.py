@@ -25,7 +25,7 @@ from nas.records import RecordError
 from nas.space import choices
 from nas.supernets.darts import Darts
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
-from nas.supernets.search import Searched, SupernetEpoch, label
+from nas.supernets.search import SupernetEpoch, SupernetResult, label
 from nas.supernets.search import search as search_supernet
 from search_spaces.darts import darts
 from search_spaces.nasbench201 import nasbench201, network
@@ -50,12 +50,12 @@ def even(options: Options) -> dict[str, list[float]]:
     return {name: [1 / len(each)] * len(each) for name, each in options.items()}
 
 
-def made(*phases: tuple[Options, Sequence[SupernetEpoch]]) -> Searched:
+def made(*phases: tuple[Options, Sequence[SupernetEpoch]]) -> SupernetResult:
     options = tuple(options for options, _ in phases)
-    return Searched(0, None, options, tuple(epoch for _, epochs in phases for epoch in epochs), {})
+    return SupernetResult(0, None, options, tuple(epoch for _, epochs in phases for epoch in epochs), {})
 
 
-def undecided(options: Options, epochs: int = 2) -> Searched:
+def undecided(options: Options, epochs: int = 2) -> SupernetResult:
     return made((options, [epoch(number, even(options)) for number in range(1, epochs + 1)]))
 
 
@@ -64,7 +64,7 @@ def options_of(space: Any) -> Options:
     return {name: tuple(map(label, (*each.options, *each.supernet_only))) for name, each in found.items()}
 
 
-def drawn(searched: Searched, folder: Path, title: str = "") -> ElementTree.Element:
+def drawn(searched: SupernetResult, folder: Path, title: str = "") -> ElementTree.Element:
     path = folder / "alphas.svg"
     assert plot_alphas(searched, path, title)
     return ElementTree.parse(path).getroot()
@@ -268,7 +268,7 @@ def test_a_real_search_is_drawn_as_it_was_written(tmp_path: Path, one_thread: No
     search = SupernetSearch(Darts(), Digits(), 2, weights=weights, alphas=alphas, images=64)
     task = Task(nasbench201(), network, {"channels": 4, "cells_per_stage": 1, "classes": 10}, (1, 8, 8))
     list(search_supernet(search, tmp_path, True, task, Job(0, None, 3, None)))
-    searched = read(json.loads((tmp_path / "0.json").read_text("utf-8")), "0.json", Searched)
+    searched = read(json.loads((tmp_path / "0.json").read_text("utf-8")), "0.json", SupernetResult)
     picture = drawn(searched, tmp_path)
     assert panels(picture, searched.options[0]) == list(options_of(nasbench201()))
     for choice in learnt_choices(searched):

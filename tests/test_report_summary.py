@@ -31,8 +31,8 @@ from nas.runs.folder import provenance, write_declared
 from nas.runs.full_training import FullTraining
 from nas.runs.transfer_trials import Transfer
 from nas.runtime.inline import Inline
-from nas.supernets.search import Searched, SupernetEpoch
-from nas.training.measure import Accuracy, Measured, Speed
+from nas.supernets.search import SupernetEpoch, SupernetResult
+from nas.training.measure import Accuracy, Speed, TestResult
 from nas.training.reports import Epoch
 
 OBJECTIVE = "validation_top1_percent"
@@ -90,7 +90,7 @@ def test_a_real_search_by_training_is_told_whole(small: Path) -> None:
 def test_finals_are_told_with_their_epochs_and_tests(toy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     copytree(toy, folder)
-    measured = Measured(("cat", "dog"), accuracy(4, 5))
+    measured = TestResult(("cat", "dog"), accuracy(4, 5))
     for role in ("best", "random-1"):
         append_epoch(folder / f"{role}.safetensors", Epoch(1, 1, 0.5, 50.0, 60.0, 2.0, 100.0, 0.1))
         (folder / f"{role}.test.json").write_text(write(measured), encoding="utf-8")
@@ -138,7 +138,7 @@ def test_alphas_are_columns_by_epoch_with_gaps_where_an_option_is_gone() -> None
         for i, phase in ((1, 0), (2, 0), (3, 1), (4, 1))
     )
     options = ({"a": ("SepConv 3", "Skip", "Zero")}, {"a": ("SepConv 3", "Skip")})
-    told = supernet_curves(Searched(0, None, options, epochs, {}, 3), "PDarts")
+    told = supernet_curves(SupernetResult(0, None, options, epochs, {}, 3), "PDarts")
     assert (told.seed, told.epochs, told.phases) == (3, [1, 2, 3, 4], [2])
     assert told.measured["skips"] == [1, 2, 3, 4]
     assert "alphas_loss" not in told.measured
@@ -199,7 +199,7 @@ def test_a_training_under_way_shows_its_epochs(training: Path) -> None:
 
 
 def test_a_training_that_ended_shows_every_class(training: Path) -> None:
-    measured = Measured(("cat", "dog"), accuracy(4, 5), accuracy(10, 7), Speed(1000.0, 64, 1.5, 2.0))
+    measured = TestResult(("cat", "dog"), accuracy(4, 5), accuracy(10, 7), Speed(1000.0, 64, 1.5, 2.0))
     (training / "best.test.json").write_text(write(measured), encoding="utf-8")
     name = digest(found_small().architecture)
     lines = [

@@ -73,7 +73,7 @@ def test_a_run_of_relative_paths_goes_on_from_another_working_directory(mine: Pa
     assert evaluations(mine / "run") == 3
     tested = call("test", mine / "run", "--json")
     assert tested.returncode == 0, tested
-    assert json.loads(tested.stdout)["Measured"]["classes"] == ["cat", "dog"]
+    assert json.loads(tested.stdout)["TestResult"]["classes"] == ["cat", "dog"]
 
 
 def test_a_run_does_not_go_on_with_images_that_were_added(mine: Path, call: Call) -> None:

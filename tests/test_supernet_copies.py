@@ -18,7 +18,7 @@ from nas.operations.conv import Conv
 from nas.records import import_all, record_classes
 from nas.space import one_of, sample
 from nas.supernets.execution import Recomputed
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.grouped import group_cells
 from nas.supernets.method import Method
 from nas.supernets.supernet import Supernet
@@ -48,14 +48,14 @@ def supernet(name: str, form: str) -> Supernet:
     net = Supernet(space(), METHODS[name], (3, 8, 8))
     if form == "grouped":
         group_cells(net.model)
-    net.moment = Moment(0.5, torch.Generator().manual_seed(3))
+    net.moment = StepContext(0.5, torch.Generator().manual_seed(3))
     return net
 
 
 def answer(net: nn.Module) -> Tensor:
     """Return the logits of a supernet in evaluation; what it draws, it draws as if it were new."""
     inner: Any = net.module if isinstance(net, AveragedModel) else net
-    inner.moment = Moment(0.5, torch.Generator().manual_seed(5))
+    inner.moment = StepContext(0.5, torch.Generator().manual_seed(5))
     with torch.no_grad():
         logits: Tensor = net.eval()(X)
     return logits
@@ -114,7 +114,7 @@ def test_a_supernet_goes_to_other_numbers_and_modes_and_back(name: str, form: st
     assert answer(net.bfloat16().to(memory_format=torch.channels_last).float()).isfinite().all()  # type: ignore[call-overload]
     for dtype in (torch.float64, torch.bfloat16):
         net = supernet(name, form).to(dtype)
-        net.moment = Moment(0.5, torch.Generator().manual_seed(5))
+        net.moment = StepContext(0.5, torch.Generator().manual_seed(5))
         assert net.train()(X.to(dtype)).dtype == dtype
     assert torch.allclose(answer(supernet(name, form).double().float()), wanted, atol=1e-5)
 

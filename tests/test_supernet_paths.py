@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.building import BuildError, Node, Shape, Site, inputs_of, lifted
+from nas.building import BuildError, Node, Shape, Site, inputs_of, lift_choices
 from nas.choice import Choice
 from nas.family import Family, families
 from nas.operations.conv import Conv
@@ -205,7 +205,7 @@ class _Part(nn.Module):
 def closed(tree: Any, taken: Mapping[str, int], k: int) -> Any:
     """Return what decisions make of an open tree where it differs from a closed one: operations have their part, and a cell
     that concatenates what no edge reads has all that any edge may leave."""
-    tree = lifted(tree)
+    tree = lift_choices(tree)
     if isinstance(tree, Choice):
         picked = tuple(closed(tree.options[i], taken, k) for i in tree.picked(taken[tree.name]))
         if tree.k is not None:

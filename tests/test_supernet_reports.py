@@ -20,10 +20,10 @@ from nas.evaluation.evaluator import Job, Task
 from nas.plain import read
 from nas.records import import_all, record_classes
 from nas.supernets.bilevel import Batch, Outcome, Step
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Method
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
-from nas.supernets.search import Searched, search
+from nas.supernets.search import SupernetResult, search
 from nas.supernets.supernet import Supernet
 from nas.training import batches, mixed_seed, seeded, stream
 from search_spaces import nasbench201
@@ -100,8 +100,8 @@ class Loop:
                 batch = self.batch(self.split.train, indices)
                 if learns and not self.method.joint:
                     alphas_batch = self.batch(self.split.validation, others[i % len(others)])
-                    self.architecture(batch, alphas_batch, Moment(progress, draws, for_alphas=True), alphas_count)
-                self.net.moment = Moment(progress, draws)
+                    self.architecture(batch, alphas_batch, StepContext(progress, draws, for_alphas=True), alphas_count)
+                self.net.moment = StepContext(progress, draws)
                 logits = self.net(batch[0])
                 weights_count.add(logits, batch[1])
                 self.step(functional.cross_entropy(logits, batch[1]), learns and self.method.joint)
@@ -123,12 +123,12 @@ class Loop:
             assert self.adam is not None
             self.adam.step()
 
-    def architecture(self, batch: Batch, alphas_batch: Batch, moment: Moment, count: Count) -> None:
+    def architecture(self, batch: Batch, alphas_batch: Batch, moment: StepContext, count: Count) -> None:
         """Count the answer to the alphas' images, at the weights that the order says, and let the alphas learn."""
         assert self.adam is not None
         aside = torch.Generator()
         aside.set_state(moment.generator.get_state())
-        self.net.moment = Moment(moment.progress, aside, for_alphas=True)
+        self.net.moment = StepContext(moment.progress, aside, for_alphas=True)
         with torch.random.fork_rng():
             moved = self.moved(batch) if getattr(self.method, "order", "first") != "first" else {}
             count.add(functional_call(self.net, moved, (alphas_batch[0],)), alphas_batch[1])
@@ -164,12 +164,12 @@ class Loop:
         )
 
 
-def reported(declared: SupernetSearch, folder: Path) -> Searched:
+def reported(declared: SupernetSearch, folder: Path) -> SupernetResult:
     """Search to the end, and return what the run folder says."""
     for _ in search(declared, folder, True, TASK, Job(0, None, SEED, None)):
         pass
     path = folder / "0.json"
-    found: Searched = read(json.loads(path.read_text(encoding="utf-8")), str(path), Searched)
+    found: SupernetResult = read(json.loads(path.read_text(encoding="utf-8")), str(path), SupernetResult)
     return found
 
 

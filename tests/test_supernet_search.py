@@ -26,12 +26,12 @@ from nas.history import History, Proposal
 from nas.plain import from_plain, read
 from nas.records import RecordError, import_all, record_classes
 from nas.runs.folder import discard_if_empty
-from nas.runtime.search import Given
+from nas.runtime.search import FixedProposals
 from nas.space import decisions, sample
 from nas.supernets.darts import Darts
 from nas.supernets.derivation import prune
 from nas.supernets.drnas import DrNas
-from nas.supernets.gates import Gate, Moment
+from nas.supernets.gates import Gate, StepContext
 from nas.supernets.grouped import group_cells
 from nas.supernets.method import Method
 from nas.supernets.mixed import Mixed
@@ -41,7 +41,7 @@ from nas.supernets.pc_darts import PcDarts
 from nas.supernets.pdarts import PDarts
 from nas.supernets.perturbation import _Masks
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
-from nas.supernets.search import Searched, _Run, search
+from nas.supernets.search import SupernetResult, _Run, search
 from nas.supernets.snas import Snas
 from nas.supernets.spos import Spos
 from nas.supernets.supernet import Supernet, transplant
@@ -66,7 +66,7 @@ SMALL = SupernetSearch(
 
 def run_to_end(
     declared: SupernetSearch, folder: Path, *, task: Task = TASK, checkpoint: Path | None = None, stop_after: int = 99
-) -> tuple[list[Any], dict[str, float], Searched | None]:
+) -> tuple[list[Any], dict[str, float], SupernetResult | None]:
     """Return the progress, the scores and what was found; or leave off after some epochs, as a worker that dies."""
     going = search(declared, folder, True, task, Job(0, None, 7, checkpoint))
     shown: list[Any] = []
@@ -78,13 +78,13 @@ def run_to_end(
     return shown, {}, None
 
 
-def searched(folder: Path, seed: int = 0) -> Searched:
+def searched(folder: Path, seed: int = 0) -> SupernetResult:
     path = folder / f"{seed}.json"
-    found: Searched = read(json.loads(path.read_text(encoding="utf-8")), str(path), Searched)
+    found: SupernetResult = read(json.loads(path.read_text(encoding="utf-8")), str(path), SupernetResult)
     return found
 
 
-def without_seconds(found: Searched) -> Searched:
+def without_seconds(found: SupernetResult) -> SupernetResult:
     epochs = tuple(replace(epoch, seconds=0.0) for epoch in found.epochs)
     return replace(found, epochs=epochs, scores={**found.scores, "seconds": 0.0})
 
@@ -226,7 +226,7 @@ def test_an_edge_that_is_taken_out_takes_its_bypass_with_it(form: str) -> None:
     if form == "grouped":
         group_cells(net.model)
     masks, node = _Masks(net), choices(space)["normal/3"]
-    net.moment = Moment(0.0, torch.Generator().manual_seed(0))
+    net.moment = StepContext(0.0, torch.Generator().manual_seed(0))
     masks.lasting = masks.without(node, 0)
     gates = masks.gates()
     assert "normal/3" not in net.choices, "it has no weight that is learnt"
@@ -461,7 +461,7 @@ def test_what_cannot_be_searched_is_said_before_anything_is_done(
 
 def test_a_seed_that_failed_at_first_joins_on_resume(tmp_path: Path) -> None:
     history = History("score")
-    given = Given((("c", "seed 0"), ("b", "seed 1")))
+    given = FixedProposals((("c", "seed 0"), ("b", "seed 1")))
     history.start(Proposal("b", "seed 1"))
     assert given.propose(None, history, Random()) == Proposal("c", "seed 0")
     history.start(Proposal("c", "seed 0"))

@@ -20,7 +20,7 @@ from nas.runtime import threads
 from nas.runtime.inline import Inline
 from nas.runtime.ray_train import RayTrain
 from nas.runtime.ray_tune import RayTune
-from nas.runtime.search import Budget, Given, Rules, Search
+from nas.runtime.search import Budget, FixedProposals, Rules, Search
 from nas.runtime.threads import free_threads, threads_of_worker
 from nas.runtime.view import Silent
 
@@ -126,7 +126,7 @@ def threads_of_torch(job: Job) -> Evaluation:
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_job_has_the_threads_of_its_executor(number: int) -> None:
-    search = Search(None, Given(((1, "given"),)), Rules(Budget(1), "threads"), Silent())
+    search = Search(None, FixedProposals(((1, "given"),)), Rules(Budget(1), "threads"), Silent())
     before = torch.get_num_threads()
     Inline(threads=number).run(search, threads_of_torch, None)
     assert search.history.finished[0].scores == {"threads": number}
@@ -136,7 +136,7 @@ def test_a_job_has_the_threads_of_its_executor(number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", [RayTune(workers=1, threads=3), RayTrain(workers=1, threads=3)])
 def test_a_job_of_ray_has_the_threads_of_its_executor(executor: RayTune | RayTrain, tmp_path: Path) -> None:
-    search = Search(None, Given(((1, "given"),)), Rules(Budget(1), "threads"), Silent())
+    search = Search(None, FixedProposals(((1, "given"),)), Rules(Budget(1), "threads"), Silent())
     executor.run(search, threads_of_torch, tmp_path)
     assert search.history.finished[0].scores == {"threads": 3}
 

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from nas.data import Digits, ImageFolder, Images, split
 from nas.evaluation.results import read_epochs, read_test
-from nas.runs.transfer import Asked, plan_transfer
+from nas.runs.transfer import TransferRequest, plan_transfer
 from nas.runtime.inline import Inline
 from nas.training import save_weights
 
@@ -170,7 +170,7 @@ def test_features_are_taken_to_other_data(trained: Path, tmp_path: Path, call: C
 def test_a_folder_in_colours_is_read_as_grey_for_a_network_of_one_channel(
     trained: Path, folder_of_images: Path
 ) -> None:
-    planned = plan_transfer(Asked(str(trained), str(folder_of_images)), Inline())
+    planned = plan_transfer(TransferRequest(str(trained), str(folder_of_images)), Inline())
     assert planned.declared.data == ImageFolder(str(folder_of_images), size=8, channels=1)
     assert split(planned.declared.data, 0, 0).shape == (1, 8, 8)
 
@@ -183,7 +183,7 @@ def test_weights_are_tested_again_alone(trained: Path, call: Call) -> None:
     measured = read_test(trained / "best.safetensors")
     assert measured is not None
     assert measured.ema is not None
-    found = json.loads(call("test", trained, "--json").stdout)["Measured"]
+    found = json.loads(call("test", trained, "--json").stdout)["TestResult"]
     assert found["raw"]["Accuracy"]["top1_percent"] == measured.ema.top1_percent, (
         "the weights that are handed over are the average"
     )
@@ -198,7 +198,7 @@ def test_weights_of_a_search_are_tested_on_the_data_of_its_final_training(
         shutil.copy(trained / name, tmp_path)
     shutil.copy(ROOT / "experiments" / "quickstart.yaml", tmp_path / "experiment.yaml")
     answers = [json.loads(call("test", folder, "--json").stdout) for folder in (tmp_path, trained)]
-    shown = [answer["Measured"]["raw"]["Accuracy"]["top1_percent"] for answer in answers]
+    shown = [answer["TestResult"]["raw"]["Accuracy"]["top1_percent"] for answer in answers]
     assert shown[0] == shown[1]
 
 
@@ -291,7 +291,7 @@ def test_a_transfer_that_cannot_be_is_one_line(
 
 
 def test_a_setting_of_the_recipe_leaves_the_others_as_they_are_for_transfers(trained: Path) -> None:
-    recipe = plan_transfer(Asked(str(trained), "Digits", ["recipe.epochs=5"]), Inline()).declared.recipe
+    recipe = plan_transfer(TransferRequest(str(trained), "Digits", ["recipe.epochs=5"]), Inline()).declared.recipe
     assert (recipe.epochs, recipe.cutout, recipe.drop_path, recipe.flip, recipe.crop_pad) == (5, 0, 0, False, 1)
 
 

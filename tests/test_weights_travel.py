@@ -60,7 +60,7 @@ def right_of(call: Call, weights: Path, on: Path) -> tuple[int, ...]:
     """Return how many images of each class `nas test` finds right."""
     answer = call("test", weights, "--on", on, "--json")
     assert answer.returncode == 0, answer
-    return tuple(json.loads(answer.stdout)["Measured"]["raw"]["Accuracy"]["class_right"])
+    return tuple(json.loads(answer.stdout)["TestResult"]["raw"]["Accuracy"]["class_right"])
 
 
 def exported(call: Call, trained: Path, out: Path, *to: str) -> Path:

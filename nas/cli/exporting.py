@@ -66,11 +66,11 @@ def export(
     """
     from nas.export.exporting import export as export_all
     from nas.export.format import formats_named
-    from nas.export.subject import Asked
+    from nas.export.subject import ExportRequest
     from nas.runs.architecture import shape_of
     from nas.terminal.show_export import show_export
 
-    asked = Asked(what, assignments or [], None if input is None else shape_of(input), untrained, fold_bn)
+    asked = ExportRequest(what, assignments or [], None if input is None else shape_of(input), untrained, fold_bn)
     console = terminal()
     with _telling(console) as say:
         done = export_all(asked, formats_named(to), out, force, card, say)

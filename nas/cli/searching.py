@@ -23,7 +23,7 @@ from nas.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from nas.runs.run import Plan
+    from nas.runs.run import SearchPlan
 
 
 def search(
@@ -87,7 +87,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def run_search(planned: Plan, folder: Path) -> None:
+def run_search(planned: SearchPlan, folder: Path) -> None:
     """Search to the end, and print what was found."""
     from nas.runs.run import run
     from nas.runtime.search import SearchFailed

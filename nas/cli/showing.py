@@ -79,6 +79,6 @@ def profile(
 
     The architecture may be typed too: nas profile "conv3-64 x2 pool3 residual\\[conv3 conv3] x3-128"
     """
-    from nas.terminal.profile_table import Asked, show_profile
+    from nas.terminal.profile_table import ProfileRequest, show_profile
 
-    show_profile(Asked(architecture, assignments or [], input), against, as_json, terminal())
+    show_profile(ProfileRequest(architecture, assignments or [], input), against, as_json, terminal())

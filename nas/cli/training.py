@@ -22,8 +22,8 @@ from nas.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from nas.runs.full_training import Planned
-    from nas.runs.transfer import Planned as PlannedTransfer
+    from nas.runs.full_training import TrainingPlan
+    from nas.runs.transfer import TransferPlan
 
 RecipeName = Annotated[str, typer.Option(help="A recipe by name, as darts_cifar (nas list recipes), or a YAML file.")]
 Checkpoint = Annotated[
@@ -94,13 +94,13 @@ def transfer(
     What was cut off goes on with `nas resume`.
     """
     from nas.runs.folder import new_run
-    from nas.runs.transfer import Asked, create_transfer, plan_transfer
+    from nas.runs.transfer import TransferRequest, create_transfer, plan_transfer
     from nas.runtime.inline import Inline
 
     short = {"ways": ways, "labels_percent": labels}
     changes = [f"{key}=[{value}]" for key, value in short.items() if value is not None]
     chosen = executor_of(Inline(), executor, workers, gpus_per_worker, address)
-    planned = plan_transfer(Asked(checkpoint, to, [*changes, *_with_seed(assignments, seed)]), chosen)
+    planned = plan_transfer(TransferRequest(checkpoint, to, [*changes, *_with_seed(assignments, seed)]), chosen)
     with new_run(run_dir, "transfer", lambda folder: create_transfer(folder, planned)) as (folder, created):
         run_transfer(created, folder)
 
@@ -131,7 +131,7 @@ def _with_seed(assignments: list[str] | None, seed: int | None) -> list[str]:
     return [*(assignments or []), *([f"seed={seed}"] if seed is not None else [])]
 
 
-def run_train(planned: Planned, folder: Path) -> None:
+def run_train(planned: TrainingPlan, folder: Path) -> None:
     """Train and test to the end, and print what was measured."""
     from nas.runs.full_training import run_training
     from nas.terminal.live import Phases
@@ -146,7 +146,7 @@ def run_train(planned: Planned, folder: Path) -> None:
         raise typer.Exit(1)
 
 
-def run_transfer(planned: PlannedTransfer, folder: Path) -> None:
+def run_transfer(planned: TransferPlan, folder: Path) -> None:
     """Do all trials of a transfer, and print what they came to."""
     from nas.runs import transfer
     from nas.terminal.live import Phases

@@ -9,7 +9,7 @@ from nas.data.cifar import Cifar10, Cifar100
 from nas.data.decode import decoder_name
 from nas.data.digits import Digits
 from nas.data.encoded import Encoded, Source
-from nas.data.feed import Feed, RandomCrop, feed
+from nas.data.feed import BatchLoader, RandomCrop, load_batches
 from nas.data.folder import ImageFolder
 from nas.data.hub_images import HubImages
 from nas.data.identity import DataIdentity
@@ -19,13 +19,13 @@ from nas.data.webdataset import WebDataset
 
 __all__ = [
     "Augmentation",
+    "BatchLoader",
     "Cifar10",
     "Cifar100",
     "Data",
     "DataIdentity",
     "Digits",
     "Encoded",
-    "Feed",
     "HubImages",
     "ImageFiles",
     "ImageFolder",
@@ -38,12 +38,12 @@ __all__ = [
     "augment",
     "decoder_name",
     "evaluation_split",
-    "feed",
     "identify",
+    "load_batches",
     "normalise",
     "split",
 ]
 
-# `split` and `feed`, functions, take the places of the modules, which importing the modules a second time leaves alone.
+# `split` and `load_batches`, functions, take the places of the modules, which importing the modules a second time leaves alone.
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from nas.data.draws import Draws
+from nas.data.batch_random import BatchRandom
 from nas.data.rand_augment import change_brightness, change_contrast, change_saturation, rand_augment, turn_hue
 from nas.records import Fraction, Natural, NonNegative, Range, record
 
@@ -46,7 +46,7 @@ class Augmentation:
     erasing: Fraction = 0.0
 
 
-def augment(x: Tensor, how: Augmentation, mean: Sequence[float], std: Sequence[float], draws: Draws) -> Tensor:
+def augment(x: Tensor, how: Augmentation, mean: Sequence[float], std: Sequence[float], draws: BatchRandom) -> Tensor:
     """Vary and normalise a batch of uint8 (B, C, H, W); returns float32 of the same shape.
 
     The draws must be on the batch's device. Nothing is read back from the device.
@@ -75,7 +75,7 @@ def _send(small: Tensor, like: Tensor) -> Tensor:
     return small.to(like.device, non_blocking=True)
 
 
-def _crop_and_flip(x: Tensor, how: Augmentation, draws: Draws) -> Tensor:
+def _crop_and_flip(x: Tensor, how: Augmentation, draws: BatchRandom) -> Tensor:
     """Gather each image's rows and columns by index; an index outside the image gives black."""
     batch, _, height, width = x.shape
     rows, columns = (torch.arange(n, device=x.device).expand(batch, n) for n in (height, width))
@@ -94,7 +94,7 @@ def _inside(index: Tensor, size: int) -> Tensor:
     return (index >= 0) & (index < size)
 
 
-def _jitter_colors(x: Tensor, bounds: tuple[float, float, float, float], draws: Draws) -> Tensor:
+def _jitter_colors(x: Tensor, bounds: tuple[float, float, float, float], draws: BatchRandom) -> Tensor:
     """Change uint8 (B, C, H, W) by the four changes in a drawn order; returns uint8."""
     changes = (change_brightness, change_contrast, change_saturation, turn_hue)
     centres = (1.0, 1.0, 1.0, 0.0)
@@ -107,12 +107,12 @@ def _jitter_colors(x: Tensor, bounds: tuple[float, float, float, float], draws: 
     return levels.round().byte()
 
 
-def _cut_out(images: Tensor, side: int, draws: Draws) -> Tensor:
+def _cut_out(images: Tensor, side: int, draws: BatchRandom) -> Tensor:
     tops, lefts = (draws.integers(size, 1) - side // 2 for size in images.shape[2:])
     return _blank(images, (tops, tops + side), (lefts, lefts + side))
 
 
-def _erase(images: Tensor, probability: float, draws: Draws) -> Tensor:
+def _erase(images: Tensor, probability: float, draws: BatchRandom) -> Tensor:
     """Erase the first of ten drawn rectangles that is smaller than the image."""
     height, width = images.shape[2:]
     area = draws.uniform(*ERASED_AREA, TRIES) * (height * width)

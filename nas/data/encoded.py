@@ -60,7 +60,7 @@ class Source(ABC):
 class Encoded:
     """Holds where images are, `numbers` of a source, int64 (N,), and their labels `y`, int64 (N,).
 
-    They are decoded to (channels, size, size) by `feed`, as `pixels` says. `centre` is the side of the central crop as a
+    They are decoded to (channels, size, size) by `load_batches`, as `pixels` says. `centre` is the side of the central crop as a
     share of the shorter side, `tolerated` the share of images that may be broken before it is an error.
     """
 

@@ -31,7 +31,7 @@ from nas.data.pixels import Pixels, Undecodable
 from nas.data.processors import processors
 from nas.records import RecordError
 
-__all__ = ["Feed", "RandomCrop", "feed", "processors"]
+__all__ = ["BatchLoader", "RandomCrop", "load_batches", "processors"]
 
 NAMED = 3
 """How many broken images an error names."""
@@ -43,14 +43,14 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's mallopt: else the pages of every image go back to the system, and getting them again takes a third of the time."""
 
 
-def feed(
+def load_batches(
     images: Images | Encoded,
     parts: Sequence[Tensor],
     device: torch.device,
     crop: RandomCrop | None = None,
     processes: int | None = None,
     sharers: int = 1,
-) -> Feed:
+) -> BatchLoader:
     """Return the batches of images of each part, int64 (B,) on the processor, in order, on the device.
 
     Encoded images are decoded by so many worker processes, by default one for each processor that this process may
@@ -61,14 +61,14 @@ def feed(
     batch of nothing too, however many there are.
     """
     if isinstance(images, Images):
-        return Feed(_from_memory(images, parts, device), _Broken(0, is_limited=False))
+        return BatchLoader(_from_memory(images, parts, device), _Broken(0, is_limited=False))
     broken = _Broken(tolerated_images(len(images), images.tolerated) / sharers, is_limited=crop is not None)
     workers = min(processors() if processes is None else processes, len(parts))
-    return Feed(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
+    return BatchLoader(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
 
 
 @final
-class Feed(Iterator[Images]):
+class BatchLoader(Iterator[Images]):
     """Yields batches of images, uint8 (B, C, H, W), on the device; closing it, or letting it go, ends its workers."""
 
     def __init__(self, batches: Iterator[Images], broken: _Broken) -> None:

@@ -12,7 +12,7 @@ from nas.data.base import Loaded, channel_statistics
 from nas.data.crops import central_cut
 from nas.data.decode import decode, has_16_bits
 from nas.data.encoded import IMAGENET_MEAN, IMAGENET_STD, Encoded, PerChannel
-from nas.data.feed import feed
+from nas.data.feed import load_batches
 from nas.data.pixels import Undecodable
 from nas.records import RecordError
 
@@ -75,7 +75,9 @@ def _mean_and_std(images: Encoded, mean: PerChannel, std: PerChannel) -> tuple[P
         )
     spread = _spread(images, MEASURED)
     parts = spread.tensor_split(list(range(AT_ONCE, len(spread), AT_ONCE)))
-    return channel_statistics(torch.cat([batch.x for batch in feed(images, parts, torch.device("cpu"), None, 0)]))
+    return channel_statistics(
+        torch.cat([batch.x for batch in load_batches(images, parts, torch.device("cpu"), None, 0)])
+    )
 
 
 def _spread(images: Encoded, number: int) -> Tensor:

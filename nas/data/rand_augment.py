@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.data.draws import Draws
+from nas.data.batch_random import BatchRandom
 
 Change = Callable[[Tensor, Tensor], Tensor]
 
 
-def rand_augment(x: Tensor, operations: int, magnitude: float, draws: Draws) -> Tensor:
+def rand_augment(x: Tensor, operations: int, magnitude: float, draws: BatchRandom) -> Tensor:
     """Change each image of uint8 (B, C, H, W) by `operations` drawn for it (Cubuk et al. 2019, arXiv:1909.13719).
 
     The 14 operations and their ranges are torchvision's, and `magnitude` is the part of each range, from 0 to 10 as in

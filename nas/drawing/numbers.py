@@ -19,13 +19,13 @@ from nas.topology.network import Network
 
 @final
 @dataclass(slots=True)
-class Seen:
+class NumberedModules:
     """A node that was built: where, what it became, and the nodes that were built for it."""
 
     node: Any
     site: Site
     module: nn.Module | None = None
-    parts: list[Seen] = field(default_factory=list)
+    parts: list[NumberedModules] = field(default_factory=list)
 
     @property
     def output(self) -> Shape:
@@ -35,7 +35,7 @@ class Seen:
     def params(self) -> int:
         return 0 if self.module is None else sum(parameter.numel() for parameter in self.module.parameters())
 
-    def of(self, nodes: Iterable[Any]) -> list[Seen | None]:
+    def of(self, nodes: Iterable[Any]) -> list[NumberedModules | None]:
         """Return what was seen of nodes that stand in this one: of each the first that is not taken yet."""
         rest, found = list(self.parts), []
         for node in nodes:
@@ -48,7 +48,7 @@ class Seen:
 class _Log:
     """What is being built at the moment, one inside the other; the last is the innermost."""
 
-    def __init__(self, root: Seen) -> None:
+    def __init__(self, root: NumberedModules) -> None:
         self.under_way = [root]
 
 
@@ -66,7 +66,7 @@ class _Watched(Node):
         return self.node.inputs
 
     def build(self, site: Site) -> nn.Module:
-        seen = Seen(self.original, site)
+        seen = NumberedModules(self.original, site)
         self.log.under_way.append(seen)
         seen.module = self.node.build(site)
         self.log.under_way.pop()
@@ -80,7 +80,7 @@ class _Watched(Node):
         return getattr(self.node, name)
 
 
-def watched(tree: Node, input: Shape) -> Seen | None:
+def watched(tree: Node, input: Shape) -> NumberedModules | None:
     """Return what is seen while a network is built for images of a shape (C, H, W), without allocating it; None if it is open.
 
     Raises BuildError where it cannot be built for such images.
@@ -88,7 +88,7 @@ def watched(tree: Node, input: Shape) -> Seen | None:
     if is_open(tree):
         return None
     site = Site(input, channels=input[0])
-    root = Seen(tree, site)
+    root = NumberedModules(tree, site)
     with torch.device("meta"):
         site.build(_watching(tree, _Log(root)))
     return root.parts[0]

@@ -11,7 +11,7 @@ from nas.building import Node, Shape
 from nas.choice import Choice
 from nas.drawing.graphs import described, is_graph
 from nas.drawing.inside import Options, is_of_nodes, options_of
-from nas.drawing.numbers import Seen, watched
+from nas.drawing.numbers import NumberedModules, watched
 from nas.drawing.sketch import Block, Page, Panel, Paths
 from nas.drawing.trees import Sketcher
 from nas.records import classes
@@ -57,7 +57,7 @@ def _panels(roots: dict[str, Any], input: Shape | None) -> Iterator[Panel]:
 
 
 def _panel(
-    title: str, node: Any, names: dict[Any, str], keys: dict[Options, str], seen: Seen | None = None
+    title: str, node: Any, names: dict[Any, str], keys: dict[Options, str], seen: NumberedModules | None = None
 ) -> Iterator[Panel]:
     """Yield the panel of a node; of a hierarchy one for its body and one for each motif."""
     others = {other: name for other, name in names.items() if other is not node and other != node}

@@ -11,7 +11,7 @@ from typing import Any, final
 from nas.choice import Choice, is_open
 from nas.drawing.graphs import is_graph, sketch_graph
 from nas.drawing.inside import Options, held_by, holds_nodes, options_of, pulled_in, tuple_of
-from nas.drawing.numbers import Seen
+from nas.drawing.numbers import NumberedModules
 from nas.drawing.shapes import TIMES
 from nas.drawing.sketch import Block, Framed, Level, Levels, Paths, Row, Sketch
 from nas.drawing.words import in_lines, kind_of, label_of, said_of, value_of
@@ -41,7 +41,7 @@ class Sketcher:
     keys: Mapping[Options, str] = field(default_factory=dict)
     depth: int = 0
 
-    def sketch(self, node: Any, seen: Seen | None = None) -> Sketch:
+    def sketch(self, node: Any, seen: NumberedModules | None = None) -> Sketch:
         """Return the sketch of a node, with the shapes that were seen where it stands, if they are known."""
         inner = replace(self, depth=self.depth + 1)
         if not holds_nodes(node):
@@ -52,7 +52,7 @@ class Sketcher:
             return Block(self.names[node], kind="cell", spelt=_spelt(node))
         return inner.composed(node, seen)
 
-    def composed(self, node: Any, seen: Seen | None) -> Sketch:
+    def composed(self, node: Any, seen: NumberedModules | None) -> Sketch:
         """Return the sketch of a node that holds others."""
         match node:
             case Choice():
@@ -71,7 +71,7 @@ class Sketcher:
                 return sketch_graph(node, self.sketch)
         return self.beside(node, seen) or self.other(node, seen)
 
-    def beside(self, node: Any, seen: Seen | None) -> Sketch | None:
+    def beside(self, node: Any, seen: NumberedModules | None) -> Sketch | None:
         """Return the sketch of a body with a way around it."""
         match node:
             case Residual():
@@ -85,12 +85,12 @@ class Sketcher:
                 return Paths((self.sketch(node.body), Row()), "gate")
         return None
 
-    def several(self, nodes: tuple[Any, ...], seen: Seen | None) -> Iterator[Sketch]:
+    def several(self, nodes: tuple[Any, ...], seen: NumberedModules | None) -> Iterator[Sketch]:
         """Yield the sketches of nodes that stand in one that was seen."""
         found = _seen_of(nodes, seen)
         yield from map(self.sketch, nodes, found)
 
-    def serial(self, nodes: tuple[Any, ...], seen: Seen | None) -> Iterator[Sketch]:
+    def serial(self, nodes: tuple[Any, ...], seen: NumberedModules | None) -> Iterator[Sketch]:
         """Yield nodes one after another; equal ones are drawn once."""
         found = _seen_of(nodes, seen)
         for _, run in groupby(zip(nodes, found, strict=True), itemgetter(0)):
@@ -98,7 +98,7 @@ class Sketcher:
             made = self.sketch(*first)
             yield Framed(f"{TIMES} {len(rest) + 1}", made) if rest else made
 
-    def stage(self, stage: Stage, seen: Seen | None) -> Sketch:
+    def stage(self, stage: Stage, seen: NumberedModules | None) -> Sketch:
         """Return the sketch of a stage that stands in another node."""
         (inner,) = _seen_of((stage.body,), seen)
         words = said_of(stage, ("body", "repeat"))
@@ -108,13 +108,13 @@ class Sketcher:
         times = [] if stage.repeat == 1 else [f"{TIMES} {_times(stage.repeat)}"]
         return Framed(", ".join(times + words), body) if times or words else body
 
-    def dense(self, dense: Dense, seen: Seen | None) -> Sketch:
+    def dense(self, dense: Dense, seen: NumberedModules | None) -> Sketch:
         """Return the sketch of one dense layer: what it reads goes round it, and is joined with what it gives."""
         (inner,) = _seen_of((dense.layer,), seen)
         words = ["dense", f"{TIMES} {_times(dense.repeat)}", *said_of(dense, ("layer", "repeat"))]
         return Framed(", ".join(words), Paths((self.sketch(dense.layer, inner), Row()), "concat"))
 
-    def residual(self, residual: Residual, seen: Seen | None) -> Sketch:
+    def residual(self, residual: Residual, seen: NumberedModules | None) -> Sketch:
         """Return the sketch of a body and its shortcut, with what stands before and behind both."""
         parts = [residual.body, residual.shortcut]
         around = [each for each in (residual.opening, residual.activation) if each is not None]
@@ -124,7 +124,7 @@ class Sketcher:
         before = [rest.pop(0)] if residual.opening is not None else []
         return Row((*before, total, *rest)) if before or rest else total
 
-    def other(self, node: Any, seen: Seen | None) -> Sketch:
+    def other(self, node: Any, seen: NumberedModules | None) -> Sketch:
         """Return the sketch of any node that holds others: a frame around them, with what its fields say."""
         held = held_by(node)
         parts = [part for value in held.values() for part in tuple_of(value)]
@@ -146,11 +146,11 @@ class Sketcher:
         parts = tuple(map(self.sketch, (*choice.options, *choice.supernet_only)))
         return Framed(title, Paths(parts, ""), is_open=True)
 
-    def network(self, network: Network, seen: Seen | None) -> Sketch:
+    def network(self, network: Network, seen: NumberedModules | None) -> Sketch:
         """Return the sketch of a network: its stages from the stem to the head, and its auxiliary heads."""
         return Levels(tuple(self.levels(network, seen)), tuple(self.asides(network)))
 
-    def levels(self, network: Network, seen: Seen | None) -> Iterator[Level]:
+    def levels(self, network: Network, seen: NumberedModules | None) -> Iterator[Level]:
         """Yield the stages from the stem to the head; equal ones that follow each other are one level."""
         stages = tuple_of(network.stages)
         members = [
@@ -167,7 +167,7 @@ class Sketcher:
             start += layers
         yield self.level("head", "", network.head, [head])
 
-    def _stage_level(self, name: str, stages: list[Any], seen: list[Seen | None]) -> Level:
+    def _stage_level(self, name: str, stages: list[Any], seen: list[NumberedModules | None]) -> Level:
         first = stages[0]
         if not isinstance(first, Stage) or not first.is_plain:
             return self.level(name, _repeated(len(stages)), first, seen)
@@ -178,14 +178,14 @@ class Sketcher:
         level = Level(name, repeat, self.sketch(first.body, seen[0]), ", ".join(words))
         return self._numbered(level, seen)
 
-    def level(self, name: str, repeat: str, node: Any, seen: list[Seen | None]) -> Level:
+    def level(self, name: str, repeat: str, node: Any, seen: list[NumberedModules | None]) -> Level:
         """Return one line of a network's table; `seen` are the modules that it became."""
         part = self.sketch(node, seen[0])
         if isinstance(part, Framed) and not part.is_open:
             return self._numbered(Level(name, repeat, part.part, part.title), seen)
         return self._numbered(Level(name, repeat, part), seen)
 
-    def _numbered(self, level: Level, seen: list[Seen | None]) -> Level:
+    def _numbered(self, level: Level, seen: list[NumberedModules | None]) -> Level:
         known = [each for each in seen if each is not None]
         if len(known) < len(seen):
             return level
@@ -202,7 +202,7 @@ class Sketcher:
                 yield Level("", "", part, f"in training, after layer {after}")
 
 
-def block(node: Any, words: list[str] | None = None, seen: Seen | None = None) -> Block:
+def block(node: Any, words: list[str] | None = None, seen: NumberedModules | None = None) -> Block:
     """Return the sketch of a node that holds no others; `words` are said of where it stands."""
     said = [*said_of(node), *(words or ())]
     if seen is not None and kind_of(node) not in ("classifier", "norm, activation"):
@@ -217,7 +217,7 @@ def _alike(numbered: tuple[int, Any]) -> Any:
     return (number, stage) if isinstance(stage, Stage) and stage.stride != 1 else (None, stage)
 
 
-def _seen_of(nodes: tuple[Any, ...], seen: Seen | None) -> list[Seen | None]:
+def _seen_of(nodes: tuple[Any, ...], seen: NumberedModules | None) -> list[NumberedModules | None]:
     return [None] * len(nodes) if seen is None else seen.of(nodes)
 
 

@@ -17,7 +17,7 @@ from nas.files import write_atomically
 from nas.plain import from_plain, read, write
 from nas.records import RecordError, digest, to_plain
 from nas.training import Epoch, save_weights
-from nas.training.measure import Measured
+from nas.training.measure import TestResult
 from nas.training.peers import peers
 
 
@@ -27,7 +27,7 @@ def beside(weights: Path, ending: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class TestedNetwork:
     """A network whose training is over: its tree, its model, the moving average if there is one, and what was measured.
 
     `description` is JSON that says what the weights are of.
@@ -36,11 +36,11 @@ class Tested:
     network: Node
     model: nn.Module
     average: nn.Module | None
-    measured: Measured
+    measured: TestResult
     description: str = ""
 
 
-def save_test(weights: Path, tested: Tested) -> None:
+def save_test(weights: Path, tested: TestedNetwork) -> None:
     """Write the weights that are handed over, the moving average's if there is one, and what was measured of them."""
     if peers().rank:
         return
@@ -74,7 +74,7 @@ def read_epochs(weights: Path) -> list[Epoch]:
     return [found[number] for number in sorted(found)]
 
 
-def read_test(weights: Path) -> Measured | None:
+def read_test(weights: Path) -> TestResult | None:
     """Return what was measured of the weights in that file. Raises RecordError where it cannot be read."""
     path = beside(weights, "test.json")
     if not path.is_file():
@@ -83,5 +83,5 @@ def read_test(weights: Path) -> Measured | None:
         plain: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RecordError(f"{path} cannot be read ({error}): test the weights again") from None
-    measured: Measured = read(plain, str(path), Measured)
+    measured: TestResult = read(plain, str(path), TestResult)
     return measured

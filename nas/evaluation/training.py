@@ -15,14 +15,14 @@ from nas.choice import is_open
 from nas.data import Data, Split, split
 from nas.data.preprocessing import preprocessing_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
-from nas.evaluation.results import Tested, append_epoch, save_test
+from nas.evaluation.results import TestedNetwork, append_epoch, save_test
 from nas.plain import write
 from nas.profiling import profile
 from nas.records import Natural, Positive, RecordError, one_line, record
 from nas.space import sample
 from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
 from nas.training.loop import Reports
-from nas.training.measure import Measured, measure_speed
+from nas.training.measure import TestResult, measure_speed
 from nas.training.peers import peers
 
 TRIED = 5
@@ -92,7 +92,7 @@ class Training(Evaluator):
             measured = replace(measured, speed=speed)
         if weights is not None:
             description = write(task.found(job.architecture)) if task.family else ""
-            save_test(weights, Tested(network, model, average, measured, description))
+            save_test(weights, TestedNetwork(network, model, average, measured, description))
         decisive = measured.decisive
         tested = {"test_top1_percent": decisive.top1_percent, "test_top5_percent": decisive.top5_percent}
         return {**tested, **_scores(last, network, images)}
@@ -115,13 +115,13 @@ def facts_of(images: Split) -> dict[str, Any]:
 
 def measure_on_test(
     model: nn.Module, average: nn.Module | None, images: Split, recipe: Recipe, execution: Execution
-) -> Measured:
+) -> TestResult:
     """Open the test set, and measure the weights and their moving average."""
     test, device, decoders, together = images.open_test(), best_device(), execution.decoders_here(), peers()
     settings = recipe, device, decoders, together, execution.accumulate
     raw = evaluate(model, test, images, *settings)
     ema = evaluate(average, test, images, *settings) if average is not None else None
-    return Measured(images.classes, raw, ema, None, images.mean, images.std, images.test_source)
+    return TestResult(images.classes, raw, ema, None, images.mean, images.std, images.test_source)
 
 
 def reported(

@@ -20,7 +20,7 @@ from nas.export.format import Format
 from nas.export.subject import Built, Subject
 from nas.notation import in_lines
 from nas.records import digest
-from nas.training.measure import Measured
+from nas.training.measure import TestResult
 
 DECLARATIONS = {
     "training.yaml": ("data", "recipe", "images", "seed"),
@@ -83,7 +83,7 @@ def _facts(built: Built, output: torch.Size) -> Iterator[tuple[str, str]]:
     yield "Made with", ", ".join(_versions())
 
 
-def _measured(measured: Measured) -> Iterator[tuple[str, str]]:
+def _measured(measured: TestResult) -> Iterator[tuple[str, str]]:
     accuracy = measured.decisive
     yield "Test accuracy", f"{accuracy.top1_percent:.2f} % top-1, {accuracy.top5_percent:.2f} % top-5"
     yield "Tested on", f"{accuracy.images:,} images that it was not trained on"

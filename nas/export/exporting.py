@@ -14,7 +14,7 @@ from nas.drawing import draw
 from nas.export.card import model_card
 from nas.export.compare import LIMIT
 from nas.export.format import Format, formats
-from nas.export.subject import Asked, Built, Subject, find_subject, listed_choices
+from nas.export.subject import Built, ExportRequest, Subject, find_subject, listed_choices
 from nas.records import RecordError, one_line
 
 Say = Callable[[str], None]
@@ -62,7 +62,7 @@ class Export:
         return tuple(each for each in self.exported if not each.agrees)
 
 
-def export(asked: Asked, into: Sequence[Format], out: Path | None, force: bool, card: bool, say: Say) -> Export:
+def export(asked: ExportRequest, into: Sequence[Format], out: Path | None, force: bool, card: bool, say: Say) -> Export:
     """Export to every format, or to none: what cannot be done is found before the work where it can, and nothing is left.
 
     Raises RecordError where a format cannot hold what was asked for, or a file is there already.

@@ -28,7 +28,7 @@ BESIDE = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "safetensors",
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExportRequest:
     """What is to be exported: its name, how it is stacked, and for images of which shape (C, H, W).
 
     `untrained` takes random weights of seed 0 where there are none, `fold` makes batch norms part of the convolutions.
@@ -51,7 +51,7 @@ class Subject:
     `place` is the run folder or file that it was found in, None where it was published or typed.
     """
 
-    asked: Asked
+    asked: ExportRequest
     found: StackedNetwork
     tree: Any
     network: Node | None
@@ -134,7 +134,7 @@ class Built:
         return sum(each.numel() * each.element_size() for each in self.exported.state_dict().values())
 
 
-def find_subject(asked: Asked) -> Subject:
+def find_subject(asked: ExportRequest) -> Subject:
     """Return what a name stands for. Raises RecordError where it stands for nothing, or cannot be stacked as asked."""
     found, weights, place = _found(asked)
     options: dict[str, object] = {}
@@ -152,7 +152,7 @@ def find_subject(asked: Asked) -> Subject:
     return Subject(asked, stacked, network if options else found.architecture, network, weights, place)
 
 
-def _found(asked: Asked) -> tuple[StackedNetwork, Path | None, Path | None]:
+def _found(asked: ExportRequest) -> tuple[StackedNetwork, Path | None, Path | None]:
     """Return the architecture that a name stands for, the file of its weights if there are any, and where it was found."""
     name, path = asked.name, Path(asked.name)
     place = path if name and is_there(path) else None

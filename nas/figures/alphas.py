@@ -14,7 +14,7 @@ from nas.figures.curves import Block, LearntChoice, Points, blocks, kind, learnt
 from nas.figures.page import LETTER, STYLE, Page, shortened
 from nas.files import write_atomically
 from nas.records import RecordError
-from nas.supernets.search import Searched
+from nas.supernets.search import SupernetResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ READING = (
 )
 
 
-def plot_alphas(searched: Searched, path: Path, title: str = "") -> bool:
+def plot_alphas(searched: SupernetResult, path: Path, title: str = "") -> bool:
     """Draw to `path`, an SVG or a PNG by its suffix, how a search came to its choices; returns whether it did.
 
     It does not, and writes nothing, where nothing was learnt or matplotlib is not installed. One panel for each choice
@@ -64,7 +64,7 @@ def plot_alphas(searched: Searched, path: Path, title: str = "") -> bool:
 class _Sheet:
     """What the page shows, and where from top to bottom; its `height` is known before it is drawn."""
 
-    def __init__(self, searched: Searched, choices: Sequence[LearntChoice], title: str) -> None:
+    def __init__(self, searched: SupernetResult, choices: Sequence[LearntChoice], title: str) -> None:
         self.epochs, self.titles = searched.epochs, wrap(title, 85)
         self.blocks = blocks(choices[:SHOWN])
         self.columns = min(range(4, 9), key=lambda columns: (sum(_rows(b, columns) for b in self.blocks), columns))

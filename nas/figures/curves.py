@@ -8,7 +8,7 @@ from math import nan
 
 from nas.figures.colours import family
 from nas.labels import stored_label
-from nas.supernets.search import Searched, SupernetEpoch
+from nas.supernets.search import SupernetEpoch, SupernetResult
 
 Points = Sequence[tuple[float, float]]
 """One line: (epoch, value); it is broken where the value is not a number."""
@@ -62,13 +62,13 @@ def kind(labels: Iterable[str]) -> str:
     return "edges" if families == {"Edge"} else "values" if families == {""} else "operations"
 
 
-def learnt_choices(searched: Searched) -> list[LearntChoice]:
+def learnt_choices(searched: SupernetResult) -> list[LearntChoice]:
     """Return the choices that strengths are known of, in their order."""
     names = dict.fromkeys(name for options in searched.options for name in options)
     return [choice for name in names for choice in _choice(searched, name)]
 
 
-def _choice(searched: Searched, name: str) -> Iterator[LearntChoice]:
+def _choice(searched: SupernetResult, name: str) -> Iterator[LearntChoice]:
     """Yield a choice, if it has strengths; a curve is broken between phases, and ends where a phase has no more its option."""
     curves: dict[str, list[tuple[float, float]]] = {}
     phase = -1

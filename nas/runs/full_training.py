@@ -32,7 +32,7 @@ from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, wr
 from nas.runs.scores import check_expected
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
-from nas.runtime.search import Budget, Given, Rules, Search
+from nas.runtime.search import Budget, FixedProposals, Rules, Search
 from nas.runtime.view import View
 from nas.training import Execution, Recipe
 
@@ -91,7 +91,7 @@ def _scaled(data: Data, scale: Scale) -> Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class TrainingPlan:
     """A training whose data are loaded: what was asked for, of which architecture, and the network that it becomes."""
 
     declared: FullTraining
@@ -127,7 +127,7 @@ def recipe_file(name: str) -> Path:
 
 def plan_training(
     declared: FullTraining, found: StackedNetwork, hold: Callable[[RunData], None] = lambda data: None
-) -> Planned:
+) -> TrainingPlan:
     """Stack the architecture and load the data, so that what is missing is found before anything is done.
 
     `hold` is given the data that were found, and may raise where a run began with others.
@@ -147,7 +147,7 @@ def plan_training(
     task = replace(task, fit=declared.fit)
     task = replace(task, options=task.options_for(found.architecture), fit=None)
     evaluator.check(task)
-    return Planned(declared, found, evaluator, task, data)
+    return TrainingPlan(declared, found, evaluator, task, data)
 
 
 def _check_network(declared: FullTraining, found: StackedNetwork) -> None:
@@ -162,7 +162,7 @@ def _check_network(declared: FullTraining, found: StackedNetwork) -> None:
             )
 
 
-def create_training(folder: Path, planned: Planned) -> None:
+def create_training(folder: Path, planned: TrainingPlan) -> None:
     """Make a run folder that holds what is to be trained, and how. Raises RecordError where the folder exists."""
     make_folder(folder)
     write_declared(folder / "training.yaml", planned.declared, provenance())
@@ -172,7 +172,7 @@ def create_training(folder: Path, planned: Planned) -> None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
 
 
-def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> Planned:
+def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> TrainingPlan:
     """Read the training of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none.
 
     Its data are those that it began with, unless `changed_data` allows others.
@@ -184,13 +184,13 @@ def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: b
     return plan_training(declared, read_found(folder / "best.json"), hold)
 
 
-def run_training(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> Evaluated:
+def run_training(planned: TrainingPlan, folder: Path, views: Callable[[str, int | None], View]) -> Evaluated:
     """Train and test, or go on where that was cut off; one that failed is tried again from its last checkpoint."""
     journal = folder / "training.jsonl"
     if journal.exists():
         forget_failures(journal)
     rules = Rules(Budget(1), "test_top1_percent", "evaluate", give_up_after=2, seed=planned.declared.seed)
-    strategy = Given(((planned.found.architecture, "given"),))
+    strategy = FixedProposals(((planned.found.architecture, "given"),))
     with held(folder), closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
         planned.declared.executor.run(session, partial(_test, planned, folder / WEIGHTS), folder)
     draw_training(folder)
@@ -204,5 +204,5 @@ def draw_training(folder: Path) -> None:
         plot_training(epochs, folder / "training.svg", folder.name)
 
 
-def _test(planned: Planned, weights: Path, job: Job) -> Evaluation:
+def _test(planned: TrainingPlan, weights: Path, job: Job) -> Evaluation:
     return planned.evaluator.test(planned.task, job, weights)

@@ -25,10 +25,10 @@ from nas.runs.run_data import check_places, find_data, read_data
 from nas.runs.transfer import data_named
 from nas.runs.transfer_trials import adapted, check_channels
 from nas.training import Execution, Recipe, best_device
-from nas.training.measure import Measured, measure_speed
+from nas.training.measure import TestResult, measure_speed
 
 
-def measure_weights(checkpoint: str, on: str | None) -> Measured:
+def measure_weights(checkpoint: str, on: str | None) -> TestResult:
     """Measure the weights of a checkpoint on the test images of a data set; without one, of that it was trained with.
 
     All images of a folder `on` are test images, unless it has a subfolder of such.

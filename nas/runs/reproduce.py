@@ -14,7 +14,7 @@ from nas.history import History
 from nas.places import without_places
 from nas.records import RecordError
 from nas.runs.experiment import Expectation, Experiment, Final
-from nas.runs.run import Plan, create_folder, load_run, plan, resolved, run
+from nas.runs.run import SearchPlan, create_folder, load_run, plan, resolved, run
 from nas.runs.run_data import hold_to_data
 from nas.runs.scores import scores_of_test
 from nas.runtime.executor import Outcome, perform
@@ -77,7 +77,7 @@ def _final(experiment: Experiment) -> Final:
     return Final() if not names or Final().objective in names else Final(objective=next(iter(names)))
 
 
-def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
+def _run_once(planned: SearchPlan, folder: Path) -> dict[str, float]:
     """Return the best one's test scores, and the highest of each score while searching as `highest_<score>`."""
     executor = planned.experiment.executor
     if isinstance(executor, Inline) and planned.supernet is None:
@@ -95,7 +95,7 @@ def _run_once(planned: Plan, folder: Path) -> dict[str, float]:
     return {**best.scores, **_highest(result.history)}
 
 
-def _taken_up(planned: Plan, folder: Path) -> Plan:
+def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
     """Return the plan with the threads of the run that began in the folder. Raises RecordError where that is another's."""
     begun, executor = load_run(folder), planned.experiment.executor
     if without_places(replace(begun, executor=executor)) != without_places(resolved(planned)):
@@ -105,7 +105,7 @@ def _taken_up(planned: Plan, folder: Path) -> Plan:
     return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
 
 
-def run_in_memory(planned: Plan) -> dict[str, float]:
+def run_in_memory(planned: SearchPlan) -> dict[str, float]:
     """Search and test in this process, without a file."""
     experiment = planned.experiment
     assert experiment.strategy is not None, "a search with a supernet has a folder"

@@ -25,18 +25,18 @@ from nas.runs.scores import check_scores
 from nas.runs.supernets import SUPERNETS, scores_of_search, search_supernets
 from nas.runtime.executor import Work
 from nas.runtime.inline import Inline
-from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
+from nas.runtime.search import Budget, FixedProposals, Rules, Search, SearchFailed, commonest_reason
 from nas.runtime.view import Silent, View
 from nas.space import sample
 from nas.supernets.paths import PathScores
-from nas.supernets.search import Searched, check
+from nas.supernets.search import SupernetResult, check
 
 MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
 """What may be set anew when a run is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SearchPlan:
     """An experiment whose space is open and whose data are loaded; `data` says which these are.
 
     `supernet` is the task of the search with a supernet, `final` evaluator and task of the end, if there are such.
@@ -57,17 +57,17 @@ class Result:
     best: Evaluated
     history: History
     finals: Mapping[str, Evaluated]
-    searched: Sequence[Searched] = ()
+    searched: Sequence[SupernetResult] = ()
 
 
-def create_folder(folder: Path, planned: Plan) -> None:
+def create_folder(folder: Path, planned: SearchPlan) -> None:
     """Make a run folder with the resolved experiment in it. Raises RecordError where the folder exists."""
     make_folder(folder)
     write_declared(folder / "experiment.yaml", resolved(planned), provenance())
     write_data(folder, planned.data)
 
 
-def resolved(planned: Plan) -> Experiment:
+def resolved(planned: SearchPlan) -> Experiment:
     """Return the experiment with every option written out, as a run folder keeps it."""
     tasks = [planned.task] + ([planned.final[1]] if planned.final else [])
     return planned.experiment.resolved(tasks, planned.supernet)
@@ -91,7 +91,7 @@ def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
     return experiment
 
 
-def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: None) -> Plan:
+def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: None) -> SearchPlan:
     """Open the space and load all data, that of the end too: what is missing is found before anything is done.
 
     `hold` is given the data that were found, and may raise where a run began with others.
@@ -105,7 +105,7 @@ def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: 
     supernet = experiment.supernet_task(space)
     if experiment.supernet is not None and supernet is not None:
         check(experiment.supernet, supernet)
-    planned = Plan(experiment, space, experiment.task(space), experiment.final_task(space), supernet, data)
+    planned = SearchPlan(experiment, space, experiment.task(space), experiment.final_task(space), supernet, data)
     if experiment.evaluator is not None:
         experiment.evaluator.check(planned.task)
     if planned.final is not None:
@@ -114,7 +114,7 @@ def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: 
     return planned
 
 
-def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -> Result:
+def run(planned: SearchPlan, folder: Path, views: Callable[[str, int | None], View]) -> Result:
     """Search, then train and test the best; goes on where the folder's journals end.
 
     `views` makes the view of a phase from its name and its number of evaluations. Raises SearchFailed where nothing
@@ -136,14 +136,14 @@ def run(planned: Plan, folder: Path, views: Callable[[str, int | None], View]) -
 
 
 def _search(
-    planned: Plan, searched: Sequence[Searched], folder: Path, views: Callable[[str, int | None], View]
+    planned: SearchPlan, searched: Sequence[SupernetResult], folder: Path, views: Callable[[str, int | None], View]
 ) -> History:
     """Score what the strategy proposes or, without one, what was derived from the supernets."""
     experiment, budget = planned.experiment, planned.experiment.rules.budget
     derived = tuple((each.architecture, f"seed {each.number}") for each in searched)
     is_scored = _is_scored(experiment)
     view = Silent() if is_scored else views("search", budget.evaluations if budget else len(derived))
-    strategy = experiment.strategy or Given(derived)
+    strategy = experiment.strategy or FixedProposals(derived)
     with closing(Search(planned.space, strategy, experiment.rules, view, folder)) as search:
         executor = Inline() if is_scored else experiment.executor
         executor.run(search, _work(planned, folder), folder)
@@ -155,7 +155,7 @@ def _is_scored(experiment: Experiment) -> bool:
     return experiment.strategy is None and experiment.evaluator is None
 
 
-def _work(planned: Plan, folder: Path) -> Work:
+def _work(planned: SearchPlan, folder: Path) -> Work:
     """Return how candidates are scored: by the evaluator or, without one, by the supernets."""
     experiment = planned.experiment
     if experiment.evaluator is not None:
@@ -167,21 +167,21 @@ def _work(planned: Plan, folder: Path) -> Work:
     return PathScores(experiment.supernet, planned.supernet, folder / SUPERNETS / "0.safetensors")
 
 
-def _hand_over(planned: Plan, best: Evaluated, folder: Path) -> None:
+def _hand_over(planned: SearchPlan, best: Evaluated, folder: Path) -> None:
     """Write the best architecture as data and as a picture."""
     _write_found(planned, best.architecture, best.scores, folder / "best.json")
     if (picture := draw(best.architecture)) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
 
 
-def _write_found(planned: Plan, architecture: Any, scores: Scores, file: Path) -> None:
+def _write_found(planned: SearchPlan, architecture: Any, scores: Scores, file: Path) -> None:
     """Write an architecture with how it is stacked in the end, which says what weights beside it are of."""
     _, task = planned.final or (None, planned.task)
     file.write_text(write(task.found(architecture, scores)), encoding="utf-8")
 
 
 def _finals(
-    planned: Plan, best: Evaluated, folder: Path, views: Callable[[str, int | None], View]
+    planned: SearchPlan, best: Evaluated, folder: Path, views: Callable[[str, int | None], View]
 ) -> dict[str, Evaluated]:
     """Train and test the best and, if asked for, a random architecture; with a journal of their own."""
     declared, seed = planned.experiment.final, planned.experiment.rules.seed
@@ -194,7 +194,7 @@ def _finals(
         _write_found(planned, architecture, {}, folder / f"{_file_name(role)}.json")
     view = views("final training", len(finalists))
     _take_up_finals(folder, digest(best.architecture))
-    with closing(Search(planned.space, Given(tuple(finalists)), rules, view, folder, "final")) as session:
+    with closing(Search(planned.space, FixedProposals(tuple(finalists)), rules, view, folder, "final")) as session:
         roles = [role for _, role in finalists]
         planned.experiment.executor.run(session, partial(_test, *planned.final, folder, roles), folder)
     return by_role(session.history)

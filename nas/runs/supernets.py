@@ -15,10 +15,10 @@ from nas.journal import forget_failures
 from nas.plain import read
 from nas.records import RecordError, digest
 from nas.runs.experiment import Experiment
-from nas.runtime.search import Budget, Given, Rules, Search, SearchFailed, commonest_reason
+from nas.runtime.search import Budget, FixedProposals, Rules, Search, SearchFailed, commonest_reason
 from nas.runtime.view import View
 from nas.supernets.recipe import Seed
-from nas.supernets.search import Searched, search
+from nas.supernets.search import SupernetResult, search
 
 SUPERNETS = "supernets"
 """The folder, in that of the run, of what supernet searches leave, and the name of their journal."""
@@ -28,7 +28,7 @@ SUPERNET_OBJECTIVE = "supernet_top1_percent"
 
 def search_supernets(
     experiment: Experiment, task: Task, folder: Path, views: Callable[[str, int | None], View]
-) -> list[Searched]:
+) -> list[SupernetResult]:
     """Search with each seed, or go on where that was cut off; failed ones are tried again.
 
     Raises SearchFailed where none succeeds.
@@ -42,7 +42,9 @@ def search_supernets(
     if journal.exists():
         forget_failures(journal)
     work = partial(search, declared, folder / SUPERNETS, experiment.strategy is None, task)
-    with closing(Search(seeds, Given(seeds), rules, views(SUPERNETS, len(seeds)), folder, SUPERNETS)) as session:
+    with closing(
+        Search(seeds, FixedProposals(seeds), rules, views(SUPERNETS, len(seeds)), folder, SUPERNETS)
+    ) as session:
         experiment.executor.run(session, work, folder)
     if not session.history.scored:
         raise SearchFailed(commonest_reason(session.history.failures))
@@ -51,7 +53,7 @@ def search_supernets(
     return found
 
 
-def draw_searched(searched: Sequence[Searched], folder: Path, experiment: Experiment) -> None:
+def draw_searched(searched: Sequence[SupernetResult], folder: Path, experiment: Experiment) -> None:
     """Draw how the alphas of each seed went, beside what was found; nothing where matplotlib is not installed."""
     method = type(experiment.supernet.method).__name__ if experiment.supernet else ""
     for each in searched:
@@ -59,15 +61,15 @@ def draw_searched(searched: Sequence[Searched], folder: Path, experiment: Experi
         plot_alphas(each, path, f"{method} on {experiment.space_name}, seed {each.number}")
 
 
-def searched_in(folder: Path) -> list[Searched]:
+def searched_in(folder: Path) -> list[SupernetResult]:
     """Return what the supernet searches of a run have found so far, seed by seed. Raises RecordError where a file is damaged."""
     paths = sorted((folder / SUPERNETS).glob("*.json"), key=lambda path: int(path.stem))
     return [_read(path) for path in paths]
 
 
-def _read(path: Path) -> Searched:
+def _read(path: Path) -> SupernetResult:
     try:
-        searched: Searched = read(json.loads(path.read_text(encoding="utf-8")), str(path), Searched)
+        searched: SupernetResult = read(json.loads(path.read_text(encoding="utf-8")), str(path), SupernetResult)
     except ValueError as error:
         raise RecordError(f"{path} cannot be read ({error}): delete it, and resume the run") from None
     return searched

@@ -30,7 +30,7 @@ from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, wr
 from nas.runs.transfer_trials import SHORT, Transfer, adapted, carry_out, check, found_by
 from nas.runs.yaml_file import override
 from nas.runtime.executor import Executor
-from nas.runtime.search import Budget, Given, Rules, Search
+from nas.runtime.search import Budget, FixedProposals, Rules, Search
 from nas.runtime.view import View
 from nas.training.peers import peers
 
@@ -50,7 +50,7 @@ LABELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TransferRequest:
     """What a user asks for: a checkpoint, the data to take it to, and settings as `key=value`."""
 
     checkpoint: str
@@ -59,7 +59,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class TransferPlan:
     """A transfer whose data are loaded: what is to be tried, with which network, and who does it."""
 
     declared: Transfer
@@ -74,7 +74,7 @@ class Planned:
         return TrainedNetwork(self.found, self.weights)
 
 
-def plan_transfer(asked: Asked, executor: Executor) -> Planned:
+def plan_transfer(asked: TransferRequest, executor: Executor) -> TransferPlan:
     """Find the checkpoint and load the data, so that what is missing or does not fit is found before anything is done."""
     found, weights = find_checkpoint(asked.checkpoint)
     data, recipe = adapted(data_named(asked.to), found.input), replace(SHORT, crop_pad=found.input[1] // 8)
@@ -82,7 +82,7 @@ def plan_transfer(asked: Asked, executor: Executor) -> Planned:
     override(plain, asked.assignments)
     declared: Transfer = absolute(from_plain(plain, Transfer))
     executor.check()
-    planned = Planned(declared, found, weights.resolve(), executor.settled(), find_data({"data": declared}))
+    planned = TransferPlan(declared, found, weights.resolve(), executor.settled(), find_data({"data": declared}))
     check(declared, planned.trained)
     return planned
 
@@ -109,7 +109,7 @@ def describe(trial: Any) -> str:
     return f"{LABELS[trial.way]}, {trial.labels_percent:g} % of the labels"
 
 
-def create_transfer(folder: Path, planned: Planned) -> Planned:
+def create_transfer(folder: Path, planned: TransferPlan) -> TransferPlan:
     """Make a run folder with what is to be tried, by whom, and the weights to begin with; returns the plan with these weights.
 
     Raises RecordError where the folder exists.
@@ -123,7 +123,7 @@ def create_transfer(folder: Path, planned: Planned) -> Planned:
     return replace(planned, weights=(folder / TRAINED).resolve())
 
 
-def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> Planned:
+def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> TransferPlan:
     """Read the transfer of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none.
 
     Its data are those that it began with, unless `changed_data` allows others.
@@ -134,17 +134,17 @@ def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: b
     check_places(folder, declared)
     data = find_data({"data": declared})
     hold_to_data(folder, data, changed_data)
-    return Planned(declared, found, weights.resolve(), executor, data)
+    return TransferPlan(declared, found, weights.resolve(), executor, data)
 
 
-def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | None], View]) -> History:
+def run_transfer(planned: TransferPlan, folder: Path, views: Callable[[str, int | None], View]) -> History:
     """Do every trial, or those that are left; failed ones are tried again."""
     journal = folder / "trials.jsonl"
     if journal.exists():
         forget_failures(journal)
     trials = planned.declared.trials()
     rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", len(trials) + 1, planned.declared.seed)
-    strategy = Given(tuple((trial, trial.name) for trial in trials))
+    strategy = FixedProposals(tuple((trial, trial.name) for trial in trials))
     with (
         held(folder),
         closing(Search(trials, strategy, rules, views("transfer", len(trials)), folder, "trials")) as session,
@@ -154,7 +154,7 @@ def run_transfer(planned: Planned, folder: Path, views: Callable[[str, int | Non
     return session.history
 
 
-def _carry_out(planned: Planned, folder: Path, job: Job) -> Evaluation:
+def _carry_out(planned: TransferPlan, folder: Path, job: Job) -> Evaluation:
     """Do one trial, and describe the network whose weights it leaves."""
     scores = yield from carry_out(planned.declared, planned.trained, folder, job)
     found = replace(found_by(planned.declared, planned.trained, job.architecture), scores=scores)

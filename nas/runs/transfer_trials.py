@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -13,7 +13,7 @@ from nas.data import Data, Split, split
 from nas.data.preprocessing import preprocessing_of
 from nas.data.resized import Resized
 from nas.evaluation.evaluator import Evaluation, Job
-from nas.evaluation.results import Tested, save_test
+from nas.evaluation.results import TestedNetwork, save_test
 from nas.evaluation.trained_network import TrainedNetwork
 from nas.evaluation.training import measure_on_test, reported
 from nas.family import StackedNetwork
@@ -63,12 +63,12 @@ class Transfer:
         if 0 in self.labels_percent:
             raise RecordError("Transfer.labels_percent has 0: give shares above 0, as 1", "labels_percent")
 
-    def trials(self) -> tuple[Trial, ...]:
+    def trials(self) -> tuple[TransferRun, ...]:
         """Return what is to be tried."""
         shares = self.labels_percent
-        return tuple(Trial(way, share, i) for share in shares for way in self.ways for i in range(self.repeats))
+        return tuple(TransferRun(way, share, i) for share in shares for way in self.ways for i in range(self.repeats))
 
-    def recipe_of(self, trial: Trial, images: int) -> Recipe:
+    def recipe_of(self, trial: TransferRun, images: int) -> Recipe:
         """Return the recipe of a trial: the way's rate, and as many steps as with all of `images`."""
         rates = {"linear_probe": self.linear_probe_lr, "scratch": self.scratch_lr}
         more = min(LONGEST, max(1, images / max(self.recipe.batch, images * trial.labels_percent / 100)))
@@ -77,8 +77,10 @@ class Transfer:
 
 
 @record
-class Trial:
-    """One training of a transfer: in which way, with how many of the labels, the how many'th time."""
+class TransferRun:
+    """One training of a transfer: the way (`linear_probe`, `fine_tune`, ...), the share of the labels, and the repetition."""
+
+    formerly: ClassVar = ("Trial",)
 
     way: Way
     labels_percent: Percent
@@ -121,7 +123,7 @@ def check_channels(trained: TrainedNetwork, shape: Shape) -> None:
 
 def carry_out(declared: Transfer, trained: TrainedNetwork, folder: Path, job: Job) -> Evaluation:
     """Do one trial, and leave the weights and what was measured of them in the folder; returns the scores."""
-    trial: Trial = job.architecture
+    trial: TransferRun = job.architecture
     images = trained.normalised(split_of(declared, trial))
     network = trained.stacked.with_head(len(images.classes)).tree()
     with seeded(mixed_seed(declared.seed, trial.name)):
@@ -141,7 +143,7 @@ def carry_out(declared: Transfer, trained: TrainedNetwork, folder: Path, job: Jo
     last, average = yield from reported(reports)
     measured = measure_on_test(model, average, images, recipe, declared.execution)
     description = write(found_by(declared, trained, trial))
-    save_test(folder / f"{trial.name}.safetensors", Tested(network, model, average, measured, description))
+    save_test(folder / f"{trial.name}.safetensors", TestedNetwork(network, model, average, measured, description))
     costs = {
         "images": len(images.train),
         "seconds": last.total_seconds,
@@ -150,7 +152,7 @@ def carry_out(declared: Transfer, trained: TrainedNetwork, folder: Path, job: Jo
     return {"test_top1_percent": measured.decisive.top1_percent, "loss": last.loss, **costs}
 
 
-def found_by(declared: Transfer, trained: TrainedNetwork, trial: Trial) -> StackedNetwork:
+def found_by(declared: Transfer, trained: TrainedNetwork, trial: TransferRun) -> StackedNetwork:
     """Return the network that a trial trains, with the classes that it learns."""
     images = trained.normalised(split_of(declared, trial))
     stacked = trained.stacked.with_head(len(images.classes))
@@ -158,7 +160,7 @@ def found_by(declared: Transfer, trained: TrainedNetwork, trial: Trial) -> Stack
     return replace(stacked, input=images.shape, scores={}, classes=images.classes, preprocessing=read)
 
 
-def split_of(declared: Transfer, trial: Trial) -> Split:
+def split_of(declared: Transfer, trial: TransferRun) -> Split:
     """Return the images of a trial; those of fewer labels are a part of those of more. Raises RecordError where too few are."""
     whole = split(declared.data, 0, trial.repeat)
     number = round(len(whole.train) * trial.labels_percent / 100)

@@ -207,7 +207,7 @@ class Search:
 
 
 @final
-class Given(Strategy):
+class FixedProposals(Strategy):
     """Proposes given architectures, in their order, each with its origin, of which no two have the same.
 
     What a resumed run has proposed already, it knows by the origin: a seed that had failed may have joined since.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nas.records import record
 from nas.supernets.bilevel import Outcome, Step, exact_second_order, first_order, second_order
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Differentiable, Mixture
 
 _ORDERS = {"first": first_order, "second": second_order, "exact": exact_second_order}
@@ -30,7 +30,7 @@ class Darts(Differentiable):
     def differentiates_steps(self) -> bool:
         return self.order == "exact"
 
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         return Mixture(alphas.softmax(1))
 
     def learn(self, step: Step) -> Outcome:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from nas.building import Site
 from nas.choice import Choice
 from nas.records import NonNegative, Positive, RecordError, record
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Differentiable, Mixture, Phase, divided
 from nas.supernets.partial import partial_channels
 from nas.supernets.policy import Policy
@@ -44,7 +44,7 @@ class DrNas(Differentiable):
                 f"DrNas.partial has {len(self.partial)} phases, options has {len(self.options)}: give as many"
             )
 
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         # torch draws from the Dirichlet distribution only by its own generator
         seed = int(torch.randint(2**62, (), generator=moment.generator))
         with seeded(seed):

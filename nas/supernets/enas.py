@@ -13,7 +13,7 @@ from nas.choice import Choice, rank
 from nas.records import Fraction, NonNegative, Positive, Range, record
 from nas.space import resolve
 from nas.supernets.bilevel import Outcome, Step, set_gradients
-from nas.supernets.gates import Gate, Moment
+from nas.supernets.gates import Gate, StepContext
 from nas.supernets.method import Method
 from nas.supernets.policy import Policy
 from nas.supernets.sampling import best_of, gumbel
@@ -57,7 +57,7 @@ class Enas(Method):
         return outcome
 
     def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
-        moment = Moment(1.0, torch.Generator().manual_seed(rng.getrandbits(63)))
+        moment = StepContext(1.0, torch.Generator().manual_seed(rng.getrandbits(63)))
         return best_of((_architecture(space, policy.gates(moment)) for _ in range(self.candidates)), score)
 
 
@@ -96,7 +96,7 @@ class Controller(Policy):
         self.register_buffer("baseline", torch.zeros(()))
         self.drawn: list[Tensor] = []
 
-    def gates(self, moment: Moment) -> dict[str, Gate]:
+    def gates(self, moment: StepContext) -> dict[str, Gate]:
         sizes = [len(choice.options) for choice in self.choices.values()]
         noise = torch.split(gumbel(self.start.new_empty(sum(sizes)), moment), sizes)
         with torch.no_grad():  # the largest of the perturbed logits are a draw without replacement, in its order

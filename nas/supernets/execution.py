@@ -15,7 +15,7 @@ from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
 
 
-def arrange(supernet: Supernet, declared: SupernetSearch, phases: tuple[Phase, ...]) -> None:
+def apply_execution(supernet: Supernet, declared: SupernetSearch, phases: tuple[Phase, ...]) -> None:
     """Let a supernet be executed as declared, in place. Raises RecordError where its method does not allow it."""
     if _is_grouped(declared, phases):
         group_cells(supernet.model)

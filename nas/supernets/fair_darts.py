@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nas.records import NonNegative, record
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.policy import Policy
 
@@ -23,7 +23,7 @@ class FairDarts(Differentiable):
 
     w01: NonNegative = 10.0
 
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         return Mixture(alphas.sigmoid())
 
     def strength(self, alphas: Tensor) -> Tensor:

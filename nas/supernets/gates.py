@@ -28,7 +28,7 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moment:
+class StepContext:
     """Says when gates are made: how far the search is, from 0 to 1, and whether it is for a step of the alphas.
 
     Draws come from `generator`, on the processor, so that a GPU and several workers draw alike.
@@ -58,7 +58,7 @@ class Gates:
         detached = {name: gate.detach() for name, gate in self._gates.items()}
         return {"_gates": detached, "progress": self.progress}
 
-    def set(self, gates: Mapping[str, Gate], moment: Moment) -> None:
+    def set(self, gates: Mapping[str, Gate], moment: StepContext) -> None:
         """Take the gates of the coming forward pass, and how far the search is."""
         self._gates, self.progress = gates, moment.progress
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from torch import Tensor
 
 from nas.records import Range, record
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.sampling import active, gumbel, straight_through
 
@@ -26,7 +26,7 @@ class Gdas(Differentiable):
     tau_from: Annotated[float, Range(1e-3)] = 10.0
     tau_to: Annotated[float, Range(1e-3)] = 0.1
 
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         tau = self.tau_from + (self.tau_to - self.tau_from) * moment.progress
         perturbed = alphas + gumbel(alphas, moment)
         chosen = perturbed.topk(k, 1).indices

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from nas.records import RecordError
 from nas.supernets.gates import Gates, Places
 from nas.supernets.grouped_ops import Group, Shared, mixtures, preparation, signature, steps, weighted
-from nas.supernets.mixed import Mixed, Weighed
+from nas.supernets.mixed import Mixed, WeightedBranch
 from nas.topology.cell import CellModule
 
 
@@ -52,7 +52,7 @@ def _operations(cell: CellModule) -> list[nn.Module]:
 def _branches(operation: nn.Module) -> list[tuple[Places, nn.Module]]:
     """Return the modules that an edge adds up, each with what scales it; nothing where the edge is not open."""
     places: Places = ()
-    while isinstance(operation, Weighed):
+    while isinstance(operation, WeightedBranch):
         places, operation = (*places, (operation.name, operation.index)), operation.branch
     if isinstance(operation, Mixed):
         return [((*places, (operation.name, i)), operation.options[i]) for i in sorted(operation.computed)]
@@ -61,7 +61,7 @@ def _branches(operation: nn.Module) -> list[tuple[Places, nn.Module]]:
 
 def _zeros(operation: nn.Module) -> nn.Module | None:
     """Return the option of an open edge that is zeros, if it has one."""
-    while isinstance(operation, Weighed):
+    while isinstance(operation, WeightedBranch):
         operation = operation.branch
     if not isinstance(operation, Mixed):
         return None
@@ -89,7 +89,7 @@ class GroupedCell(nn.Module):
                         zeros[f"{i}-{j}"] = zero
                 else:
                     self.alone[f"{i}-{j}"] = operation
-        parts = [each for each in cell.modules() if isinstance(each, Mixed | Weighed)]
+        parts = [each for each in cell.modules() if isinstance(each, Mixed | WeightedBranch)]
         leaving = {source: Leaving(edges, zeros, parts[0].gates) for source, edges in open_edges.items()}
         self.leaving = nn.ModuleDict(leaving)
         self.scales = Scales(cell, parts, {source: each.places for source, each in leaving.items()})
@@ -238,7 +238,7 @@ class Scales(nn.Module):
     index: Tensor
 
     def __init__(
-        self, cell: CellModule, parts: Sequence[Mixed | Weighed], places: Mapping[str, Sequence[Places | None]]
+        self, cell: CellModule, parts: Sequence[Mixed | WeightedBranch], places: Mapping[str, Sequence[Places | None]]
     ) -> None:
         super().__init__()
         self.gates: Gates = parts[0].gates

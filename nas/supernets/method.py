@@ -17,7 +17,7 @@ from nas.fields import Open
 from nas.records import RecordError, record
 from nas.supernets.bilevel import Outcome, Step, first_order
 from nas.supernets.derivation import Strengths, derive
-from nas.supernets.gates import Gate, Gates, Moment
+from nas.supernets.gates import Gate, Gates, StepContext
 from nas.supernets.policy import Policy
 
 
@@ -112,7 +112,7 @@ class Differentiable(Method):
     mixes_all = True
 
     @abstractmethod
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         """Return the weights of the options of several choices alike, from their `alphas` (choices, options).
 
         `k` options are to be chosen of each in the end.
@@ -144,7 +144,7 @@ class Alphas(Policy):
             nn.Parameter(1e-3 * torch.randn(len(names), size)) for (size, _), names in self.groups.items()
         )
 
-    def gates(self, moment: Moment) -> dict[str, Gate]:
+    def gates(self, moment: StepContext) -> dict[str, Gate]:
         gates = {}
         for ((size, k), names), alphas in zip(self.groups.items(), self.matrices, strict=True):
             mixture = self.method.mix(alphas, k, moment)

@@ -40,7 +40,7 @@ class Mixed(nn.Module):
 
 
 @final
-class Weighed(nn.Module):
+class WeightedBranch(nn.Module):
     """Stands for one of several branches whose outputs are added; where it is not active it gives one zero, (1, 1, 1, 1).
 
     Without a gate, it is active.

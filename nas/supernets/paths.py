@@ -9,7 +9,7 @@ from typing import Any, final
 
 from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
 from nas.profiling import profile
-from nas.supernets.execution import arrange
+from nas.supernets.execution import apply_execution
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
 from nas.training import best_device, evaluate, load_weights, place
@@ -31,7 +31,7 @@ class PathScores:
     @cached_property
     def _supernet(self) -> Supernet:
         supernet = Supernet(self.task.network(self.task.space), self.declared.method, self.task.input)
-        arrange(supernet, self.declared, self.declared.method.phases(self.declared.epochs, 0))
+        apply_execution(supernet, self.declared, self.declared.method.phases(self.declared.epochs, 0))
         load_weights(supernet.model, self.weights)
         place(supernet.model, self.declared.weights.over(1), best_device())
         return supernet

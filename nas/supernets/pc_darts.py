@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nas.building import Site
 from nas.choice import Choice
 from nas.records import Positive, record
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.partial import partial_channels
 
@@ -28,7 +28,7 @@ class PcDarts(Differentiable):
 
     k: Positive = 4
 
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         return Mixture(alphas.softmax(1))
 
     def relax(self, choice: Choice, site: Site, mixed: Callable[[Site], nn.Module]) -> nn.Module:

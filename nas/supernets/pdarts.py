@@ -15,7 +15,7 @@ from nas.operations.skip import Skip
 from nas.records import Fraction, Natural, Positive, RecordError, record
 from nas.space import decisions
 from nas.supernets.derivation import Strengths, derive
-from nas.supernets.gates import Gates, Moment
+from nas.supernets.gates import Gates, StepContext
 from nas.supernets.method import Differentiable, Mixture, Phase, divided
 from nas.topology.cell import Cells
 
@@ -49,7 +49,7 @@ class PDarts(Differentiable):
                     f"PDarts.{name} has {number} phases, options has {len(self.options)}: give one or more, as many of each"
                 )
 
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         return Mixture(alphas.softmax(1))
 
     def option(self, node: Node, module: nn.Module, gates: Gates) -> nn.Module:

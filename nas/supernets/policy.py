@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from torch import nn
 
 from nas.choice import Choice
-from nas.supernets.gates import Gate, Moment
+from nas.supernets.gates import Gate, StepContext
 
 
 class Policy(nn.Module, ABC):
     """Decides how a supernet's options count; its parameters are what is learnt of the architecture."""
 
     @abstractmethod
-    def gates(self, moment: Moment) -> dict[str, Gate]:
+    def gates(self, moment: StepContext) -> dict[str, Gate]:
         """Return the gates of a forward pass by the names of the choices."""
 
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nas.records import record
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.sampling import active, gumbel, straight_through
 
@@ -21,7 +21,7 @@ class Proxyless(Differentiable):
 
     mixes_all = False
 
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         drawn = (alphas + gumbel(alphas, moment)).topk(min(k + moment.for_alphas, alphas.shape[1]), 1).indices
         if not moment.for_alphas:
             return Mixture(straight_through(alphas.detach(), drawn), active(drawn))

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 
 
-def gumbel(like: Tensor, moment: Moment) -> Tensor:
+def gumbel(like: Tensor, moment: StepContext) -> Tensor:
     """Draw standard Gumbel numbers of a tensor's shape and kind; the same on every device."""
     noise = torch.empty(like.shape, dtype=torch.float64).exponential_(generator=moment.generator)
     return -noise.log().to(like, non_blocking=True)

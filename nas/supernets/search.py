@@ -8,7 +8,7 @@ from dataclasses import Field, field, fields, is_dataclass, replace
 from pathlib import Path
 from random import Random
 from time import perf_counter
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 
@@ -19,13 +19,13 @@ from nas.places import without_places
 from nas.plain import from_plain, write
 from nas.records import Natural, RecordError, digest, record, to_plain
 from nas.supernets.derivation import prune
-from nas.supernets.execution import arrange
-from nas.supernets.gates import Moment
+from nas.supernets.execution import apply_execution
+from nas.supernets.gates import StepContext
 from nas.supernets.monitor import WINDOW, count_skips, entropy, largest_eigenvalue
 from nas.supernets.perturbation import derive_by_perturbation
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet, transplant
-from nas.supernets.turns import Measured, Turns
+from nas.supernets.supernet_trainer import EpochMeans, SupernetTrainer
 from nas.training import best_device, evaluate, mixed_seed, place, save_weights, seeded, stream
 from nas.training.checkpoint import load_together, save_checkpoint
 from nas.training.peers import peers
@@ -67,12 +67,14 @@ class SupernetEpoch:
 
 
 @record
-class Searched:
-    """Holds what a search with one seed has found: the architecture, how its epochs went, and its scores at the end.
+class SupernetResult:
+    """The result of a supernet with one seed: the derived architecture, its epochs, and its scores at the end.
 
-    Until then the architecture is None. `number` is that of the seed in its run. `options` names, for each phase, the
-    options of each choice in the order of the strengths.
+    The architecture is None until the search has ended. `number` is that of the seed in its run. `options` names, for each
+    phase, the options of each choice in the order of the strengths.
     """
+
+    formerly: ClassVar = ("Searched",)
 
     seed: int
     architecture: Any
@@ -113,7 +115,7 @@ def check(declared: SupernetSearch, task: Task) -> None:
             supernet = Supernet(task.stack(task.space, **{**task.options, **phase.network}), phase.method, task.input)
             if len(getattr(supernet.model, "auxiliary", ())):
                 raise RecordError("supernet.network.auxiliary is true, and a supernet trains without: set it to false")
-            arrange(supernet, declared, phases)
+            apply_execution(supernet, declared, phases)
 
 
 @final
@@ -142,13 +144,15 @@ class _Run:
         network = self.task.stack(space, **{**self.task.options, **self.phase.network})
         with seeded(mixed_seed(self.job.seed, "weights", index)):
             supernet = Supernet(network, self.phase.method, self.split.shape)
-        arrange(supernet, self.declared, self.phases)
+        apply_execution(supernet, self.declared, self.phases)
         self.supernet = supernet
         self.supernet.policy.to(self.device)
         place(self.supernet.model, self.declared.weights.over(1), self.device)
         names = {name: (*each.options, *each.supernet_only) for name, each in supernet.choices.items()}
         self.options[index:] = [{name: tuple(map(label, each)) for name, each in names.items()}]
-        self.turns = Turns(supernet, self.declared, self.phase, self.split, self.job.seed, self.peers, self._cosine())
+        self.turns = SupernetTrainer(
+            supernet, self.declared, self.phase, self.split, self.job.seed, self.peers, self._cosine()
+        )
 
     def _cosine(self) -> tuple[int, int]:
         """Return how many epochs of the learning rate's cosine are over when the phase begins, and how many it has."""
@@ -188,7 +192,7 @@ class _Run:
             transplant(before.model, self.supernet.model)
             self.supernet.policy.take_over(before.policy)
 
-    def _report(self, measured: Measured, started: float) -> SupernetEpoch:
+    def _report(self, measured: EpochMeans, started: float) -> SupernetEpoch:
         monitor, number = self.declared.monitor, len(self.epochs) + 1
         eigenvalue = self._eigenvalue(number) if monitor.measures(number) else None
         strengths = self.supernet.policy.strengths()
@@ -244,7 +248,7 @@ class _Run:
         if self.stopped:
             return method.derive_from(self.space, self.epochs[-1 - WINDOW].strengths)
         if self.declared.derivation == "perturbation":
-            self.supernet.moment = Moment(1.0, stream(self.job.seed, "derivation gates"))
+            self.supernet.moment = StepContext(1.0, stream(self.job.seed, "derivation gates"))
             return derive_by_perturbation(self.space, self.supernet, self._top1_percent, self._tune, rng)
         return method.derive(self.space, self.supernet.policy, self._score, rng)
 
@@ -267,7 +271,9 @@ class _Run:
 
     def write(self, folder: Path, scores: Mapping[str, float]) -> None:
         """Write what is found, with the epochs so far; before the end, without an architecture."""
-        searched = Searched(self.job.seed, self.found, tuple(self.options), tuple(self.epochs), scores, self.job.number)
+        searched = SupernetResult(
+            self.job.seed, self.found, tuple(self.options), tuple(self.epochs), scores, self.job.number
+        )
         if self.peers.rank == 0:
             path = folder / f"{self.job.number}.json"
             write_atomically(path, lambda beside: beside.write_text(write(searched), encoding="utf-8"))

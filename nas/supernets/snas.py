@@ -7,7 +7,7 @@ from typing import Annotated
 from torch import Tensor
 
 from nas.records import Range, record
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Differentiable, Mixture
 from nas.supernets.sampling import gumbel
 
@@ -26,6 +26,6 @@ class Snas(Differentiable):
     tau_from: Annotated[float, Range(1e-3)] = 1.0
     tau_to: Annotated[float, Range(1e-3)] = 0.03
 
-    def mix(self, alphas: Tensor, k: int, moment: Moment) -> Mixture:
+    def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         tau = self.tau_from + (self.tau_to - self.tau_from) * moment.progress
         return Mixture(((alphas + gumbel(alphas, moment)) / tau).softmax(1))

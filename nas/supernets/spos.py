@@ -12,7 +12,7 @@ from nas.choice import Choice
 from nas.records import Positive, record
 from nas.space import sample
 from nas.supernets.bilevel import Outcome, Step
-from nas.supernets.gates import Gate, Moment
+from nas.supernets.gates import Gate, StepContext
 from nas.supernets.method import Method
 from nas.supernets.policy import Policy, path_gates
 from nas.supernets.sampling import best_of
@@ -50,7 +50,7 @@ class UniformPaths(Policy):
         super().__init__()
         self.choices = dict(choices)
 
-    def gates(self, moment: Moment) -> dict[str, Gate]:
+    def gates(self, moment: StepContext) -> dict[str, Gate]:
         drawn = torch.rand(len(self.choices), generator=moment.generator, dtype=torch.float64).tolist()
         decisions = {
             name: int(part * each.arity) for (name, each), part in zip(self.choices.items(), drawn, strict=True)

@@ -14,9 +14,9 @@ from nas.building import Node, Relaxation, Shape, Site, build
 from nas.choice import Choice, SpaceError, choices, rebuild
 from nas.records import digest
 from nas.space import decisions
-from nas.supernets.gates import Gate, Gates, Moment, Places
+from nas.supernets.gates import Gate, Gates, Places, StepContext
 from nas.supernets.method import Method, spelt
-from nas.supernets.mixed import Depths, Mixed, Weighed
+from nas.supernets.mixed import Depths, Mixed, WeightedBranch
 from nas.supernets.policy import path_gates
 
 
@@ -38,7 +38,7 @@ class Supernet(nn.Module):
         self.unweighed = frozenset(builder.unweighed)
         self._outermost = outermost(tree)
         self.policy = method.policy(self.choices)
-        self.moment = Moment(0.0, torch.Generator())
+        self.moment = StepContext(0.0, torch.Generator())
         self._source: Callable[[], Mapping[str, Gate]] | None = None
         _use_batch_statistics(self.model)
 
@@ -99,7 +99,7 @@ class _Builder(Relaxation):
         if not has_weights and isinstance(module, Mixed) and self._stands_alone(module, (choice.name, index)):
             self.unweighed.add((choice.name, index))
             return module  # it gives zero where nothing of it is active
-        return Weighed(choice.name, index, module, self.gates)
+        return WeightedBranch(choice.name, index, module, self.gates)
 
     def _stands_alone(self, mixed: Mixed, edge: tuple[str, int]) -> bool:
         """Whether a mixture's choice stands on this edge and nowhere else, so that it is active only where the edge is."""

@@ -30,7 +30,7 @@ Event = Mapping[str, Any]
 
 
 @final
-class Tail:
+class JournalFollower:
     """Reads a journal that another process may be writing: each whole line once. There may be no file yet."""
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class Study:
         self.objective, _ = read_objective(self.experiment.rules.objective)
         self._labels = Labels(self.experiment.open_space())
         self._distributions = _distributions(self._labels)
-        self._tail = Tail(folder / "history.jsonl")
+        self._tail = JournalFollower(folder / "history.jsonl")
         self._trials: dict[int, int] = {}  # Optuna's id of each evaluation
         self._known: dict[str, tuple[dict[str, str], str]] = {}  # of a digest: decisions, and the architecture as text
         self._id = _new_study(storage, name, self.experiment)

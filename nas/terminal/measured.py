@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.runs.scores import informative_scores
-from nas.training.measure import Accuracy, Measured
+from nas.training.measure import Accuracy, TestResult
 
 WORST, BEST = 10, 5
 """How many classes are shown where there are more: those classified worst, and best."""
@@ -27,7 +27,7 @@ ROWS: Mapping[str, Callable[[Accuracy], str]] = {
 }
 
 
-def test_table(measured: Measured) -> Table:
+def test_table(measured: TestResult) -> Table:
     """Return how well a network classifies, with its weights and beside that with their moving average."""
     found = _by_weights(measured)
     table = _table("Tested", "", *(name or "weights" for name in found))
@@ -41,12 +41,12 @@ def test_table(measured: Measured) -> Table:
     return table
 
 
-def source_line(measured: Measured) -> str:
+def source_line(measured: TestResult) -> str:
     """Return which images were measured, and how many, such as "Tested on 90 images: 20% of the 450 in the folder"."""
     return f"Tested on {measured.raw.images:,} images: {measured.source or 'which of them is not known'}"
 
 
-def class_table(measured: Measured) -> Table:
+def class_table(measured: TestResult) -> Table:
     """Return how many images of each class are right, the worst class first; of many classes the worst and the best."""
     found = _by_weights(measured)
     counts = measured.raw.class_images
@@ -65,7 +65,7 @@ def class_table(measured: Measured) -> Table:
     return table
 
 
-def _by_weights(measured: Measured) -> dict[str, Accuracy]:
+def _by_weights(measured: TestResult) -> dict[str, Accuracy]:
     """Return each accuracy by the weights that it is of; unnamed where there is only one."""
     return {"": measured.raw} if measured.ema is None else {"raw": measured.raw, "EMA": measured.ema}
 

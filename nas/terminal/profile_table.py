@@ -22,7 +22,7 @@ from nas.tracing import Pair
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProfileRequest:
     """An architecture by its name or as notation, how it is stacked, and for which images."""
 
     name: str
@@ -49,7 +49,7 @@ def show_architecture(name: str, console: Console) -> None:
         _print_size(found, console)
         return
     print_architecture(family(found.family).describe(found.architecture), console)
-    _print_totals(_profile(Asked(name)), console)
+    _print_totals(_profile(ProfileRequest(name)), console)
     if found.classes:
         console.print(f"Classes: {', '.join(found.classes)}", soft_wrap=True)
     if found.preprocessing is not None:
@@ -68,9 +68,9 @@ def print_architecture(text: str, console: Console) -> None:
         console.print(line, style="green", soft_wrap=True)
 
 
-def show_profile(asked: Asked, against: str | None, as_json: bool, console: Console) -> None:
+def show_profile(asked: ProfileRequest, against: str | None, as_json: bool, console: Console) -> None:
     """Print what each layer costs, and the totals; with another architecture both side by side."""
-    asked_for = [asked] if against is None else [asked, Asked(against, asked.assignments, asked.input)]
+    asked_for = [asked] if against is None else [asked, ProfileRequest(against, asked.assignments, asked.input)]
     costs = {each.name: _profile(each) for each in asked_for}
     if as_json:
         plain = {
@@ -86,7 +86,7 @@ def show_profile(asked: Asked, against: str | None, as_json: bool, console: Cons
     _print_totals(costs[asked.name], console)
 
 
-def _profile(asked: Asked) -> Costs:
+def _profile(asked: ProfileRequest) -> Costs:
     found = find_architecture(asked.name)
     options: dict[str, object] = {**found.options}
     override(options, asked.assignments)

@@ -26,7 +26,7 @@ from nas.runs.run import by_role, load_run
 from nas.runs.scores import classes_of, informative_scores
 from nas.runs.status import SECONDS_OF_SILENCE, State, seconds_of_silence, state_of_search
 from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
-from nas.supernets.search import Searched
+from nas.supernets.search import SupernetResult
 from nas.terminal.live import best_so_far, duration, number, print_failure, sparkline
 from nas.terminal.profile_table import print_architecture
 from nas.terminal.resume_advice import resume_advice
@@ -44,7 +44,7 @@ TESTED = "Tested once, when the search was over"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RunSnapshot:
     """A search run as it is on disk at a time `at`; times are in seconds since 1970, by the number of the proposal."""
 
     folder: Path
@@ -82,11 +82,11 @@ class Seen:
         return max(took / max(1, at_once), fmean(between) if between else 0.0)
 
 
-def look(folder: Path, at: float) -> Seen:
+def look(folder: Path, at: float) -> RunSnapshot:
     """Read a run folder as it is. Raises RecordError where it is none, or its journal is damaged."""
     experiment, journal = load_run(folder), folder / "history.jsonl"
     if not journal.is_file():
-        return Seen(folder, experiment, state_of_search(folder, experiment, 0), at)
+        return RunSnapshot(folder, experiment, state_of_search(folder, experiment, 0), at)
     times: dict[str, dict[int, float]] = {"start": {}, "finish": {}}
 
     def note(event: Mapping[str, Any]) -> None:
@@ -94,7 +94,7 @@ def look(folder: Path, at: float) -> Seen:
 
     history = replay(journal, experiment.rules.objective, note)
     state = state_of_search(folder, experiment, len(history.in_flight))
-    return Seen(folder, experiment, state, at, history, times["start"], times["finish"])
+    return RunSnapshot(folder, experiment, state, at, history, times["start"], times["finish"])
 
 
 def show_run(folder: Path, console: Console) -> None:
@@ -127,7 +127,7 @@ def watch_run(folder: Path, console: Console) -> None:
     console.print(shown)
 
 
-def _frame(seen: Seen, console: Console) -> Text:
+def _frame(seen: RunSnapshot, console: Console) -> Text:
     text = StringIO()
     kind = console.is_terminal
     _print(seen, Console(file=text, width=console.width, force_terminal=kind, markup=False, highlight=False))
@@ -141,13 +141,13 @@ def _fitted(frame: Text, console: Console) -> Text:
     return Text("\n").join(lines if len(lines) <= room else [*lines[: room - 1], Text("…", "dim")])
 
 
-def _may_go_on(seen: Seen) -> bool:
+def _may_go_on(seen: RunSnapshot) -> bool:
     """Whether somebody works on a run or, where no lock says so, something was written lately."""
     is_lively = seen.state == "unknown" and seconds_of_silence(seen.folder) < SECONDS_OF_SILENCE
     return seen.state == "running" or is_lively
 
 
-def _print(seen: Seen, console: Console) -> None:
+def _print(seen: RunSnapshot, console: Console) -> None:
     """Print counts, curve and best, then who does what, and what went wrong."""
     history, folder = seen.history, seen.folder
     _print_state(seen, console)
@@ -170,18 +170,18 @@ def _print(seen: Seen, console: Console) -> None:
     _print_finals(seen, console)
 
 
-def _print_state(seen: Seen, console: Console) -> None:
+def _print_state(seen: RunSnapshot, console: Console) -> None:
     """Say how to go on with a run that has not ended."""
     if said := resume_advice(seen.folder, seen.state):
         console.print(said, style="yellow", soft_wrap=True)
 
 
-def _in_words(seen: Seen) -> str:
+def _in_words(seen: RunSnapshot) -> str:
     """Return the state as the beginning of a list, where it is known."""
     return f"{seen.state}, " if seen.state != "unknown" else ""
 
 
-def _print_finals(seen: Seen, console: Console) -> None:
+def _print_finals(seen: RunSnapshot, console: Console) -> None:
     """Print what the final trainings came to, those that failed, and those that have not ended."""
     final, journal = seen.experiment.final, seen.folder / "final.jsonl"
     if final is None or not journal.is_file():
@@ -195,7 +195,7 @@ def _print_finals(seen: Seen, console: Console) -> None:
         console.print(f"Final training of {', '.join(roles)}: {doing}", soft_wrap=True)
 
 
-def _print_counts(seen: Seen, history: History, console: Console) -> None:
+def _print_counts(seen: RunSnapshot, history: History, console: Console) -> None:
     """Print how much is done of how much, and the time."""
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
     console.print(Text.assemble((str(seen.folder), "bold"), f": {counts}"), soft_wrap=True)
@@ -211,7 +211,7 @@ def _print_counts(seen: Seen, history: History, console: Console) -> None:
     console.print(f"{_in_words(seen)}{', '.join(parts)}", soft_wrap=True)
 
 
-def _print_curve(seen: Seen, history: History, console: Console) -> None:
+def _print_curve(seen: RunSnapshot, history: History, console: Console) -> None:
     """Print the best so far as a line of bars between its ends, and what the last evaluations came to."""
     sign = history.sign
     curve, values = best_so_far(history), [history.value(done) for done in history.scored]
@@ -224,7 +224,7 @@ def _print_curve(seen: Seen, history: History, console: Console) -> None:
         console.print(f"{text}; {since} evaluations since the best", soft_wrap=True)
 
 
-def _print_in_flight(seen: Seen, history: History, console: Console) -> None:
+def _print_in_flight(seen: RunSnapshot, history: History, console: Console) -> None:
     """Print what is worked on, the oldest first, or what was when the run was stopped."""
     if not history.in_flight:
         return
@@ -239,7 +239,7 @@ def _print_in_flight(seen: Seen, history: History, console: Console) -> None:
         console.print(f"  and {more} more")
 
 
-def _print_workers(seen: Seen, history: History, console: Console) -> None:
+def _print_workers(seen: RunSnapshot, history: History, console: Console) -> None:
     """Print how much each worker has done, the busiest first; nothing where there was only one."""
     done, failed = Counter[str](), Counter[str]()
     last: dict[str, float] = {}
@@ -262,7 +262,7 @@ def _print_workers(seen: Seen, history: History, console: Console) -> None:
     console.print(table)
 
 
-def _print_seeds(seen: Seen, console: Console) -> None:
+def _print_seeds(seen: RunSnapshot, console: Console) -> None:
     """Print which searches with a supernet failed, and which have not ended."""
     journal = seen.folder / f"{SUPERNETS}.jsonl"
     if not journal.is_file():
@@ -275,7 +275,7 @@ def _print_seeds(seen: Seen, console: Console) -> None:
         console.print(f"Search with a supernet, seed {seeds}: {doing}", soft_wrap=True)
 
 
-def show_searched(searched: Sequence[Searched], folder: Path, console: Console) -> None:
+def show_searched(searched: Sequence[SupernetResult], folder: Path, console: Console) -> None:
     """Print how each search with a supernet ended, with the monitor's last warning, and where its plot is."""
     if not searched:
         return
@@ -297,7 +297,7 @@ def show_searched(searched: Sequence[Searched], folder: Path, console: Console) 
             console.print(f"Alphas over time: {plot}", soft_wrap=True)
 
 
-def _so_far(searched: Searched) -> dict[str, float]:
+def _so_far(searched: SupernetResult) -> dict[str, float]:
     """Return what is known of a search that has not ended."""
     if not searched.epochs:
         return {}

@@ -17,7 +17,7 @@ from nas.history import Evaluated, History
 from nas.journal import replay
 from nas.profiling import profile
 from nas.runs.architecture import StackedNetwork, read_found
-from nas.runs.full_training import WEIGHTS, FullTraining, Planned, draw_training
+from nas.runs.full_training import WEIGHTS, FullTraining, TrainingPlan, draw_training
 from nas.runs.status import state_of
 from nas.runs.transfer import LABELS, by_way, draw_transfer, load_transfer, transferred
 from nas.terminal.live import duration, number, print_failure
@@ -29,7 +29,7 @@ LAST_EPOCHS = 10
 """How many epochs `nas show` lists."""
 
 
-def describe_training(planned: Planned, console: Console) -> None:
+def describe_training(planned: TrainingPlan, console: Console) -> None:
     """Print what will be trained, what it costs, and by what images are decoded where that is done while training."""
     _describe(planned.stacked, console)
     _show_decoding(planned, console)
@@ -44,7 +44,7 @@ def _describe(found: StackedNetwork, console: Console) -> None:
     console.print(f"{costs.params:,} parameters, {costs.macs:,} MACs at {size}", soft_wrap=True)
 
 
-def _show_decoding(planned: Planned, console: Console) -> None:
+def _show_decoding(planned: TrainingPlan, console: Console) -> None:
     """Say by what images are decoded, where that is done while training."""
     evaluator = planned.evaluator
     images = split(evaluator.data, evaluator.validation, evaluator.split_seed, evaluator.images).train

@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import nn
 
-from nas.building import BuildError, Node, Shape, Site, alone, lifted
+from nas.building import BuildError, Node, Shape, Site, lift_choices, require_single_input
 from nas.layers.conv import Ratio
 from nas.records import Natural, Positive, record
 from nas.space import Choice, SpaceError
@@ -39,7 +39,7 @@ class Chain(Node):
         shape = site.shape
         for i, node in enumerate(self.nodes):
             inner = site.put(shape, stride=site.stride if i == self.strided else 1)
-            yield alone(node), inner
+            yield require_single_input(node), inner
             shape = inner.output(node)
 
 
@@ -65,7 +65,7 @@ class Stage(Node):
     @property
     def is_plain(self) -> bool:
         """Whether it is nothing but its members one after another: depth and width are known, and the width its own."""
-        is_known = not isinstance(self.repeat, Choice) and not isinstance(lifted(self), Choice)
+        is_known = not isinstance(self.repeat, Choice) and not isinstance(lift_choices(self), Choice)
         return is_known and (self.channels is not None or self.ratio == 1.0)
 
     def members(self) -> Iterator[tuple[Node, int]]:
@@ -86,7 +86,7 @@ class Stage(Node):
 
     def shape(self, site: Site) -> Shape:
         inner = self._inner(site)
-        before, shape = None, inner.output(alone(self.body))
+        before, shape = None, inner.output(require_single_input(self.body))
         for _ in range(self._depth() - 1):
             if shape == before:  # so it stays from here on
                 break

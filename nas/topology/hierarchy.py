@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from torch import nn
 
-from nas.building import BuildError, Node, Shape, Site, lifted
+from nas.building import BuildError, Node, Shape, Site, lift_choices
 from nas.records import Natural, record
 
 
@@ -56,7 +56,7 @@ class Hierarchy(Node):
 
 def _assembled(tree: Any, motifs: Sequence[Node]) -> Any:
     """Return a tree, closed or open, with motifs in the place of their numbers."""
-    tree = lifted(tree)
+    tree = lift_choices(tree)
     if isinstance(tree, Motif):
         if tree.number >= len(motifs):
             raise BuildError(f"motif {tree.number} is not among the {len(motifs)} before it: give a lower number")

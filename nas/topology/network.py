@@ -143,7 +143,7 @@ class _NetworkModule(nn.Module):
         return [head for after, head in zip(self.auxiliary_after, self.auxiliary, strict=True) if after == layer]
 
 
-def of_classes(network: Node, classes: int | None = None) -> Node:
+def with_classes(network: Node, classes: int | None = None) -> Node:
     """Return a network whose heads tell so many classes apart, wherever they stand; as it is, without a number.
 
     Raises RecordError where nothing in it has `classes`.

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from nas.building import BuildError, Node, Shape, Site, alone
+from nas.building import BuildError, Node, Shape, Site, require_single_input
 from nas.layers.activation import activate
 from nas.operations.drop_path import DropPath
 from nas.operations.skip import Skip
@@ -37,7 +37,7 @@ class Residual(Node):
         shapes = shape, beside.output(self.shortcut)
         if shapes[0] != shapes[1]:
             raise BuildError(f"the body of a residual gives {shapes[0]} and the shortcut {shapes[1]}: make them equal")
-        body, shortcut = inner.build(alone(self.body)), beside.build(alone(self.shortcut))
+        body, shortcut = inner.build(require_single_input(self.body)), beside.build(require_single_input(self.shortcut))
         if self.opening is not None and isinstance(shortcut, nn.Identity):
             body = nn.Sequential(site.put(site.shape).build(self.opening), body)
         total = _Sum(body, shortcut, self.scale, DropPath(share=self.drop_path) if self.drop_path else None)

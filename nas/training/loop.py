@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from nas.data import Images, Split
 from nas.data.encoded import Encoded
-from nas.data.feed import Feed, RandomCrop, feed
+from nas.data.feed import BatchLoader, RandomCrop, load_batches
 from nas.plain import from_plain
 from nas.records import RecordError, digest, to_plain
-from nas.training.beat import Beat
 from nas.training.checkpoint import load_together, save_checkpoint
 from nas.training.execution import Execution
 from nas.training.measure import evaluate
@@ -28,6 +27,7 @@ from nas.training.recipe import Recipe, learning_rate
 from nas.training.reports import Diverged, Epoch, Underway
 from nas.training.step import best_device, in_batches
 from nas.training.stepper import Stepper
+from nas.training.synced_timer import SyncedTimer
 
 Reports = Generator[Epoch | Underway, None, nn.Module | None]
 
@@ -72,7 +72,7 @@ def train(
 
 
 @dataclass(slots=True)
-class _Tally:
+class EpochSums:
     """What an epoch under way has come to in this process; `sums` are of losses, right answers and images."""
 
     sums: Tensor
@@ -115,8 +115,8 @@ class _Run:
         self.report: Epoch | None = None
         self.saved = perf_counter()
 
-    def _new_tally(self) -> _Tally:
-        return _Tally(torch.zeros(3, dtype=torch.float64, device=self.device))
+    def _new_tally(self) -> EpochSums:
+        return EpochSums(torch.zeros(3, dtype=torch.float64, device=self.device))
 
     def restore(self) -> Epoch | None:
         """Take over the checkpoint's state, if there is one, and return the report of the last epoch that was finished."""
@@ -124,7 +124,7 @@ class _Run:
         if state is not None:
             self.stepper.load_state_dict(state["stepper"])
             sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.device) / self.peers.size
-            self.tally = _Tally(sums, *state["tally"])
+            self.tally = EpochSums(sums, *state["tally"])
             self.number = state["epoch"]
             self.report = from_plain(state["report"], Epoch) if state["report"] is not None else None
         return self.report
@@ -168,10 +168,10 @@ class _Run:
         parts = self._batches()
         crop = RandomCrop(self.recipe.crop_scale, mixed_seed(self.seed, "crop", self.number))
         own = [self.peers.share(part) for part in parts[self.tally.steps :]]
-        beat = Beat(self.peers, self.device, self.execution.report_seconds)
+        beat = SyncedTimer(self.peers, self.device, self.execution.report_seconds)
         before, losses = self.tally.seconds, list[Tensor]()
         with closing(
-            feed(self.images, own, self.device, crop, self.execution.decoders_here(), self.peers.size)
+            load_batches(self.images, own, self.device, crop, self.execution.decoders_here(), self.peers.size)
         ) as coming:
             for batch in self._waited_for(coming):
                 losses.append(self._step(batch, parts))
@@ -197,7 +197,7 @@ class _Run:
             )
         return parts
 
-    def _waited_for(self, coming: Feed) -> Iterator[Images]:
+    def _waited_for(self, coming: BatchLoader) -> Iterator[Images]:
         """Yield what comes, and count the time until it does."""
         asked, before = perf_counter(), self.tally.broken
         for batch in coming:

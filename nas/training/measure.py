@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
-from typing import Annotated, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from nas.data import Images, Split, normalise
 from nas.data.encoded import Encoded
-from nas.data.feed import feed
+from nas.data.feed import load_batches
 from nas.records import Natural, NonNegative, Positive, Range, RecordError, record
 from nas.training.peers import Peers
 from nas.training.recipe import Recipe
@@ -55,11 +55,13 @@ class Speed:
 
 
 @record
-class Measured:
-    """Holds what was measured of a trained network: with its weights, with their moving average if there is one, its speed.
+class TestResult:
+    """The test of a trained network: its accuracy with the raw weights and with their moving average (EMA), and its speed.
 
-    `mean` and `std` are what images were normalised by; `source` says in words which images were measured.
+    `mean` and `std` normalised the images; `source` says in words which images were tested.
     """
+
+    formerly: ClassVar = ("Measured",)
 
     classes: tuple[str, ...]
     raw: Accuracy
@@ -100,7 +102,7 @@ def evaluate(
     device = device or best_device()
     sums = _Sums(len(split.classes), device)
     with _in_evaluation(place(model, recipe, device)):
-        batches = feed(images, _parts(len(images), recipe.batch // accumulate, peers), device, None, processes)
+        batches = load_batches(images, _parts(len(images), recipe.batch // accumulate, peers), device, None, processes)
         for batch in batches:
             x = normalise(batch.x, split.mean, split.std).contiguous(memory_format=memory_format(recipe))
             with autocast(recipe, device):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from nas.data import Images, Split, augment
-from nas.data.draws import Draws
+from nas.data.batch_random import BatchRandom
 from nas.data.mixing import Labels, mix
 from nas.operations.drop_path import DropPath
 from nas.records import RecordError
@@ -121,7 +121,7 @@ class Stepper:
     def _varied(self, batch: Images, whole: int, epoch: int, step: int) -> tuple[Tensor, Tensor | Labels]:
         recipe, own = self.recipe, self.peers.share(torch.arange(whole)) if self.peers.size > 1 else None
         generator = stream(self.seed, "augmentation", epoch, step, device=self.device)
-        draws = Draws(generator, whole, own)
+        draws = BatchRandom(generator, whole, own)
         x = augment(batch.x, self.augmentation, self.split.mean, self.split.std, draws)
         labels: Tensor | Labels = batch.y
         if recipe.mixup or recipe.cutmix:

@@ -21,7 +21,7 @@ from nas.building import Shape, build
 from nas.export.exporting import export
 from nas.export.fold import fold_batch_norms
 from nas.export.format import formats_named
-from nas.export.subject import Asked
+from nas.export.subject import ExportRequest
 from nas.family import family
 
 ROUNDS = 21
@@ -56,7 +56,7 @@ def main() -> None:
             ratio = ratio_to_folded(model, (3, pixels, pixels), batch)
             report(f"DARTS_V2 at {pixels} px, batch {batch}, beside it folded", 100 * ratio, "%", "at least 110")
     with TemporaryDirectory() as folder:
-        asked = Asked("resnet:resnet50", untrained=True)
+        asked = ExportRequest("resnet:resnet50", untrained=True)
         done = export(asked, formats_named(FORMATS), Path(folder), True, True, lambda line: None)
         for each in done.exported:
             difference = "" if each.difference is None else f", differs by {each.difference:.0e}"

@@ -1,9 +1,9 @@
 """Measure the input pipeline alone: from JPEG files of 500x375 to normalised batches of 224 pixels, beside a plain one.
 
 The plain pipeline is Pillow in torch's DataLoader with the transforms of torchvision: open, random resized crop, flip, to a
-float tensor, normalise, collate. Ours is `feed`, a flip of the batch and `normalise`. Both have one worker process, pinned
-with the main process to one processor, and take turns round by round; the medians of seconds and of CPU seconds, of worker and
-main process together, are compared. The photographs are the two of scikit-learn, cut and scaled, in JPEG of quality 90.
+float tensor, normalise, collate. Ours is `load_batches`, a flip of the batch and `normalise`. Both have one worker process,
+pinned with the main process to one processor, and take turns round by round; compared are the medians of seconds and of CPU
+seconds, of worker and main process together. The photographs are the two of scikit-learn, cut and scaled, in JPEG of quality 90.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sklearn.datasets import load_sample_images
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from nas.data import ImageFiles, RandomCrop, decoder_name, feed, normalise
+from nas.data import ImageFiles, RandomCrop, decoder_name, load_batches, normalise
 from nas.data.decode import has_simplejpeg
 from nas.data.encoded import IMAGENET_MEAN, IMAGENET_STD, Encoded
 
@@ -93,7 +93,7 @@ def plain(files: list[str]) -> Iterable[Tensor]:
 
 def ours(images: Encoded) -> Iterable[Tensor]:
     parts = images.order(torch.Generator().manual_seed(0)).split(BATCH)
-    for batch in feed(images, parts, torch.device("cpu"), RandomCrop(SCALE, 0), 1):
+    for batch in load_batches(images, parts, torch.device("cpu"), RandomCrop(SCALE, 0), 1):
         for image in batch.x.unbind():
             if random.random() < 0.5:
                 image.copy_(image.flip(2))

@@ -21,7 +21,7 @@ from nas.supernets.gdas import Gdas
 from nas.supernets.method import Method, Phase
 from nas.supernets.recipe import SupernetSearch, WeightsRecipe
 from nas.supernets.supernet import Supernet
-from nas.supernets.turns import Turns
+from nas.supernets.supernet_trainer import SupernetTrainer
 from nas.training import best_device, place, seeded
 from nas.training.peers import Peers
 from search_spaces import darts
@@ -34,7 +34,7 @@ ROUNDS = 5 if ON_GPU else 3
 PUBLISHED_BATCHES = 391
 
 
-def turns(method: Method) -> Turns:
+def turns(method: Method) -> SupernetTrainer:
     """Return a supernet of the DARTS space in training by a method."""
     images = Images(torch.randint(256, (BATCH * BATCHES, 3, 32, 32)).byte(), torch.randint(10, (BATCH * BATCHES,)))
     split = Split("random", Digits(), images, images, tuple("0123456789"), (0.5,) * 3, (0.25,) * 3)
@@ -42,10 +42,10 @@ def turns(method: Method) -> Turns:
     with seeded(0):
         supernet = Supernet(darts.network(darts.darts(), channels=16, layers=8), method)
     place(supernet, declared.weights.over(50), DEVICE)
-    return Turns(supernet, declared, Phase(method, 50), split, 0, Peers())
+    return SupernetTrainer(supernet, declared, Phase(method, 50), split, 0, Peers())
 
 
-def bare(searched: Turns) -> None:
+def bare(searched: SupernetTrainer) -> None:
     """Do the forward and backward passes of an epoch, and nothing else."""
     batch = searched.fixed_batch(0)
     for _ in range(BATCHES):

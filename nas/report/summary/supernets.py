@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from nas.figures.curves import LearntChoice, learnt_choices
 from nas.report.summary.summary import LearntAlphas, SupernetCurves
-from nas.supernets.search import Searched
+from nas.supernets.search import SupernetResult
 
 SHOWN = 200
 """The strengths of so many choices are given at most."""
@@ -25,7 +25,7 @@ MEASURED = (
 )
 
 
-def supernet_curves(searched: Searched, method: str) -> SupernetCurves:
+def supernet_curves(searched: SupernetResult, method: str) -> SupernetCurves:
     """Return how a search with one seed went, as columns by epoch."""
     epochs = [each.epoch for each in searched.epochs]
     choices = learnt_choices(searched)

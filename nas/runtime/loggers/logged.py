@@ -33,7 +33,7 @@ PHASES = {"history": "search"}
 
 @final
 @dataclass(eq=False, slots=True)
-class Run:
+class LoggedRun:
     """What is logged as one run: it answers what Tune's loggers ask of a trial. `evaluated_params` are its decisions."""
 
     name: str
@@ -63,7 +63,7 @@ class Run:
 
 
 @final
-class Book:
+class LoggerThread:
     """One logger at work: in a thread of its own, so that a slow tracker holds nothing up.
 
     One that fails is left out from then on, with a warning: the search is worth more than its log, and the journal has all.
@@ -72,13 +72,13 @@ class Book:
     def __init__(self, logger: Logger, folder: Path) -> None:
         self.logger, self.folder = logger, folder
         self._callback = logger.opened(folder)
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, LoggedRun] = {}
         self._failed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=type(logger).__name__)
 
     def begin(self, name: str, decided: Mapping[str, str], about: About) -> None:
         """Begin a run."""
-        run = Run(name, self.logger.files_of(self.folder, name), self.folder.name, decided, about)
+        run = LoggedRun(name, self.logger.files_of(self.folder, name), self.folder.name, decided, about)
         self._runs[name] = run
         self._do(run.init_local_path)  # as Tune does before it tells its loggers
         self._do(self._callback.log_trial_start, run)
@@ -112,10 +112,10 @@ class Book:
 
 
 @final
-class Logged(View):
+class LoggingView(View):
     """Passes on what a search's view is told, and writes it to the books."""
 
-    def __init__(self, view: View, search: Search, books: Sequence[Book]) -> None:
+    def __init__(self, view: View, search: Search, books: Sequence[LoggerThread]) -> None:
         self.view, self.books = view, books
         self.phase = PHASES.get(search.name, search.name)
         self.labels = Labels(search.space)
@@ -183,8 +183,8 @@ def logged(search: Search, loggers: Sequence[Logger], folder: Path) -> Iterator[
     with ExitStack() as stack:
         books = []
         for logger in loggers:
-            books.append(Book(logger, folder))
+            books.append(LoggerThread(logger, folder))
             stack.callback(books[-1].close)
         stack.callback(partial(setattr, search, "view", search.view))
-        search.view = Logged(search.view, search, books)
+        search.view = LoggingView(search.view, search, books)
         yield

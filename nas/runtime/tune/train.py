@@ -57,7 +57,7 @@ def work_together(conductor: Any, work: Work, threads: int | None, job: Job) -> 
 
 
 @final
-class Conductor:
+class TrainDriver:
     """Runs Ray Train in a process beside the session's, and keeps what the workers say until the session asks.
 
     In the session's own process Ray Train would take Ctrl-C for itself.
@@ -143,7 +143,7 @@ def run(
 def _conductor() -> Any:
     """Start the conductor on this node, where the run folder is, with a thread for each of its methods that wait."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(Conductor).options(
+    actor = ray.remote(TrainDriver).options(
         num_cpus=0, max_concurrency=4, scheduling_strategy=here, runtime_env={"env_vars": SETTINGS}
     )
     return actor.remote()

@@ -25,7 +25,7 @@ Event = tuple[int, Progress | Outcome]
 
 
 @final
-class Trial(tune.Trainable):
+class JobTrainable(tune.Trainable):
     """The worker's side: a step brings the current job to its next report, or a batch as far as it gets in a beat."""
 
     def setup(self, config: dict[str, Any], work: Work, threads: int | None) -> None:  # type: ignore[override]
@@ -157,7 +157,7 @@ def run(
     """Run a session's jobs as Tune trials. Raises what the session raised, and KeyboardInterrupt on Ctrl-C."""
     searcher = SessionSearcher(session, workers, batch, retries)
     storage = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))
-    trial = tune.with_parameters(Trial, work=work, threads=threads)
+    trial = tune.with_parameters(JobTrainable, work=work, threads=threads)
     trainable = tune.with_resources(trial, tune.PlacementGroupFactory([dict(need)]))
     try:
         _tuner(searcher, trainable, storage.resolve(), retries).fit()

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from nas.data import Images, Split, augment
-from nas.data.draws import Draws
+from nas.data.batch_random import BatchRandom
 from nas.data.encoded import Encoded
 from nas.records import RecordError
 from nas.supernets.bilevel import Batch, Outcome, Step
-from nas.supernets.gates import Moment
+from nas.supernets.gates import StepContext
 from nas.supernets.method import Phase
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
@@ -35,7 +35,7 @@ from nas.training.peers import Peers
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class EpochMeans:
     """Holds means over an epoch, accuracies in percent; those on the alphas' images are None where nothing learnt there."""
 
     loss: float
@@ -45,7 +45,7 @@ class Measured:
 
 
 @final
-class Turns:
+class SupernetTrainer:
     """A supernet in training, for one phase of a search: its optimizers, and the images on the device.
 
     `cosine` says how many epochs of the learning rate's cosine are over before the phase, and how many it has.
@@ -84,32 +84,32 @@ class Turns:
         if self.alphas_optimizer:
             self.alphas_optimizer.load_state_dict(state["alphas_optimizer"])
 
-    def epoch(self, done: int, number: int, frozen: bool = False) -> Measured:
+    def epoch(self, done: int, number: int, frozen: bool = False) -> EpochMeans:
         """Train one epoch: `done` of the phase are over; all draws come from `number`, that of the epoch in the search.
 
         With `frozen` only the weights learn.
         """
         self.supernet.train()
         self._set_lr(done)
-        draws = _Draws(self, number)
+        draws = _SearchRandom(self, number)
         learns = self.alphas_optimizer is not None and done >= self.phase.alphas_from and not frozen
         parts = draws.order("order", len(self.images))
         other = draws.order("alphas order", len(self.alphas_images)) if learns and not self.phase.method.joint else ()
-        tally, alphas_tally = _Tally(self.device, len(parts)), _Tally(self.device, len(parts))
+        tally, alphas_tally = EpochSums(self.device, len(parts)), EpochSums(self.device, len(parts))
         progress = done / self.phase.epochs
         with seeded(mixed_seed(self.seed, "layers", number, self.peers.rank), self.device):
             for i, indices in enumerate(parts):
                 batch = draws.batch(self.images, indices, "augmentation")
                 if other:
                     alphas_batch = draws.batch(self.alphas_images, other[i % len(other)], "alphas augmentation")
-                    self.supernet.moment = Moment(progress, draws.gates, for_alphas=True)
+                    self.supernet.moment = StepContext(progress, draws.gates, for_alphas=True)
                     self._learn(batch, alphas_batch, alphas_tally)
-                self.supernet.moment = Moment(progress, draws.gates)
+                self.supernet.moment = StepContext(progress, draws.gates)
                 self._train(batch, tally, joint=learns and self.phase.method.joint)
         loss, top1 = tally.means(self.peers, number + 1)
-        return Measured(loss, top1, *(alphas_tally.means(self.peers, number + 1) if other else (None, None)))
+        return EpochMeans(loss, top1, *(alphas_tally.means(self.peers, number + 1) if other else (None, None)))
 
-    def _learn(self, batch: Batch, alphas_batch: Batch, tally: _Tally) -> None:
+    def _learn(self, batch: Batch, alphas_batch: Batch, tally: EpochSums) -> None:
         """Let the policy learn from its images."""
         group = self.optimizer.param_groups[0]
         step = Step(
@@ -130,7 +130,7 @@ class Turns:
         tally.add(self.phase.method.learn(step), len(alphas_batch[1]))
         self._step_alphas()
 
-    def _train(self, batch: Batch, tally: _Tally, joint: bool) -> None:
+    def _train(self, batch: Batch, tally: EpochSums, joint: bool) -> None:
         """Let the weights learn from their images; the policy too, where it learns from the same."""
         outcome = self.outcome(batch)
         tally.add(outcome, len(batch[1]))
@@ -164,7 +164,7 @@ class Turns:
 
     def fixed_batch(self, number: int) -> Batch:
         """Return the first batch of the alphas' images in an epoch of that number."""
-        draws = _Draws(self, number)
+        draws = _SearchRandom(self, number)
         return draws.batch(
             self.alphas_images, draws.order("alphas order", len(self.alphas_images))[0], "alphas augmentation"
         )
@@ -175,10 +175,10 @@ class Turns:
 
 
 @final
-class _Draws:
+class _SearchRandom:
     """The random streams of one epoch. Batches and gates are drawn alike by all workers, augmentation by each its own."""
 
-    def __init__(self, turns: Turns, number: int) -> None:
+    def __init__(self, turns: SupernetTrainer, number: int) -> None:
         self.turns, self.number = turns, number
         self.gates = stream(turns.seed, "gates", number)
         device = turns.device
@@ -204,7 +204,7 @@ class _Draws:
         """Return the images at `indices`, varied and normalised, with their labels."""
         turns, drawn = self.turns, images.at(indices.to(self.turns.device, non_blocking=True))
         mean, std = turns.split.mean, turns.split.std
-        x = augment(drawn.x, turns.recipe.augmentation, mean, std, Draws(self.streams[purpose], len(drawn)))
+        x = augment(drawn.x, turns.recipe.augmentation, mean, std, BatchRandom(self.streams[purpose], len(drawn)))
         return x.contiguous(memory_format=memory_format(turns.recipe)), drawn.y
 
 
@@ -219,7 +219,7 @@ def _held(images: Images | Encoded) -> Images:
 
 
 @final
-class _Tally:
+class EpochSums:
     """Adds up losses and hits on the device, so that nothing waits for them."""
 
     def __init__(self, device: torch.device, batches: int) -> None:

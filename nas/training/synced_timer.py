@@ -11,7 +11,7 @@ from nas.training.peers import Peers
 
 
 @final
-class Beat:
+class SyncedTimer:
     """Comes every so many seconds, in every process at the same step: which one, they agree on at the one before."""
 
     def __init__(self, peers: Peers, device: torch.device, seconds: float) -> None:

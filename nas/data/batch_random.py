@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draws:
+class BatchRandom:
     """Draws for each image of a batch of `images`, and keeps what belongs to the images `own`: all of them, if None.
 
     So several processes that share a batch vary its images as one process would. What is drawn is on the generator's
@@ -36,7 +36,7 @@ class Draws:
         order: list[int] = torch.randperm(options, generator=self.on_host().generator).tolist()
         return order
 
-    def on_host(self) -> Draws:
+    def on_host(self) -> BatchRandom:
         """Return draws on the processor that follow from these, which move on: they are known without a wait."""
         if self.generator.device.type == "cpu":
             return self
@@ -44,7 +44,7 @@ class Draws:
         torch.rand(1, generator=self.generator, device=self.generator.device)
         seed = int.from_bytes(hashlib.sha256(state.numpy().tobytes()).digest()[:8]) >> 1
         own = None if self.own is None else self.own.cpu()
-        return Draws(torch.Generator().manual_seed(seed), self.images, own)
+        return BatchRandom(torch.Generator().manual_seed(seed), self.images, own)
 
     def _kept(self, drawn: Tensor) -> Tensor:
         return drawn if self.own is None else drawn[self.own.to(drawn.device, non_blocking=True)]
