@@ -115,30 +115,30 @@ def _options(name: object, options: Iterable[T]) -> tuple[T, ...]:
 
 
 @lru_cache(maxsize=65536)
-def _combination(n: int, k: int, rank: int) -> tuple[int, ...]:
+def _combination(n: int, k: int, index: int) -> tuple[int, ...]:
     """Return the combination of k out of range(n) that has this rank in lexicographic order."""
     picked: list[int] = []
     for i in range(n):
         if len(picked) == k:
             break
         with_i = math.comb(n - i - 1, k - len(picked) - 1)
-        if rank < with_i:
+        if index < with_i:
             picked.append(i)
         else:
-            rank -= with_i
+            index -= with_i
     if len(picked) < k:
-        raise IndexError(rank)
+        raise IndexError(index)
     return tuple(picked)
 
 
 @lru_cache(maxsize=65536)
-def rank(n: int, picked: tuple[int, ...]) -> int:
-    """Return the lexicographic rank of a combination; the inverse of `_combination`."""
-    rank, start = 0, 0
+def combination_index(n: int, picked: tuple[int, ...]) -> int:
+    """Return the lexicographic index of a combination; the inverse of `_combination`."""
+    index, start = 0, 0
     for position, i in enumerate(picked):
-        rank += sum(math.comb(n - j - 1, len(picked) - position - 1) for j in range(start, i))
+        index += sum(math.comb(n - j - 1, len(picked) - position - 1) for j in range(start, i))
         start = i + 1
-    return rank
+    return index
 
 
 @lru_cache(maxsize=65536)
@@ -146,7 +146,7 @@ def _swapped(n: int, picked: tuple[int, ...]) -> list[int]:
     """Return the ranks of the combinations in which one other is picked, ascending."""
     mine = set(picked)
     swapped = (mine - {out} | {into} for out in mine for into in range(n) if into not in mine)
-    return sorted(rank(n, tuple(sorted(each))) for each in swapped)
+    return sorted(combination_index(n, tuple(sorted(each))) for each in swapped)
 
 
 @cache
@@ -245,7 +245,7 @@ def choices(space: object) -> dict[str, Choice]:
     return found
 
 
-def fix(space: T, choice: Choice, decision: int) -> T:
+def decide_one(space: T, choice: Choice, decision: int) -> T:
     """Return the space with one choice decided, wherever it stands; the others stay open."""
 
     def change(other: Choice) -> Any:

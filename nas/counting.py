@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from nas.choice import Choice, check_tree, choices, clash, fix, rebuild
+from nas.choice import Choice, check_tree, choices, clash, decide_one, rebuild
 
 
 def count(space: object) -> int:
@@ -46,7 +46,7 @@ def _ways(open_choices: tuple[Choice, ...]) -> int:
             total *= _own_ways(choice)
         else:
             together = (choice, *rest)
-            return total * sum(ways_of(fix(together, choice, decision)) for decision in range(choice.arity))
+            return total * sum(ways_of(decide_one(together, choice, decision)) for decision in range(choice.arity))
     return total
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from typing import Any, final
 
-from nas.choice import SCALARS, Choice, SpaceError, check_tree, clash, is_open, parts_of, rank, rebuild
+from nas.choice import SCALARS, Choice, SpaceError, check_tree, clash, combination_index, is_open, parts_of, rebuild
 from nas.fields import shown
 
 Taken = dict[str, tuple[Choice, int]]
@@ -115,7 +115,7 @@ class _Straight:
             if i is None:
                 return False
             picked.append(i)
-        self.taken[choice.name] = choice, rank(len(choice.options), tuple(picked))
+        self.taken[choice.name] = choice, combination_index(len(choice.options), tuple(picked))
         return True
 
 
@@ -191,7 +191,7 @@ class _Match:
     def picks(self, choice: Choice, tree: tuple[Any, ...], picked: tuple[int, ...]) -> Iterator[None]:
         """Match the picks of a `some_of` one after another, with options in their order."""
         if len(picked) == choice.k:
-            self.taken[choice.name] = choice, rank(len(choice.options), picked)
+            self.taken[choice.name] = choice, combination_index(len(choice.options), picked)
             yield
             return
         for i in range(picked[-1] + 1 if picked else 0, len(choice.options)):

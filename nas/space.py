@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from nas.choice import Choice as Choice
 from nas.choice import SpaceError as SpaceError
-from nas.choice import check_tree, clash, fix, is_unambiguous, rebuild
+from nas.choice import check_tree, clash, decide_one, is_unambiguous, rebuild
 from nas.choice import choices as choices
 from nas.choice import one_of as one_of
 from nas.choice import some_of as some_of
@@ -61,7 +61,7 @@ def sample(space: T, rng: Random, uniform: Literal["choices", "architectures"] =
     rest: list[Any] = [space]
 
     def decide(choice: Choice) -> int:
-        options = [fix(rest[0], choice, decision) for decision in range(choice.arity)]
+        options = [decide_one(rest[0], choice, decision) for decision in range(choice.arity)]
         drawn = _below(rng, sum(ways := [ways_of(option) for option in options]))
         decision = 0
         while drawn >= ways[decision]:

@@ -103,7 +103,7 @@ def step_of(net: Any, batches: Sequence[Any], penalised: bool = False) -> tuple[
         momentum=MOMENTUM,
         weight_decay=DECAY,
         velocities=with_velocities(net),
-        average=lambda tensors: averaged.append(tuple(tensor.numel() for tensor in tensors)),
+        all_reduce_mean=lambda tensors: averaged.append(tuple(tensor.numel() for tensor in tensors)),
     )
     return step, averaged
 

@@ -106,7 +106,7 @@ def step_of(net: Supernet, method: Method, seed: int = 0) -> Step:
         momentum=0.9,
         weight_decay=3e-4,
         velocities=[None] * len(list(net.model.parameters())),
-        average=lambda tensors: None,
+        all_reduce_mean=lambda tensors: None,
     )
 
 

@@ -135,9 +135,9 @@ def exchanged() -> dict[str, Any]:
     """Return what became of tensors that the processes average and align, of several data types in one call."""
     rank = float(peers().rank)
     averaged = [torch.full((2,), rank), torch.full((3,), rank, dtype=torch.float64), torch.full((2, 2), -rank)]
-    peers().average(averaged)
+    peers().all_reduce_mean(averaged)
     aligned = [torch.full((2,), rank), torch.full((1,), int(rank) + 5)]
-    peers().align(aligned)
+    peers().broadcast(aligned)
     return {"averaged": averaged, "aligned": aligned, "gradients": gradients(peers())}
 
 
@@ -151,7 +151,7 @@ def gradients(each: Peers) -> list[torch.Tensor]:
     own = each.share(torch.arange(8))
     nn.functional.cross_entropy(model(x[own]), y[own]).backward()
     found = [weight.grad for weight in model.parameters() if weight.grad is not None]
-    each.average(found)
+    each.all_reduce_mean(found)
     return found
 
 

@@ -160,7 +160,7 @@ class Loop:
             momentum=0.9,
             weight_decay=3e-4,
             velocities=[self.sgd.state[each].get("momentum_buffer") for each in self.weights],
-            average=lambda tensors: None,
+            all_reduce_mean=lambda tensors: None,
         )
 
 

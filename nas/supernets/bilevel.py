@@ -43,7 +43,7 @@ class Step:
 
     `outcome` runs the supernet on a batch, optionally with other parameters by their names in it, `model.*` and `policy.*`.
     `penalty` is added to the loss on the alphas' batch. The weights' next update has `lr`, `momentum` and `weight_decay`, with
-    `velocities` as their momentum buffers. `average` is an all-reduce: it makes tensors their mean over all ranks, in place.
+    `velocities` as their momentum buffers. `all_reduce_mean` works in place.
     """
 
     model: nn.Module
@@ -56,7 +56,7 @@ class Step:
     momentum: float
     weight_decay: float
     velocities: Sequence[Tensor | None]
-    average: Callable[[Sequence[Tensor]], None]
+    all_reduce_mean: Callable[[Sequence[Tensor]], None]
     workers: int = 1
     nesterov: bool = False
 
@@ -93,7 +93,7 @@ def second_order(step: Step) -> Outcome:
         outcome = step.outcome(step.alphas_batch)
         both = torch.autograd.grad(_penalised(step, outcome.loss), [*step.alphas, *step.weights], allow_unused=True)
     direct, vector = _filled(step.alphas, both), _filled(step.weights, both[len(step.alphas) :])
-    step.average(vector)
+    step.all_reduce_mean(vector)
     distance = 0.01 / float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(vector))))
     implicit = _finite_difference(step, vector, distance)
     set_gradients(step.alphas, [d - step.lr * i for d, i in zip(direct, implicit, strict=True)])
@@ -128,7 +128,7 @@ def exact_second_order(step: Step) -> Outcome:
 def _weight_gradients(step: Step) -> list[Tensor]:
     found = torch.autograd.grad(step.loss(step.weights_batch), step.weights, allow_unused=True)
     gradients = _filled(step.weights, found)
-    step.average(gradients)
+    step.all_reduce_mean(gradients)
     return gradients
 
 

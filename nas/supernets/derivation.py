@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nas.choice import Choice, choices, rank, rebuild
+from nas.choice import Choice, choices, combination_index, rebuild
 from nas.space import resolve
 
 Strengths = Mapping[str, Sequence[float]]
@@ -26,7 +26,7 @@ def derive(space: Any, strengths: Strengths) -> Any:
             own = strengths[choice.name]
             return max(range(len(choice.options)), key=lambda i: own[i])
         strongest = sorted(range(len(choice.options)), key=lambda i: -_strength(choice, i, strengths))
-        return rank(len(choice.options), tuple(sorted(strongest[: choice.k])))
+        return combination_index(len(choice.options), tuple(sorted(strongest[: choice.k])))
 
     return resolve(space, decide)
 

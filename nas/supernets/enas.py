@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast, final
 import torch
 from torch import Tensor, nn
 
-from nas.choice import Choice, rank
+from nas.choice import Choice, combination_index
 from nas.records import Fraction, NonNegative, Positive, Range, record
 from nas.space import resolve
 from nas.supernets.bilevel import Outcome, Step, set_gradients
@@ -48,7 +48,7 @@ class Enas(Method):
         with torch.no_grad():
             outcome = step.outcome(step.alphas_batch)
         accuracy = outcome.hits / len(step.alphas_batch[1])
-        step.average([accuracy])
+        step.all_reduce_mean([accuracy])
         log_probability, entropy = policy.judge()
         reward = accuracy + self.entropy_weight * entropy.detach()
         policy.baseline.lerp_(reward, 1 - self.baseline_decay)
@@ -64,7 +64,7 @@ class Enas(Method):
 def _architecture(space: Any, gates: Mapping[str, Gate]) -> Any:
     def decide(choice: Choice) -> int:
         picked = gates[choice.name].active
-        return picked[0] if choice.k is None else rank(len(choice.options), picked)
+        return picked[0] if choice.k is None else combination_index(len(choice.options), picked)
 
     return resolve(space, decide)
 

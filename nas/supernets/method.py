@@ -160,8 +160,8 @@ class Alphas(Policy):
         assert isinstance(before, Alphas)
         for name in self.choices.keys() & before.choices.keys():
             own, old = self._row(name), before._row(name)
-            known = spelt(before.choices[name])
-            for i, option in enumerate(spelt(self.choices[name])):
+            known = options_with_inner_names(before.choices[name])
+            for i, option in enumerate(options_with_inner_names(self.choices[name])):
                 if option in known:
                     own[i] = old[known.index(option)]
 
@@ -190,6 +190,6 @@ class ChoiceName(Open):
         return iter(())
 
 
-def spelt(choice: Choice) -> list[Any]:
+def options_with_inner_names(choice: Choice) -> list[Any]:
     """Return all options, with the choices inside them by their names alone: pruning changes what those offer."""
     return [rebuild(each, lambda inner: ChoiceName(inner.name)) for each in (*choice.options, *choice.supernet_only)]

@@ -12,7 +12,7 @@ from nas.profiling import profile
 from nas.supernets.execution import apply_execution
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
-from nas.training import best_device, evaluate, load_weights, place
+from nas.training import best_device, evaluate, load_weights, to_device
 
 PATH_SCORES = ("validation_top1_percent", "params", "macs", "seconds")
 """The scores of an architecture by its path."""
@@ -33,7 +33,7 @@ class PathScores:
         supernet = Supernet(self.task.network(self.task.space), self.declared.method, self.task.input)
         apply_execution(supernet, self.declared, self.declared.method.phases(self.declared.epochs, 0))
         load_weights(supernet.model, self.weights)
-        place(supernet.model, self.declared.weights.over(1), best_device())
+        to_device(supernet.model, self.declared.weights.over(1), best_device())
         return supernet
 
     def __call__(self, job: Job) -> Evaluation:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, final
 
-from nas.choice import Choice, choices, rank
+from nas.choice import Choice, choices, combination_index
 from nas.space import resolve
 from nas.supernets.gates import Gate
 from nas.supernets.supernet import Supernet
@@ -28,7 +28,7 @@ def derive_by_perturbation(
     for choice in known:
         falls = [(masks.trial(masks.without(choice, i), top1_percent), i) for i in range(len(choice.options))]
         kept = tuple(sorted(i for _, i in sorted(falls)[: choice.k or 1]))
-        decided[choice.name] = kept[0] if choice.k is None else rank(len(choice.options), kept)
+        decided[choice.name] = kept[0] if choice.k is None else combination_index(len(choice.options), kept)
         masks.lasting |= masks.only(choice, kept)
         tune()
     supernet.use(None)

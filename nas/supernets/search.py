@@ -26,7 +26,7 @@ from nas.supernets.perturbation import derive_by_perturbation
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet, transplant
 from nas.supernets.supernet_trainer import EpochMeans, SupernetTrainer
-from nas.training import best_device, evaluate, mixed_seed, place, save_weights, seeded, stream
+from nas.training import best_device, evaluate, mixed_seed, save_weights, seeded, stream, to_device
 from nas.training.checkpoint import load_together, save_checkpoint
 from nas.training.peers import peers
 
@@ -147,7 +147,7 @@ class _Run:
         apply_execution(supernet, self.declared, self.phases)
         self.supernet = supernet
         self.supernet.policy.to(self.device)
-        place(self.supernet.model, self.declared.weights.over(1), self.device)
+        to_device(self.supernet.model, self.declared.weights.over(1), self.device)
         names = {name: (*each.options, *each.supernet_only) for name, each in supernet.choices.items()}
         self.options[index:] = [{name: tuple(map(label, each)) for name, each in names.items()}]
         self.turns = SupernetTrainer(
@@ -221,7 +221,7 @@ class _Run:
         generator = stream(self.job.seed, "hessian", number)
         with seeded(mixed_seed(self.job.seed, "hessian layers", number, self.peers.rank), self.device):
             return largest_eigenvalue(
-                lambda: self.turns.outcome(batch).loss, self.turns.alphas, generator, self.peers.average
+                lambda: self.turns.outcome(batch).loss, self.turns.alphas, generator, self.peers.all_reduce_mean
             )
 
     def scores(self) -> dict[str, float]:

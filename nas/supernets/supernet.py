@@ -15,7 +15,7 @@ from nas.choice import Choice, SpaceError, choices, rebuild
 from nas.records import digest
 from nas.space import decisions
 from nas.supernets.gates import Gate, Gates, Places, StepContext
-from nas.supernets.method import Method, spelt
+from nas.supernets.method import Method, options_with_inner_names
 from nas.supernets.mixed import Depths, Mixed, WeightedBranch
 from nas.supernets.policy import path_gates
 
@@ -91,7 +91,7 @@ class _Builder(Relaxation):
     def _mixed(self, choice: Choice, site: Site) -> nn.Module:
         nodes = (*choice.options, *choice.supernet_only)
         options = [self.method.option(node, site.build(node), self.gates) for node in nodes]
-        return Mixed(choice.name, options, self.gates, [digest(each) for each in spelt(choice)])
+        return Mixed(choice.name, options, self.gates, [digest(each) for each in options_with_inner_names(choice)])
 
     def weigh(self, choice: Choice, index: int, module: nn.Module) -> nn.Module:
         has_weights = self.method.edge_weights or not _are_told_apart_inside(choice)

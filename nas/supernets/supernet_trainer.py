@@ -71,7 +71,9 @@ class SupernetTrainer:
         betas = how.beta1, how.beta2
         self.alphas_optimizer = Adam(self.alphas, how.lr, betas, weight_decay=how.weight_decay) if self.alphas else None
         self.images, self.alphas_images = (_held(images).to(self.device) for images in (split.train, split.validation))
-        peers.align(list(supernet.state_dict().values()))  # equal by their seed; on unlike processors, but for rounding
+        peers.broadcast(
+            list(supernet.state_dict().values())
+        )  # equal by their seed; on unlike processors, but for rounding
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds of the optimizers."""
@@ -123,7 +125,7 @@ class SupernetTrainer:
             momentum=self.recipe.momentum,
             weight_decay=self.recipe.weight_decay,
             velocities=[self.optimizer.state[each].get("momentum_buffer") for each in self.weights],
-            average=self.peers.average,
+            all_reduce_mean=self.peers.all_reduce_mean,
             workers=self.peers.size,
             nesterov=self.recipe.nesterov,
         )
@@ -141,7 +143,7 @@ class SupernetTrainer:
             alpha.grad = None
         loss = outcome.loss if penalty is None else outcome.loss + penalty
         torch.autograd.backward(loss, inputs=learning)
-        self.peers.average([each.grad for each in self.weights if each.grad is not None])
+        self.peers.all_reduce_mean([each.grad for each in self.weights if each.grad is not None])
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.optimizer.step()
@@ -149,7 +151,7 @@ class SupernetTrainer:
             self._step_alphas()
 
     def _step_alphas(self) -> None:
-        self.peers.average([each.grad for each in self.alphas if each.grad is not None])
+        self.peers.all_reduce_mean([each.grad for each in self.alphas if each.grad is not None])
         assert self.alphas_optimizer is not None
         self.alphas_optimizer.step()
 
@@ -240,7 +242,7 @@ class EpochSums:
 
         Raises Diverged, on all workers alike, where a loss of one of them is not finite.
         """
-        peers.average([self.losses, self.sums])
+        peers.all_reduce_mean([self.losses, self.sums])
         finite = self.losses.isfinite()
         if not finite.all():
             raise Diverged(epoch, 1 + int(finite.logical_not().nonzero()[0]))

@@ -7,7 +7,7 @@ from nas.training.measure import Accuracy, evaluate
 from nas.training.randomness import mixed_seed, seeded, stream
 from nas.training.recipe import Recipe, learning_rate
 from nas.training.reports import Diverged, Epoch, Underway
-from nas.training.step import autocast, batches, best_device, loss_of, make_optimizer, memory_format, place
+from nas.training.step import autocast, batches, best_device, loss_of, make_optimizer, memory_format, to_device
 
 __all__ = [
     "Accuracy",
@@ -26,9 +26,9 @@ __all__ = [
     "make_optimizer",
     "memory_format",
     "mixed_seed",
-    "place",
     "save_weights",
     "seeded",
     "stream",
+    "to_device",
     "train",
 ]

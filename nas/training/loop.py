@@ -131,9 +131,9 @@ class _Run:
 
     def _save(self) -> None:
         """Write all that the rest of the run depends on. Random states are not in it: each step has its own from the seed."""
-        self.stepper.settle()
+        self.stepper.sync_buffers()
         sums = self.tally.sums.clone()
-        self.peers.total([sums])
+        self.peers.all_reduce_sum([sums])
         if self.checkpoint is not None and self.peers.rank == 0:
             tally = self.tally
             state = {
@@ -168,21 +168,21 @@ class _Run:
         parts = self._batches()
         crop = RandomCrop(self.recipe.crop_scale, mixed_seed(self.seed, "crop", self.number))
         own = [self.peers.share(part) for part in parts[self.tally.steps :]]
-        beat = SyncedTimer(self.peers, self.device, self.execution.report_seconds)
+        timer = SyncedTimer(self.peers, self.device, self.execution.report_seconds)
         before, losses = self.tally.seconds, list[Tensor]()
         with closing(
             load_batches(self.images, own, self.device, crop, self.execution.decoders_here(), self.peers.size)
         ) as coming:
             for batch in self._waited_for(coming):
                 losses.append(self._step(batch, parts))
-                self.tally.seconds = before + perf_counter() - beat.begun
-                if beat.comes() and self.tally.steps < len(parts):
+                self.tally.seconds = before + perf_counter() - timer.begun
+                if timer.is_due() and self.tally.steps < len(parts):
                     _check_finite(losses, self.number, self.tally.steps)
                     losses.clear()
                     self._save_if_due()
                     yield self._underway(len(parts))
         _check_finite(losses, self.number, self.tally.steps)
-        self.tally.seconds = before + perf_counter() - beat.begun
+        self.tally.seconds = before + perf_counter() - timer.begun
 
     def _batches(self) -> list[Tensor]:
         """Return the indices of each batch of the epoch; a last one of less than two images a process is left out."""
@@ -230,7 +230,7 @@ class _Run:
         tally, begun = self.tally, perf_counter()
         validation = self._validate()
         times = torch.tensor([tally.waited_seconds, tally.broken], dtype=torch.float64, device=self.device)
-        self.peers.total([tally.sums, times])
+        self.peers.all_reduce_sum([tally.sums, times])
         waited, broken = times.tolist()
         loss, right, images = tally.sums.tolist()
         seconds = tally.seconds + perf_counter() - begun
@@ -254,7 +254,7 @@ class _Run:
         due = self.number % self.recipe.validate_every == 0 or self.number == self.recipe.epochs
         if not due or not len(self.validation):
             return None, None
-        self.stepper.settle()
+        self.stepper.sync_buffers()
         average = self.stepper.average
         return self._accuracy(self.stepper.model), self._accuracy(average.module) if average is not None else None
 

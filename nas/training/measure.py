@@ -19,7 +19,7 @@ from nas.data.feed import load_batches
 from nas.records import Natural, NonNegative, Positive, Range, RecordError, record
 from nas.training.peers import Peers
 from nas.training.recipe import Recipe
-from nas.training.step import autocast, best_device, memory_format, place
+from nas.training.step import autocast, best_device, memory_format, to_device
 
 BINS = 15
 """How many bins of confidence the calibration error is taken over, as by Guo et al. 2017."""
@@ -101,7 +101,7 @@ def evaluate(
         raise RecordError("there are no images to evaluate on: give the split a validation part")
     device = device or best_device()
     sums = _Sums(len(split.classes), device)
-    with _in_evaluation(place(model, recipe, device)):
+    with _in_evaluation(to_device(model, recipe, device)):
         batches = load_batches(images, _parts(len(images), recipe.batch // accumulate, peers), device, None, processes)
         for batch in batches:
             x = normalise(batch.x, split.mean, split.std).contiguous(memory_format=memory_format(recipe))
@@ -165,7 +165,7 @@ class _Sums:
 
     def over(self, peers: Peers) -> _Sums:
         """Add up what all processes have, in place; returns the same sums."""
-        peers.total([self.whole, self.bins, self.classes])
+        peers.all_reduce_sum([self.whole, self.bins, self.classes])
         return self
 
     def accuracy(self, expected: int) -> Accuracy:
@@ -207,7 +207,7 @@ def measure_speed(
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.randn((batch, *shape), generator=generator).to(device, memory_format=memory_format(recipe))
-    with _in_evaluation(place(model, recipe, device)), torch.inference_mode():
+    with _in_evaluation(to_device(model, recipe, device)), torch.inference_mode():
 
         def run(size: int) -> float:
             return _seconds(lambda: model(images[:size]), recipe, device)

@@ -1,4 +1,4 @@
-"""Peers: the processes that train one model together; a process alone is its own only peer."""
+"""The ranks that train one model together; a process alone is rank 0 of 1."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ SIGNS_OF_LOSS = re.compile(r"gloo/|Connection (closed|reset) by peer|NCCL|Timed 
 
 
 class PeerLost(BaseException):
-    """Says that the processes no longer hear each other: no fault of what is trained, so it must not pass for a failure."""
+    """The error of a lost rank. It is a BaseException: the candidate is not at fault, and must not be recorded as failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Says which of how many processes this one is; each takes its share of every batch, and gradients are averaged.
+    """This process's rank, and the number of ranks. Each rank takes its share of every batch; gradients are averaged.
 
-    What is exchanged raises PeerLost where a process has died, or has not come within the time limit of the group.
+    Collectives raise PeerLost where a rank has died, or has not joined within the time limit of the process group.
     """
 
     rank: int = 0
     size: int = 1
 
     def share(self, indices: Tensor) -> Tensor:
-        """Return this process's part of a batch's indices, all parts being equally large; what is left over is dropped."""
+        """Return this rank's share of a batch's indices. Shares are of one size; the remainder is dropped."""
         return indices[self.rank : len(indices) - len(indices) % self.size : self.size]
 
-    def average(self, tensors: Sequence[Tensor]) -> None:
-        """Make each tensor the mean over all processes, in place and in one message a data type."""
+    def all_reduce_mean(self, tensors: Sequence[Tensor]) -> None:
+        """All-reduce each tensor to its mean over the ranks, in place, in one message per dtype."""
 
         def mean(flat: Tensor) -> None:
             distributed.all_reduce(flat)
@@ -42,12 +42,12 @@ class Peers:
 
         self._exchange(tensors, mean)
 
-    def total(self, tensors: Sequence[Tensor]) -> None:
-        """Make each tensor the sum over all processes, in place and in one message a data type."""
+    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
+        """All-reduce each tensor to its sum over the ranks, in place, in one message per dtype."""
         self._exchange(tensors, distributed.all_reduce)
 
-    def align(self, tensors: Sequence[Tensor]) -> None:
-        """Make each tensor what it is in the first process, in place and in one message a data type."""
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Broadcast each tensor from rank 0, in place, in one message per dtype."""
         self._exchange(tensors, partial(distributed.broadcast, src=0))
 
     def _exchange(self, tensors: Sequence[Tensor], exchange: Callable[[Tensor], object]) -> None:
@@ -61,15 +61,15 @@ class Peers:
                 tensor.copy_(part.view_as(tensor))
 
     def mean(self, value: float, device: torch.device) -> float:
-        """Return the mean of a number over all processes; `device` is the one that they exchange on."""
+        """Return the mean of a number over the ranks, all-reduced on `device`."""
         mean = torch.tensor(value, dtype=torch.float64, device=device)
-        self.average([mean])
+        self.all_reduce_mean([mean])
         return float(mean)
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Raise PeerLost where torch says in the block, as in a backward pass that averages gradients, that a process is gone."""
+    """Raise PeerLost where torch reports in the block, as in a backward pass that reduces gradients, that a rank is gone."""
     try:
         yield
     except RuntimeError as error:
@@ -79,7 +79,7 @@ def guarded() -> Iterator[None]:
 
 
 def peers() -> Peers:
-    """Return the peers in torch's process group, if one was set up, as Ray Train and torchrun do."""
+    """Return this process's rank in torch's process group, where one is set up, as by Ray Train or torchrun."""
     if distributed.is_available() and distributed.is_initialized():
         return Peers(distributed.get_rank(), distributed.get_world_size())
     return Peers()

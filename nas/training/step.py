@@ -31,7 +31,7 @@ def memory_format(recipe: Recipe) -> torch.memory_format:
     return torch.contiguous_format if recipe.channels_last is False else torch.channels_last
 
 
-def place(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
+def to_device(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
     """Put the model on the device, its weights in the recipe's layout; returns the same model."""
     moved: nn.Module = model.to(device=device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
     return moved

@@ -19,12 +19,12 @@ from nas.data.mixing import Labels, mix
 from nas.operations.drop_path import DropPath
 from nas.records import RecordError
 from nas.training.average import averaged
+from nas.training.distributed import parallel, sync_buffers, synchronise
 from nas.training.execution import Execution
 from nas.training.peers import Peers
 from nas.training.randomness import mixed_seed, seeded, stream
 from nas.training.recipe import Recipe, learning_rate
-from nas.training.step import autocast, compile_layers, loss_of, make_optimizer, memory_format, place
-from nas.training.together import parallel, settle, synchronise
+from nas.training.step import autocast, compile_layers, loss_of, make_optimizer, memory_format, to_device
 
 
 @final
@@ -51,8 +51,8 @@ class Stepper:
         self.peers, self.parts = peers, execution.accumulate
         is_cropped = not isinstance(split.train, Images)  # where it was decoded
         self.augmentation = replace(recipe.augmentation, crop_pad=0) if is_cropped else recipe.augmentation
-        self.model = place(model, recipe, device)
-        peers.align(
+        self.model = to_device(model, recipe, device)
+        peers.broadcast(
             list(self.model.state_dict().values())
         )  # equal by their seed; on unlike processors, but for rounding
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
@@ -74,11 +74,11 @@ class Stepper:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
 
-    def settle(self) -> None:
+    def sync_buffers(self) -> None:
         """Make the running statistics of batch norms, and those of the moving average, the mean over all processes."""
-        settle(self.model, self.peers)
+        sync_buffers(self.model, self.peers)
         if self.average is not None:
-            settle(self.average.module, self.peers)
+            sync_buffers(self.average.module, self.peers)
 
     def begin(self, epoch: int, frozen: Mapping[str, int]) -> None:
         """Set what is of an epoch: the probability of drop path, and which parts do not learn yet."""

@@ -1,4 +1,4 @@
-"""Beat: at which steps the processes that train together look up from their work."""
+"""A timer that fires at the same step in all ranks."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from nas.training.peers import Peers
 
 @final
 class SyncedTimer:
-    """Comes every so many seconds, in every process at the same step: which one, they agree on at the one before."""
+    """Fires about every `seconds` seconds, at the same step in all ranks; the next step is agreed on by an all-reduce."""
 
     def __init__(self, peers: Peers, device: torch.device, seconds: float) -> None:
         self.peers, self.device, self.every = peers, device, seconds
         self.begun = self.last = perf_counter()
         self.steps, self.next = 0, 1
 
-    def comes(self) -> bool:
-        """Count a step; return whether the processes look up after it."""
+    def is_due(self) -> bool:
+        """Count a step; return whether the timer fires after it."""
         self.steps += 1
         if self.steps < self.next:
             return False
         now = perf_counter()
         waited, all_of_it = (self.peers.mean(now - since, self.device) for since in (self.last, self.begun))
-        is_due = waited >= self.every
-        left = self.every if is_due else self.every - waited
+        fires = waited >= self.every
+        left = self.every if fires else self.every - waited
         self.next += max(1, min(int(left * self.steps / all_of_it), self.steps))
-        self.last = now if is_due else self.last
-        return is_due
+        self.last = now if fires else self.last
+        return fires

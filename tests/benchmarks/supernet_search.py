@@ -22,7 +22,7 @@ from nas.supernets.method import Method, Phase
 from nas.supernets.recipe import SupernetSearch, WeightsRecipe
 from nas.supernets.supernet import Supernet
 from nas.supernets.supernet_trainer import SupernetTrainer
-from nas.training import best_device, place, seeded
+from nas.training import best_device, seeded, to_device
 from nas.training.peers import Peers
 from search_spaces import darts
 
@@ -41,7 +41,7 @@ def turns(method: Method) -> SupernetTrainer:
     declared = SupernetSearch(method, Digits(), weights=WeightsRecipe(batch=BATCH))
     with seeded(0):
         supernet = Supernet(darts.network(darts.darts(), channels=16, layers=8), method)
-    place(supernet, declared.weights.over(50), DEVICE)
+    to_device(supernet, declared.weights.over(50), DEVICE)
     return SupernetTrainer(supernet, declared, Phase(method, 50), split, 0, Peers())
 
 

@@ -51,7 +51,7 @@ def work_together(conductor: Any, work: Work, threads: int | None, job: Job) -> 
         for event in perform(work, job):
             failed = isinstance(event, Outcome) and event.failure is not None
             if first or failed:
-                ray.get(conductor.hear.remote(name, event))
+                ray.get(conductor.receive.remote(name, event))
             if failed:
                 raise RuntimeError("the candidate failed")
 
@@ -72,7 +72,7 @@ class TrainDriver:
         """Note the placement group that holds the workers."""
         self.place = place
 
-    def hear(self, name: str, event: Progress | Outcome) -> None:
+    def receive(self, name: str, event: Progress | Outcome) -> None:
         """Take what a worker says; of outcomes the first will count."""
         if isinstance(event, Outcome):
             self.outcomes.append((name, event))

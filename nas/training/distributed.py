@@ -25,9 +25,9 @@ def parallel(model: nn.Module, peers: Peers, device: torch.device) -> nn.Module:
     )
 
 
-def settle(model: nn.Module, peers: Peers) -> None:
+def sync_buffers(model: nn.Module, peers: Peers) -> None:
     """Make the running statistics of batch norms the mean over all processes."""
-    peers.average([buffer for buffer in model.buffers() if buffer.is_floating_point()])
+    peers.all_reduce_mean([buffer for buffer in model.buffers() if buffer.is_floating_point()])
 
 
 def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
