@@ -34,8 +34,8 @@ def test_shares_are_equal_and_each_image_is_in_one(images: int, size: int) -> No
 
 def test_a_process_alone_exchanges_nothing() -> None:
     tensor = torch.ones(2)
-    Peers().average([tensor])
-    Peers().align([tensor])
+    Peers().all_reduce_mean([tensor])
+    Peers().broadcast([tensor])
     assert Peers().mean(2.5, torch.device("cpu")) == 2.5
     assert tensor.tolist() == [1, 1]
 
@@ -46,7 +46,7 @@ def test_a_lost_peer_does_not_pass_for_a_failure_of_the_candidate(monkeypatch: p
 
     monkeypatch.setattr(torch.distributed, "all_reduce", lose)
     with pytest.raises(PeerLost, match="RuntimeError: Connection closed by peer") as lost:
-        Peers(0, 2).average([torch.ones(2)])
+        Peers(0, 2).all_reduce_mean([torch.ones(2)])
     assert not isinstance(lost.value, Exception)
 
 
