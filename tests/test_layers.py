@@ -213,13 +213,13 @@ def test_every_part_of_nas_has_a_layer() -> None:
         ("nas.strategies.tpe", "from nas.building import Node"),
         ("nas.strategies.tpe", "import nas.data"),
         ("nas.training.loop", "from nas.evaluation import evaluator"),
-        ("nas.building", "if TYPE_CHECKING:\n    from nas.runtime.search import Search"),
+        ("nas.building", "if TYPE_CHECKING:\n    from nas.runtime.queue import Queue"),
         ("nas.terminal.show", "import search_spaces.darts"),
         ("nas.terminal.show", "from nas import cli"),
         ("nas.terminal.show", "from nas.novelty import x"),
         ("nas", "from nas.space import sample"),
-        ("nas.runtime.search", "import_module('nas.runs.run')"),
-        ("nas.runtime.search", "for name in names:\n    import_module(f'nas.runs.{name}')"),
+        ("nas.runtime.queue", "import_module('nas.runs.run')"),
+        ("nas.runtime.queue", "for name in names:\n    import_module(f'nas.runs.{name}')"),
         ("nas.runs.run", "import_module('search_spaces')"),
         ("search_spaces.darts", "from nas.training import Recipe"),
     ],
@@ -233,7 +233,7 @@ def test_a_forbidden_import_is_found(module: str, source: str) -> None:
     [
         ("nas.data.folder", "from PIL import Image"),
         ("nas.runtime.ray_tune", "def run():\n    import ray.tune"),
-        ("nas.runtime.search", "class A:\n    import optuna"),
+        ("nas.runtime.queue", "class A:\n    import optuna"),
     ],
 )
 def test_a_misplaced_heavy_import_is_found(module: str, source: str) -> None:

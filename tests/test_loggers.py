@@ -7,6 +7,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
@@ -24,10 +25,12 @@ from nas.runtime.loggers.logged import logged
 from nas.runtime.loggers.mlflow import MLflow
 from nas.runtime.loggers.tensorboard import TensorBoard
 from nas.runtime.loggers.wandb import WandB
+from nas.runtime.queue import Queue
 from nas.runtime.ray_tune import RayTune
-from nas.runtime.search import Budget, Rules, Search
-from nas.runtime.view import Silent
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
 from nas.space import sample
+from nas.strategies.fixed_proposals import FixedProposals
 from nas.strategies.random_search import RandomSearch
 from search_spaces import nasbench201
 
@@ -77,10 +80,10 @@ def near(value: float) -> Any:
     return pytest.approx(value, rel=1e-6)
 
 
-def search(folder: Path, evaluations: int = 3, name: str = "history") -> Search:
-    folder.mkdir(exist_ok=True)
+def search(evaluations: int = 3, work: Any = None) -> Stage:
     rules = Rules(Budget(evaluations=evaluations), "score")
-    return Search(nasbench201.nasbench201(), RandomSearch(), rules, Silent(), folder, name)
+    space = nasbench201.nasbench201()
+    return Stage("search", RandomSearch(), work or two_epochs, rules, str, space, retries_failures=False)
 
 
 def two_epochs(job: Job) -> Evaluation:
@@ -95,16 +98,17 @@ def two_epochs(job: Job) -> Evaluation:
     return {"score": 0.5, "params": 7}
 
 
-def run_logged(session: Search, loggers: list[Logger], folder: Path, work: Any = two_epochs) -> None:
-    with closing(session), logged(session, loggers, folder):
-        Inline().run(session, work, folder)
+def run_logged(stage: Stage, loggers: list[Logger], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    with logged(stage, loggers, folder) as views, closing(Queue(stage, views, folder)) as queue:
+        Inline().run(queue, stage.work, folder)
 
 
 # ------------------------------------------------------------------------------------------------ what is written
 
 
 def test_the_search_is_a_run_and_so_is_each_candidate_that_trains(run_folder: Path) -> None:
-    run_logged(search(run_folder), [TensorBoard()], run_folder)
+    run_logged(search(), [TensorBoard()], run_folder)
     written = run_folder / "tensorboard"
     assert {each.parent.name for each in written.rglob("events.*")} == {"search", "00000", "00001"}
     whole = scalars(written / "search")
@@ -121,7 +125,7 @@ def test_the_search_is_a_run_and_so_is_each_candidate_that_trains(run_folder: Pa
 
 
 def test_a_candidate_is_listed_with_its_decisions(run_folder: Path) -> None:
-    run_logged(search(run_folder, 1), [TensorBoard()], run_folder)
+    run_logged(search(1), [TensorBoard()], run_folder)
     (file,) = (run_folder / "tensorboard" / "search" / "00000").iterdir()
     drawn = replay(run_folder / "history.jsonl", "score").proposals[0].architecture
     decided = Labels(nasbench201.nasbench201()).of(drawn)
@@ -133,21 +137,16 @@ def test_a_candidate_is_listed_with_its_decisions(run_folder: Path) -> None:
 
 def test_a_resumed_search_goes_on_at_its_step(run_folder: Path) -> None:
     for evaluations in (2, 4):
-        session = search(run_folder, evaluations)
-        run_logged(session, [TensorBoard()], run_folder, lambda job: at_once({"score": float(job.number)}))
+        stage = search(evaluations, lambda job: at_once({"score": float(job.number)}))
+        run_logged(stage, [TensorBoard()], run_folder)
     written = scalars(run_folder / "tensorboard" / "search")
     assert written["best_score"][-2:] == [(3, 2.0), (4, 3.0)], "and not at 1 again"
 
 
 def test_what_is_trained_in_the_end_is_known_by_its_role(run_folder: Path) -> None:
-    from nas.history import Proposal
-    from nas.runtime.search import FixedProposals
-
-    session = search(run_folder, 1, "final")
     best = sample(nasbench201.nasbench201(), Random(0))
-    session.strategy = FixedProposals(((best, "best"),))
-    assert session.strategy.propose(None, session.history, Random(0)) == Proposal(best, "best")
-    run_logged(session, [TensorBoard()], run_folder)
+    stage = replace(search(1), name="final", source=FixedProposals(((best, "best"),)))
+    run_logged(stage, [TensorBoard()], run_folder)
     assert scalars(run_folder / "tensorboard" / "final" / "best")["loss"] == [(1, 2.0), (2, 1.0)]
 
 
@@ -166,7 +165,7 @@ class Lines(Logger):
 
 
 def test_a_logger_of_ones_own_is_a_record(run_folder: Path) -> None:
-    run_logged(search(run_folder), [Lines()], run_folder)
+    run_logged(search(), [Lines()], run_folder)
     lines = (run_folder / "lines" / "search" / "00000" / "result.json").read_text("utf-8").splitlines()
     steps = [json.loads(line) for line in lines]
     assert [(each["training_iteration"], each.get("loss"), each.get("score")) for each in steps] == [
@@ -192,7 +191,7 @@ class Breaking(Logger):
 
 def test_a_logger_that_fails_is_left_out_and_the_search_goes_on(run_folder: Path) -> None:
     with pytest.warns(UserWarning, match=r"logger Breaking is left out from now on: .*history\.jsonl") as warned:
-        run_logged(search(run_folder), [Breaking(), TensorBoard()], run_folder)
+        run_logged(search(), [Breaking(), TensorBoard()], run_folder)
     assert len(warned) == 1
     assert len(replay(run_folder / "history.jsonl", "score").finished) == 3
     assert scalars(run_folder / "tensorboard" / "search")["score"] == [(1, 0.5), (3, 0.125)]
@@ -204,7 +203,7 @@ def test_a_search_that_breaks_off_leaves_a_whole_log(run_folder: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_logged(search(run_folder), [TensorBoard()], run_folder, stopped)
+        run_logged(search(), [TensorBoard()], run_folder, stopped)
     assert scalars(run_folder / "tensorboard" / "search" / "00000")["loss"] == [(1, 2.0)]
 
 
@@ -244,7 +243,7 @@ class Unwilling(Logger):
 
 def test_a_logger_that_cannot_begin_says_why(run_folder: Path) -> None:
     with pytest.raises(RecordError, match=r"logger Unwilling cannot begin \(.*server.*\): change its settings"):
-        run_logged(search(run_folder), [Unwilling()], run_folder)
+        run_logged(search(), [Unwilling()], run_folder)
 
 
 def test_loggers_are_read_by_name(tmp_path: Path) -> None:

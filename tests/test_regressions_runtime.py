@@ -31,8 +31,10 @@ from nas.runs.reproduce import reproduce
 from nas.runs.run import create_folder, plan
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
-from nas.runtime.search import Budget, Rules, Search, SearchFailed
-from nas.runtime.view import Silent, View
+from nas.runtime.queue import Queue, SearchFailed
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
+from nas.runtime.view import View
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.strategy import Strategy
 from nas.terminal.live import Terminal
@@ -78,15 +80,18 @@ def search(
     scoring: Scoring, rules: Rules, folder: Path | None = None, view: View | None = None, bit: int = 4
 ) -> History:
     """Search at random among strings of so many bits, in this process."""
-    session = Search(bits(bit), RandomSearch(), rules, view or Silent(), folder)
+    stage = Stage(
+        "search", RandomSearch(), lambda job: at_once(scoring(job)), rules, str, bits(bit), retries_failures=False
+    )
+    session = Queue(stage, [view] if view else [], folder)
     try:
-        Inline().run(session, lambda job: at_once(scoring(job)), None)
+        Inline().run(session, stage.work, None)
     finally:
         session.close()
     return session.history
 
 
-class FixedProposals(Strategy):
+class Listed(Strategy):
     """Proposes given architectures."""
 
     def __init__(self, *architectures: Any) -> None:
@@ -166,8 +171,9 @@ def test_a_reuse_that_was_cut_off_is_finished_as_a_reuse(run_folder: Path) -> No
 
     def go(*architectures: Any) -> None:
         rules = Rules(Budget(len(architectures)), "fitness")
-        session = Search(bits(2), FixedProposals(*architectures), rules, Silent(), run_folder)
-        Inline().run(session, lambda job: at_once(asked.append(job.number) or share(job)), None)
+        work = lambda job: at_once(asked.append(job.number) or share(job))  # noqa: E731
+        session = Queue(Stage("search", Listed(*architectures), work, rules, str, bits(2)), folder=run_folder)
+        Inline().run(session, work, None)
         session.close()
 
     go(one, one)
@@ -184,11 +190,13 @@ def test_a_reuse_that_was_cut_off_is_finished_as_a_reuse(run_folder: Path) -> No
 HOLDER = """
 import sys
 from pathlib import Path
-from nas.runtime.search import Budget, Rules, Search
-from nas.runtime.view import Silent
+from nas.runtime.queue import Queue
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
 from nas.strategies.random_search import RandomSearch
 from search_spaces.bits import bits
-search = Search(bits(4), RandomSearch(), Rules(Budget(3), "fitness"), Silent(), Path(sys.argv[1]))
+stage = Stage("search", RandomSearch(), print, Rules(Budget(3), "fitness"), str, bits(4))
+search = Queue(stage, folder=Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.readline()
 search.close()
@@ -224,7 +232,7 @@ def test_a_failure_is_shown_as_it_is_with_its_brackets(terminal: bool) -> None:
     def scoring(job: Job) -> dict[str, float]:
         raise ValueError("a size of [/a] in [bold]")
 
-    with Terminal(console, "search", 2, str) as view:
+    with Terminal(console, Stage("search", RandomSearch(), print, Rules(Budget(2), "fitness"), str)) as view:
         search(scoring, Rules(Budget(2), "fitness"), view=view)
     assert console.file.getvalue().count("failed: ValueError: a size of [/a] in [bold]") == 2  # type: ignore[attr-defined]
 

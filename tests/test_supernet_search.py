@@ -26,8 +26,8 @@ from nas.history import History, Proposal
 from nas.plain import from_plain, read
 from nas.records import RecordError, import_all, record_classes
 from nas.runs.folder import discard_if_empty
-from nas.runtime.search import FixedProposals
 from nas.space import decisions, sample
+from nas.strategies.fixed_proposals import FixedProposals
 from nas.supernets.darts import Darts
 from nas.supernets.derivation import prune
 from nas.supernets.drnas import DrNas

@@ -18,11 +18,13 @@ from nas.evaluation.evaluator import Evaluation, Job
 from nas.runs.run import load_run
 from nas.runtime import threads
 from nas.runtime.inline import Inline
+from nas.runtime.queue import Queue
 from nas.runtime.ray_train import RayTrain
 from nas.runtime.ray_tune import RayTune
-from nas.runtime.search import Budget, FixedProposals, Rules, Search
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
 from nas.runtime.threads import free_threads, threads_of_worker
-from nas.runtime.view import Silent
+from nas.strategies.fixed_proposals import FixedProposals
 
 Call = Callable[..., Any]
 
@@ -124,9 +126,12 @@ def threads_of_torch(job: Job) -> Evaluation:
     return {"threads": torch.get_num_threads()}
 
 
+STAGE = Stage("training", FixedProposals(((1, "given"),)), threads_of_torch, Rules(Budget(1), "threads"), str)
+
+
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_job_has_the_threads_of_its_executor(number: int) -> None:
-    search = Search(None, FixedProposals(((1, "given"),)), Rules(Budget(1), "threads"), Silent())
+    search = Queue(STAGE)
     before = torch.get_num_threads()
     Inline(threads=number).run(search, threads_of_torch, None)
     assert search.history.finished[0].scores == {"threads": number}
@@ -136,7 +141,7 @@ def test_a_job_has_the_threads_of_its_executor(number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", [RayTune(workers=1, threads=3), RayTrain(workers=1, threads=3)])
 def test_a_job_of_ray_has_the_threads_of_its_executor(executor: RayTune | RayTrain, tmp_path: Path) -> None:
-    search = Search(None, FixedProposals(((1, "given"),)), Rules(Budget(1), "threads"), Silent())
+    search = Queue(STAGE)
     executor.run(search, threads_of_torch, tmp_path)
     assert search.history.finished[0].scores == {"threads": 3}
 

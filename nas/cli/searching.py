@@ -68,7 +68,7 @@ def reproduce(
     from nas.places import absolute
     from nas.runs.declared import explained
     from nas.runs.experiment import experiment_file, load
-    from nas.runtime.search import SearchFailed
+    from nas.runtime.queue import SearchFailed
     from nas.terminal.show import show_reproduction
 
     changes = assignments or []
@@ -90,17 +90,17 @@ def reproduce(
 def run_search(planned: SearchPlan, folder: Path) -> None:
     """Search to the end, and print what was found."""
     from nas.runs.run import run
-    from nas.runtime.search import SearchFailed
-    from nas.terminal.live import Phases
+    from nas.runtime.queue import SearchFailed
+    from nas.terminal.live import Panels
     from nas.terminal.show import show_result
 
     console = terminal()
     try:
         with (
             stoppable(folder, console, planned.experiment.executor),
-            Phases(console, planned.experiment.describe) as phases,
+            Panels(console) as panels,
         ):
-            result = run(planned, folder.resolve(), phases.view)
+            result = run(planned, folder.resolve(), panels.view)
     except SearchFailed as error:
         see = f"\nSee {folder / 'failures'}" if (folder / "failures").is_dir() else ""
         text = f"The search was given up: {error}{see}"

@@ -134,13 +134,13 @@ def _with_seed(assignments: list[str] | None, seed: int | None) -> list[str]:
 def run_train(planned: TrainingPlan, folder: Path) -> None:
     """Train and test to the end, and print what was measured."""
     from nas.runs.full_training import run_training
-    from nas.terminal.live import Phases
+    from nas.terminal.live import Panels
     from nas.terminal.show_training import describe_training, show_trained
 
     console = terminal()
     describe_training(planned, console)
-    with stoppable(folder, console, planned.declared.executor), Phases(console, planned.describe) as phases:
-        done = run_training(planned, folder.resolve(), phases.view)
+    with stoppable(folder, console, planned.declared.executor), Panels(console) as panels:
+        done = run_training(planned, folder.resolve(), panels.view)
     show_trained(planned.declared, done, folder, console)
     if done.failure:
         raise typer.Exit(1)
@@ -149,12 +149,12 @@ def run_train(planned: TrainingPlan, folder: Path) -> None:
 def run_transfer(planned: TransferPlan, folder: Path) -> None:
     """Do all trials of a transfer, and print what they came to."""
     from nas.runs import transfer
-    from nas.terminal.live import Phases
+    from nas.terminal.live import Panels
     from nas.terminal.show_training import show_transferred
 
     console = terminal()
-    with stoppable(folder, console, planned.executor), Phases(console, transfer.describe) as phases:
-        history = transfer.run_transfer(planned, folder.resolve(), phases.view)
+    with stoppable(folder, console, planned.executor), Panels(console) as panels:
+        history = transfer.run_transfer(planned, folder.resolve(), panels.view)
     show_transferred(history, folder, console)
     if history.failures:
         raise typer.Exit(1)

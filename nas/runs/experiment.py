@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.fit import Fit
@@ -16,9 +16,9 @@ from nas.runs.declared import experiments, find_declared, load_declared
 from nas.runs.spaces import named_space
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
-from nas.runtime.search import Rules
+from nas.runtime.rules import Rules
 from nas.strategies.strategy import Strategy
-from nas.supernets.recipe import Seed, SupernetSearch
+from nas.supernets.recipe import SupernetSearch
 
 Options = Mapping[str, Any]
 
@@ -104,6 +104,13 @@ class Experiment:
             )
 
     @property
+    def scored_by(self) -> Literal["evaluator", "paths", "supernets"]:
+        """By what candidates are scored: the evaluator, their paths in a supernet, or the supernets they are derived from."""
+        if self.evaluator is not None:
+            return "evaluator"
+        return "supernets" if self.strategy is None else "paths"
+
+    @property
     def space_name(self) -> str:
         """The name of the space's family. Raises RecordError where `space` is no single one."""
         return named_space(self.space).name
@@ -146,10 +153,6 @@ class Experiment:
         final = self.final.evaluator if self.final is not None else None
         parts = {"supernet": self.supernet, "evaluator": self.evaluator, "final.evaluator": final}
         return {name: each for name, each in parts.items() if each is not None}
-
-    def describe(self, architecture: Any) -> str:
-        """Write an architecture, or what else a run works on, as short text."""
-        return architecture.describe() if isinstance(architecture, Seed) else self.family().describe(architecture)
 
     def check_options(self) -> None:
         """Raise RecordError where the options of a network are not those of the family."""

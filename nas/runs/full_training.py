@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import signature
@@ -20,7 +19,6 @@ from nas.evaluation.training import Training
 from nas.family import family
 from nas.figures.trainings import plot_training
 from nas.history import Evaluated
-from nas.journal import forget_failures
 from nas.lock import held
 from nas.plain import write
 from nas.records import Natural, Positive, RecordError, nearest, record
@@ -32,8 +30,10 @@ from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, wr
 from nas.runs.scores import check_expected
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
-from nas.runtime.search import Budget, FixedProposals, Rules, Search
-from nas.runtime.view import View
+from nas.runtime.queue import Views, carry_out
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
+from nas.strategies.fixed_proposals import FixedProposals
 from nas.training import Execution, Recipe
 
 MAY_CHANGE = ("executor", "execution")
@@ -104,10 +104,6 @@ class TrainingPlan:
     def stacked(self) -> StackedNetwork:
         """The architecture with the options by which it is stacked, for images of the data's shape."""
         return self.task.found(self.found.architecture)
-
-    def describe(self, architecture: Any) -> str:
-        """Write the architecture as short text."""
-        return family(self.found.family).describe(architecture)
 
 
 def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
@@ -184,17 +180,19 @@ def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: b
     return plan_training(declared, read_found(folder / "best.json"), hold)
 
 
-def run_training(planned: TrainingPlan, folder: Path, views: Callable[[str, int | None], View]) -> Evaluated:
+def run_training(planned: TrainingPlan, folder: Path, views: Views) -> Evaluated:
     """Train and test, or go on where that was cut off; one that failed is tried again from its last checkpoint."""
-    journal = folder / "training.jsonl"
-    if journal.exists():
-        forget_failures(journal)
-    rules = Rules(Budget(1), "test_top1_percent", "evaluate", give_up_after=2, seed=planned.declared.seed)
-    strategy = FixedProposals(((planned.found.architecture, "given"),))
-    with held(folder), closing(Search(None, strategy, rules, views("training", 1), folder, "training")) as session:
-        planned.declared.executor.run(session, partial(_test, planned, folder / WEIGHTS), folder)
+    stage = Stage(
+        "training",
+        FixedProposals(((planned.found.architecture, "given"),)),
+        partial(_test, planned, folder / WEIGHTS),
+        Rules(Budget(1), "test_top1_percent", "evaluate", give_up_after=2, seed=planned.declared.seed),
+        family(planned.found.family).describe,
+    )
+    with held(folder):
+        history = carry_out(stage, planned.declared.executor, views, folder)
     draw_training(folder)
-    (done,) = session.history.finished.values()
+    (done,) = history.finished.values()
     return done
 
 

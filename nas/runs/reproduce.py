@@ -14,12 +14,12 @@ from nas.history import History
 from nas.places import without_places
 from nas.records import RecordError
 from nas.runs.experiment import Expectation, Experiment, Final
-from nas.runs.run import SearchPlan, create_folder, load_run, plan, resolved, run
+from nas.runs.run import SearchPlan, create_folder, load_run, plan, resolved, run, search_stage
 from nas.runs.run_data import hold_to_data
 from nas.runs.scores import scores_of_test
 from nas.runtime.executor import Outcome, perform
 from nas.runtime.inline import Inline
-from nas.runtime.search import Search, SearchFailed, commonest_reason
+from nas.runtime.queue import Queue, SearchFailed, commonest_reason
 from nas.runtime.threads import threads_limited
 from nas.runtime.view import Silent
 
@@ -88,7 +88,7 @@ def _run_once(planned: SearchPlan, folder: Path) -> dict[str, float]:
     else:
         planned = _taken_up(planned, folder)
         hold_to_data(folder, planned.data, changed_data=False)
-    result = run(planned, folder, lambda phase, total: Silent())
+    result = run(planned, folder, lambda stage: Silent())
     best = result.finals["best"]
     if best.failure is not None:
         raise SearchFailed(f"seed {planned.experiment.rules.seed}: the test failed: {best.failure}")
@@ -108,10 +108,10 @@ def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
 def run_in_memory(planned: SearchPlan) -> dict[str, float]:
     """Search and test in this process, without a file."""
     experiment = planned.experiment
-    assert experiment.strategy is not None, "a search with a supernet has a folder"
     assert experiment.evaluator is not None, "a search with a supernet has a folder"
-    search = Search(planned.space, experiment.strategy, experiment.rules, Silent())
-    Inline().run(search, partial(experiment.evaluator.evaluate, planned.task), None)
+    stage = search_stage(planned)
+    search = Queue(stage)
+    Inline().run(search, stage.work, None)
     best = search.history.best
     if best is None:
         raise SearchFailed(commonest_reason(search.history.failures))

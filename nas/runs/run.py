@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from nas.drawing import draw
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.history import Evaluated, History, Scores
-from nas.journal import forget_failures, read_journal
+from nas.journal import read_journal
 from nas.lock import held
 from nas.places import without_places
 from nas.plain import write
@@ -23,11 +22,13 @@ from nas.runs.folder import make_folder, provenance, reassigned, write_declared
 from nas.runs.run_data import RunData, find_data, write_data
 from nas.runs.scores import check_scores
 from nas.runs.supernets import SUPERNETS, scores_of_search, search_supernets
-from nas.runtime.executor import Work
 from nas.runtime.inline import Inline
-from nas.runtime.search import Budget, FixedProposals, Rules, Search, SearchFailed, commonest_reason
-from nas.runtime.view import Silent, View
+from nas.runtime.queue import SearchFailed, Views, carry_out, commonest_reason
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage, Work
+from nas.runtime.view import Silent
 from nas.space import sample
+from nas.strategies.fixed_proposals import FixedProposals
 from nas.supernets.paths import PathScores
 from nas.supernets.search import SupernetResult, check
 
@@ -114,11 +115,10 @@ def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: 
     return planned
 
 
-def run(planned: SearchPlan, folder: Path, views: Callable[[str, int | None], View]) -> Result:
-    """Search, then train and test the best; goes on where the folder's journals end.
+def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
+    """Carry out the stages of a run, from the supernets to the final training; a resumed run goes on where its journals end.
 
-    `views` makes the view of a phase from its name and its number of evaluations. Raises SearchFailed where nothing
-    but failures came.
+    Raises SearchFailed where nothing but failures came.
     """
     experiment = planned.experiment
     if (folder / "final.jsonl").is_file() and not (folder / "history.jsonl").is_file():
@@ -128,42 +128,45 @@ def run(planned: SearchPlan, folder: Path, views: Callable[[str, int | None], Vi
         )
     with held(folder), experiment.executor.opened():
         searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
-        history = _search(planned, searched, folder, views)
+        stage = search_stage(planned, searched, folder)
+        if experiment.scored_by == "supernets":  # the scores are there already: nothing to wait for, nothing to show
+            history = carry_out(stage, Inline(), lambda stage: Silent(), folder)
+        else:
+            history = carry_out(stage, experiment.executor, views, folder)
         if history.best is None:
             raise SearchFailed(commonest_reason(history.failures))
         _hand_over(planned, history.best, folder)
         return Result(history.best, history, _finals(planned, history.best, folder, views), searched)
 
 
-def _search(
-    planned: SearchPlan, searched: Sequence[SupernetResult], folder: Path, views: Callable[[str, int | None], View]
-) -> History:
-    """Score what the strategy proposes or, without one, what was derived from the supernets."""
-    experiment, budget = planned.experiment, planned.experiment.rules.budget
+def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), folder: Path | None = None) -> Stage:
+    """Return the search: a strategy's proposals or, without a strategy, the architectures derived from the supernets."""
+    experiment = planned.experiment
+    rules = experiment.rules
     derived = tuple((each.architecture, f"seed {each.number}") for each in searched)
-    is_scored = _is_scored(experiment)
-    view = Silent() if is_scored else views("search", budget.evaluations if budget else len(derived))
-    strategy = experiment.strategy or FixedProposals(derived)
-    with closing(Search(planned.space, strategy, experiment.rules, view, folder)) as search:
-        executor = Inline() if is_scored else experiment.executor
-        executor.run(search, _work(planned, folder), folder)
-    return search.history
+    if experiment.strategy is None and rules.budget is None:
+        rules = replace(rules, budget=Budget(len(derived)))
+    return Stage(
+        "search",
+        experiment.strategy or FixedProposals(derived),
+        _work(planned, folder),
+        rules,
+        experiment.family().describe,
+        planned.space,
+        retries_failures=False,
+    )
 
 
-def _is_scored(experiment: Experiment) -> bool:
-    """Whether the candidates have their scores when the search for them is over."""
-    return experiment.strategy is None and experiment.evaluator is None
-
-
-def _work(planned: SearchPlan, folder: Path) -> Work:
-    """Return how candidates are scored: by the evaluator or, without one, by the supernets."""
+def _work(planned: SearchPlan, folder: Path | None) -> Work:
+    """Return how candidates are scored: by the evaluator, by their paths in a supernet, or as their supernet scored them."""
     experiment = planned.experiment
     if experiment.evaluator is not None:
         return partial(experiment.evaluator.evaluate, planned.task)
+    assert folder is not None, "supernets are in a folder"
+    if experiment.scored_by == "supernets":
+        return partial(scores_of_search, folder)
     assert experiment.supernet is not None, "checked when the experiment was made"
     assert planned.supernet is not None, "planned with the experiment"
-    if _is_scored(experiment):
-        return partial(scores_of_search, folder)
     return PathScores(experiment.supernet, planned.supernet, folder / SUPERNETS / "0.safetensors")
 
 
@@ -180,35 +183,36 @@ def _write_found(planned: SearchPlan, architecture: Any, scores: Scores, file: P
     file.write_text(write(task.found(architecture, scores)), encoding="utf-8")
 
 
-def _finals(
-    planned: SearchPlan, best: Evaluated, folder: Path, views: Callable[[str, int | None], View]
-) -> dict[str, Evaluated]:
-    """Train and test the best and, if asked for, a random architecture; with a journal of their own."""
+def _finals(planned: SearchPlan, best: Evaluated, folder: Path, views: Views) -> dict[str, Evaluated]:
+    """Train and test the best and, if asked for, random architectures; return the final trainings by label."""
     declared, seed = planned.experiment.final, planned.experiment.rules.seed
     if planned.final is None or declared is None:
         return {}
     others = _others(planned.space, best.architecture, seed, int(declared.beside_random))
-    finalists = [(best.architecture, "best"), *zip(others, _random_roles(len(others)), strict=True)]
-    rules = Rules(Budget(evaluations=len(finalists)), declared.objective, "evaluate", seed=seed)
-    for architecture, role in finalists[1:]:
-        _write_found(planned, architecture, {}, folder / f"{_file_name(role)}.json")
-    view = views("final training", len(finalists))
-    _take_up_finals(folder, digest(best.architecture))
-    with closing(Search(planned.space, FixedProposals(tuple(finalists)), rules, view, folder, "final")) as session:
-        roles = [role for _, role in finalists]
-        planned.experiment.executor.run(session, partial(_test, *planned.final, folder, roles), folder)
-    return by_role(session.history)
+    labels = ["best", *_random_labels(len(others))]
+    finalists = tuple(zip([best.architecture, *others], labels, strict=True))
+    for architecture, label in finalists[1:]:
+        _write_found(planned, architecture, {}, folder / f"{_file_name(label)}.json")
+    _set_aside_finals_of_another(folder, digest(best.architecture))
+    stage = Stage(
+        "final",
+        FixedProposals(finalists),
+        partial(_test, *planned.final, folder, labels),
+        Rules(Budget(len(finalists)), declared.objective, "evaluate", seed=seed),
+        planned.experiment.family().describe,
+        planned.space,
+        objective_key="final.objective",
+    )
+    return by_label(carry_out(stage, planned.experiment.executor, views, folder))
 
 
-def _take_up_finals(folder: Path, best: str) -> None:
-    """Let failed final trainings be done again, and all of them where the search has found a better one since."""
+def _set_aside_finals_of_another(folder: Path, best: str) -> None:
+    """Begin the final trainings again where the search has found a better architecture since."""
     journal = folder / "final.jsonl"
     if not journal.exists():
         return
     trained = [event["digest"] for _, event in read_journal(journal) if event.get("event") == "start"]
-    if trained[:1] == [best]:
-        forget_failures(journal)
-    else:
+    if trained[:1] != [best]:
         _set_aside(journal)
 
 
@@ -219,20 +223,20 @@ def _set_aside(journal: Path) -> None:
         journal.rename(journal.with_name(f"{journal.stem}-before-{number}.jsonl"))
 
 
-def _test(evaluator: Evaluator, task: Task, folder: Path, roles: Sequence[str], job: Job) -> Evaluation:
-    return evaluator.test(task, job, folder / f"{_file_name(roles[job.number])}.safetensors")
+def _test(evaluator: Evaluator, task: Task, folder: Path, labels: Sequence[str], job: Job) -> Evaluation:
+    return evaluator.test(task, job, folder / f"{_file_name(labels[job.number])}.safetensors")
 
 
-def _file_name(role: str) -> str:
-    return role.replace(" ", "-")
+def _file_name(label: str) -> str:
+    return label.replace(" ", "-")
 
 
-def by_role(history: History) -> dict[str, Evaluated]:
-    """Return the final trainings by whose they are: `best`, `random` or `random 1`, `random 2`, ..."""
+def by_label(history: History) -> dict[str, Evaluated]:
+    """Return the final trainings by label: `best`, `random` or `random 1`, `random 2`, ..."""
     return {done.proposal.origin: done for _, done in sorted(history.finished.items())}
 
 
-def _random_roles(number: int) -> list[str]:
+def _random_labels(number: int) -> list[str]:
     return ["random"] if number == 1 else [f"random {i + 1}" for i in range(number)]
 
 

@@ -39,7 +39,7 @@ def scores_of_search(experiment: Experiment) -> Names:
     """Return the names of the scores that candidates get."""
     if experiment.evaluator is not None:
         return experiment.evaluator.scores()
-    return DERIVED_SCORES if experiment.strategy is None else PATH_SCORES
+    return DERIVED_SCORES if experiment.scored_by == "supernets" else PATH_SCORES
 
 
 def scores_of_test(experiment: Experiment) -> Names:

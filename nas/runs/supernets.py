@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
 from nas.figures.alphas import plot_alphas
-from nas.journal import forget_failures
 from nas.plain import read
 from nas.records import RecordError, digest
 from nas.runs.experiment import Experiment
-from nas.runtime.search import Budget, FixedProposals, Rules, Search, SearchFailed, commonest_reason
-from nas.runtime.view import View
+from nas.runtime.queue import SearchFailed, Views, carry_out, commonest_reason
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
+from nas.strategies.fixed_proposals import FixedProposals
 from nas.supernets.recipe import Seed
 from nas.supernets.search import SupernetResult, search
 
@@ -26,31 +25,27 @@ SUPERNETS = "supernets"
 SUPERNET_OBJECTIVE = "supernet_top1_percent"
 
 
-def search_supernets(
-    experiment: Experiment, task: Task, folder: Path, views: Callable[[str, int | None], View]
-) -> list[SupernetResult]:
-    """Search with each seed, or go on where that was cut off; failed ones are tried again.
+def search_supernets(experiment: Experiment, task: Task, folder: Path, views: Views) -> list[SupernetResult]:
+    """Search with each seed, or go on where that was cut off; seeds that failed are tried again.
 
     Raises SearchFailed where none succeeds.
     """
-    declared = experiment.supernet
-    assert declared is not None, "the task is that of a supernet"
-    seeds = tuple((Seed(i), f"seed {i}") for i in range(declared.seeds))
-    rules = Rules(Budget(len(seeds)), SUPERNET_OBJECTIVE, "evaluate", give_up_after=len(seeds) + 1)
-    rules = replace(rules, seed=experiment.rules.seed)
-    journal = folder / f"{SUPERNETS}.jsonl"
-    if journal.exists():
-        forget_failures(journal)
-    work = partial(search, declared, folder / SUPERNETS, experiment.strategy is None, task)
-    with closing(
-        Search(seeds, FixedProposals(seeds), rules, views(SUPERNETS, len(seeds)), folder, SUPERNETS)
-    ) as session:
-        experiment.executor.run(session, work, folder)
-    if not session.history.scored:
-        raise SearchFailed(commonest_reason(session.history.failures))
+    history = carry_out(_stage(experiment, task, folder), experiment.executor, views, folder)
+    if not history.scored:
+        raise SearchFailed(commonest_reason(history.failures))
     found = [each for each in searched_in(folder) if each.scores]
     draw_searched(found, folder, experiment)
     return found
+
+
+def _stage(experiment: Experiment, task: Task, folder: Path) -> Stage:
+    declared = experiment.supernet
+    assert declared is not None, "the task is that of a supernet"
+    seeds = tuple((Seed(i), f"seed {i}") for i in range(declared.seeds))
+    never_given_up = len(seeds) + 1
+    rules = Rules(Budget(len(seeds)), SUPERNET_OBJECTIVE, "evaluate", never_given_up, experiment.rules.seed)
+    work = partial(search, declared, folder / SUPERNETS, experiment.strategy is None, task)
+    return Stage(SUPERNETS, FixedProposals(seeds), work, rules, Seed.describe, seeds)
 
 
 def draw_searched(searched: Sequence[SupernetResult], folder: Path, experiment: Experiment) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from nas.family import StackedNetwork
 from nas.figures.transfers import plot_transfer
 from nas.files import write_atomically
 from nas.history import History
-from nas.journal import forget_failures, replay
+from nas.journal import replay
 from nas.lock import held
 from nas.places import absolute
 from nas.plain import from_plain, read, write
@@ -30,8 +29,11 @@ from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, wr
 from nas.runs.transfer_trials import SHORT, Transfer, adapted, carry_out, check, found_by
 from nas.runs.yaml_file import override
 from nas.runtime.executor import Executor
-from nas.runtime.search import Budget, FixedProposals, Rules, Search
-from nas.runtime.view import View
+from nas.runtime.queue import Views
+from nas.runtime.queue import carry_out as carry_out_stage
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
+from nas.strategies.fixed_proposals import FixedProposals
 from nas.training.peers import peers
 
 MAY_CHANGE = ("execution",)
@@ -137,21 +139,17 @@ def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: b
     return TransferPlan(declared, found, weights.resolve(), executor, data)
 
 
-def run_transfer(planned: TransferPlan, folder: Path, views: Callable[[str, int | None], View]) -> History:
-    """Do every trial, or those that are left; failed ones are tried again."""
-    journal = folder / "trials.jsonl"
-    if journal.exists():
-        forget_failures(journal)
+def run_transfer(planned: TransferPlan, folder: Path, views: Views) -> History:
+    """Do every run of a transfer, or those that are left; failed ones are tried again."""
     trials = planned.declared.trials()
-    rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", len(trials) + 1, planned.declared.seed)
-    strategy = FixedProposals(tuple((trial, trial.name) for trial in trials))
-    with (
-        held(folder),
-        closing(Search(trials, strategy, rules, views("transfer", len(trials)), folder, "trials")) as session,
-    ):
-        planned.executor.run(session, partial(_carry_out, planned, folder), folder)
-    draw_transfer(session.history, folder)
-    return session.history
+    never_given_up = len(trials) + 1
+    rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", never_given_up, planned.declared.seed)
+    source = FixedProposals(tuple((trial, trial.name) for trial in trials))
+    stage = Stage("transfer", source, partial(_carry_out, planned, folder), rules, describe, trials)
+    with held(folder):
+        history = carry_out_stage(stage, planned.executor, views, folder)
+    draw_transfer(history, folder)
+    return history
 
 
 def _carry_out(planned: TransferPlan, folder: Path, job: Job) -> Evaluation:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nas.evaluation.evaluator import Evaluation, Job, Progress
+from nas.evaluation.evaluator import Job, Progress
 from nas.history import Scores
-
-Work = Callable[[Job], Evaluation]
-"""What a worker does with a job; picklable, sent once to each worker."""
+from nas.runtime.stage import Stage, Work
+from nas.runtime.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,10 @@ class Executor(ABC):
     def describe(self) -> str:
         """Write who does the work, as `2 workers, 1 thread each`."""
         return type(self).__name__
+
+    def watched(self, stage: Stage, folder: Path) -> AbstractContextManager[Sequence[View]]:
+        """Keep the views open that this executor adds to a stage, such as loggers; none by default."""
+        return nullcontext(())
 
     @abstractmethod
     def run(self, session: Session, work: Work, folder: Path | None) -> None:

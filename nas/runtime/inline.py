@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas.records import Positive, record
-from nas.runtime.executor import Executor, Outcome, Session, Work, perform
+from nas.runtime.executor import Executor, Outcome, Session, perform
+from nas.runtime.stage import Work
 from nas.runtime.threads import counted, free_threads, threads_limited
 
 

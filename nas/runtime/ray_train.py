@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 from nas.records import Natural, NonNegative, Positive, Range, RecordError, record
-from nas.runtime.executor import Executor, Session, Work
+from nas.runtime.executor import Executor, Session
 from nas.runtime.ray_workers import RayWorkers, tune_module
+from nas.runtime.stage import Work
 from nas.runtime.threads import counted
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from nas.records import Natural, NonNegative, Positive, record
-from nas.runtime.executor import Executor, Session, Work
+from nas.runtime.executor import Executor, Session
 from nas.runtime.loggers import Logger
 from nas.runtime.loggers.logged import logged
 from nas.runtime.ray_workers import RayWorkers, tune_module
-from nas.runtime.search import Search
+from nas.runtime.stage import Stage, Work
 from nas.runtime.threads import counted
+from nas.runtime.view import View
 
 
 @record
@@ -52,17 +54,15 @@ class RayTune(Executor):
         self.check()
         return self._workers().opened()
 
+    def watched(self, stage: Stage, folder: Path) -> AbstractContextManager[Sequence[View]]:
+        return logged(stage, self.loggers, folder)
+
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
         workers = self._workers()
         limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries, "threads": self.threads}
-        with workers.opened(), self._logged(session, folder):
+        with workers.opened():
             workers.check_room()
             tune_module("trials").run(session, work, folder, need=workers.need, **limits)
-
-    def _logged(self, session: Session, folder: Path | None) -> AbstractContextManager[None]:
-        if folder is None or not self.loggers or not isinstance(session, Search):
-            return nullcontext()
-        return logged(session, self.loggers, folder)
 
     def _workers(self) -> RayWorkers:
         return RayWorkers(self.workers, self.cpus_per_worker, self.gpus_per_worker, self.address)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import Any, final
+from typing import final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from nas.evaluation.evaluator import Progress
 from nas.history import Evaluated, History, Proposal
+from nas.runtime.stage import Stage
 from nas.runtime.stopping import listener
 from nas.runtime.view import View
 
@@ -29,10 +30,11 @@ SECONDS_BETWEEN_EPOCHS = 2.0
 
 @final
 class Terminal(View):
-    """Shows the best so far, what each worker does, what is done and left, and failures with their reasons."""
+    """A panel of one stage: the best so far, what each worker does, what is done and left, and failures with their reasons."""
 
-    def __init__(self, console: Console, phase: str, total: int | None, describe: Callable[[Any], str]) -> None:
-        self.console, self.phase, self.total, self.describe = console, phase, total, describe
+    def __init__(self, console: Console, stage: Stage) -> None:
+        self.console, self.stage, self.total = console, stage.name, stage.total
+        self.describe = stage.describe
         self.begun = time.monotonic()
         self.history: History | None = None
         self.waiting: dict[int, Proposal] = {}
@@ -71,7 +73,7 @@ class Terminal(View):
             self._line(f"#{number}{epoch}: {warning}", "yellow")
         is_due = not self.console.is_terminal and time.monotonic() - self.said > SECONDS_BETWEEN_LINES
         if is_due or self._ends_an_epoch(progress):
-            self._line(f"{self.phase} #{number} epoch {'  '.join(_epoch_and_scores(progress))}")
+            self._line(f"{self.stage} #{number} epoch {'  '.join(_epoch_and_scores(progress))}")
 
     def _ends_an_epoch(self, progress: Progress) -> bool:
         """Whether an epoch of the only training has ended, and no line was written just now."""
@@ -95,7 +97,7 @@ class Terminal(View):
     def render(self) -> RenderableType:
         """Return what is on the screen now."""
         rows: list[RenderableType] = [
-            self._summary(self.history) if self.history else Text(f"{self.phase}: {self._before_the_first()}")
+            self._summary(self.history) if self.history else Text(f"{self.stage}: {self._before_the_first()}")
         ]
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for column in ("worker", "candidate", "came by", "epoch", "so far"):
@@ -112,7 +114,7 @@ class Terminal(View):
         text = Text(f"{self._counted(history)}  {self._time_left(len(history.finished))}", "bold")
         if history.failures:
             text.append(f"  {len(history.failures)} failed", "red")
-        if self.phase == "search" and (best := history.best) is not None:
+        if self.stage == "search" and (best := history.best) is not None:
             text.append(f"\n{sparkline(best_so_far(history))}  best {_scores(best)}", "green")
             if self.console.is_terminal:  # a log has it once, when the search is over
                 described, room = self.describe(best.architecture), 2 * self.console.width
@@ -121,7 +123,7 @@ class Terminal(View):
 
     def _counted(self, history: History) -> str:
         total = f" / {self.total}" if self.total else ""
-        return f"{self.phase} {len(history.finished)}{total}"
+        return f"{self.stage} {len(history.finished)}{total}"
 
     def _time_left(self, finished: int) -> str:
         """Return the time spent and, by what was done in it, that which is left; half an evaluation counts as half."""
@@ -135,23 +137,23 @@ class Terminal(View):
 
 
 @final
-class Phases:
-    """The views of a run's phases, one at a time."""
+class Panels:
+    """The panels of a run's stages, one at a time."""
 
-    def __init__(self, console: Console, describe: Callable[[Any], str]) -> None:
-        self.console, self.describe = console, describe
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self._open = ExitStack()
 
-    def __enter__(self) -> Phases:
+    def __enter__(self) -> Panels:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def view(self, phase: str, total: int | None) -> View:
-        """Close the view of the last phase and open one for the next."""
+    def view(self, stage: Stage) -> View:
+        """Close the panel of the last stage and open one for the next."""
         self._open.close()
-        return self._open.enter_context(Terminal(self.console, phase, total, self.describe))
+        return self._open.enter_context(Terminal(self.console, stage))
 
 
 def print_failure(who: str, done: Evaluated, console: Console) -> None:

@@ -22,7 +22,7 @@ from nas.figures.shares import plot_shares, window_of
 from nas.history import REUSED, Evaluated, History, read_objective
 from nas.journal import replay
 from nas.runs.experiment import Experiment
-from nas.runs.run import by_role, load_run
+from nas.runs.run import by_label, load_run
 from nas.runs.scores import classes_of, informative_scores
 from nas.runs.status import SECONDS_OF_SILENCE, State, seconds_of_silence, state_of_search
 from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
@@ -187,7 +187,7 @@ def _print_finals(seen: RunSnapshot, console: Console) -> None:
     if final is None or not journal.is_file():
         return
     history = replay(journal, final.objective)
-    print_finals(by_role(history), final.objective, console, classes_of(seen.folder))
+    print_finals(by_label(history), final.objective, console, classes_of(seen.folder))
     if history.failures and seen.state == "ended":
         console.print(f"Train what failed again: nas resume {seen.folder}", style="yellow", soft_wrap=True)
     if roles := [proposal.origin for _, proposal in sorted(history.in_flight.items())]:

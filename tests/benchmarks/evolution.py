@@ -16,8 +16,9 @@ from _timing import microseconds, report
 from nas.records import RecordError
 from nas.runs.experiment import load
 from nas.runtime.inline import Inline
-from nas.runtime.search import Budget, Rules, Search
-from nas.runtime.view import Silent
+from nas.runtime.queue import Queue
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
 
 EVALUATIONS = 20_000
 
@@ -33,9 +34,11 @@ def main() -> None:
     rules = Rules(Budget(evaluations=EVALUATIONS), duplicates="evaluate")
     for journal in (False, True):
         with tempfile.TemporaryDirectory() as folder:
-            search = Search(space, experiment.strategy, rules, Silent(), Path(folder) if journal else None)
+            work = partial(experiment.evaluator.evaluate, task)
+            stage = Stage("search", experiment.strategy, work, rules, str, space)
+            search = Queue(stage, folder=Path(folder) if journal else None)
             start = time.process_time()
-            Inline().run(search, partial(experiment.evaluator.evaluate, task), Path(folder))
+            Inline().run(search, work, Path(folder))
             rate = EVALUATIONS / (time.process_time() - start)
         report(
             f"evolution over the table, {'with' if journal else 'without'} journal", rate, "evaluations/s", "> 5,000"

@@ -13,8 +13,10 @@ from _timing import report
 from nas.evaluation.evaluator import Progress, Task
 from nas.evaluation.noisy_bits import NoisyBits
 from nas.history import Evaluated, History, Proposal
+from nas.runtime.queue import Queue
 from nas.runtime.ray_tune import RayTune
-from nas.runtime.search import Budget, Rules, Search
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import Stage
 from nas.runtime.view import View
 from nas.strategies.random_search import RandomSearch
 from search_spaces.bits import bits, network
@@ -41,8 +43,9 @@ def run(evaluations: int, batch: int) -> list[float]:
     space, watch = bits(), Stopwatch()
     rules = Rules(Budget(evaluations=evaluations), "fitness", duplicates="evaluate")
     with tempfile.TemporaryDirectory() as folder:
-        search = Search(space, RandomSearch(), rules, watch, Path(folder))
-        RayTune(workers=2, batch=batch).run(search, partial(NoisyBits().evaluate, Task(space, network)), Path(folder))
+        work = partial(NoisyBits().evaluate, Task(space, network))
+        search = Queue(Stage("search", RandomSearch(), work, rules, str, space), [watch], Path(folder))
+        RayTune(workers=2, batch=batch).run(search, work, Path(folder))
     assert len(search.history.scored) == evaluations
     return watch.ended
 

@@ -22,7 +22,7 @@ from nas.report.summary.summary import Best, Finals, Front, Head, RunSummary
 from nas.report.summary.supernets import supernet_curves
 from nas.report.summary.timeline import timeline_of
 from nas.report.summary.trainings import test_of, training_curves
-from nas.runs.run import by_role
+from nas.runs.run import by_label
 from nas.runs.scores import classes_of, informative_scores
 from nas.runs.status import state_of_search
 from nas.runs.supernets import searched_in
@@ -37,7 +37,7 @@ def summarise_search(folder: Path) -> RunSummary:
     fronts, no_fronts = fronts_of(run)
     method = named(run.experiment.supernet and run.experiment.supernet.method)
     shares, left_out = shares_of(run)
-    roles = by_role(run.logs["final"].history) if "final" in run.logs else {}
+    roles = by_label(run.logs["final"].history) if "final" in run.logs else {}
     weights = {role: folder / f"{role.replace(' ', '-')}.safetensors" for role in roles}
     summary = RunSummary(
         head=head,
@@ -133,7 +133,7 @@ def _best(run: Loaded, best: Evaluated | None, fronts: Sequence[Front]) -> Best 
         for number, cost in zip(front.number, front.costs, strict=True)
         if run.history.digests[number] == best.digest
     }
-    text, svg = run.experiment.describe(best.architecture), draw(best.architecture) or ""
+    text, svg = run.experiment.family().describe(best.architecture), draw(best.architecture) or ""
     size_of = _sized(run) if sizes else ""
     return Best(best.number, best.digest, text, best.scores, sizes.get("params"), sizes.get("macs"), size_of, svg)
 

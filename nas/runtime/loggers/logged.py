@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, final
 from uuid import uuid4
@@ -21,14 +20,11 @@ from nas.evaluation.evaluator import Progress
 from nas.history import Evaluated, History, Proposal
 from nas.runtime.loggers.labels import Labels
 from nas.runtime.loggers.logger import Logger
-from nas.runtime.search import Search
+from nas.runtime.stage import Stage
 from nas.runtime.view import View
 
 About = Mapping[str, object]
 """What a run is of: words and numbers that are no scores."""
-
-PHASES = {"history": "search"}
-"""What the phase is called whose journal has this name; the others are called as theirs."""
 
 
 @final
@@ -113,23 +109,19 @@ class LoggerThread:
 
 @final
 class LoggingView(View):
-    """Passes on what a search's view is told, and writes it to the books."""
+    """A view of a stage that writes to loggers."""
 
-    def __init__(self, view: View, search: Search, books: Sequence[LoggerThread]) -> None:
-        self.view, self.books = view, books
-        self.phase = PHASES.get(search.name, search.name)
-        self.labels = Labels(search.space)
-        self.rules, self.strategy = search.rules, type(search.strategy).__name__
+    def __init__(self, stage: Stage, books: Sequence[LoggerThread]) -> None:
+        self.books, self.stage = books, stage
+        self.labels = Labels(stage.space)
         self.proposals: dict[int, Proposal] = {}
         self.epochs: dict[int, int] = {}
         self.is_open = False
 
     def started(self, number: int, proposal: Proposal) -> None:
-        self.view.started(number, proposal)
         self.proposals[number] = proposal
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
-        self.view.progress(number, worker, progress)
         epoch = progress.get("epoch", 0.0)
         if isinstance(epoch, str) or epoch < 1 or not float(epoch).is_integer():
             return
@@ -143,7 +135,6 @@ class LoggingView(View):
             book.log(name, int(epoch), scores)
 
     def finished(self, done: Evaluated, history: History) -> None:
-        self.view.finished(done, history)
         if done.number in self.epochs:
             for book in self.books:
                 if done.scores:
@@ -154,14 +145,14 @@ class LoggingView(View):
         self._log_search(done, history)
 
     def _log_search(self, done: Evaluated, history: History) -> None:
-        scores = {**done.scores, "failed": len(history.failures)}
+        rules, scores = self.stage.rules, {**done.scores, "failed": len(history.failures)}
         if history.best is not None:
             scores[f"best_{history.objective}"] = history.best.scores[history.objective]
         for book in self.books:
             if not self.is_open:
-                about = {"strategy": self.strategy, "objective": self.rules.objective, "seed": self.rules.seed}
-                book.begin(self.phase, {}, about)
-            book.log(self.phase, len(history.finished), scores)
+                about = {"strategy": type(self.stage.source).__name__, "objective": rules.objective, "seed": rules.seed}
+                book.begin(self.stage.name, {}, about)
+            book.log(self.stage.name, len(history.finished), scores)
         self.is_open = True
 
     def _begin(self, number: int, name: str) -> None:
@@ -173,18 +164,16 @@ class LoggingView(View):
 
     def _name(self, number: int) -> str:
         """Return a candidate's name; what is trained outside of the search proper is known by where it came from."""
-        of_search = self.phase == PHASES["history"]
-        return f"{self.phase}/{f'{number:05}' if of_search else self.proposals[number].origin}"
+        is_search = self.stage.name == "search"
+        return f"{self.stage.name}/{f'{number:05}' if is_search else self.proposals[number].origin}"
 
 
 @contextmanager
-def logged(search: Search, loggers: Sequence[Logger], folder: Path) -> Iterator[None]:
-    """Let loggers see a search while the block runs. Raises RecordError where one cannot begin."""
+def logged(stage: Stage, loggers: Sequence[Logger], folder: Path) -> Iterator[Sequence[View]]:
+    """Keep loggers of a stage open; yields their view, if there are any. Raises RecordError where one cannot begin."""
     with ExitStack() as stack:
         books = []
         for logger in loggers:
             books.append(LoggerThread(logger, folder))
             stack.callback(books[-1].close)
-        stack.callback(partial(setattr, search, "view", search.view))
-        search.view = LoggingView(search.view, search, books)
-        yield
+        yield [LoggingView(stage, books)] if books else []

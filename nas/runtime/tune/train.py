@@ -22,7 +22,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.records import RecordError, one_line
-from nas.runtime.executor import Outcome, Session, Work, perform
+from nas.runtime.executor import Outcome, Session, perform
+from nas.runtime.stage import Work
 from nas.runtime.threads import threads_limited
 
 SETTINGS = {

@@ -16,7 +16,8 @@ from ray import cloudpickle, tune
 from ray.tune.search import Searcher
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.runtime.executor import Outcome, Session, Work, perform
+from nas.runtime.executor import Outcome, Session, perform
+from nas.runtime.stage import Work
 
 BEAT_SECONDS = 0.2
 """How often a batch reports; a single job reports whenever it has progress."""

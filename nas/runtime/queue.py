@@ -1,86 +1,53 @@
-"""The search loop: propose, evaluate, write down.
+"""The queue of a stage: propose, write down, hand out, write down.
 
 The loop itself is the executor's, since only that knows when a worker is free; this is what it asks and tells. Every
-event is in the journal before anything else happens, so a search that ends at any moment goes on from its folder.
+event is in the journal before anything else happens, so a stage that ends at any moment is resumed from its folder.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, final
+from typing import Any
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import REUSED, Evaluated, History, Proposal
-from nas.journal import Journal, finished_event, replay, started_event
-from nas.records import Natural, NonNegative, Positive, RecordError, nearest, record
-from nas.runtime.executor import Outcome
+from nas.history import REUSED, Evaluated, History
+from nas.journal import Journal, finished_event, forget_failures, replay, started_event
+from nas.records import RecordError, nearest
+from nas.runtime.executor import Executor, Outcome
+from nas.runtime.stage import Stage
 from nas.runtime.view import View
-from nas.strategies.strategy import Strategy
 
-
-@record
-class Budget:
-    """When a search ends: after so many evaluations, or when their `seconds` add up to so many, whichever is first."""
-
-    evaluations: Positive | None = None
-    seconds: NonNegative | None = None
-
-    def __post_init__(self) -> None:
-        if self.evaluations is None and self.seconds is None:
-            raise RecordError("the budget is empty: give `evaluations`, `seconds` or both")
-
-
-@record
-class Rules:
-    """How a search is conducted. Without a budget it ends when the strategy has nothing more to propose.
-
-    `objective` is the score to maximise, with a minus before it to minimise. A proposal whose architecture was
-    evaluated before reuses those scores or, with `duplicates` "evaluate", is evaluated again. If `give_up_after`
-    evaluations in a row fail, the search ends.
-    """
-
-    budget: Budget | None = None
-    objective: str = "validation_top1_percent"
-    duplicates: Literal["reuse", "evaluate"] = "reuse"
-    give_up_after: Positive = 20
-    seed: Natural = 0
-
+Views = Callable[[Stage], View]
+"""Makes the view of a stage."""
 
 REUSED_IN_A_ROW = 1000
 """After so many proposals that were all known, a search whose budget is in seconds, which reuse does not spend, ends."""
 
 
 class SearchFailed(RuntimeError):
-    """Says why a search ended without any result."""
+    """The error of a stage that ended without any result."""
 
 
-class Search:
-    """A search under way, as a session for an executor.
+class Queue:
+    """The proposals of one stage on their way to workers and back, as a session for an executor.
 
-    With a `folder` it is written to `<folder>/<name>.jsonl`, and goes on from there if that file exists: what was
-    in flight is handed out again first, under the same number, so that it finds its checkpoint.
+    With a `folder` each event is written to the stage's journal, and an existing journal is resumed: what was in flight is
+    handed out again first, under the same number, so that it finds its checkpoint.
     """
 
-    def __init__(
-        self,
-        space: Any,
-        strategy: Strategy,
-        rules: Rules,
-        view: View,
-        folder: Path | None = None,
-        name: str = "history",
-    ) -> None:
-        self.space, self.strategy, self.rules, self.view = space, strategy, rules, view
-        self.folder, self.name = folder, name
+    def __init__(self, stage: Stage, views: Sequence[View] = (), folder: Path | None = None) -> None:
+        self.stage, self.rules, self.views, self.folder = stage, stage.rules, views, folder
         self._checkpoints = folder / "checkpoints" if folder else None
-        path = folder / f"{name}.jsonl" if folder else None
+        path = stage.journal(folder) if folder else None
+        if path is not None and path.exists() and stage.retries_failures:
+            forget_failures(path)
         self._journal = Journal(path) if path else None
-        self.history = replay(path, rules.objective) if path else History(rules.objective)
+        self.history = replay(path, self.rules.objective) if path else History(self.rules.objective)
         self._again = sorted(self.history.in_flight)
         self._handed_out_again: dict[int, float] = {}
         self._exhausted = False
@@ -98,7 +65,7 @@ class Search:
             self._journal.close()
 
     def ask(self) -> Job | None:
-        """Return what was in flight when the search was cut off, and then what the strategy proposes."""
+        """Return what was in flight when the stage was cut off, and then what its source proposes."""
         while self._again or not self._is_spent():
             number = self._take_up() if self._again else self._propose()
             if number is None:
@@ -115,7 +82,7 @@ class Search:
     def _propose(self) -> int | None:
         number = len(self.history.proposals)
         self._rng.seed(self.rules.seed << 32 | number)  # a proposal's own, so that a resumed search draws alike
-        proposal = self.strategy.propose(self.space, self.history, self._rng)
+        proposal = self.stage.source.propose(self.stage.space, self.history, self._rng)
         if proposal is None:
             self._exhausted = not self.history.in_flight
             return None
@@ -125,7 +92,8 @@ class Search:
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
         """Show what a job reports on its way."""
-        self.view.progress(number, worker, progress)
+        for view in self.views:
+            view.progress(number, worker, progress)
 
     def tell(self, number: int, worker: str, outcome: Outcome) -> None:
         """Write down how a job ended. Raises SearchFailed where nothing but failures came, many times."""
@@ -138,7 +106,7 @@ class Search:
         if outcome.trace and self.folder:
             with suppress(OSError):  # as where the disk is full: the reason is in the journal
                 (self.folder / "failures").mkdir(exist_ok=True)
-                file = self.folder / "failures" / f"{self.name}-{number:05}.txt"
+                file = self.folder / "failures" / f"{self.stage.stem}-{number:05}.txt"
                 file.write_text(outcome.trace, "utf-8", "backslashreplace")
         self._give_up_if_hopeless(done)
 
@@ -146,7 +114,7 @@ class Search:
         """Raise RecordError where the first scores lack the objective: those that follow will, too."""
         name = self.history.objective
         if outcome.scores and name not in outcome.scores and not self.history.scored:
-            key = "final.objective" if self.name == "final" else "rules.objective"
+            key = self.stage.objective_key
             raise RecordError(
                 f"{key} is {self.rules.objective!r}, and the scores are {', '.join(outcome.scores) or 'none'}: "
                 f"{nearest(name, outcome.scores)}",
@@ -176,13 +144,14 @@ class Search:
 
     def _hand_out(self, number: int) -> Job:
         proposal = self.history.proposals[number]
-        self.view.started(number, proposal)
+        for view in self.views:
+            view.started(number, proposal)
         return Job(number, proposal.architecture, self.rules.seed * 1_000_003 + number, self._checkpoint(number))
 
     def _checkpoint(self, number: int) -> Path | None:
         if self._checkpoints is None:
             return None
-        return self._checkpoints / f"{self.name}-{number:05}-{self.history.digests[number]}.pt"
+        return self._checkpoints / f"{self.stage.stem}-{number:05}-{self.history.digests[number]}.pt"
 
     def _reuse(self, number: int) -> bool:
         """Finish a proposal with the scores that its architecture has already, if it has any; that takes no time."""
@@ -197,28 +166,14 @@ class Search:
     def _close(self, done: Evaluated) -> None:
         self._write(finished_event(done, time.time(), self._handed_out_again.pop(done.number, None)))
         checkpoint = self._checkpoint(done.number)
-        if checkpoint is not None and (done.failure is None or self.name == "history"):  # others are tried again
+        if checkpoint is not None and (done.failure is None or not self.stage.retries_failures):
             checkpoint.unlink(missing_ok=True)
-        self.view.finished(done, self.history)
+        for view in self.views:
+            view.finished(done, self.history)
 
     def _write(self, event: dict[str, Any]) -> None:
         if self._journal is not None:
             self._journal.append(event)
-
-
-@final
-class FixedProposals(Strategy):
-    """Proposes given architectures, in their order, each with its origin, of which no two have the same.
-
-    What a resumed run has proposed already, it knows by the origin: a seed that had failed may have joined since.
-    """
-
-    def __init__(self, architectures: tuple[tuple[Any, str], ...]) -> None:
-        self.architectures = architectures
-
-    def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        known = {each.origin for each in history.proposals}
-        return next((Proposal(*each) for each in self.architectures if each[1] not in known), None)
 
 
 def commonest_reason(failures: Iterable[Evaluated]) -> str:
@@ -226,3 +181,10 @@ def commonest_reason(failures: Iterable[Evaluated]) -> str:
     counted = Counter(done.failure for done in failures)
     reason, times = counted.most_common(1)[0]
     return f"{counted.total()} evaluations in a row failed, {times} of them with: {reason}"
+
+
+def carry_out(stage: Stage, executor: Executor, views: Views, folder: Path) -> History:
+    """Do a stage, or what is left of it, by an executor; return its history."""
+    with executor.watched(stage, folder) as more, closing(Queue(stage, [views(stage), *more], folder)) as queue:
+        executor.run(queue, stage.work, folder)
+    return queue.history
