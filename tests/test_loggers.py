@@ -203,7 +203,7 @@ def test_a_search_that_breaks_off_leaves_a_whole_log(run_folder: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_logged(search(), [TensorBoard()], run_folder, stopped)
+        run_logged(search(work=stopped), [TensorBoard()], run_folder)
     assert scalars(run_folder / "tensorboard" / "search" / "00000")["loss"] == [(1, 2.0)]
 
 

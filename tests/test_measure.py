@@ -22,7 +22,8 @@ from nas.data.encoded import Encoded, Source
 from nas.plain import read, write
 from nas.records import RecordError
 from nas.training import measure
-from nas.training.measure import Accuracy, Speed, TestResult, evaluate, measure_speed
+from nas.training.measure import Accuracy, Speed, evaluate, measure_speed
+from nas.training.measure import TestResult as Measured
 from nas.training.peers import Peers
 from nas.training.recipe import Recipe
 
@@ -399,6 +400,6 @@ def test_measuring_the_speed_leaves_the_model_and_the_random_state() -> None:
 
 def test_what_was_measured_can_be_written_and_read() -> None:
     accuracy = measured(*drawn(9, 3))
-    whole = TestResult(("a", "b", "c"), accuracy, accuracy, Speed(10.0, 8, 1.0, 2.0))
+    whole = Measured(("a", "b", "c"), accuracy, accuracy, Speed(10.0, 8, 1.0, 2.0))
     assert read(json.loads(write(whole)), "test.json") == whole
-    assert read(json.loads(write(TestResult(("a", "b", "c"), accuracy))), "test.json").ema is None
+    assert read(json.loads(write(Measured(("a", "b", "c"), accuracy))), "test.json").ema is None

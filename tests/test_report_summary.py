@@ -32,7 +32,8 @@ from nas.runs.full_training import FullTraining
 from nas.runs.transfer_trials import Transfer
 from nas.runtime.inline import Inline
 from nas.supernets.search import SupernetEpoch, SupernetResult
-from nas.training.measure import Accuracy, Speed, TestResult
+from nas.training.measure import Accuracy, Speed
+from nas.training.measure import TestResult as Measured
 from nas.training.reports import Epoch
 
 OBJECTIVE = "validation_top1_percent"
@@ -90,7 +91,7 @@ def test_a_real_search_by_training_is_told_whole(small: Path) -> None:
 def test_finals_are_told_with_their_epochs_and_tests(toy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     copytree(toy, folder)
-    measured = TestResult(("cat", "dog"), accuracy(4, 5))
+    measured = Measured(("cat", "dog"), accuracy(4, 5))
     for role in ("best", "random-1"):
         append_epoch(folder / f"{role}.safetensors", Epoch(1, 1, 0.5, 50.0, 60.0, 2.0, 100.0, 0.1))
         (folder / f"{role}.test.json").write_text(write(measured), encoding="utf-8")
@@ -199,7 +200,7 @@ def test_a_training_under_way_shows_its_epochs(training: Path) -> None:
 
 
 def test_a_training_that_ended_shows_every_class(training: Path) -> None:
-    measured = TestResult(("cat", "dog"), accuracy(4, 5), accuracy(10, 7), Speed(1000.0, 64, 1.5, 2.0))
+    measured = Measured(("cat", "dog"), accuracy(4, 5), accuracy(10, 7), Speed(1000.0, 64, 1.5, 2.0))
     (training / "best.test.json").write_text(write(measured), encoding="utf-8")
     name = digest(found_small().architecture)
     lines = [

@@ -25,7 +25,8 @@ from nas.figures.transfers import plot_transfer
 from nas.records import RecordError
 from nas.terminal.measured import class_table
 from nas.terminal.measured import test_table as summary_table
-from nas.training.measure import Accuracy, Speed, TestResult
+from nas.training.measure import Accuracy, Speed
+from nas.training.measure import TestResult as Measured
 from nas.training.reports import Epoch
 
 pytest.importorskip("matplotlib")
@@ -331,7 +332,7 @@ def printed(table: Table) -> list[list[str]]:
 
 def test_the_summary_has_the_weights_beside_their_average() -> None:
     raw, ema = accuracy([4, 4, 0, 0, 0, 0], [3, 1, 0, 0, 0, 0]), accuracy([4, 4, 0, 0, 0, 0], [4, 2, 0, 0, 0, 0])
-    rows = printed(summary_table(TestResult(tuple("abcdef"), raw, ema, Speed(1234.5, 64, 2.5, 3.25))))
+    rows = printed(summary_table(Measured(tuple("abcdef"), raw, ema, Speed(1234.5, 64, 2.5, 3.25))))
     assert rows == [
         ["raw", "EMA"],
         ["right, %", "50.00", "75.00"],
@@ -342,13 +343,13 @@ def test_the_summary_has_the_weights_beside_their_average() -> None:
         ["images a second, 64 at once", "1,234"],
         ["milliseconds for one image", "2.50 (slowest tenth: 3.25)"],
     ]
-    assert printed(summary_table(TestResult(("cat", "dog"), raw)))[:2] == [["weights"], ["right, %", "50.00"]]
+    assert printed(summary_table(Measured(("cat", "dog"), raw)))[:2] == [["weights"], ["right, %", "50.00"]]
 
 
 def test_classes_stand_from_the_worst_to_the_best() -> None:
     counts = [10, 20, 0, 5]
     names = ("cat", "[red]dog", "nothing", "a name of more than forty letters, far too long")
-    rows = printed(class_table(TestResult(names, accuracy(counts, [9, 10, 0, 4]))))
+    rows = printed(class_table(Measured(names, accuracy(counts, [9, 10, 0, 4]))))
     cut = "a name of more than forty letters, far …"
     assert rows == [
         ["class", "images", "right, %"],
@@ -357,7 +358,7 @@ def test_classes_stand_from_the_worst_to_the_best() -> None:
         ["cat", "10", "90.00"],
     ]
     ema = accuracy(counts, [1, 20, 0, 2])
-    rows = printed(class_table(TestResult(names, accuracy(counts, [9, 10, 0, 4]), ema)))
+    rows = printed(class_table(Measured(names, accuracy(counts, [9, 10, 0, 4]), ema)))
     assert rows[0] == ["class", "images", "right, % raw", "right, % EMA"]
     assert [row[-1] for row in rows[1:]] == ["10.00", "40.00", "100.00"]
 
@@ -366,7 +367,7 @@ def test_classes_stand_from_the_worst_to_the_best() -> None:
 def test_of_many_classes_the_worst_and_the_best_are_shown(classes: int, rows: int) -> None:
     order = list(range(classes))
     Random(0).shuffle(order)
-    found = printed(class_table(TestResult(tuple(map(str, order)), accuracy([1000] * classes, order))))[1:]
+    found = printed(class_table(Measured(tuple(map(str, order)), accuracy([1000] * classes, order))))[1:]
     assert len(found) == rows
     if rows < classes:
         assert found[10] == [f"… {classes - 15} more"]
