@@ -149,7 +149,7 @@ def _line(documented: Any) -> str:
 NETWORKS = """\
 Parameters and multiply-adds of convolutions and linear layers for one image, without auxiliary heads; cells are stacked as their
 family does by default. Tests compare with what is expected: printed by the source or counted from a released definition
-(`tests/networks` says which; `tests/test_published_counts.py` for the cells).
+(`tests/search_spaces/networks` says which; `tests/search_spaces/test_published_counts.py` for the cells).
 
 | network | input | params | multiply-adds | expected | from |
 |---|---|---|---|---|---|"""
@@ -175,7 +175,7 @@ def _row(name: str, found: Family, member: str, printed: Mapping[str, str]) -> s
 def _printed() -> dict[str, str]:
     """Return what was published of the costs of networks, by name: the tables that tests compare with."""
     texts: dict[str, str] = {}
-    for path in sorted((ROOT / "tests" / "networks").glob("*.yaml")):
+    for path in sorted((ROOT / "tests" / "search_spaces" / "networks").glob("*.yaml")):
         for member, row in yaml.safe_load(path.read_text(encoding="utf-8")).items():
             if "network" not in row and "/" not in member:
                 texts[f"{path.stem}:{member}"] = _costs(row)

@@ -1,0 +1,156 @@
+"""Published and derived numbers, run again: searches on the table of NAS-Bench-201, and the toy of bits."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nas.runs.experiment import Expectation, load
+from nas.runs.reproduce import Comparison, reproduce
+from nas.terminal.show import print_compared
+
+ROOT = Path(__file__).resolve().parents[2]
+SEARCHES = ("random_search", "regularized_evolution", "local_search")
+TEST_SETS = ("cifar10_test_top1_percent", "cifar100_test_top1_percent", "imagenet16_120_test_top1_percent")
+
+every_search = pytest.mark.parametrize("name", SEARCHES)
+
+
+@cache
+def compare(name: str, seeds: int, *changes: str) -> dict[str, Comparison]:
+    """Run an experiment with many seeds; print and return what came out beside what was published."""
+    compared = reproduce(load(ROOT / "experiments" / f"{name}.yaml", changes), seeds, lambda seed: None)
+    for each in compared:
+        published = f"{each.published.mean} +- {each.published.std}"
+        print(f"{name} {' '.join(changes)} {each.name}: published {published}, own", end=" ")
+        print(f"{each.own_mean:.3f} +- {each.own_std} ({seeds} seeds, standard error {each.standard_error})")
+    return {each.name: each for each in compared}
+
+
+@pytest.fixture
+def table(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NAS_DATA", str(shared_data))
+    return shared_data
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "regularized_evolution",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("random_search", "local_search")),
+    ],
+)
+def test_the_published_accuracies_hold_on_three_test_sets(name: str, table: Path) -> None:
+    compared = compare(f"nasbench201/{name}", 120)
+    assert tuple(compared) == TEST_SETS
+    assert all(each.holds for each in compared.values()), compared
+
+
+@pytest.mark.slow
+@every_search
+def test_the_published_accuracies_hold_over_as_many_seeds_as_were_published(name: str, table: Path) -> None:
+    compared = compare(f"nasbench201/{name}", 500)
+    assert all(each.holds for each in compared.values()), compared
+
+
+def test_evolution_beats_random_search_on_every_test_set(table: Path) -> None:
+    evolution, random = (compare(f"nasbench201/{name}", 120) for name in ("regularized_evolution", "random_search"))
+    assert all(evolution[name].own_mean > random[name].own_mean for name in TEST_SETS)
+
+
+def test_the_toy_reaches_what_an_independent_program_reached() -> None:
+    found = compare("toy/ageing_evolution", 10)["highest_true_fitness"]
+    assert 0.886 <= found.own_mean <= 0.926
+    assert found.seeds == 10
+
+
+@pytest.mark.slow
+def test_with_much_noise_ageing_beats_killing_the_worst() -> None:
+    ageing, killing = (
+        compare("toy/ageing_evolution", 4, "evaluator.noise=0.05", f"strategy.removes={removes}")
+        for removes in ("oldest", "worst")
+    )
+    score = "highest_true_fitness"
+    assert ageing[score].own_mean > killing[score].own_mean
+
+
+# ------------------------------------------------------------------------------------------------- the command
+
+SMALL = ("rules.budget={evaluations: 20}", "--seeds", "3")
+
+
+@pytest.fixture
+def search(table: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Return `nas reproduce` of random search on the table; set up after `call`, which takes NAS_DATA away."""
+    monkeypatch.setenv("NAS_DATA", str(table))
+    return lambda *more: call("reproduce", "experiments/nasbench201/random_search.yaml", *SMALL, *more)
+
+
+def test_the_table_and_the_json_say_the_same(search: Callable[..., Any]) -> None:
+    wide = [f"expect.{name}.tolerance=50" for name in TEST_SETS]
+    printed, data = search(*wide), search(*wide, "--json")
+    assert printed.returncode == data.returncode == 0
+    compared = json.loads(data.stdout)
+    assert [each["name"] for each in compared] == list(TEST_SETS)
+    for each in compared:
+        row = next(line for line in printed.stdout.splitlines() if line.startswith(each["name"]))
+        assert f"{each['own_mean']:.3f} ± {each['own_std']:.3f}" in row
+        assert f"{each['published']['mean']:g} ± {each['published']['std']:.2f}" in row
+        assert re.search(r"\bholds$", row.strip())
+        assert each["seeds"] == 3
+        assert each["holds"] is True
+
+
+def test_json_alone_is_on_stdout(search: Callable[..., Any]) -> None:
+    answer = search("--json")
+    assert isinstance(json.loads(answer.stdout), list)
+    assert answer.stderr.strip() == ""
+
+
+def test_a_number_outside_its_tolerance_gives_exit_code_1(search: Callable[..., Any]) -> None:
+    answer = search("expect.cifar10_test_top1_percent.mean=50")
+    assert answer.returncode == 1
+    assert "does not hold" in next(line for line in answer.stdout.splitlines() if line.startswith("cifar10_"))
+
+
+def test_one_seed_has_no_deviation(search: Callable[..., Any]) -> None:
+    answer = search("--seeds", "1", "--json")
+    assert answer.returncode == 0
+    compared = json.loads(answer.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert [(each["own_std"], each["holds"]) for each in compared] == [(None, None)] * 3
+
+
+@pytest.mark.parametrize("mean", [50, 93.7])
+def test_one_seed_gives_no_verdict_however_near_it_is(search: Callable[..., Any], mean: float) -> None:
+    answer = search("--seeds", "1", f"expect.cifar10_test_top1_percent.mean={mean}")
+    assert answer.returncode == 0
+    assert "1 seed: no deviation, and no verdict; give --seeds 2 or more" in answer.stdout
+    assert sum(line.strip().endswith("no verdict") for line in answer.stdout.splitlines()) == 3
+    assert not re.search(r"\bnan\b|holds|does not hold", answer.stdout)
+
+
+def printed(own_mean: float, own_std: float | None, seeds: int, published: Expectation) -> str:
+    console = Console(file=StringIO(), width=150)
+    print_compared([Comparison("accuracy", published, own_mean, own_std, seeds)], seeds, console)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_two_seeds_that_agree_have_a_deviation_of_zero_and_a_verdict() -> None:
+    rows = printed(90.0, 0.0, 2, Expectation(90.5, 1.0, 0.3)).splitlines()
+    assert rows[0].strip() == "Mean ± standard deviation of 2 runs"
+    assert rows[2].split() == ["accuracy", "90.5", "±", "0.30", "90.000", "±", "0.000", "0.000", "1", "holds"]
+
+
+def test_a_published_number_without_a_deviation_stands_alone() -> None:
+    assert printed(90.0, 0.5, 4, Expectation(90.5, 0.1)).splitlines()[2].split()[1:3] == ["90.5", "90.000"]
+    assert "does not hold" in printed(90.0, 0.5, 4, Expectation(90.5, 0.1))
+    assert "no verdict" in printed(90.0, None, 1, Expectation(90.5, 0.1))
