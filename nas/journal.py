@@ -73,7 +73,7 @@ def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None]
     history = History(objective)
     for line, event in read_journal(path):
         try:
-            _apply(history, event)
+            read_event(history, event)
             seen(event)
         except (RecordError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise _damaged(path, line, f"{type(error).__name__}: {error}") from None
@@ -90,7 +90,8 @@ def forget_failures(path: Path) -> None:
         beside.replace(path)
 
 
-def _apply(history: History, event: Mapping[str, Any]) -> None:
+def read_event(history: History, event: Mapping[str, Any]) -> None:
+    """Add what one line of a journal says to a history."""
     if event["event"] == "start":
         if event["number"] != len(history.proposals):
             raise RecordError(f"proposal {event['number']} follows proposal {len(history.proposals) - 1}")

@@ -29,7 +29,7 @@ FLOORS = {
     **{
         room: floor
         for floor, room in enumerate(
-            "training evaluation supernets figures runtime runs export report terminal cli __main__".split(), 3
+            "training evaluation supernets figures runtime runs export report terminal cli __main__ testing".split(), 3
         )
     },
 }

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
 from inspect import signature
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal, final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from nas.building import BuildError, Node, Relaxation, Shape, Site, build
+from nas.building import BuildError, Node, Shape, Site, build
 from nas.family import Family, families, family, published
 from nas.operations.skip import Skip, Zero
 from nas.plain import from_plain
 from nas.profiling import profile
 from nas.records import RecordError, digest, import_all, record_classes, to_plain
 from nas.space import (
-    Choice,
     SpaceError,
     choices,
     count,
     decisions,
-    encode,
-    mutate,
-    neighbours,
     resolve,
     sample,
 )
+from nas.testing import nodes, spaces
 from search_spaces.darts import darts
 from search_spaces.nasbench201 import nasbench201
 
@@ -137,40 +135,9 @@ def test_a_space_has_choices_and_more_than_one_architecture(name: str) -> None:
 
 
 @every_family
-def test_a_space_is_the_same_whenever_it_is_made(name: str) -> None:
-    assert FAMILIES[name].space() == space_of(name)
-    assert digest(FAMILIES[name].space()) == digest(space_of(name))
-
-
-@every_family
-def test_samples_are_closed_members(name: str) -> None:
-    for architecture in samples(name):
-        assert not choices(architecture)
-        taken = decisions(space_of(name), architecture)
-        assert resolve(space_of(name), lambda choice, taken=taken: taken[choice.name]) == architecture
-
-
-@every_family
-def test_a_mutant_is_one_of_the_neighbours(name: str) -> None:
-    (architecture,) = samples(name, 1)
-    around = set(neighbours(space_of(name), architecture))
-    assert architecture not in around
-    assert {mutate(space_of(name), architecture, Random(i)) for i in range(20)} <= around
-
-
-@every_family
-def test_codes_have_one_length(name: str) -> None:
-    codes = [encode(space_of(name), architecture) for architecture in samples(name)]
-    assert len(set(codes)) == len(codes)
-    assert {len(code) for code in codes} == {sum(len(choice.options) for choice in choices(space_of(name)).values())}
-
-
-@every_family
-def test_a_sample_comes_back_from_json(name: str) -> None:
-    for architecture in samples(name):
-        again = from_plain(json.loads(json.dumps(to_plain(architecture))))
-        assert again == architecture
-        assert digest(again) == digest(architecture)
+@pytest.mark.parametrize("check", spaces.CHECKS, ids=lambda check: check.__name__)
+def test_what_holds_for_every_space(check: Callable[[Family], None], name: str) -> None:
+    check(FAMILIES[name])
 
 
 @every_family
@@ -284,24 +251,6 @@ def test_an_unknown_architecture_is_named_with_the_nearest() -> None:
 # ---------------------------------------------------------------------------------------------------- operations
 
 
-@final
-class _Softmax(nn.Module):
-    def __init__(self, parts: list[nn.Module]) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-        self.alpha = nn.Parameter(torch.zeros(len(parts)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        weights = self.alpha.softmax(0)
-        return torch.stack([weight * part(x) for weight, part in zip(weights, self.parts, strict=True)]).sum(0)
-
-
-@final
-class _Mixture(Relaxation):
-    def relax(self, choice: Choice, site: Site) -> nn.Module:
-        return _Softmax([site.build(option) for option in (*choice.options, *choice.supernet_only)])
-
-
 def alternatives(hint: Any) -> tuple[Any, ...]:
     """Return values of a field that differ in kind: odd sizes, every word, both truths."""
     if get_origin(hint) is Annotated:
@@ -340,55 +289,12 @@ OPERATIONS = [
     for operation in variants(cls)
 ]
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=repr)
-SITES = [
-    Site((channels, *size), 16, stride, affine=affine)
-    for channels in (16, 24)
-    for size in ((8, 8), (9, 7))
-    for stride in (1, 2)
-    for affine in (True, False)
-]
-
-
-def assert_works(operation: Node, site: Site) -> None:
-    """Build an operation, and check its output's shape and that the gradient passes all of it."""
-    module = site.build(operation)
-    x = torch.randn(2, *site.shape, requires_grad=True)
-    y = module(x)
-    assert tuple(y.shape[1:]) == site.output(operation) == operation.shape(site), site
-    (y * torch.randn_like(y)).sum().backward()
-    assert x.grad is not None, site
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in module.parameters()), site
-    assert x.grad.any() or type(operation) is Zero
 
 
 @every_operation
-def test_an_operation_gives_the_shape_that_it_says(operation: Node) -> None:
-    torch.manual_seed(0)
-    for site in SITES:
-        assert_works(operation, site)
-
-
-@every_operation
-def test_an_operation_stands_in_a_supernet(operation: Node) -> None:
-    torch.manual_seed(0)
-    open_choice: Any = Choice("c", (operation,), supernet_only=(Skip(), Zero()))
-    if "valid" in repr(operation):
-        pytest.skip("options of one choice agree in their shape")
-    for site in SITES:
-        if not site.affine:
-            module = replace(site, relaxation=_Mixture()).build(open_choice)
-            y = module(torch.randn(2, *site.shape))
-            assert tuple(y.shape[1:]) == site.output(open_choice)
-            y.square().sum().backward()
-            assert all(parameter.grad is not None for parameter in module.parameters())
-
-
-@every_operation
-def test_an_operation_without_affine_norms_has_no_norm_weights(operation: Node) -> None:
-    for affine in (True, False):
-        module = Site((12, 8, 8), 8, 2, affine=affine).build(operation)
-        norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
-        assert all((norm.weight is not None) is affine for norm in norms)
+@pytest.mark.parametrize("check", nodes.CHECKS, ids=lambda check: check.__name__)
+def test_what_holds_for_every_operation(check: Callable[[Node], None], operation: Node) -> None:
+    check(operation)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +303,7 @@ def test_an_operation_without_affine_norms_has_no_norm_weights(operation: Node) 
     ids=lambda cls: cls.__name__,
 )
 def test_an_even_kernel_is_refused_or_gives_the_shape_that_it_says(cls: Any) -> None:
-    for site in SITES:
+    for site in nodes.SITES:
         try:
             operation = cls(kernel=2)
             module = site.build(operation)

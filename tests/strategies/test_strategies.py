@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from typing import Any, SupportsIndex
 
@@ -14,14 +13,13 @@ import pytest
 
 from nas.family import families
 from nas.history import History, Proposal
-from nas.journal import Journal, finished_event, replay, started_event
-from nas.plain import from_plain
-from nas.records import RecordError, digest, import_all, record_classes, to_plain
-from nas.space import decisions, enumerate_architectures, mutate, neighbours, one_of, sample, some_of
+from nas.records import RecordError, digest, import_all, record_classes
+from nas.space import decisions, enumerate_architectures, mutate, neighbours, one_of, sample
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.strategy import Strategy
+from nas.testing.strategies import CHECKS, SMALL, fail_often, generator, score, search, succeed
 from search_spaces.bits import bits
 
 import_all("nas.strategies")
@@ -29,74 +27,14 @@ STRATEGIES = {
     name: cls for name, cls in record_classes(Strategy).items() if cls.__module__.startswith("nas.strategies.")
 }
 FAMILIES = families()
-SMALL = (some_of("picks", 2, range(5)), *(one_of(f"c{i}", range(3)) for i in range(4)))
 
 every_strategy = pytest.mark.parametrize("strategy", [cls() for cls in STRATEGIES.values()], ids=STRATEGIES)
 every_space = pytest.mark.parametrize("family", FAMILIES)
-
-Step = Callable[[History, int], None]
 
 
 @cache
 def space_of(family: str) -> Any:
     return FAMILIES[family].space()
-
-
-def score(architecture: Any) -> float:
-    """Return a number between 0 and 1 that looks random and depends on the architecture alone."""
-    return int(digest(architecture), 16) / 2**64
-
-
-def succeed(history: History, number: int) -> None:
-    history.finish(number, {"score": score(history.proposals[number].architecture)})
-
-
-def fail_often(history: History, number: int) -> None:
-    if number % 3 == 1:
-        history.fail(number, "out of memory")
-    else:
-        succeed(history, number)
-
-
-def search(
-    strategy: Strategy, space: Any, evaluations: int, workers: int = 1, seed: int = 0, finish: Step = succeed
-) -> History:
-    """Search with simulated workers; whoever has worked longest finishes first."""
-    history, working = History("score"), deque[int]()
-    while len(history.finished) < evaluations:
-        while len(working) < workers and len(history.proposals) < evaluations:
-            proposal = strategy.propose(space, history, at(seed, history))
-            if proposal is None:
-                assert working, "nothing is in flight and nothing is proposed"
-                break
-            working.append(history.start(proposal))
-        finish(history, working.popleft())
-    return history
-
-
-def at(seed: int, history: History) -> Random:
-    """Return the generator for the next proposal, its own as in the search loop."""
-    return Random(seed << 32 | len(history.proposals))
-
-
-def written(history: History, path: Path) -> History:
-    """Return what a journal of the history replays to; what was in flight is so again."""
-    journal = Journal(path)
-    for number in range(len(history.proposals)):
-        journal.append(started_event(history, number, 0.0))
-    for done in history.finished.values():
-        journal.append(finished_event(done, 0.0))
-    journal.close()
-    return replay(path, "score")
-
-
-def in_flight(strategy: Strategy, space: Any, evaluations: int) -> History:
-    """Return a history in which two proposals are still in flight."""
-    history = search(strategy, space, evaluations)
-    for _ in range(2):
-        if (proposal := strategy.propose(space, history, at(0, history))) is not None:
-            history.start(proposal)
-    return history
 
 
 # ---------------------------------------------------------------------------------------------------- conformance
@@ -115,68 +53,9 @@ def test_proposals_are_members_of_the_space(strategy: Strategy, family: str) -> 
 
 
 @every_strategy
-def test_parents_are_evaluations_that_succeeded(strategy: Strategy) -> None:
-    history = search(strategy, space_of("bits"), 160, workers=4, finish=fail_often)
-    for number, proposal in enumerate(history.proposals):
-        assert all(parent < number for parent in proposal.parents)
-        assert all(history.finished[parent].failure is None for parent in proposal.parents)
-        assert proposal.origin
-
-
-@every_strategy
-def test_a_proposal_depends_on_history_and_generator_alone(strategy: Strategy, tmp_path: Path) -> None:
-    space = space_of("nasbench201")
-    history = in_flight(strategy, space, 130)
-    again = written(history, tmp_path / "history.jsonl")
-    proposals = [strategy.propose(space, each, Random(5)) for each in (history, again, history)]
-    other = from_plain(to_plain(strategy), Strategy).propose(space, again, Random(5))
-    assert proposals[0] == proposals[1] == proposals[2] == other
-
-
-@every_strategy
-def test_proposing_leaves_the_history_as_it_is(strategy: Strategy) -> None:
-    history = in_flight(strategy, SMALL, 120)
-    before = {name: repr(value) for name, value in vars(history).items()}
-    strategy.propose(SMALL, history, Random(0))
-    assert {name: repr(value) for name, value in vars(history).items()} == before
-
-
-@every_strategy
-def test_a_seed_gives_the_same_search_again(strategy: Strategy) -> None:
-    searches = [search(strategy, SMALL, 130, workers=2, seed=seed).digests for seed in (0, 0, 1)]
-    assert searches[0] == searches[1] != searches[2]
-
-
-@every_strategy
-def test_failures_do_not_end_a_search(strategy: Strategy) -> None:
-    history = search(strategy, SMALL, 130, workers=3, finish=fail_often)
-    assert len(history.failures) == 43
-    assert len(history.scored) == 87
-
-
-@every_strategy
-def test_a_search_in_which_all_fails_goes_on(strategy: Strategy) -> None:
-    history = search(
-        strategy, SMALL, 110, workers=3, finish=lambda history, number: history.fail(number, "NaN") and None
-    )
-    assert len(history.failures) == 110
-
-
-@every_strategy
-def test_a_space_of_two_is_searched_without_end(strategy: Strategy) -> None:
-    history = search(strategy, one_of("only", (1, 2)), 130, workers=2)
-    assert {proposal.architecture for proposal in history.proposals} == {1, 2}
-
-
-@every_strategy
-def test_a_search_for_little_prefers_little(strategy: Strategy) -> None:
-    """The objective's sign is the history's business: a strategy that reads the scores itself would climb here."""
-    up, down = History("score"), History("-score")
-    for number in range(120):
-        architecture = sample(SMALL, Random(number))
-        for history, value in ((up, score(architecture)), (down, -score(architecture))):
-            history.finish(history.start(Proposal(architecture)), {"score": value})
-    assert strategy.propose(SMALL, up, Random(1)) == strategy.propose(SMALL, down, Random(1))
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_what_holds_for_every_strategy(check: Callable[[Strategy], None], strategy: Strategy) -> None:
+    check(strategy)
 
 
 # ---------------------------------------------------------------------------------------------------- cost
@@ -286,7 +165,7 @@ def test_parents_are_among_the_last_that_succeeded() -> None:
     strategy = RegularizedEvolution(8, 3)
     history, alive = History("score"), {}
     for number in range(150):
-        proposal = strategy.propose(SMALL, history, at(0, history))
+        proposal = strategy.propose(SMALL, history, generator(0, history))
         alive[number] = [done.number for done in history.scored[-8:]]
         fail_often(history, history.start(proposal))
     mutations = {i: each for i, each in enumerate(history.proposals) if each.origin == "mutation"}

@@ -1,0 +1,85 @@
+"""What holds for every evaluator, on a space that it scores."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Mapping
+from functools import partial
+from random import Random
+from typing import Any
+
+from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
+from nas.family import family
+from nas.runs.experiment import task_of
+from nas.space import sample
+from nas.testing.requirement import require, require_record
+
+TIMES = ("seconds", "images_per_second")
+"""Scores that differ from one evaluation to the next."""
+
+
+def task_for(evaluator: Evaluator, space: str, network: Mapping[str, Any]) -> Task:
+    """Return what evaluations of a space need to know, as a run prepares it."""
+    opened = family(space).space()
+    return task_of(space, opened, evaluator.prepare(opened), network, "network")
+
+
+def performed(evaluation: Evaluation) -> tuple[list[Progress], Mapping[str, float]]:
+    """Carry an evaluation out; return its progress and its scores."""
+    progress: list[Progress] = []
+    while True:
+        try:
+            progress.append(next(evaluation))
+        except StopIteration as end:
+            return progress, end.value
+
+
+def it_is_a_record(evaluator: Evaluator, task: Task) -> None:
+    """An evaluator is written to a run's folder, and sent to workers."""
+    require_record(evaluator, Evaluator)
+    try:
+        pickle.dumps(partial(evaluator.evaluate, task))
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise AssertionError(f"it cannot be sent to a worker ({error})") from None
+
+
+def its_scores_are_those_that_it_says(evaluator: Evaluator, task: Task) -> None:
+    """Scores are finite numbers by name, in `evaluate` and in `test`."""
+    evaluator.check(task)
+    job = Job(0, sample(task.space, Random(0)), 1)
+    both = {"evaluate": (evaluator.evaluate, evaluator.scores()), "test": (evaluator.test, evaluator.test_scores())}
+    for method, (perform, said) in both.items():
+        progress, scores = performed(perform(task, job))
+        require(bool(scores), f"`{method}` returns no scores")
+        wrong = {name: value for name, value in scores.items() if not math.isfinite(value)}
+        require(not wrong, f"`{method}` returns scores that are not finite: {wrong}")
+        missing = sorted(set(said or ()) - scores.keys())
+        said_of = (
+            f"`{method}` does not return {', '.join(missing)}, which its names list: it returns {', '.join(scores)}"
+        )
+        require(not missing, said_of)
+        for each in progress:
+            epoch, epochs = float(each.get("epoch", 0)), float(each.get("epochs", math.inf))
+            require(epoch <= epochs, f"`{method}` reports epoch {epoch:g} of {epochs:g}")
+
+
+def the_same_job_has_the_same_scores(evaluator: Evaluator, task: Task) -> None:
+    """Randomness comes from the job's seed."""
+    job = Job(3, sample(task.space, Random(1)), 7)
+    first, again = (performed(evaluator.evaluate(task, job))[1] for _ in range(2))
+    differing = [name for name in first if name not in TIMES and first[name] != again.get(name)]
+    require(not differing, f"the same job has other scores: {', '.join(differing)}")
+
+
+CHECKS = (it_is_a_record, its_scores_are_those_that_it_says, the_same_job_has_the_same_scores)
+
+
+def check_evaluator(evaluator: Evaluator, space: str = "nasbench201", network: Mapping[str, Any] | None = None) -> None:
+    """Check what holds for every evaluator, on a space by name or path, stacked by the options of `network`.
+
+    Raises AssertionError that says what does not hold. It evaluates four architectures: give settings that take seconds.
+    """
+    task = task_for(evaluator, space, network or {})
+    for check in CHECKS:
+        check(evaluator, task)

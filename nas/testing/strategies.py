@@ -1,0 +1,191 @@
+"""What holds for every strategy. A search is simulated: workers finish in the order in which they began."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from nas.history import History, Proposal
+from nas.journal import finished_event, read_event, started_event
+from nas.plain import from_plain
+from nas.records import digest, to_plain
+from nas.space import SpaceError, decisions, one_of, sample, some_of
+from nas.strategies.strategy import Strategy
+from nas.testing.requirement import require, require_record
+
+SMALL = (some_of("picks", 2, range(5)), *(one_of(f"c{i}", range(3)) for i in range(4)))
+"""A space of 810 architectures."""
+
+NESTED = (
+    one_of("depth", [(one_of("a", range(3)),), (one_of("a", range(3)), one_of("b", range(3)))]),
+    one_of("c", "xyz"),
+)
+"""A space in which one choice opens others."""
+
+Finish = Callable[[History, int], object]
+
+
+def score(architecture: Any) -> float:
+    """Return a number between 0 and 1 that looks random and depends on the architecture alone."""
+    return int(digest(architecture), 16) / 2**64
+
+
+def succeed(history: History, number: int) -> None:
+    """Finish an evaluation with its score."""
+    history.finish(number, {"score": score(history.proposals[number].architecture)})
+
+
+def fail_often(history: History, number: int) -> None:
+    """Fail every third evaluation."""
+    if number % 3 == 1:
+        history.fail(number, "out of memory")
+    else:
+        succeed(history, number)
+
+
+def fail_always(history: History, number: int) -> None:
+    """Fail an evaluation."""
+    history.fail(number, "NaN")
+
+
+def search(
+    strategy: Strategy, space: Any, evaluations: int, workers: int = 1, seed: int = 0, finish: Finish = succeed
+) -> History:
+    """Search with simulated workers; the one that has worked longest finishes first."""
+    history, working = History("score"), deque[int]()
+    while len(history.finished) < evaluations:
+        while len(working) < workers and len(history.proposals) < evaluations:
+            proposal = strategy.propose(space, history, generator(seed, history))
+            if proposal is None:
+                require(
+                    bool(working),
+                    "the strategy proposes nothing while nothing is in flight, before the budget is spent",
+                )
+                break
+            working.append(history.start(proposal))
+        finish(history, working.popleft())
+    return history
+
+
+def generator(seed: int, history: History) -> Random:
+    """Return the generator of the next proposal: each has its own, as in a run."""
+    return Random(seed << 32 | len(history.proposals))
+
+
+def in_flight(strategy: Strategy, space: Any, evaluations: int) -> History:
+    """Return a history in which two proposals are still in flight."""
+    history = search(strategy, space, evaluations)
+    for _ in range(2):
+        if (proposal := strategy.propose(space, history, generator(0, history))) is not None:
+            history.start(proposal)
+    return history
+
+
+def replayed(history: History) -> History:
+    """Return the history that its journal is read back to."""
+    again = History(history.objective)
+    for number in range(len(history.proposals)):
+        read_event(again, started_event(history, number, 0.0))
+    for done in history.finished.values():
+        read_event(again, finished_event(done, 0.0))
+    return again
+
+
+def it_is_a_record(strategy: Strategy) -> None:
+    """A strategy is written to a run's folder, and read from it."""
+    require_record(strategy, Strategy)
+
+
+def it_proposes_members_of_the_space(strategy: Strategy) -> None:
+    """Also where one choice opens others."""
+    for space in (SMALL, NESTED):
+        for proposal in search(strategy, space, 108, workers=3).proposals:
+            try:
+                decisions(space, proposal.architecture)
+            except SpaceError as error:
+                raise AssertionError(f"a proposal is no member of the space: {error}") from None
+
+
+def its_parents_are_evaluations_that_succeeded(strategy: Strategy) -> None:
+    """A proposal names its parents by their numbers, and its origin in a word."""
+    history = search(strategy, SMALL, 160, workers=4, finish=fail_often)
+    for number, proposal in enumerate(history.proposals):
+        require(bool(proposal.origin), f"proposal {number} has no origin")
+        for parent in proposal.parents:
+            require(parent < number, f"proposal {number} has the parent {parent}, which comes after it")
+            require(
+                history.finished[parent].failure is None, f"proposal {number} has the parent {parent}, which failed"
+            )
+
+
+def it_depends_on_history_and_generator_alone(strategy: Strategy) -> None:
+    """So a resumed search is the same search: no state in the strategy, no other source of randomness."""
+    history = in_flight(strategy, SMALL, 130)
+    again = replayed(history)
+    proposals = [strategy.propose(SMALL, each, Random(5)) for each in (history, again, history)]
+    proposals.append(from_plain(to_plain(strategy), Strategy).propose(SMALL, again, Random(5)))
+    require(
+        all(each == proposals[0] for each in proposals), f"it proposes differently for the same history: {proposals}"
+    )
+
+
+def it_leaves_the_history_as_it_is(strategy: Strategy) -> None:
+    """The history is the run's; a strategy reads it."""
+    history = in_flight(strategy, SMALL, 120)
+    before = {name: repr(value) for name, value in vars(history).items()}
+    strategy.propose(SMALL, history, Random(0))
+    changed = [name for name, value in vars(history).items() if repr(value) != before[name]]
+    require(not changed, f"it changes the history's {', '.join(changed)}")
+
+
+def it_searches_the_same_with_the_same_seed(strategy: Strategy) -> None:
+    """And differently with another one."""
+    first, again, other = (search(strategy, SMALL, 130, workers=2, seed=seed).digests for seed in (0, 0, 1))
+    require(first == again, "the same seed gives another search")
+    require(first != other, "another seed gives the same search")
+
+
+def it_goes_on_after_failures(strategy: Strategy) -> None:
+    """Whether some evaluations fail, or all."""
+    require(len(search(strategy, SMALL, 130, workers=3, finish=fail_often).scored) == 87, "failures end the search")
+    require(len(search(strategy, SMALL, 110, workers=3, finish=fail_always).failures) == 110, "failures end the search")
+
+
+def it_searches_a_space_of_two(strategy: Strategy) -> None:
+    """It proposes both, again and again; the run reuses their scores."""
+    history = search(strategy, one_of("only", (1, 2)), 130, workers=2)
+    require({each.architecture for each in history.proposals} == {1, 2}, "of a space of two it does not propose both")
+
+
+def it_reads_the_objective_by_its_sign(strategy: Strategy) -> None:
+    """`History.value` is what is maximised: a strategy that reads the scores itself would climb where it should descend."""
+    up, down = History("score"), History("-score")
+    for number in range(120):
+        architecture = sample(SMALL, Random(number))
+        for history, value in ((up, score(architecture)), (down, -score(architecture))):
+            history.finish(history.start(Proposal(architecture)), {"score": value})
+    alike = strategy.propose(SMALL, up, Random(1)) == strategy.propose(SMALL, down, Random(1))
+    require(
+        alike, "an objective that is minimised is not the same as its negative that is maximised: read history.value"
+    )
+
+
+CHECKS: tuple[Callable[[Strategy], None], ...] = (
+    it_is_a_record,
+    it_proposes_members_of_the_space,
+    its_parents_are_evaluations_that_succeeded,
+    it_depends_on_history_and_generator_alone,
+    it_leaves_the_history_as_it_is,
+    it_searches_the_same_with_the_same_seed,
+    it_goes_on_after_failures,
+    it_searches_a_space_of_two,
+    it_reads_the_objective_by_its_sign,
+)
+
+
+def check_strategy(strategy: Strategy) -> None:
+    """Check what holds for every strategy. Raises AssertionError that says what does not."""
+    for check in CHECKS:
+        check(strategy)
