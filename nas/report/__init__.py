@@ -1,1 +1,1 @@
-"""Reports: a run as one page for somebody who was not there."""
+"""Reports: a run as one page for a reader who did not follow it."""

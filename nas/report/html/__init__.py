@@ -1,1 +1,1 @@
-"""The report of runs as one HTML file that needs nothing else."""
+"""The report of runs as one self-contained HTML file."""

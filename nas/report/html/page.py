@@ -1,4 +1,4 @@
-"""Page: what a report says of runs, with all that draws it, as one HTML file that loads nothing from anywhere."""
+"""Page: the summaries of runs and the scripts that draw them, as one HTML file that makes no network request."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ SCRIPTS = (
     *("echarts.min", "core", "chart", "head", "progress", "lineage", "shares", "epochs", "supernets", "pareto"),
     *("workers", "columns", "table", "training", "compare", "main"),
 )
-"""The scripts of the page in their order: a later one uses what an earlier one declares."""
+"""The scripts of the page, in load order: a later script uses what an earlier one declares."""
 
 MARK = '<meta name="generator" content="Cellstack report">'
-"""What tells a report from another file."""
+"""The tag by which a report is recognised among other files."""
 
 
 def write_page(path: Path, summaries: Sequence[RunSummary], may_replace: bool = False) -> None:
-    """Write the report of some runs; a report that is there already is replaced.
+    """Write the report of some runs; an existing report is replaced.
 
-    Raises RecordError where another file is there, unless it may be replaced.
+    Raises RecordError where `path` is a folder, or another file and not `may_replace`.
     """
     check_target(path, may_replace)
-    text = render(summaries)  # a folder whose name is no text has bytes in it
+    text = render(summaries)  # a folder name that is not UTF-8 leaves surrogates in the text
     write_atomically(path, lambda beside: beside.write_text(text, "utf-8", "surrogateescape"))
 
 
 def check_target(path: Path, may_replace: bool) -> None:
-    """Raise RecordError where a report cannot be written: a folder, or a file that is no report and may not be replaced."""
+    """Raise RecordError where `path` is a folder, or a file that is no report and not `may_replace`."""
     if path.is_dir():
         raise RecordError(f"{path} is a folder: give a file, as --out {path / 'report.html'}")
     if path.exists() and not may_replace and MARK.encode() not in path.read_bytes()[:2000]:
@@ -47,8 +47,9 @@ def check_target(path: Path, may_replace: bool) -> None:
 
 
 def render(summaries: Sequence[RunSummary]) -> str:
-    """Return the page. The browser is told to load nothing, and to run no script but the page's own."""
+    """Return the page. Its content security policy forbids all requests, and all scripts but the page's own."""
     script = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    # a browser hashes the whole text of the element, with the line breaks that page.html has around the script
     digest = b64encode(sha256(f"\n{script}\n".encode()).digest()).decode()
     return Template(_asset("page.html")).substitute(
         mark=MARK,
@@ -84,7 +85,7 @@ def _labels(summaries: Iterable[RunSummary]) -> Iterator[str]:
 
 
 def colours_of(labels: Iterable[str]) -> dict[str, tuple[str, Sequence[float] | None]]:
-    """Return the colour of each option and its dashes: an operation has the same in all pictures of the page."""
+    """Return the colour and the dashes of each option, so that an operation looks the same in all charts of the page."""
     found = lines(sorted(set(labels)))
     return {
         label: (each.colour, None if isinstance(each.style, str) else each.style[1]) for label, each in found.items()
@@ -96,10 +97,10 @@ def _asset(name: str) -> str:
 
 
 def _packed(data: str) -> str:
-    """Compress text to gzip in base64, the same bytes each time."""
+    """Compress text to gzip in base64; without a time stamp, so the same text gives the same bytes."""
     return b64encode(gzip.compress(data.encode(errors="surrogateescape"), mtime=0)).decode()
 
 
 def _inert(data: str) -> str:
-    """Write JSON so that no text in it can end the element that holds it."""
+    """Escape `<` in JSON, so that no text in it can close the element that holds it."""
     return data.replace("<", r"\u003c")

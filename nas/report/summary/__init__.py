@@ -1,1 +1,1 @@
-"""Summaries: what a report says of a run folder, as plain data."""
+"""Summaries: the content of a report on a run folder, as plain data."""

@@ -15,11 +15,11 @@ from nas.space import choices, decisions
 from nas.supernets.search import label
 
 NEAREST = 300
-"""So many ancestors are shown at most: the nearest."""
+"""The maximum number of ancestors shown; the nearest ones are kept."""
 
 
 def ancestors_of(space: Any, history: History, winner: Evaluated) -> list[Ancestor]:
-    """Return the winner and its ancestors, each once: first the winner, then its parents, then theirs."""
+    """Return the winner and its ancestors breadth first, each once: the winner, its parents, its grandparents, ..."""
     known = choices(space)
     queue, seen, found = deque([winner.number]), {winner.number}, list[Ancestor]()
     while queue and len(found) < NEAREST:
@@ -44,14 +44,14 @@ def _ancestor(space: Any, known: Mapping[str, Choice], history: History, number:
 def changes_between(
     known: Mapping[str, Choice], before: Mapping[str, int], after: Mapping[str, int]
 ) -> Iterator[Change]:
-    """Yield where two architectures of a space decide differently, in the order of the space's choices."""
+    """Yield the decisions in which two architectures of a space differ, in the order of the space's choices."""
     for name, choice in known.items():
         if before.get(name) != after.get(name):
             yield Change(name, decision_label(choice, before.get(name)), decision_label(choice, after.get(name)))
 
 
 def decision_label(choice: Choice, decision: int | None) -> str:
-    """Return what a decision takes, in words; nothing where the choice is not open."""
+    """Return the label of a decision's option or options; "" where the choice is not open."""
     if decision is None:
         return ""
     if choice.k is None:

@@ -1,4 +1,4 @@
-"""Random search to compare with: on the run's own table, or by what is known of the run's own random proposals."""
+"""The random search baseline: simulated on the run's table, or estimated from the run's own random proposals."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from nas.report.summary.summary import Band, Baseline
 Floats = NDArray[np.float64]
 
 SEEDS, POINTS, LEAST = 100, 160, 5
-"""How many random searches are simulated, at how many points a curve is given, and from how many draws one is estimated."""
+"""The number of simulated random searches, the points of a curve, and the least number of draws for an estimate."""
 
 LOW, HIGH = 10.0, 90.0
-"""The percentiles between which a band lies."""
+"""The percentiles that bound a band."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a search has spent: so many evaluations in so many seconds, and whether equal ones are paid for again."""
+    """The evaluations and seconds that a search has spent, and whether it pays again for an architecture it has seen."""
 
     evaluations: int
     seconds: float
@@ -32,20 +32,20 @@ class Spent:
 
 
 def random_baseline(evaluator: object, objective: str, spent: Spent, drawn: Sequence[float]) -> Baseline | str:
-    """Return the baseline of a search, or why there is none; `drawn` are the scores of its own random proposals."""
+    """Return the baseline of a search, or the reason why there is none; `drawn` are the scores of its random proposals."""
     name, sign = read_objective(objective)
     if isinstance(evaluator, Tabular) and name == "validation_top1_percent":
         try:
             return simulated(evaluator, sign, spent)
         except RecordError:
-            pass  # the table is elsewhere: then what the run itself drew has to do
+            pass  # the table is not on this machine: estimate from the run's own draws
     if len(drawn) < LEAST:
         return f"{len(drawn)} random proposals were scored: from {LEAST} on, random search can be estimated"
     return estimated(drawn, sign, spent.seconds / spent.evaluations)
 
 
 def grid(least: float, most: float, whole: bool) -> Floats:
-    """Return points from `least` to `most`, dense at the beginning, where curves are steep."""
+    """Return points from `least` to `most`: half of them geometric, so dense at the start, where curves are steep."""
     if most <= least:
         return np.array([float(most)])
     early = np.geomspace(least or most / 1000, most, POINTS // 2)
@@ -54,10 +54,10 @@ def grid(least: float, most: float, whole: bool) -> Floats:
 
 
 def simulated(evaluator: Tabular, sign: float, spent: Spent) -> Baseline:
-    """Draw from the run's table as random search does, with the seeds 0 to 99, for as long as the run took.
+    """Simulate random search on the run's table with the seeds 0 to 99, for as long as the run took.
 
-    An architecture that is drawn again takes no time unless the search pays for it again; a table of which every row was
-    drawn has no more to give. Raises RecordError where the table is not to be had.
+    A repeated architecture takes no time unless the search pays for it again. A simulation also ends once every row of the
+    table was drawn. Raises RecordError where the table cannot be loaded.
     """
     table = load_table(evaluator.table)
     values = sign * np.asarray(table.column(evaluator.validation))
@@ -76,18 +76,19 @@ def simulated(evaluator: Tabular, sign: float, spent: Spent) -> Baseline:
 
 
 def _best_at(points: Floats, reached: Floats, best: Floats) -> Floats:
-    """Return the best at each point, where each best was `reached` at a point too."""
+    """Return the best so far at each of `points`: a step function that takes the value best[i] at reached[i]."""
     found: Floats = best[np.searchsorted(reached, points, side="right") - 1]
     return found
 
 
 def _random_run(values: Floats, costs: Floats, spent: Spent, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Return after how many draws one random search found a better one, after how many seconds, and how good it was."""
+    """Return the improvements of one random search: the draws until each, the seconds until each, and its value."""
     rng, rows, first = np.random.default_rng(seed), np.empty(0, dtype=np.int64), np.empty(len(values), dtype=np.int64)
     while True:
+        # repeats may be free, so the draws needed for `seconds` are unknown: draw in batches that double
         rows = np.append(rows, rng.integers(len(values), size=max(spent.evaluations, len(rows))))
         places = np.arange(len(rows))
-        first[rows[::-1]] = places[::-1]  # a row's first place is assigned last, and stays
+        first[rows[::-1]] = places[::-1]  # reversed, so that a row's first place is assigned last
         is_new = first[rows] == places
         times: Floats = np.cumsum(costs[rows] * (is_new | spent.pays_again))
         if times[-1] >= spent.seconds or is_new.sum() == len(values):
@@ -97,19 +98,20 @@ def _random_run(values: Floats, costs: Floats, spent: Spent, seed: int) -> tuple
 
 
 def _band(x: Floats, runs: Floats, sign: float) -> Band:
+    # sorted, as a negative sign (a minimised objective) swaps the percentiles
     low, high = np.sort(sign * np.percentile(runs, [LOW, HIGH], axis=0), axis=0)
     return Band(x.tolist(), (sign * runs.mean(axis=0)).tolist(), low.tolist(), high.tolist())
 
 
 def estimated(values: Sequence[float], sign: float, seconds_each: float) -> Baseline:
-    """Estimate random search by the values of a run's own random proposals, each of which took so many seconds.
+    """Estimate random search from the N scores of a run's own random proposals, at `seconds_each` seconds per draw.
 
-    The best of n draws is expected to be the mean, over all ways to take n of the N values without putting back, of the highest:
-    the sum of v(i) C(i-1, n-1) / C(N, n) over the values in ascending order; it is unbiased, and known up to N draws.
+    The expected best of n draws is the mean of the maximum over all subsets of n of the N values:
+    the sum of v(i) C(i-1, n-1) / C(N, n), with v ascending. It is unbiased, and defined up to n = N.
     """
     ascending = np.sort(sign * np.asarray(values, dtype=np.float64))
     draws = grid(1, len(ascending), whole=True)
-    below = np.array([_share_below(len(ascending), int(n)) for n in draws])
+    below = np.array([_share_below(len(ascending), int(n)) for n in draws])  # P(best of n <= v(i)): a row per n
     mean = np.diff(below, prepend=0.0, axis=1) @ ascending
     low, high = (_quantile(ascending, below, percent / 100) for percent in (LOW, HIGH))
     edges = np.sort(np.array([sign * low, sign * high]), axis=0)
@@ -119,7 +121,8 @@ def estimated(values: Sequence[float], sign: float, seconds_each: float) -> Base
 
 
 def _share_below(number: int, draws: int) -> Floats:
-    """Return, for each of the ascending values, in what share of all ways to take `draws` of them none is higher."""
+    """Return P(the best of `draws` is at most v(i)) = C(i, draws) / C(number, draws), for i from 1 to `number`."""
+    # by log factorials, since the binomials overflow
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, number + 1)))])
     i = np.arange(draws, number + 1)
     ways = np.exp(logs[i] - logs[i - draws] + logs[number - draws] - logs[number])
@@ -127,6 +130,6 @@ def _share_below(number: int, draws: int) -> Floats:
 
 
 def _quantile(ascending: Floats, below: Floats, share: float) -> Floats:
-    """Return, for each row, the least value that is the highest drawn, or above it, in so large a share of the ways."""
+    """Return a quantile of the best of n for each row of `below`: the least value whose probability reaches `share`."""
     found: Floats = ascending[np.argmax(below >= share - 1e-9, axis=1)]
     return found

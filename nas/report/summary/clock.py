@@ -1,4 +1,4 @@
-"""The clock of a run: seconds since its first event, in which it worked."""
+"""The clock of a run: seconds since its first event, with or without pauses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import final
 from nas.report.summary.journal import Log, Work
 
 PAUSE_SECONDS = 60.0
-"""Where nobody worked for longer, the run was stopped, and went on later."""
+"""A longer time without any work is a pause: the run was stopped, and resumed later."""
 
 
 @final
 class Clock:
-    """Counts from the first proposal of a run; `pauses` are (from, to) without any work, in seconds since then."""
+    """A clock that starts at a run's first proposal; `pauses` are (from, to) without any work, in seconds since then."""
 
     def __init__(self, logs: Iterable[Log], works: Iterable[Work]) -> None:
         logs = list(logs)
@@ -29,6 +29,7 @@ class Clock:
 
     def _pauses(self, intervals: Sequence[tuple[float, float]], resumed: float) -> list[tuple[float, float]]:
         found: list[tuple[float, float]] = []
+        # a wait before the first work counts as a pause only where a resumed run did all the work
         until = self.begin if all(begin >= resumed for begin, _ in intervals) else intervals[0][1]
         for begin, end in intervals:
             if begin - until > PAUSE_SECONDS:
@@ -37,11 +38,11 @@ class Clock:
         return found
 
     def since(self, at: float) -> float:
-        """Return the seconds from the first event to a time in seconds since 1970, pauses included."""
+        """Return the seconds from the first event to the Unix time `at`, pauses included."""
         return at - self.begin
 
     def worked(self, at: float) -> float:
-        """Return the seconds in which the run worked until then: those since the first event, pauses left out."""
+        """Return the seconds from the first event to the Unix time `at`, pauses excluded."""
         seconds = at - self.begin
         over = bisect_right(self._ends, seconds)
         inside = self.pauses[over] if over < len(self.pauses) else None

@@ -1,4 +1,4 @@
-"""What a run took: seconds, hours of workers, evaluations."""
+"""The costs of a run: seconds, worker hours, evaluations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOUR = 3600.0
 def costs_of(
     logs: Mapping[str, Log], works: Sequence[Work], clock: Clock, executor: Executor, simulated: bool
 ) -> Costs:
-    """Return what the phases of a run took together, and what came of its main one."""
+    """Return the time that all phases of a run took together, and the counts of its main phase."""
     history = next((logs[phase].history for phase in ("search", "training", "trials") if phase in logs), None)
     done = list(history.finished.values()) if history else []
     seconds = [each.scores["seconds"] for each in done if each.worker != REUSED and "seconds" in each.scores]
@@ -44,7 +44,7 @@ def costs_of(
 
 
 def _held(executor: Any) -> dict[str, float]:
-    """Return how many processors and GPUs are held while one work is done; nothing where the executor does not say."""
+    """Return the CPUs and GPUs that one evaluation occupies; empty where the executor does not declare them."""
     if not hasattr(executor, "cpus_per_worker"):
         return {}
     workers = executor.workers if isinstance(executor, RayTrain) else 1

@@ -1,4 +1,4 @@
-"""The anytime curve of a search: the best so far, against evaluations and against seconds."""
+"""The anytime curve of a search: the best so far over evaluations and over seconds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from nas.report.summary.loaded import Loaded
 from nas.report.summary.summary import Baseline, Curve
 
 RANDOM = ("random", "start")
-"""The origins of proposals that were drawn from the whole space; a local search begins with the second."""
+"""The origins of proposals drawn from the whole space; "start" is where a local search begins."""
 
 
 def curve_of(run: Loaded) -> tuple[Curve, str]:
-    """Return the curve of a run in which something was scored, and why it has no baseline, if it has none."""
+    """Return the curve of a run with at least one score, and the reason why it has no baseline, or ""."""
     done = list(run.history.finished.values())
     seconds = _seconds(run, done)
     steps = _steps(run, done)
@@ -29,7 +29,7 @@ def curve_of(run: Loaded) -> tuple[Curve, str]:
 
 
 def _seconds(run: Loaded, done: list[Evaluated]) -> list[float]:
-    """Return the seconds after each evaluation; simulated ones add up, as a budget counts them."""
+    """Return the seconds after each evaluation; simulated seconds are summed, as a budget counts them."""
     if not run.simulated:
         ended = run.logs["search"].ended
         return [run.clock.worked(ended[each.number]) for each in done]
@@ -41,7 +41,7 @@ def _seconds(run: Loaded, done: list[Evaluated]) -> list[float]:
 
 
 def _steps(run: Loaded, done: list[Evaluated]) -> list[tuple[int, Evaluated]]:
-    """Return (place in the order of finishing, best) of each improvement, and of the end."""
+    """Return (place in finishing order, best so far) of each improvement and of the last evaluation."""
     steps: list[tuple[int, Evaluated]] = []
     best: Evaluated | None = None
     for i, each in enumerate(done):

@@ -1,4 +1,4 @@
-"""The table of a report: every proposal of a search, as columns."""
+"""The table of evaluations: every proposal of a search, as columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.report.summary.summary import Evaluations
 
 
 def evaluations_of(run: Loaded) -> Evaluations:
-    """Return all proposals of a run in their order; each distinct architecture is described once."""
+    """Return all proposals of a run in order; each distinct architecture is described once."""
     history, clock = run.history, run.clock
     numbers = range(len(history.proposals))
     done = [history.finished.get(number) for number in numbers]

@@ -1,4 +1,4 @@
-"""The Pareto fronts of a search: the objective against multiply-adds and against parameters."""
+"""The Pareto fronts of a search: the objective against MACs and against parameters."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nas.report.summary.summary import Front
 COSTS = ("macs", "params")
 
 PROFILED, POINTS = 12, 4000
-"""How many networks are profiled where the scores do not say what they cost, and how many points a front is given with."""
+"""The number of networks profiled where the scores have no costs, and about how many points of a front are shown."""
 
 
 def fronts_of(run: Loaded) -> tuple[list[Front], str]:
-    """Return a front for each cost that is known, and why there is none, if there is none."""
+    """Return a front for each known cost, and the reason why there is none, or ""."""
     best = _best_of_each(run)
     if not best:
         return [], "nothing was scored yet"
@@ -37,7 +37,10 @@ def fronts_of(run: Loaded) -> tuple[list[Front], str]:
 
 
 def _profile(run: Loaded, architecture: object) -> Profile:
-    """Profile the network that an architecture was scored as. Raises RecordError where there is none, or no image's shape."""
+    """Profile the network that an architecture was scored as.
+
+    Raises RecordError where the family builds no network, or the input shape is unknown.
+    """
     if run.input is None:
         raise RecordError("the shape of the images is written when the run ends")
     experiment = run.experiment
@@ -46,7 +49,7 @@ def _profile(run: Loaded, architecture: object) -> Profile:
 
 
 def _best_of_each(run: Loaded) -> list[Evaluated]:
-    """Return the best evaluation of each distinct architecture, the best first; of equal ones the first."""
+    """Return the best evaluation of each distinct architecture, best first; ties go to the earlier evaluation."""
     found: dict[str, Evaluated] = {}
     for done in sorted(run.history.scored, key=run.history.value, reverse=True):
         found.setdefault(done.digest, done)
@@ -54,13 +57,14 @@ def _best_of_each(run: Loaded) -> list[Evaluated]:
 
 
 def _spread(ranked: Sequence[Evaluated]) -> list[Evaluated]:
-    """Return half as many of the best as may be profiled, and as many more evenly from the others."""
+    """Return the PROFILED / 2 best, and about as many spread evenly over the other ranks."""
     half = PROFILED // 2
     others = ranked[half:]
-    return [*ranked[:half], *others[:: max(1, -(-len(others) // half))]]
+    return [*ranked[:half], *others[:: max(1, -(-len(others) // half))]]  # -(-a // b) rounds up
 
 
 def _front(run: Loaded, cost: str, best: Iterable[Evaluated], costs: Mapping[int, float], note: str) -> Front:
+    # cheapest first, of equally cheap ones the best first: a point is on the front if it beats all before it
     points = sorted(
         ((costs[done.number], run.value(done), done.number) for done in best if done.number in costs),
         key=lambda point: (point[0], -run.history.sign * point[1], point[2]),

@@ -1,4 +1,4 @@
-"""The head of a summary: what was run, with what, and how it stands."""
+"""The head of a summary: the run's name, provenance, settings and state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Kind = Literal["search", "training", "transfer"]
 
 
 def provenance_of(file: Path) -> dict[str, str]:
-    """Return what the comments at the top of a run folder's YAML say: command, started, versions, hardware."""
+    """Return the comments at the top of a run folder's YAML by key: command, started, versions, hardware.
+
+    Values of a repeated key are joined with "; ".
+    """
     found: dict[str, str] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -28,7 +31,7 @@ def provenance_of(file: Path) -> dict[str, str]:
 
 
 def begin_head(kind: Kind, file: Path, objective: str, seed: int, clock: Clock) -> Head:
-    """Return what the head of any run has: where it is from, and from when to when it was; `file` is the YAML of its folder."""
+    """Return the part of the head that all kinds of runs share: provenance, first and last date; `file` is the run's YAML."""
     found, folder = provenance_of(file), file.parent
     name, sign = read_objective(objective)
     return Head(
@@ -48,7 +51,7 @@ def begin_head(kind: Kind, file: Path, objective: str, seed: int, clock: Clock) 
 
 
 def named(part: object) -> str:
-    """Return a record in words: its name and the plain settings in which it differs from its defaults."""
+    """Return a record in words: its name, and its plain settings that are not defaults."""
     if part is None:
         return ""
     ((name, settings),) = to_plain(part).items()
@@ -57,7 +60,7 @@ def named(part: object) -> str:
 
 
 def said(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that have a text."""
+    """Return the settings whose text is not empty."""
     return {name: text for name, text in settings.items() if text}
 
 
@@ -69,5 +72,5 @@ def written(value: object) -> str:
 
 
 def date(at: float) -> str:
-    """Return a time in seconds since 1970 as a date in ISO 8601; nothing for 0."""
+    """Return a Unix time as a local date in ISO 8601; "" for 0."""
     return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds") if at else ""

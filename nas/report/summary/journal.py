@@ -1,4 +1,4 @@
-"""The journals of a run, read once: what was proposed and found, and when who worked on it."""
+"""The journals of a run, read once: proposals, results, and which worker was busy when."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from nas.journal import replay
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One journal: its phase's name, what happened, and when a proposal was made and ended, in seconds since 1970.
+    """One journal: its phase, its history, and the Unix times at which each proposal was made and finished.
 
-    `again` is when a resumed run took up what had been in flight.
+    `proposed` is indexed by proposal number, `ended` and `again` are keyed by it. `again` is when a resumed run took up
+    a proposal that had been in flight.
     """
 
     phase: str
@@ -27,7 +28,7 @@ class Log:
 
 
 def read_log(path: Path, phase: str, objective: str) -> Log | None:
-    """Read a journal with its times; None where there is none yet. Raises RecordError, with the line, where it is damaged."""
+    """Read a journal with its times; None where there is no file yet. Raises RecordError, with the line, where it is damaged."""
     if not path.is_file():
         return None
     proposed, ended, again = list[float](), dict[int, float](), dict[int, float]()
@@ -45,7 +46,7 @@ def read_log(path: Path, phase: str, objective: str) -> Log | None:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One evaluation that a worker did, from when to when, in seconds since 1970."""
+    """One evaluation by a worker, from `begin` to `end` in Unix time."""
 
     worker: str
     phase: str
@@ -56,11 +57,10 @@ class Work:
 
 
 def works_of(log: Log) -> Iterator[Work]:
-    """Yield what workers did, in the order in which it ended.
+    """Yield the evaluations of all workers in the order in which they finished, without reused results.
 
-    A journal says when something was proposed, and not when its worker began with it: that is after the proposal, after a
-    resumed run took it up, and after the worker's last work, and later still where the evaluation says that it took fewer
-    `seconds`.
+    A journal records when an evaluation was proposed, not when its worker began. The begin is therefore taken as the
+    latest of: the proposal, its resumption, the end of the worker's previous work, and the end less its `seconds` score.
     """
     free: dict[str, float] = {}
     for number, done in log.history.finished.items():

@@ -1,4 +1,4 @@
-"""A search run as it is on disk, read once for all parts of its summary."""
+"""A search run read from disk, once for all parts of its summary."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS
 CIFAR: Shape = (3, 32, 32)
 
 SIMULATED = 2.0
-"""Evaluations that took so many times what their workers had of time took it on another clock: that of a table of one's own."""
+"""Evaluations are simulated (by a user's own table) if their seconds exceed their workers' wall-clock by this factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A search run: what was declared, its journals by their phases, what workers did in each, and the clock.
+    """A search run: its experiment, journals by phase, the work done in each, and the clock.
 
-    `simulated` says that the evaluations' seconds are not of this clock. `input` is the shape (C, H, W) of the images, None
-    where that is not known before the run has ended.
+    `simulated` is whether the evaluations' seconds are not wall-clock seconds. `input` is the shape (C, H, W) of the images,
+    None where it is unknown until the run has ended.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class Loaded:
 
 
 def load(folder: Path) -> Loaded:
-    """Read a run folder. Raises RecordError where it is none, or a journal in it is damaged."""
+    """Read a run folder. Raises RecordError where it is no run folder, or a journal in it is damaged."""
     experiment = load_run(folder)
     objective = experiment.rules.objective
     final = experiment.final.objective if experiment.final else ""
@@ -65,7 +65,7 @@ def load(folder: Path) -> Loaded:
 
 
 def _input(folder: Path, experiment: Experiment) -> Shape | None:
-    """Return the shape of the images without loading them: what is handed over says it, and a table has those of CIFAR."""
+    """Return the shape of the images without loading them: from best.json, or CIFAR's where the experiment has no data."""
     best = folder / "best.json"
     if best.is_file():
         return read_found(best).input
@@ -76,7 +76,7 @@ def _is_simulated(experiment: Experiment, history: History, works: Sequence[Work
     mine = [work for work in works if work.phase == "search"]
     if isinstance(experiment.evaluator, Tabular):
         return bool(mine)
-    if experiment.evaluator is None or not mine:  # what a supernet scored took its seconds in another phase
+    if experiment.evaluator is None or not mine:  # a supernet's scores took their seconds in the supernet phase
         return False
     spanned = max(work.end for work in mine) - min(work.begin for work in mine)
     had = spanned * len({work.worker for work in mine})

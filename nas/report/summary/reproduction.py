@@ -1,4 +1,4 @@
-"""How to run the same again: the resolved YAML, the command lines, and what to watch."""
+"""How to repeat a run: the resolved YAML, the command lines, and caveats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.runtime.inline import Inline
 
 
 def search_again(folder: Path, experiment: Experiment) -> Reproduction:
-    """Return how to search again with the same seed, and with others where published numbers are known."""
+    """Return how to repeat a search with the same seed, and with 10 seeds where published numbers are known."""
     file = folder / "experiment.yaml"
     commands = [shlex.join(["nas", "search", str(file), "--run-dir", f"{folder}-again"])]
     if experiment.expect:
@@ -29,14 +29,14 @@ def search_again(folder: Path, experiment: Experiment) -> Reproduction:
 
 
 def training_again(folder: Path, expect: Mapping[str, Expectation]) -> Reproduction:
-    """Return how to train the same network again."""
+    """Return how to repeat the training of the same network."""
     file = folder / "training.yaml"
     command = ["nas", "train", str(folder / "best.json"), "--recipe", str(file), "--run-dir", f"{folder}-again"]
     return _reproduction(file, [shlex.join(command)], [], expect)
 
 
 def transfer_again(folder: Path, command: str) -> Reproduction:
-    """Return how to transfer the same weights again: by the command that was given."""
+    """Return how to repeat a transfer of the same weights: with the recorded command."""
     given = command.partition(" ")[2]
     commands = [f"nas {given}"] if given else []
     notes = [f"The weights that were transferred are in {folder / TRAINED}."]

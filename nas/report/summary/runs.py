@@ -31,7 +31,7 @@ from nas.runs.transfer_trials import Transfer
 from nas.runtime.executor import Executor
 
 OBJECTIVE = "test_top1_percent"
-"""What trainings and transfers are for."""
+"""The objective of trainings and transfers."""
 
 NOT_YET = {
     "trainings": "no epoch has ended yet",
@@ -39,11 +39,11 @@ NOT_YET = {
     "tests": "the weights are tested when the training ends",
     "trials": "no trial has ended yet",
 }
-"""Why a part is missing."""
+"""Why each part is missing, by the part's name."""
 
 
 def summarise_training(folder: Path) -> RunSummary:
-    """Return what a report says of a full training; its data need not be there. Raises RecordError for a damaged file."""
+    """Return the summary of a full training; its data need not be present. Raises RecordError for a damaged file."""
     declared = load_declared(folder / "training.yaml", (), FullTraining)
     found = read_found(folder / "best.json")
     logs = _logs(folder / "training.jsonl", "training")
@@ -77,7 +77,7 @@ def summarise_training(folder: Path) -> RunSummary:
 
 
 def summarise_transfer(folder: Path) -> RunSummary:
-    """Return what a report says of a transfer. Raises RecordError for a damaged file."""
+    """Return the summary of a transfer. Raises RecordError for a damaged file."""
     declared = load_declared(folder / "transfer.yaml", (), Transfer)
     executor = _executor(folder / EXECUTOR)
     found = read_found((folder / TRAINED).with_suffix(".json"))
@@ -138,7 +138,7 @@ def _stacked(found: StackedNetwork) -> dict[str, str]:
 
 
 def _trained(found: StackedNetwork, scores: Mapping[str, float]) -> Best:
-    """Return the network that was trained, with what it costs."""
+    """Return the trained network with its parameters and MACs, None where it cannot be profiled."""
     known = family(found.family)
     text, svg = known.describe(found.architecture), draw(found.architecture) or ""
     told = informative_scores(scores, found.options.get("classes"))
@@ -151,7 +151,7 @@ def _trained(found: StackedNetwork, scores: Mapping[str, float]) -> Best:
 
 
 def _trials(history: History, total: int) -> Trials:
-    """Return the trials that ended, in the order in which they were proposed; one that failed may be tried again."""
+    """Return the finished trials in the order of their proposals; a failed trial counts as left, and may be tried again."""
     done = [each for _, each in sorted(history.finished.items())]
     return Trials(
         way=[LABELS[each.architecture.way] for each in done],

@@ -29,7 +29,7 @@ from nas.runs.supernets import searched_in
 
 
 def summarise_search(folder: Path) -> RunSummary:
-    """Return what a report says of a search. Raises RecordError where a file in the folder is damaged."""
+    """Return the summary of a search. Raises RecordError where a file in the folder is damaged."""
     run = load(folder)
     best = run.history.best
     head = _head(run)
@@ -61,7 +61,7 @@ def summarise_search(folder: Path) -> RunSummary:
 
 
 def _missing(run: Loaded, summary: RunSummary, no_baseline: str, no_fronts: str) -> dict[str, str]:
-    """Return why each part is not there that is not."""
+    """Return the reason for each part that is missing, by the part's name."""
     nothing = "nothing was scored yet"
     is_searched, few = run.experiment.supernet is not None, len(run.history.scored) < 2
     reasons = {
@@ -124,7 +124,7 @@ def _budget(run: Loaded) -> str:
 
 
 def _best(run: Loaded, best: Evaluated | None, fronts: Sequence[Front]) -> Best | None:
-    """Return the best architecture, with the size of the network that was scored, where that is known."""
+    """Return the best architecture, with the size of the scored network where it is known."""
     if best is None:
         return None
     sizes = {
@@ -139,12 +139,12 @@ def _best(run: Loaded, best: Evaluated | None, fronts: Sequence[Front]) -> Best 
 
 
 def _sized(run: Loaded) -> str:
-    """Return of which network sizes are told: a supernet scores what it finds inside of itself, at a size of its own."""
+    """Return which network the sizes describe: not the scored one where a supernet scored it, inside itself, at its own size."""
     return "the network standing alone" if run.experiment.evaluator is None else "the search network"
 
 
 def _finals(roles: dict[str, Evaluated], classes: int | None) -> Finals | None:
-    """Return what came of the final trainings, without what says nothing of so few classes."""
+    """Return the results of the final trainings, without scores that mean nothing for so few `classes`."""
     if not roles:
         return None
     done = list(roles.values())

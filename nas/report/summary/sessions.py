@@ -1,4 +1,7 @@
-"""Sessions: which workers were alive when, where a run was stopped and resumed, or a worker died and another took its place."""
+"""Sessions: which workers were alive when, across stops and resumptions of a run and replacements of workers that died.
+
+A journal does not record the start or the end of a worker, so both are inferred from the work done.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from nas.report.summary.journal import Log, Work
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """The time in which one worker was alive in one session of a phase, in seconds since 1970."""
+    """The time in which one worker was alive in one session of a phase, in Unix time."""
 
     worker: str
     begin: float
@@ -19,10 +22,10 @@ class Presence:
 
 
 def presences(log: Log, works: Sequence[Work]) -> Iterator[Presence]:
-    """Yield when each worker of a phase was alive, by its `works`.
+    """Yield when each worker of a phase was alive, inferred from its `works`.
 
-    A worker is alive from its first work to the end of the session. It counts no further than its last work where the session was
-    cut off, since what it did then is in no journal, and where another worker came in its place.
+    A worker is alive from its first work to the end of the session. It is alive only to its last work where another worker
+    replaced it, or where the session was cut off, since the work it was doing then is in no journal.
     """
     sessions = _sessions(log, works)
     for i, mine in enumerate(sessions):
@@ -31,7 +34,8 @@ def presences(log: Log, works: Sequence[Work]) -> Iterator[Presence]:
 
 
 def at_once(found: Sequence[Presence]) -> int:
-    """Return how many workers were alive at the same time, at most."""
+    """Return the largest number of workers alive at the same time."""
+    # -1 sorts before 1: a worker that ends when another begins is not counted with it
     changes = sorted([(each.begin, 1) for each in found] + [(each.end, -1) for each in found])
     alive = most = 0
     for _, change in changes:
@@ -41,7 +45,7 @@ def at_once(found: Sequence[Presence]) -> int:
 
 
 def _sessions(log: Log, works: Sequence[Work]) -> list[list[Work]]:
-    """Part works where nobody works and what follows is taken up again, or is done by others alone."""
+    """Split works into sessions: at idle times after which a resumed run takes up old work, or only new workers follow."""
     ordered = sorted(works, key=lambda work: (work.begin, work.end))
     last = {work.worker: work.begin for work in ordered}
     found: list[list[Work]] = []
@@ -61,7 +65,7 @@ def _sessions(log: Log, works: Sequence[Work]) -> list[list[Work]]:
 
 
 def _is_cut_off(log: Log, following: float | None) -> bool:
-    """Whether something was in flight when the next session began or, in the last one, still is."""
+    """Return whether an evaluation was in flight when the next session began or, in the last session, still is."""
     if following is None:
         return bool(log.history.in_flight)
     ended = (log.ended.get(number, following) for number, at in enumerate(log.proposed) if at < following)
@@ -75,6 +79,7 @@ def _alive(works: Sequence[Work], is_cut_off: bool) -> Iterator[Presence]:
         first.setdefault(work.worker, work.begin)
         last[work.worker] = max(work.end, last.get(work.worker, work.end))
     end, free = max(last.values()), sorted(last, key=lambda worker: last[worker])
+    # each worker that began late replaces the worker that stopped earliest before that, if there is one
     replaced: set[str] = set()
     for worker, begin in first.items():
         earlier = (each for each in free if last[each] <= begin and each not in replaced and each != worker)

@@ -1,4 +1,4 @@
-"""What a population chose, and how that changed while a search went on, at so many points."""
+"""The share of each option among the last evaluations, over the course of a search, at a limited number of points."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from nas.report.summary.loaded import Loaded
 from nas.report.summary.summary import SharePanel
 
 SHOWN, POINTS = 24, 200
-"""How many panels are given, and at how many points."""
+"""The maximum number of panels, and about how many points each has."""
 
 
 def shares_of(run: Loaded) -> tuple[list[SharePanel], int]:
-    """Return the shares of the options among the last evaluations, structures first, and how many panels are left out."""
+    """Return the shares of the options among the last evaluations, structures first, and the number of panels left out."""
     architectures = [done.architecture for done in run.history.scored]
     total = len(architectures)
     if total < 2:

@@ -1,4 +1,4 @@
-"""Summarise: from any run folder to what a report says of it."""
+"""Summarise: from any run folder to its summary."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ KINDS = {
     "training.yaml": summarise_training,
     "transfer.yaml": summarise_transfer,
 }
-"""How a run is summarised, by the file that its folder has."""
+"""The function that summarises a run, by the file that marks its folder."""
 
 
 def summarise(folder: Path) -> RunSummary:
-    """Return what a report says of a run folder, also of one that is being written, or was cut off.
+    """Return the summary of a run folder, finished, still running or cut off.
 
-    Raises RecordError where the folder is none of a run, or a file in it is damaged.
+    Raises RecordError where it is no run folder, or a file in it is damaged.
     """
     for name, summarised in KINDS.items():
         if (folder / name).is_file():

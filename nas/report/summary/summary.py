@@ -1,7 +1,7 @@
-"""What a report says of one run: plain numbers, words and columns, which become compact JSON.
+"""The content of a report on one run: plain numbers, texts and columns, written as compact JSON.
 
-Times are in seconds since the run's first event. Where a thing is not known it is None, and where a whole part is missing,
-`RunSummary.missing` says why. Columns of one class are equally long, and a row is the same place in all of them.
+Times are in seconds since the run's first event. An unknown value is None; where a whole part is missing,
+`RunSummary.missing` gives the reason. The columns of one class have the same length: index i is row i in each.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ MaybeNumbers = Sequence[float | None]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What was run, with what, and how it stands.
+    """The head of a report: the run's name, provenance, settings and state.
 
     `kind` is "search", "training" or "transfer"; `state` is "ended", "running", "stopped" (which a resumed
     run is not) or, without locks, "unknown".
-    `objective` is the score that counts, `minimises` whether less of it is better. `started` and `last` are dates in ISO 8601,
-    the last that of the last event. `settings` are what else one wants to know, by what it is called.
+    `objective` is the name of the score that counts, `minimises` whether a lower score is better. `started` and `last` (the
+    last event) are dates in ISO 8601. `settings` are further settings by name.
     """
 
     kind: Literal["search", "training", "transfer"]
@@ -52,7 +52,7 @@ class Head:
 class Best:
     """The best architecture: its number in the run (None for a training), its text, scores, size and drawing.
 
-    `params` and `macs` are of the network that `size_of` names, as the one that was scored. `svg` is empty
+    `params` and `macs` belong to the network that `size_of` names, such as the scored one. `svg` is empty
     where the architecture has no drawing.
     """
 
@@ -68,7 +68,7 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class Finals:
-    """What came of the final trainings: `roles` are "best", "random" or "random 1", ...; a failed one has a reason."""
+    """The results of the final trainings: `roles` are "best", "random" or "random 1", ...; a failure is its reason or None."""
 
     roles: Texts
     scores: Mapping[str, MaybeNumbers]
@@ -77,7 +77,7 @@ class Finals:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Random search: the mean of its best so far at each `x`, and from where to where eight of ten runs are."""
+    """The best so far of random search at each `x`: its mean, and the 10th and 90th percentiles (`low`, `high`) of its runs."""
 
     x: Numbers
     mean: Numbers
@@ -87,7 +87,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Random search to compare with: `how` says in a sentence from what it is known."""
+    """The random search baseline; `how` explains in a sentence whether it is simulated or estimated, and from what."""
 
     how: str
     by_evaluations: Band
@@ -96,10 +96,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The best so far, one row for each improvement and one for the end: `best` of the objective after so much.
+    """The best objective so far, one row for each improvement and one for the end; `number` is the best one's proposal.
 
-    `evaluations` counts all that finished, also failed and reused ones. `seconds` are by the `clock`: "wall" is time that
-    passed while the run worked, "simulated" is that of the table, all evaluations one after another.
+    `evaluations` counts all finished ones, also failed and reused ones. `seconds` depend on the `clock`: "wall" is wall-clock
+    without pauses; "simulated" is the sum of the table's seconds, as if evaluations ran one after another.
     """
 
     evaluations: Indices
@@ -112,7 +112,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One decision in which a child differs from its parent; empty where the choice is not open."""
+    """One decision in which a child differs from its parent; `before` or `after` is "" where the choice is not open."""
 
     choice: str
     before: str
@@ -121,7 +121,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Ancestor:
-    """The winner or one of its ancestors; `changes` are those from the first of its parents, `children` how many it has."""
+    """The winner or one of its ancestors; `changes` are those from its first parent, `children` is a count."""
 
     number: int
     origin: str
@@ -133,7 +133,7 @@ class Ancestor:
 
 @dataclass(frozen=True, slots=True)
 class SharePanel:
-    """How often each option was taken: for each label the percentages after so many `evaluations`."""
+    """How often each option was taken: `percent` has a row per label and a column per entry of `evaluations`."""
 
     title: str
     labels: Texts
@@ -143,9 +143,9 @@ class SharePanel:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Architectures by their objective and what they cost (`cost` is "macs" or "params"), each once, the cheapest first.
+    """The distinct architectures by objective and cost (`cost` is "macs" or "params"), cheapest first.
 
-    `on_front` says which are on the Pareto front: nothing that costs no more is better. `note` says what is left out.
+    `on_front` is 1 on the Pareto front (no better architecture costs the same or less), else 0. `note` says which are left out.
     """
 
     cost: str
@@ -158,7 +158,7 @@ class Front:
 
 @dataclass(frozen=True, slots=True)
 class LearntAlphas:
-    """The strengths of one choice's options: a row a label, a column an epoch; None where an option is not there."""
+    """The strengths of one choice's options: a row per label, a column per epoch; None once an option is dropped."""
 
     name: str
     labels: Texts
@@ -168,10 +168,10 @@ class LearntAlphas:
 
 @dataclass(frozen=True, slots=True)
 class SupernetCurves:
-    """A search with a supernet: what was measured after each epoch by its name, the monitor's warnings, and the alphas.
+    """A search with a supernet: the measurements after each epoch by name, the monitor's warnings, and the alphas.
 
     `measured` has loss, top1_percent, alphas_loss, alphas_top1_percent, entropy (1 undecided, 0 decided), skips, skippable,
-    eigenvalue and seconds. `phases` are the epochs after which a phase ends, `warnings` the monitor's by epoch.
+    eigenvalue and seconds. `phases` are the epochs after which a phase ends; `warnings` are keyed by epoch.
     """
 
     seed: int
@@ -187,7 +187,7 @@ class SupernetCurves:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What one worker did. It is idle where it does nothing while it is alive: from its first work to the end of a session."""
+    """The work of one worker. It is idle while it is alive (from its first work to the end of a session) but not busy."""
 
     name: str
     done: int
@@ -198,7 +198,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A work that failed, when, and why; `number` is its own in its phase."""
+    """A failed evaluation, its time and reason; `number` counts within its phase."""
 
     phase: str
     number: int
@@ -209,12 +209,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Who did what when: bars as columns. Where there are many, neighbours are one bar of several `works`.
+    """The workers' timeline: its bars as columns. Where there are many, neighbours are merged to one bar of several `works`.
 
-    Each resumed run begins with new workers: `at_once` is how many were alive at the same time, at most.
-    `worker` and `phase` count in `workers` and `phases` ("supernets", "search", "final"); `first` is the number of a bar's
-    first work, `failed` how many of its works failed. `pauses` are (from, to) where the run was stopped: they count as nobody's
-    idleness. `waited_seconds` is how long proposals waited for a worker, on average; `failures` are the last ones.
+    Each resumed run begins with new workers, so `at_once` is the largest number alive at the same time.
+    `worker` and `phase` are indices into `workers` and `phases` ("supernets", "search", "final"). `first` is the number of
+    a bar's first work, `failed` how many of its works failed. `pauses` are (from, to) where the run was stopped; they are no
+    idle time. `waited_seconds` is the mean time that a proposal waited for a worker. `failures` are the last ones.
     """
 
     workers: Sequence[Worker]
@@ -234,10 +234,10 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What it took. `seconds` is the time in which the run worked, `evaluation_seconds` what evaluations add up to.
+    """The costs of a run. `seconds` is wall-clock without pauses, `evaluation_seconds` the sum over evaluations.
 
-    Where the evaluations' seconds are a table's, they are `simulated`. `worker_hours` are those in which workers were busy;
-    `cpu_hours` and `gpu_hours` are these times what a worker holds, None where that is not known.
+    `simulated` is whether the evaluations' seconds come from a table. `worker_hours` are the hours in which workers were busy;
+    `cpu_hours` and `gpu_hours` are these times the CPUs and GPUs of a worker, None where those are unknown.
     """
 
     seconds: float
@@ -260,9 +260,9 @@ class Costs:
 class Evaluations:
     """All proposals of a search: row i is proposal i.
 
-    `origin`, `worker`, `failure` and `architecture` count in `origins`, `workers`, `failures` (reasons) and the columns
-    `digests` and `texts`; -1 is none. What is neither failed nor has a score is in flight. `scores` are by name with unit.
-    `order` is when a row finished: 0 the first, -1 not yet; a `worker` named "reused" looked an equal architecture's up.
+    `origin`, `worker` and `failure` are indices into `origins`, `workers` and `failures` (reasons), `architecture` into
+    `digests` and `texts`; -1 is none. A row with neither a failure nor a score is in flight. `scores` are by name with unit.
+    `order` is the finishing order: 0 the first, -1 not yet. A `worker` named "reused" took an equal architecture's scores.
     """
 
     origins: Texts
@@ -283,7 +283,7 @@ class Evaluations:
 
 @dataclass(frozen=True, slots=True)
 class TrainingCurves:
-    """The epochs of one training, `role` "best", "random 1" or the trial's name: what was measured, by its name."""
+    """The epochs of one training: measurements by name; `role` is "best", "random 1" or the trial's name."""
 
     role: str
     epochs: Indices
@@ -293,7 +293,7 @@ class TrainingCurves:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """What was measured of trained weights on test images; classes are columns, the class's images and those right."""
+    """The test of trained weights: measurements by name, and for each class its images and the percentage classified right."""
 
     role: str
     measured: Mapping[str, float]
@@ -304,7 +304,7 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """The trials of a transfer as columns: the way in words, percent of the labels, test accuracy in percent, seconds."""
+    """The trials of a transfer as columns: the way in words, percent of the labels used, test top-1 in percent, seconds."""
 
     way: Texts
     labels_percent: Numbers
@@ -318,7 +318,7 @@ class Trials:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """The resolved YAML as text, the command lines that run the same again, and what to watch. `expected` are published."""
+    """How to repeat a run: the resolved YAML, the command lines, and caveats (`notes`). `expected` are published numbers."""
 
     yaml: str
     commands: Texts
@@ -328,7 +328,7 @@ class Reproduction:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """All that a report says of a run; `missing` says of each part that is None or empty, by its name, why it is."""
+    """The whole content of a report on a run; `missing` maps each part that is None or empty to the reason."""
 
     head: Head
     reproduction: Reproduction
@@ -351,7 +351,7 @@ class RunSummary:
 
 
 def to_json(summaries: Iterable[RunSummary]) -> str:
-    """Return summaries as compact JSON, `{"runs": [...]}`: fields by name, numbers to six digits, and no NaN."""
+    """Return summaries as compact JSON, `{"runs": [...]}`: fields by name, numbers to six digits, NaN as null."""
     plain = {"runs": [_plain(each) for each in summaries]}
     return json.dumps(plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -369,7 +369,7 @@ def _plain(value: Any) -> Any:
 
 
 def _short(value: float) -> float | int | None:
-    """Return a number to six digits, a whole one as such, and None for one that is not finite."""
+    """Return a number rounded to six digits, whole numbers as int, and None where it is not finite."""
     if not math.isfinite(value):
         return None
     rounded = value if value.is_integer() else float(f"{value:.6g}")

@@ -1,4 +1,4 @@
-"""Searches with a supernet: what was measured after each epoch, and the strengths of the options."""
+"""Searches with a supernet: the measurements after each epoch, and the strengths of the options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas.report.summary.summary import LearntAlphas, SupernetCurves
 from nas.supernets.search import SupernetResult
 
 SHOWN = 200
-"""The strengths of so many choices are given at most."""
+"""The maximum number of choices whose strengths are shown."""
 
 MEASURED = (
     "loss",
@@ -26,7 +26,7 @@ MEASURED = (
 
 
 def supernet_curves(searched: SupernetResult, method: str) -> SupernetCurves:
-    """Return how a search with one seed went, as columns by epoch."""
+    """Return the curves of a search with one seed, as columns by epoch."""
     epochs = [each.epoch for each in searched.epochs]
     choices = learnt_choices(searched)
     columns = {name: [getattr(each, name) for each in searched.epochs] for name in MEASURED}
@@ -50,5 +50,5 @@ def _alphas(choice: LearntChoice, epochs: Sequence[int]) -> LearntAlphas:
 
 
 def _row(points: Mapping[float, float], epochs: Sequence[int]) -> list[float | None]:
-    """Return a value an epoch; where an option was dropped there is none."""
+    """Return a value per epoch; None where the option was dropped."""
     return [points.get(epoch) for epoch in epochs]

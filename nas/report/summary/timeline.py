@@ -1,4 +1,4 @@
-"""The workers' timeline: who did what when, and who was idle."""
+"""The workers' timeline: which worker was busy with which evaluation when, and which was idle."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nas.report.summary.sessions import at_once, presences
 from nas.report.summary.summary import Failure, Timeline, Worker
 
 BARS = 2000
-"""How many bars a timeline has at most, about; where there is more to show, neighbours are one bar."""
+"""About the maximum number of bars of a timeline; beyond it, neighbouring bars are merged."""
 
 LAST = 200
-"""How many failures are told, the last ones."""
+"""The maximum number of failures listed; the last ones are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One work, or several of one worker in one phase, in seconds since the run's beginning."""
+    """One work, or several works of one worker in one phase, in seconds since the run's first event."""
 
     worker: str
     phase: str
@@ -32,7 +32,7 @@ class Bar:
 
 
 def timeline_of(logs: Mapping[str, Log], works: Sequence[Work], clock: Clock) -> Timeline | None:
-    """Return what each worker did; None where none has done anything yet."""
+    """Return the timeline of all workers; None where no evaluation has ended yet."""
     if not works:
         return None
     by_worker = defaultdict[str, list[Work]](list)
@@ -45,7 +45,7 @@ def timeline_of(logs: Mapping[str, Log], works: Sequence[Work], clock: Clock) ->
     there = defaultdict[str, float](float)
     for each in alive:
         there[each.worker] += clock.worked(each.end) - clock.worked(each.begin)
-    # so that there are no more than BARS: of two neighbours that are not one, both together are longer than a point
+    # keeps the bars below BARS: two neighbours that stay apart span together more than `point` seconds
     point = 2 * len(names) * (clock.last - clock.begin) / BARS if len(works) > BARS else 0.0
     bars = [bar for mine in by_worker.values() for bar in _merged([_bar(work, clock) for work in mine], point)]
     waited = [work.begin - logs[work.phase].proposed[work.number] for work in works]
@@ -88,6 +88,7 @@ def _bar(work: Work, clock: Clock) -> Bar:
 
 
 def _merged(bars: Sequence[Bar], point: float) -> Iterator[Bar]:
+    """Merge neighbouring bars of one phase while together they span at most `point` seconds."""
     held: Bar | None = None
     for bar in bars:
         if held and bar.phase == held.phase and bar.end - held.begin <= point:

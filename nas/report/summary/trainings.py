@@ -1,4 +1,4 @@
-"""Trainings: their epochs, and what was measured of the trained weights."""
+"""Trainings: their epochs, and the tests of their weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = tuple(each.name for each in fields(Epoch) if each.name not in ("epoch"
 
 
 def training_curves(weights: Path, role: str) -> TrainingCurves | None:
-    """Return the epochs of the training whose weights are, or will be, in a file; None where none has ended."""
+    """Return the epochs of the training that writes its weights to the file `weights`; None where no epoch has ended."""
     epochs = read_epochs(weights)
     if not epochs:
         return None
@@ -25,7 +25,10 @@ def training_curves(weights: Path, role: str) -> TrainingCurves | None:
 
 
 def test_of(weights: Path, role: str) -> Test | None:
-    """Return what was measured of the weights in a file on test images; None where nothing was yet."""
+    """Return the test of the weights in a file; None where they are not tested yet.
+
+    With an EMA, the decisive weights are the averaged ones; the raw weights' measurements are prefixed with "raw_".
+    """
     found = read_test(weights)
     if found is None:
         return None
