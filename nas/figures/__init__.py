@@ -1,1 +1,1 @@
-"""Figures: plots of a history or of a training, as files."""
+"""Figures: plots of a search history, a training or a transfer, as SVG or PNG files."""

@@ -1,4 +1,4 @@
-"""Alphas: a picture of how the strengths of the options changed over the epochs of a supernet search."""
+"""Alphas: a plot of the strengths of the options over the epochs of a supernet search."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHOWN = 48
-"""How many choices one picture shows; what is more is counted, not drawn."""
+"""The maximum number of choices in one plot; the page states how many are left out."""
 
-# In inches; a page is as high as what it shows.
+# Sizes in inches; the height of the page depends on its content.
 LEFT, INNER, RIGHT, BOTTOM, GAP, SPACE = 0.55, 11.2, 0.25, 0.1, 0.16, 0.45
 TOP, TITLE, LINE, OVERVIEW, NAME, PANEL, TICKS = 0.3, 0.32, 0.2, 1.1, 0.27, 0.82, 0.4
 
@@ -35,11 +35,11 @@ READING = (
 
 
 def plot_alphas(searched: SupernetResult, path: Path, title: str = "") -> bool:
-    """Draw to `path`, an SVG or a PNG by its suffix, how a search came to its choices; returns whether it did.
+    """Plot the strengths of a supernet's options to `path`, an SVG or a PNG by its suffix; return whether a file was written.
 
-    It does not, and writes nothing, where nothing was learnt or matplotlib is not installed. One panel for each choice
-    shows the strengths of its options over the epochs; above them are losses, accuracies, entropy and skips. The same search
-    gives the same SVG. Raises RecordError for another suffix.
+    One panel per choice shows the strengths of its options over the epochs; above them are losses, accuracies, entropy and
+    skips. Writes nothing where nothing was learnt or matplotlib is not installed. The same search gives the same SVG.
+    Raises RecordError for another suffix.
     """
     if path.suffix not in (".svg", ".png"):
         raise RecordError(f"{path}: a picture is written as .svg or .png; give a path that ends so")
@@ -62,7 +62,7 @@ def plot_alphas(searched: SupernetResult, path: Path, title: str = "") -> bool:
 
 @final
 class _Sheet:
-    """What the page shows, and where from top to bottom; its `height` is known before it is drawn."""
+    """The content and layout of the page, from top to bottom; its `height` is known before it is drawn."""
 
     def __init__(self, searched: SupernetResult, choices: Sequence[LearntChoice], title: str) -> None:
         self.epochs, self.titles = searched.epochs, wrap(title, 85)
@@ -80,11 +80,11 @@ class _Sheet:
         self.height = self.blocks_y + sum(map(self.height_of, self.blocks)) + BOTTOM
 
     def height_of(self, block: Block) -> float:
-        """Return how high a block is with its heading, its panels and what is below them."""
+        """Return the height of a block: its heading, its panels, and the tick labels below them."""
         return 1.5 * LINE * bool(block.heading) + _rows(block, self.columns) * (NAME + PANEL) + TICKS
 
     def said(self, choices: Sequence[LearntChoice]) -> Iterator[str]:
-        """Yield what is to be said in words, a paragraph each."""
+        """Yield the notes above the plots, one paragraph each."""
         never = any(choice.takable != choice.left for choice in choices)
         yield READING + " “none” is there for the search alone and is never taken." * never
         if self.ends:
@@ -96,7 +96,7 @@ class _Sheet:
             yield f"Warning: {self.epochs[-1].warning}."
 
     def draw(self, page: Page) -> None:
-        """Draw all on a page as high as the sheet."""
+        """Draw everything on a page of the sheet's height."""
         for i, title in enumerate(self.titles):
             page.text(LEFT, TOP + i * TITLE, title, 13, bold=True)
         for i, note in enumerate(self.notes):
@@ -111,7 +111,7 @@ class _Sheet:
             y += self.height_of(block)
 
     def draw_overview(self, page: Page) -> None:
-        """Draw what was measured of each epoch, side by side."""
+        """Draw the measurements of each epoch as panels side by side."""
         panels = overview(self.epochs)
         pitch = (INNER + SPACE) / len(panels)
         for i, (name, curves) in enumerate(panels.items()):
@@ -150,7 +150,7 @@ class _Sheet:
             axes.set_xlabel("epoch" if column == 0 and row == rows - 1 else "", labelpad=1)
 
     def draw_choice(self, axes: Axes, choice: LearntChoice) -> None:
-        """Draw the lines of a choice, that of its strongest option above the others."""
+        """Draw the lines of a choice, with its strongest option's line on top."""
         for label, points in choice.curves.items():
             strongest = label == choice.strongest
             _plot(axes, points, self.lines[label], 2.4 if strongest else 1.1, above=strongest)
@@ -159,13 +159,13 @@ class _Sheet:
         self.finish(axes)
 
     def highest(self, kind: str) -> float:
-        """Return the end of the axis that all choices of a kind share."""
+        """Return the upper limit of the y axis, which all choices of a kind share."""
         shown = (choice for block in self.blocks if block.kind == kind for choice in block.choices.values())
         values = (value for choice in shown for points in choice.curves.values() for _, value in points)
         return 1.08 * max(filter(isfinite, values), default=1.0) or 1.0
 
     def finish(self, axes: Axes) -> None:
-        """Give axes the epochs, the same everywhere, and mark where phases begin."""
+        """Set the x axis to the epochs, the same in all panels, and mark the ends of phases."""
         first, last = self.epochs[0].epoch, self.epochs[-1].epoch
         margin = 0.02 * (last - first) or 0.5
         axes.set_xlim(first - margin, last + margin)
@@ -176,7 +176,7 @@ class _Sheet:
 
 
 def _keys(labels: Iterable[str], abreast: int) -> list[list[str]]:
-    """Return what stands in each row of the legend: operations, edges and values begin a new one."""
+    """Return the labels in each row of the legend; operations, edges and values each begin a new row."""
     kinds = [list(group) for _, group in groupby(labels, lambda label: kind([label]))]
     return [each[i : i + abreast] for each in kinds for i in range(0, len(each), abreast)]
 
@@ -186,7 +186,7 @@ def _rows(block: Block, columns: int) -> int:
 
 
 def _plot(axes: Axes, points: Points, line: Line, width: float, label: str = "", above: bool = False) -> None:
-    """Draw one line; a few epochs are dots too."""
+    """Draw one line; up to 5 points are marked with dots too."""
     epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
     (drawn,) = axes.plot(epochs, values, color=line.colour, linestyle=line.style, linewidth=width, label=label)
     drawn.set(marker="o" if len(points) <= 5 else "", markersize=3.5, zorder=3 if above else 2)

@@ -1,4 +1,4 @@
-"""Colours: how a line is drawn for what it stands for, the same in all panels, for eyes that tell few colours apart too."""
+"""Colours: the line style of each option, the same in all panels and readable for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 INK, PALE = "#1c2430", "#9aa5b5"
-"""The colour of text, and of what should stand back."""
+"""The colour of text, and of elements that should recede."""
 
 HUES = (
     ("#009e73", "#00604a", "#6fcfb2"),
@@ -18,27 +18,27 @@ HUES = (
     ("#8c7a00", "#c9b800", "#574c00"),
     ("#6a51a3", "#a99bd0", "#3f2a78"),
 )
-"""Hues after Okabe and Ito 2008, with shades: a hue for each class of operation, a shade for each of its sizes."""
+"""Hues after Okabe and Ito 2008, with shades: a hue per class of operation, a shade per size of it."""
 
 SCALE = ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b81f")
-"""From little to much, after viridis: for edges and values."""
+"""From low to high, after viridis: for edges and values."""
 
 STYLES = ("solid", (0, (5, 1, 1, 1)), (0, (1, 1)))
-"""What tells lines apart where the colours have run out."""
+"""Dash patterns that distinguish lines once the colours are used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How one option is drawn."""
+    """The line style of one option: its colour, and a matplotlib dash style."""
 
     colour: str
     style: str | tuple[int, tuple[float, ...]] = "solid"
 
 
 def lines(labels: Iterable[str]) -> dict[str, Line]:
-    """Return the line of each label, as `sep_conv_3x3`; operations first, then skips and zeros, edges, and values.
+    """Return the line style of each label, such as `sep_conv_3x3`: operations, then skips and zeros, edges, and values.
 
-    A class of operations has a hue, and each of its sizes a shade; where there are one or two classes, each size has a hue.
+    A class of operations has a hue, and each of its sizes a shade; with only one or two classes, each size has a hue.
     """
     families: dict[str, list[str]] = {}
     for label in dict.fromkeys(labels):
@@ -46,7 +46,7 @@ def lines(labels: Iterable[str]) -> dict[str, Line]:
     special = {name: families.pop(name, []) for name in ("skip_connect", "none", "Edge", "")}
     hues = list(families.values())
     if len(hues) <= 2:
-        hues = [[*chain(*hues)][hue :: len(HUES)] for hue in range(len(HUES))]
+        hues = [[*chain(*hues)][hue :: len(HUES)] for hue in range(len(HUES))]  # deal the labels out to all hues
     return {
         **{label: _shaded(hue, shade) for hue, members in enumerate(hues) for shade, label in enumerate(members)},
         **{label: Line(INK, (0, (4, 2))) for label in special["skip_connect"]},
@@ -57,7 +57,7 @@ def lines(labels: Iterable[str]) -> dict[str, Line]:
 
 
 def family(label: str) -> str:
-    """Return a label without its size: the class of an operation, `Edge`, or nothing for a number."""
+    """Return a label without its size: the class of an operation, `Edge`, or "" for a number."""
     found = re.match(r"[^\d(\[ ]*", label)
     return found.group().rstrip("_") if found else ""
 

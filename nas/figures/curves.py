@@ -1,4 +1,4 @@
-"""Curves: what was measured in the epochs of a supernet search, as lines to draw."""
+"""Curves: the measurements and strengths of a supernet search by epoch, as lines to draw."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nas.labels import stored_label
 from nas.supernets.search import SupernetEpoch, SupernetResult
 
 Points = Sequence[tuple[float, float]]
-"""One line: (epoch, value); it is broken where the value is not a number."""
+"""One line as (epoch, value); NaN breaks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearntChoice:
-    """A choice: the strengths of its options by label, and the labels of those that were left in the end."""
+    """A choice: the strengths of its options by label, and the labels `left` after the last epoch."""
 
     name: str
     curves: Mapping[str, Points]
@@ -24,30 +24,30 @@ class LearntChoice:
 
     @property
     def takable(self) -> Sequence[str]:
-        """What an architecture may have: what is of the supernet alone stands last, and is never taken."""
+        """The options that an architecture may take; a last "none" exists only in the supernet, and is never taken."""
         return self.left[:-1] if self.left[-1] == "none" and len(self.left) > 1 else self.left
 
     @property
     def strongest(self) -> str:
-        """The option that counts most after the last epoch; the first of equals, as when the architecture is derived."""
+        """The strongest option after the last epoch; ties go to the first, as when the architecture is derived."""
         return max(self.takable, key=lambda label: self.curves[label][-1][1])
 
     @property
     def kind(self) -> str:
-        """What its options are."""
+        """The kind of its options: operations, edges or values."""
         return kind(self.curves)
 
 
 @dataclass(slots=True)
 class Block:
-    """Choices of one kind to be shown under a heading, by what is left of their names."""
+    """Choices of one kind under a heading, keyed by the part of their names that the heading does not have."""
 
     heading: str
     kind: str
     choices: dict[str, LearntChoice] = field(default_factory=dict)
 
     def shorten(self, kinds: int) -> None:
-        """Say in the heading how all names end, or else their kind if there are several `kinds`."""
+        """Move the ending that all names share into the heading, or else their kind if there are several `kinds`."""
         word = self.kind if kinds > 1 else ""
         beginnings, _, endings = zip(*(name.rpartition("/") for name in self.choices), strict=True)
         if len(self.choices) > 1 == len(set(endings)) and all(beginnings):
@@ -57,19 +57,19 @@ class Block:
 
 
 def kind(labels: Iterable[str]) -> str:
-    """Return what is labelled so: operations, edges or values, as 2 and 3."""
+    """Return the kind of the labels: "operations", "edges", or "values" (numbers, such as 2 and 3)."""
     families = set(map(family, labels))
     return "edges" if families == {"Edge"} else "values" if families == {""} else "operations"
 
 
 def learnt_choices(searched: SupernetResult) -> list[LearntChoice]:
-    """Return the choices that strengths are known of, in their order."""
+    """Return the choices whose strengths are known, in order."""
     names = dict.fromkeys(name for options in searched.options for name in options)
     return [choice for name in names for choice in _choice(searched, name)]
 
 
 def _choice(searched: SupernetResult, name: str) -> Iterator[LearntChoice]:
-    """Yield a choice, if it has strengths; a curve is broken between phases, and ends where a phase has no more its option."""
+    """Yield a choice, if it has strengths; a curve is broken between phases, and ends where its option is dropped."""
     curves: dict[str, list[tuple[float, float]]] = {}
     phase = -1
     labels: list[str] = []
@@ -86,13 +86,13 @@ def _choice(searched: SupernetResult, name: str) -> Iterator[LearntChoice]:
 
 
 def _told_apart(labels: Sequence[str]) -> list[str]:
-    """Number what has the same label: options may differ in more than their size."""
+    """Number equal labels: options may differ in more than a label shows."""
     many = {label for label in labels if labels.count(label) > 1}
     return [f"{each} ({labels[: i + 1].count(each)})" if each in many else each for i, each in enumerate(labels)]
 
 
 def blocks(choices: Sequence[LearntChoice]) -> list[Block]:
-    """Return the choices by what their names begin with, up to the last `/`, or to the first if that leaves many blocks."""
+    """Group choices by the prefix of their names up to the last `/`, or up to the first if that would give many blocks."""
     names = [choice.name for choice in choices]
     fine = len({name.rpartition("/")[0] for name in names}) * 4 <= len(names)
     found: dict[tuple[str, str], Block] = {}
@@ -107,7 +107,7 @@ def blocks(choices: Sequence[LearntChoice]) -> list[Block]:
 
 
 def overview(epochs: Sequence[SupernetEpoch]) -> dict[str, dict[str, Points]]:
-    """Return what was measured of each epoch: by what it is, lines by their names."""
+    """Return the measurements of each epoch: lines by label, by the title of their panel."""
     drawn: dict[str, dict[str, Points]] = {
         "loss": {
             "weights' images": [(each.epoch, each.loss) for each in epochs],

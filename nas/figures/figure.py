@@ -1,4 +1,4 @@
-"""Figure: writing a page as a picture, and naming lines where they end."""
+"""Figure: writing a page as a picture, and labelling lines at their ends."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 Points = Sequence[tuple[float, float]]
 
 LEADING = 1.3 / 72
-"""How many inches lines of text stand apart, for each point of their size."""
+"""The line spacing of text in inches, per point of font size."""
 
 
 def write_page(
     path: Path, size: tuple[float, float], draw: Callable[[Page], None], style: Mapping[str, float] | None = None
 ) -> bool:
-    """Write to `path`, an SVG or a PNG by its suffix, a page of so many inches; returns whether it did.
+    """Write a page to `path`, an SVG or a PNG by its suffix; return whether a file was written.
 
-    It does not, and writes nothing, where matplotlib is not installed. `style` is what differs from the style of pages. The
-    same page gives the same SVG. Raises RecordError for another suffix.
+    `size` is (width, height) in inches; `style` overrides entries of `STYLE`. Writes nothing where matplotlib is not
+    installed. The same page gives the same SVG. Raises RecordError for another suffix.
     """
     if path.suffix not in (".svg", ".png"):
         raise RecordError(f"{path}: a picture is written as .svg or .png; give a path that ends so")
@@ -47,7 +47,7 @@ def write_page(
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of a line, and what is written beside it, in rows."""
+    """The end of a line, and the rows of text written next to it."""
 
     x: float
     y: float
@@ -56,9 +56,9 @@ class End:
 
 
 def name_ends(axes: Axes, ends: Sequence[End], height: float, size: float) -> None:
-    """Write beside axes, so many inches high, what their lines are, each where it ends and none over another.
+    """Label the lines of axes at their right ends, without overlaps.
 
-    The limits of the axes must be set.
+    `height` is that of the axes in inches, `size` the font size in points. The limits of the axes must be set before.
     """
     low, high = axes.get_ylim()
     heights = [LEADING * size * len(end.rows) / height for end in ends]
@@ -80,13 +80,13 @@ def name_ends(axes: Axes, ends: Sequence[End], height: float, size: float) -> No
 
 
 def rows_of(text: str, letters: int, most: int = 3) -> list[str]:
-    """Return a text in rows of so many letters; of one that needs more rows the middle is left out."""
+    """Wrap a text to rows of at most `letters` letters; the middle of a text of over `most` rows is left out."""
     rows = wrap(text, letters)
     return rows if len(rows) <= most else [*rows[: most - 1], f"… {rows[-1]}"]
 
 
 def finish_percents(axes: Axes, whole: bool = False) -> None:
-    """Give a vertical axis in percent limits at least four percent apart, or 0 and 100, and ticks that can be."""
+    """Set limits of a y axis in percent at least 4 apart, or 0 and 100 if `whole`, and keep its ticks within 0 to 100."""
     low, high = (-50.0, 150.0) if whole else axes.get_ylim()
     middle, half = (low + high) / 2, max(2.0, (high - low) / 2)
     margin = half / 20
@@ -95,17 +95,18 @@ def finish_percents(axes: Axes, whole: bool = False) -> None:
 
 
 def plot_line(axes: Axes, points: Points, line: Line, width: float, marker: str = "", size: float = 4.0) -> None:
-    """Draw a line; with no marker of its own, a few points are dots too."""
+    """Draw a line; without a `marker`, up to 5 points are marked with dots."""
     x, y = [each for each, _ in points], [each for _, each in points]
     (drawn,) = axes.plot(x, y, color=line.colour, linestyle=line.style, linewidth=width)
     drawn.set(marker=marker or ("o" if len(points) <= 5 else ""), markersize=size)
 
 
 def apart(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
-    """Return places from 0 to 1, as near to those wanted as may be, at which things of these heights do not overlap.
+    """Return places from 0 to 1, close to those wanted, at which labels of these heights do not overlap.
 
-    What has not enough room stands higher than 1.
+    Labels may be placed above 1 where there is not enough room.
     """
+    # two sweeps: push overlapping labels up from below, then those that go beyond the top back down
     order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
     places = dict.fromkeys(order, 0.0)
     below = 0.0

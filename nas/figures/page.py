@@ -1,4 +1,4 @@
-"""Page: a picture that is laid out from top to bottom in inches, with text and panels where they are put."""
+"""Page: a figure whose text and panels are placed by coordinates in inches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LETTER = 0.62 / 72
-"""How many inches a letter is wide, for each point of its size: a little more than it mostly is."""
+"""The width of a letter in inches, per point of font size; a little over the average."""
 
 STYLE = {
     "svg.hashsalt": "cellstack",
@@ -31,12 +31,12 @@ STYLE = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
 }
-"""How matplotlib draws while a page is made: words as words, and the same bytes each time."""
+"""The matplotlib style of a page: text in an SVG stays text, and the same page gives the same bytes."""
 
 
 @final
 class Page:
-    """A white page, `width` by `height` inches; x counts from the left, y from the top."""
+    """A white page of `width` by `height` inches; x is measured from the left, y from the top."""
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
@@ -46,22 +46,22 @@ class Page:
         self.whole.set_axis_off()
 
     def panel(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Return new axes, whose upper left corner is at (x, y)."""
+        """Return new axes with their upper left corner at (x, y)."""
         bottom = self.height - y - height
         return self.figure.add_axes((x / self.width, bottom / self.height, width / self.width, height / self.height))
 
     def text(self, x: float, y: float, text: str, size: float = 8.0, bold: bool = False, side: str = "left") -> None:
-        """Write on the line through y, with this side of the text at x."""
+        """Write a text with its baseline at y, and its left or right `side` at x."""
         weight = "bold" if bold else "normal"
         self.whole.text(x, y, text, fontsize=size, fontweight=weight, ha=side, va="baseline", parse_math=False)
 
     def key(self, x: float, y: float, line: Line, text: str) -> None:
-        """Write what a line stands for, beside a piece of it."""
+        """Draw an entry of a legend: a piece of the line, and its text."""
         self.whole.plot([x, x + 0.34], [y - 0.04, y - 0.04], color=line.colour, linestyle=line.style, linewidth=2)
         self.text(x + 0.42, y, text)
 
 
 def shortened(text: str, inches: float, size: float = 8.0) -> str:
-    """Return the end of a text, as much as fits."""
+    """Return as much of the end of a text as fits into `inches`."""
     letters = max(2, int(inches / (LETTER * size)))
     return text if len(text) <= letters else f"…{text[1 - letters :]}"

@@ -1,4 +1,4 @@
-"""Shares: a picture of what a population chose, and how that changed while a search went on."""
+"""Shares: a plot of the share of each option among the last evaluations, over the course of a search."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHOWN, ABREAST, APART, LETTERS, POINTS, WINDOW = 12, 3, 4, 18, 200, 25
-"""How many panels a picture shows, how many stand abreast, how many choices of one kind have panels of their own, how many
-letters a label has, how many points a curve, and over how many evaluations it is counted where nothing else says so."""
+"""The maximum numbers of panels in a plot, of panels in a row, of choices with the same options that get a panel each, of
+letters in a label, and of points in a curve (about); and the evaluations counted where a strategy has no population."""
 
 WORDS = {"Residual": "residual", "Dense": "dense", "Branches": "inception", "Chain": "serial", "Stage": "serial"}
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What is shown of one choice, or of several with the same options: which option each evaluation took there."""
+    """The options that each evaluation took at one choice, or at several choices with the same options."""
 
     title: str
     labels: tuple[str, ...]
@@ -52,14 +52,14 @@ class Panel:
 
 
 def window_of(strategy: object, total: int) -> int:
-    """Return over how many of the last evaluations shares are counted: the strategy's population, and no gap between points."""
+    """Return over how many last evaluations shares are counted: the strategy's population, at least the gap between points."""
     return max(int(getattr(strategy, "population", WINDOW)), -(-total // POINTS))
 
 
 def plot_shares(space: Any, architectures: Sequence[Any], window: int, path: Path, title: str = "") -> bool:
-    """Draw to `path`, an SVG, what share each option had among the last `window` architectures; returns whether it did.
+    """Plot each option's share among the last `window` architectures to `path`, an SVG; return whether a file was written.
 
-    It does not where there is nothing to show or matplotlib is not installed. Structures come first.
+    Structures come first. Writes nothing where there is nothing to show or matplotlib is not installed.
     """
     try:
         from matplotlib import style
@@ -107,14 +107,17 @@ def _draw(axis: Axes, panel: Panel, window: int) -> None:
 
 
 def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
-    """Return what there is to show of a search: structures, then operations, then numbers; last what is not always open."""
+    """Return the panels of a search: structures, operations, then numbers; choices that are not always open come last.
+
+    Empty where the space has no choice of structures or operations.
+    """
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, choice in choices(space).items():
         labels = labels_of(choice)
         if choice.k is None and len(labels) > 1:
             groups.setdefault(labels, []).append(name)
     if not any(_rank(labels) < 2 for labels in groups):
-        return []  # numbers alone: spares reading what each of many architectures decided
+        return []  # numbers alone: spares reading the decisions of every architecture
     taken = [_labelled(space, each, groups) for each in architectures]
     found = [
         Panel(title, labels, [[at[name] for name in names if name in at] for at in taken])
@@ -146,7 +149,7 @@ def _rank(labels: tuple[str, ...]) -> int:
 
 
 def labels_of(choice: Choice) -> tuple[str, ...]:
-    """Return a short label for each option: its structure, or its name; with a number where others have the same."""
+    """Return a short label for each option: its structure or its name, numbered where labels repeat."""
     labels = [label_of(option) for option in choice.options]
     bare = [re.sub(r"\(.*\)", "", label) for label in labels]
     labels = [each if bare.count(each) == 1 else label for each, label in zip(bare, labels, strict=True)]
@@ -155,7 +158,7 @@ def labels_of(choice: Choice) -> tuple[str, ...]:
 
 
 def label_of(option: Any) -> str:
-    """Return the structure that an option is of, by its first node that is more than a chain; or its name."""
+    """Return the structure of an option, which is that of its first node that is not a chain; else its name."""
     if isinstance(option, Choice) and len(alike := {label_of(each) for each in option.options}) == 1:
         return alike.pop()
     if isinstance(option, Chain | Stage):

@@ -1,4 +1,4 @@
-"""Trainings: a picture of how a training went, from epoch to epoch."""
+"""Trainings: a plot of the measurements of a training by epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas.training.reports import Epoch
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# In inches; a page is as high as what it shows.
+# Sizes in inches; the height of the page depends on its content.
 LEFT, INNER, RIGHT, BOTTOM, GAP = 0.6, 8.0, 1.75, 0.55, 0.7
 TOP, TITLE, NOTE, NAME, LARGE, SMALL, TICKS = 0.32, 0.32, 0.21, 0.34, 2.3, 1.15, 0.4
 
@@ -27,11 +27,11 @@ TRAINED, VALIDATED, AVERAGED = Line(INK), Line("#d55e00"), Line("#0072b2")
 
 
 def plot_training(epochs: Sequence[Epoch], path: Path, title: str = "") -> bool:
-    """Draw to `path`, an SVG or a PNG by its suffix, how a training went; returns whether it did.
+    """Plot the epochs of a training to `path`, an SVG or a PNG by its suffix; return whether a file was written.
 
-    It shows the loss, the accuracy on training and validation images, that of the weights' moving average too where there is
-    one, the learning rate, the speed, and how long the training waited for images. It does not, and writes nothing, where
-    there is no epoch or matplotlib is not installed. The same epochs give the same SVG. Raises RecordError for another suffix.
+    It shows the loss, the top-1 on training and validation images (and with the EMA weights, if any), the learning rate, the
+    throughput, and the share of time spent waiting for images. Writes nothing where there is no epoch or matplotlib is not
+    installed. The same epochs give the same SVG. Raises RecordError for another suffix.
     """
     if not epochs:
         return False
@@ -41,7 +41,7 @@ def plot_training(epochs: Sequence[Epoch], path: Path, title: str = "") -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One line of a panel; its label is written where it ends."""
+    """One line of a panel; its label is written at its end."""
 
     label: str
     line: Line
@@ -49,14 +49,14 @@ class Curve:
 
     @property
     def end(self) -> End:
-        """Where it ends, with its last value."""
+        """The end of the line, labelled with its last value."""
         x, y = self.points[-1]
         return End(x, y, [f"{y:.1f} {self.label}"], self.line)
 
 
 @final
 class _Sheet:
-    """What the page shows, and where from top to bottom; of an epoch that is reported twice the later report counts."""
+    """The content and layout of the page, from top to bottom; of an epoch reported twice, the later report counts."""
 
     def __init__(self, epochs: Sequence[Epoch], title: str) -> None:
         self.epochs = sorted({each.epoch: each for each in epochs}.values(), key=lambda each: each.epoch)
@@ -67,7 +67,7 @@ class _Sheet:
         self.height = self.small_y + SMALL + BOTTOM
 
     def draw(self, page: Page) -> None:
-        """Draw all on a page as high as the sheet."""
+        """Draw everything on a page of the sheet's height."""
         for i, title in enumerate(self.titles):
             page.text(LEFT, TOP + i * TITLE, title, 13, bold=True)
         for i, note in enumerate(self.notes):
@@ -78,7 +78,7 @@ class _Sheet:
     def draw_row(
         self, page: Page, panels: Mapping[str, Sequence[Curve]], y: float, width: float, height: float
     ) -> None:
-        """Draw panels side by side, each under its name."""
+        """Draw panels side by side, each below its title."""
         pitch = (width + GAP) / len(panels)
         for i, (name, curves) in enumerate(panels.items()):
             x = LEFT + i * pitch
@@ -91,7 +91,7 @@ class _Sheet:
             name_ends(axes, [curve.end for curve in curves if curve.label], height, 9.0)
 
     def finish(self, axes: Axes, name: str) -> None:
-        """Give axes the epochs, the same everywhere, and limits that the values can be judged by."""
+        """Set the x axis to the epochs, the same in all panels, and the y axis to limits that suit the measurement."""
         first, last = self.epochs[0].epoch, self.epochs[-1].epoch
         margin = 0.02 * (last - first) or 0.5
         axes.set_xlim(first - margin, last + margin)
@@ -106,7 +106,7 @@ class _Sheet:
 
 
 def said(epochs: Sequence[Epoch]) -> Sequence[str]:
-    """Return what is to be said in words of epochs in their order."""
+    """Return the notes above the plots; `epochs` must be in order."""
     last, notes = epochs[-1], list[str]()
     if last.epoch < last.epochs:
         notes.append(f"Epoch {last.epoch} of {last.epochs}.")
@@ -122,7 +122,7 @@ def said(epochs: Sequence[Epoch]) -> Sequence[str]:
 
 
 def learnt(epochs: Sequence[Epoch]) -> dict[str, list[Curve]]:
-    """Return what the network learnt, by what is measured."""
+    """Return the curves of loss and accuracy, by the title of their panel."""
     accuracies = [
         Curve("training", TRAINED, _known(epochs, lambda each: each.train_top1_percent)),
         Curve("validation", VALIDATED, _known(epochs, lambda each: each.validation_top1_percent)),
@@ -135,7 +135,7 @@ def learnt(epochs: Sequence[Epoch]) -> dict[str, list[Curve]]:
 
 
 def worked(epochs: Sequence[Epoch]) -> dict[str, list[Curve]]:
-    """Return at what rate and speed the training went on, by what is measured."""
+    """Return the curves of learning rate, throughput and waiting time, by the title of their panel."""
     return {
         "learning rate": [Curve("", TRAINED, _known(epochs, lambda each: each.lr))],
         "images a second": [Curve("", TRAINED, _known(epochs, lambda each: each.images_per_second))],

@@ -1,4 +1,4 @@
-"""Transfers: a picture of what transferred weights are worth, by how many labels there are to learn from."""
+"""Transfers: a plot of the accuracy of transferred weights over the percentage of labels used."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from nas.records import RecordError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# In inches; a page is as high as what it shows, and its letters are large enough for a slide.
+# Sizes in inches; the height of the page depends on its content, and its font is large enough for a slide.
 LEFT, INNER, RIGHT, BOTTOM, TOP, TITLE, NOTE, LEAST = 0.85, 5.4, 2.6, 0.65, 0.4, 0.34, 0.24, 3.4
 SIZE, LETTERS = 10.5, 24
 STYLE = {"axes.labelsize": 11.0, "xtick.labelsize": 10.5, "ytick.labelsize": 10.5}
 
 MARKERS = "osD^vPX*"
-"""So that lines are told apart without colours too."""
+"""The markers of the lines, which distinguish them without colours too."""
 
 
 def plot_transfer(curves: Mapping[str, Sequence[tuple[float, float]]], path: Path, title: str = "") -> bool:
-    """Draw to `path`, an SVG or a PNG by its suffix, accuracy by labels, a line for each way; returns whether it did.
+    """Plot accuracy over labels, a line per way, to `path`, an SVG or a PNG by its suffix; return whether a file was written.
 
-    `curves` holds, for each way, (percent of the labels, accuracy in percent) of each run. Several runs at the same percentage
-    are their mean, and a band from the lowest to the highest. It does not, and writes nothing, where there is no run or
-    matplotlib is not installed. The same runs give the same SVG. Raises RecordError where no labels are used, and for another
-    suffix.
+    `curves` holds, for each way of transfer, (percent of the labels, accuracy in percent) of each run. Several runs at the
+    same percentage are drawn as their mean, with a band from the lowest to the highest. Writes nothing where there is no run
+    or matplotlib is not installed. The same runs give the same SVG. Raises RecordError where a run uses 0 % of the labels,
+    and for another suffix.
     """
     ways = [_Way(name, runs) for name, runs in curves.items() if runs]
     if least := [way for way in ways if way.mean[0][0] <= 0]:
@@ -47,7 +47,7 @@ def plot_transfer(curves: Mapping[str, Sequence[tuple[float, float]]], path: Pat
 
 @final
 class _Way:
-    """The runs of one way, by the percentage of labels: their mean, and where there are several the lowest and highest."""
+    """The runs of one way of transfer, by the percentage of labels: their mean, lowest and highest accuracy."""
 
     def __init__(self, name: str, runs: Sequence[tuple[float, float]]) -> None:
         at = {x: [y for _, y in group] for x, group in groupby(sorted(runs), key=itemgetter(0))}
@@ -60,7 +60,7 @@ class _Way:
 
 @final
 class _Sheet:
-    """What the page shows, and where from top to bottom."""
+    """The content and layout of the page, from top to bottom."""
 
     def __init__(self, ways: Sequence[_Way], title: str) -> None:
         self.ways, self.titles = ways, wrap(title, 56)
@@ -76,7 +76,7 @@ class _Sheet:
         self.height = self.panel_y + self.inner + BOTTOM
 
     def draw(self, page: Page) -> None:
-        """Draw all on a page as high as the sheet."""
+        """Draw everything on a page of the sheet's height."""
         for i, title in enumerate(self.titles):
             page.text(LEFT, TOP + i * TITLE, title, 14, bold=True)
         for i, note in enumerate(self.notes):
@@ -88,7 +88,7 @@ class _Sheet:
         name_ends(axes, self.ends, self.inner, SIZE)
 
     def draw_way(self, axes: Axes, way: _Way, line: Line, marker: str) -> None:
-        """Draw the line of a way, and how far its runs are apart."""
+        """Draw the mean line of a way, and the band of its runs."""
         if way.runs > 1:
             percents = [x for x, _ in way.mean]
             axes.fill_between(percents, way.least, way.most, color=line.colour, alpha=0.15, linewidth=0)
@@ -96,7 +96,7 @@ class _Sheet:
         plot_line(axes, way.mean, line, 2.2, marker, 6.0)
 
     def finish(self, axes: Axes) -> None:
-        """Give axes the percentages that were used, as far as there is room to write them."""
+        """Set a logarithmic x axis with ticks at the percentages used, as far as they fit."""
         axes.set_xscale("log")
         first, last = self.percents[0], self.percents[-1]
         margin = (last / first) ** 0.03 if last > first else 2.0
@@ -109,7 +109,7 @@ class _Sheet:
 
 
 def _readable(percents: Sequence[float]) -> list[float]:
-    """Return those that stand a fifteenth of the logarithmic axis apart, the last among them."""
+    """Return percentages at least 1/15 of the logarithmic axis apart, chosen downwards from the last one."""
     least = log10(percents[-1] / percents[0]) / 15
     found = [percents[-1]]
     for each in reversed(percents[:-1]):

@@ -133,7 +133,7 @@ class Ancestor:
 
 @dataclass(frozen=True, slots=True)
 class SharePanel:
-    """How often each option was taken: `percent` has a row per label and a column per entry of `evaluations`."""
+    """The share of each option over a search: `percent` has a row per label and a column per entry of `evaluations`."""
 
     title: str
     labels: Texts
