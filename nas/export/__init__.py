@@ -1,1 +1,1 @@
-"""Export: what was found, in forms that live without this library."""
+"""Export: architectures, networks and weights in formats that other tools read."""

@@ -1,6 +1,6 @@
-"""Model card: what a network is, how good it is, how it was made and how its files are used, as Markdown.
+"""Model card: a network's task, accuracy, provenance and usage, as Markdown.
 
-After Mitchell et al. 2019, arXiv:1810.03993, as far as it can be known from a run folder.
+After Mitchell et al. 2019, arXiv:1810.03993, as far as a run folder has the information.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ DECLARATIONS = {
     "training.yaml": ("data", "recipe", "images", "seed"),
     "experiment.yaml": ("space", "strategy", "supernet", "evaluator", "rules", "final"),
 }
-"""The files in which a run folder says what was asked for, and the parts of them that a card holds."""
+"""The files of a run folder that declare the run, and the keys of each that go into a card."""
 
 
 def model_card(built: Built, files: Mapping[Format, str], picture: str | None) -> str:
-    """Write the card of a network: `files` are those that were exported, by their format; the picture lies beside it."""
+    """Return the card of a network; `files` are the exported file names by format, `picture` a file next to the card."""
     subject, output, parts = built.subject, _output(built), list[str]()
     parts.append(f"# {subject.file_name}")
     parts.append(_opening(subject, output))
@@ -55,13 +55,13 @@ def _opening(subject: Subject, output: torch.Size) -> str:
 
 @torch.no_grad()
 def _output(built: Built) -> torch.Size:
-    """Return the shape of what the network makes of one image, the batch left out."""
+    """Return the shape of the network's output for one image, without the batch dimension."""
     shape: torch.Size = built.model(random_images(built.subject.found.input, 1))[0].shape
     return shape
 
 
 def _facts(built: Built, output: torch.Size) -> Iterator[tuple[str, str]]:
-    """Yield what is known of the network, by name."""
+    """Yield the rows of the card's table: name and value."""
     subject = built.subject
     measured = read_test(subject.weights) if subject.weights is not None else None
     if len(output) == 1:
@@ -91,7 +91,7 @@ def _measured(measured: TestResult) -> Iterator[tuple[str, str]]:
 
 
 def _prepared(subject: Subject) -> str:
-    """Write how images are to be prepared."""
+    """Return how images are to be preprocessed, in words."""
     known = subject.found.preprocessing
     return (
         f": {known.describe()}" if known is not None else "; the mean and the deviation of the training are not known"
@@ -103,7 +103,7 @@ def _usage(each: Format, file: str, text: str) -> str:
 
 
 def _made(subject: Subject) -> list[str]:
-    """Write what the run folder says of how the network was found and trained."""
+    """Return the section on how the network was searched and trained, from the run folder."""
     place = subject.place or Path()
     folder = place.parent if place.is_file() else place
     parts: list[str] = []
@@ -137,7 +137,7 @@ def _sizes(shape: Any) -> str:
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    """Write a table; words of a user's, as the names of classes, stay words."""
+    """Return a Markdown table; user text, such as class names, is escaped."""
     lines = [f"| {_escaped(name)} | {_escaped(value)} |" for name, value in rows.items()]
     return "\n".join(["| | |", "|---|---|", *lines])
 

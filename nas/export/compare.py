@@ -1,4 +1,4 @@
-"""Comparing: whether what was exported computes what the network does, on random images."""
+"""Comparison: whether an exported file computes the same outputs as the network, on random images."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from nas.records import RecordError
 from nas.training.randomness import stream
 
 BATCHES = (1, 3)
-"""The sizes of the batches that are compared: one image alone, and a number that no exporter has seen."""
+"""The batch sizes compared: a single image, and a size that no exporter was traced with."""
 
 LIMIT = 1e-4
-"""The largest difference that rounding explains, where outputs are about 1."""
+"""The largest difference that rounding explains, for outputs of about 1."""
 
 
 def random_images(input: Shape, batch: int) -> Tensor:
-    """Return the same normally distributed images each time, (B, C, H, W)."""
+    """Return normally distributed images (B, C, H, W), the same at each call."""
     return torch.randn(batch, *input, generator=stream(0, "export", batch))
 
 
 @torch.no_grad()
 def largest_difference(run: Callable[[Tensor], Tensor], model: nn.Module, input: Shape) -> float:
-    """Return how far apart the outputs of `run` and of the network are at most; where those are above 1, in units of the largest.
+    """Return the largest absolute difference between the outputs of `run` and `model`.
 
-    Raises RecordError where the network itself gives no numbers.
+    Where the largest output of `model` is over 1, the difference is relative to it.
+    Raises RecordError where the network's own outputs are not finite, or the shapes of the outputs differ.
     """
     differences = list[float]()
     for batch in BATCHES:
@@ -42,5 +43,5 @@ def largest_difference(run: Callable[[Tensor], Tensor], model: nn.Module, input:
             raise RecordError(f"the outputs are of shape {tuple(got.shape)}, and not {tuple(wanted.shape)}")
         scale = max(1.0, wanted.abs().max().item())
         difference = (got - wanted).abs().max().item() / scale
-        differences.append(difference if isfinite(difference) else inf)  # NaN is larger than nothing
+        differences.append(difference if isfinite(difference) else inf)  # as max() would ignore NaN
     return max(differences)

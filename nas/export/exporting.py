@@ -1,4 +1,4 @@
-"""Exporting: files of several formats at once, each read back and compared before any of them is put in its place."""
+"""Exporting: files of several formats at once, each read back and compared before any is moved to its destination."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where files are put: in a folder, under a name without a suffix; with `force` over what is there."""
+    """The destination of the files: a folder and a name without suffix; `force` allows to overwrite files there."""
 
     folder: Path
     name: str
@@ -31,9 +31,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A format's files, and what reading them back gave: the largest difference of the outputs, None where it has none.
+    """A format's files, and the largest difference of the outputs when read back, None where the format has no outputs.
 
-    `seconds` are those of both.
+    `seconds` is the time of writing and reading back.
     """
 
     format: Format
@@ -44,13 +44,13 @@ class Exported:
 
     @property
     def agrees(self) -> bool:
-        """Whether the outputs are those of the network, up to rounding."""
+        """Whether the outputs equal those of the network, up to rounding."""
         return self.difference is None or self.difference <= LIMIT
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was exported; `card` is the model card, and nothing is in its place where a format does not agree."""
+    """The result of an export; `card` is the model card's path. No file is in place where a format does not agree."""
 
     built: Built | None
     exported: tuple[Exported, ...]
@@ -58,14 +58,15 @@ class Export:
 
     @property
     def differing(self) -> tuple[Exported, ...]:
-        """The formats that do not compute what the network does."""
+        """The formats whose outputs differ from the network's."""
         return tuple(each for each in self.exported if not each.agrees)
 
 
 def export(asked: ExportRequest, into: Sequence[Format], out: Path | None, force: bool, card: bool, say: Say) -> Export:
-    """Export to every format, or to none: what cannot be done is found before the work where it can, and nothing is left.
+    """Export to all formats or none; requests that must fail are refused before the work where possible.
 
-    Raises RecordError where a format cannot hold what was asked for, or a file is there already.
+    Files are written into a temporary folder, and moved to their destination only if all formats agree with the network.
+    Raises RecordError where a format cannot hold the subject, or a file exists already.
     """
     subject = find_subject(asked)
     _check_needs(subject, into)
@@ -89,7 +90,7 @@ def export(asked: ExportRequest, into: Sequence[Format], out: Path | None, force
 
 
 def _beside(folder: Path) -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for what is not finished, on the disk of another that need not be there yet; it goes in any case."""
+    """Return a temporary folder, removed on exit, on the same disk as `folder`, which need not exist yet."""
     there = next(each for each in (folder, *folder.parents) if each.exists())
     try:
         return tempfile.TemporaryDirectory(prefix=".export-", dir=there)
@@ -98,7 +99,7 @@ def _beside(folder: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def _written(each: Format, subject: Subject, built: Built | None, folder: Path, target: Target, say: Say) -> Exported:
-    """Write a file into a folder, read it back, and return what it came to, as it will be in its place."""
+    """Write a file into a folder and read it back; return the result with the paths of its destination."""
     path = folder / f"{target.name}{each.suffix}"
     takes_seconds = each.needs != "tree"
     if takes_seconds:
@@ -107,7 +108,7 @@ def _written(each: Format, subject: Subject, built: Built | None, folder: Path, 
     try:
         each.write(subject, built, path)
     except Exception as error:
-        # a full disk, which torch and safetensors say each in a way of its own
+        # torch and safetensors report a full disk by different errors
         if built is not None and shutil.disk_usage(folder).free < built.weights_bytes:
             raise RecordError(f"the disk of {target.folder} is full: make room, or give another --out") from error
         raise
@@ -121,7 +122,7 @@ def _written(each: Format, subject: Subject, built: Built | None, folder: Path, 
 
 
 def _read_back(each: Format, subject: Subject, built: Built | None, path: Path) -> float | None:
-    """Let a format check its file. Raises RecordError, whatever it is that goes wrong."""
+    """Let a format check its file. Raises RecordError for any failure."""
     try:
         return each.check(subject, built, path)
     except RecordError:
@@ -134,13 +135,13 @@ def _read_back(each: Format, subject: Subject, built: Built | None, path: Path) 
 
 
 def _put(folder: Path, target: Path) -> None:
-    """Move what is ready into its place."""
+    """Move the finished files to their destination."""
     for path in sorted(folder.iterdir()):
         path.replace(target / path.name)
 
 
 def _write_card(built: Built, done: Sequence[Exported], folder: Path, name: str) -> None:
-    """Write the model card and, if it can be drawn, the picture in it."""
+    """Write the model card and its picture, if the architecture can be drawn."""
     picture = folder / f"{name}.svg"
     if not picture.is_file() and (svg := draw(built.subject.tree)) is not None:
         picture.write_text(svg, encoding="utf-8")
@@ -150,7 +151,7 @@ def _write_card(built: Built, done: Sequence[Exported], folder: Path, name: str)
 
 
 def _target(subject: Subject, into: Sequence[Format], out: Path | None, force: bool) -> Target:
-    """Return where files are put. Raises RecordError where one file is named for several formats, or for another one."""
+    """Return the destination. Raises RecordError where `out` is one file for several formats, or has another format's suffix."""
     if out is None or out.is_dir() or not (out.is_file() or out.suffix in {each.suffix for each in formats().values()}):
         return Target(out or Path(), subject.file_name, force)
     if len(into) > 1:
@@ -161,7 +162,7 @@ def _target(subject: Subject, into: Sequence[Format], out: Path | None, force: b
 
 
 def _check_free(target: Target, subject: Subject, names: Sequence[str], card: bool) -> None:
-    """Raise RecordError where a file is there already, unless it may be replaced: what is exported may never be."""
+    """Raise RecordError where a file exists, unless `force`; the exported files themselves may never be replaced."""
     wanted = [*dict.fromkeys(names), *([f"{target.name}.md", f"{target.name}.svg"] if card else [])]
     there = [path for name in wanted if (path := target.folder / name).exists()]
     own = {path.resolve() for path in subject.files}
@@ -175,7 +176,7 @@ def _check_free(target: Target, subject: Subject, names: Sequence[str], card: bo
 
 
 def _check_needs(subject: Subject, into: Sequence[Format]) -> None:
-    """Raise RecordError where a format needs what the subject has not."""
+    """Raise RecordError where a format needs a network or weights that the subject does not have."""
     for each in into:
         if each.needs != "tree" and subject.is_space:
             able = ", ".join(name for name, one in formats().items() if one.needs == "tree")
@@ -195,7 +196,7 @@ def _check_needs(subject: Subject, into: Sequence[Format]) -> None:
 
 
 def _looked_for(subject: Subject) -> str:
-    """Say where weights were looked for, or stand."""
+    """Return a hint where weights were looked for, or where some are."""
     place = subject.place
     if place is None:
         return ""

@@ -1,4 +1,4 @@
-"""Folding: batch norms become part of the convolutions and linear layers before them, for use and no longer for training."""
+"""Folding batch norms into the convolutions and linear layers before them, for inference only."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from nas.building import Shape
 Weighted = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 
 WEIGHTED, NORMS = get_args(Weighted), (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-"""What is folded is of these very types: a class derived from one, as a parametrized layer's, may compute something else."""
+"""The exact types that are folded: a derived class, such as that of a parametrized layer, may compute something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A network in which batch norms were folded: how many, of how many that run in evaluation mode."""
+    """A network with folded batch norms; `folded` of the `norms` that run in evaluation mode were folded."""
 
     model: nn.Module
     folded: int
@@ -36,11 +36,11 @@ class Folded:
 
 @torch.no_grad()
 def fold_batch_norms(model: nn.Module, input: Shape) -> Folded:
-    """Return a copy, in evaluation mode, in which batch norms are part of what stands before them wherever they can be.
+    """Return a copy in evaluation mode, with batch norms folded into the layers before them wherever possible.
 
-    One can where it is all that reads a convolution or linear layer that runs once, or a concatenation of channels of
-    such, as in a factorised reduction. Which those are is watched in a pass of one `meta` image of shape `input`
-    (C, H, W): a `forward` must do with others what it does with that one. A norm that went is an Identity.
+    A norm can be folded where it is the only reader of a convolution or linear layer that runs once, or of a concatenation
+    of such layers along the channels, as in a factorised reduction. These are found by watching a forward pass of one `meta`
+    image of shape `input` (C, H, W), so `forward` must treat all images as it does that one. A folded norm becomes an Identity.
     """
     copied = deepcopy(model).eval()
     watch, modules = _watched(copied, input), dict(copied.named_modules())
@@ -49,20 +49,21 @@ def fold_batch_norms(model: nn.Module, input: Shape) -> Folded:
     for name, layers in found.items():
         norm, start = modules[name], 0
         for layer in layers:
+            # of a concatenation, each layer gets its slice of the norm's channels
             _fold(layer, norm, slice(start, start := start + layer.weight.shape[0]))
         _become_identity(norm)
     return Folded(copied, len(found), len(norms))
 
 
 def _become_identity(norm: Any) -> None:
-    """Make a norm an Identity where it is, since a model may hold it in a list too; its numbers can still be asked for."""
+    """Turn a norm into an Identity in place, since the model may hold it in a list too; its settings can still be read."""
     norm._parameters.clear()
     norm._buffers.clear()
     norm.__class__ = nn.Identity
 
 
 def _fold(layer: Weighted, norm: Any, channels: slice) -> None:
-    """Scale a layer's weights by what the norm does to its `channels`."""
+    """Fold the norm's `channels` into a layer's weight and bias."""
     mean, variance, scale, shift = (
         None if each is None else each[channels]
         for each in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
@@ -72,7 +73,7 @@ def _fold(layer: Weighted, norm: Any, channels: slice) -> None:
 
 
 def _layers_before(name: str, watch: _Watch, modules: Mapping[str, nn.Module]) -> list[Any]:
-    """Return the layers that a batch norm can be folded into; none where it cannot be."""
+    """Return the layers that a batch norm can be folded into; empty where it cannot be folded."""
     norm, read = modules[name], watch.read.get(name)
     if read is None or not _is_plain(norm, NORMS) or norm.running_mean is None:
         return []
@@ -85,18 +86,18 @@ def _layers_before(name: str, watch: _Watch, modules: Mapping[str, nn.Module]) -
 
 
 def _is_by_channel(layer: Any, output: Tensor) -> bool:
-    """Whether a layer has a weight for each of the channels that a norm tells apart in its output."""
+    """Return whether the norm's channels are the layer's output channels: its output (B, C, ...) has the weight's rank."""
     return _is_plain(layer, WEIGHTED) and output.dim() == layer.weight.dim()
 
 
 def _is_plain(module: nn.Module, kinds: Collection[type]) -> bool:
-    """Whether a module computes what its kind says, and nothing is done with it before or after."""
+    """Return whether a module is exactly of one of `kinds`, without hooks or a patched `forward`."""
     is_hooked = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
     return type(module) in kinds and not is_hooked
 
 
 def _watched(model: nn.Module, input: Shape) -> _Watch:
-    """Run a copy of the model on a `meta` tensor, and return what was seen."""
+    """Run a copy of the model on a `meta` tensor, and return the recorded calls."""
     copied = deepcopy(model).to("meta")
     named = chain(copied.named_parameters(), copied.named_buffers())
     watch = _Watch({id(tensor): name.rpartition(".")[0] for name, tensor in named})
@@ -104,17 +105,17 @@ def _watched(model: nn.Module, input: Shape) -> _Watch:
         part.register_forward_pre_hook(partial(watch.ran, name))
     with watch:
         output = copied(torch.empty(1, *input, device="meta"))
-    watch.reads.update(map(id, tree_leaves(output)))
+    watch.reads.update(map(id, tree_leaves(output)))  # the caller reads the output too
     return watch
 
 
 @final
 class _Watch(TorchFunctionMode):
-    """Watches every call of torch: which tensor is made by whose weights, and how often each is read.
+    """A recorder of all torch calls: which module's weights made which tensor, and how often each tensor is read.
 
-    `owners` names the module of each weight and buffer by its id. By a module's name `calls` counts the calls that read
-    its weights, `runs` those of the module itself, and `read` is the tensor that the last of the first read beside them; by
-    the id of a tensor `maker` is the module that made it, `joined` what it concatenates, and `reads` how many calls read it.
+    `owners` maps the id of each weight and buffer to the name of its module. By module name: `calls` counts the torch calls
+    that read its weights, `runs` the calls of the module itself, `read` is the input tensor of the last such torch call.
+    By tensor id: `maker` is the module that made it, `joined` the tensors it concatenates, `reads` the calls that read it.
     """
 
     def __init__(self, owners: Mapping[int, str]) -> None:
@@ -125,17 +126,17 @@ class _Watch(TorchFunctionMode):
         self.maker: dict[int, str] = {}
         self.joined: dict[int, list[Tensor]] = {}
         self.reads: Counter[int] = Counter()
-        self._kept: list[object] = []  # so that no id is given twice
+        self._kept: list[object] = []  # keeps tensors alive, so that no id is reused
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        # None is what `y[0] = 0` gives, which reads y too; a call that gives no tensor else asks for its shape or type
+        # `y[0] = 0` returns None, and reads y too; any other call without a tensor result only asks for a shape or type
         if result is None or any(isinstance(each, Tensor) for each in tree_leaves(result)):
             self._note(func, args, kwargs or {}, result)
         return result
 
     def ran(self, name: str, module: nn.Module, args: Any) -> None:
-        """Count a call of a module itself, before which its hook calls this."""
+        """Count a call of a module itself; its forward pre-hook."""
         self.runs[name] += 1
 
     def _note(self, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> None:

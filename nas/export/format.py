@@ -15,10 +15,10 @@ Needs = Literal["tree", "network", "weights"]
 
 
 class Format(ABC):
-    """Writes one kind of file, and reads it back. A subclass is a record in a file of its own in nas/export/formats/.
+    """A kind of file that is written and read back. A subclass is a record in a separate file in nas/export/formats/.
 
-    `needs` is what must be there: "tree" any architecture, a space too; "network" a closed network, with weights or without;
-    "weights" a network with weights. `folds` says whether batch norms may be folded away in it.
+    `needs` is what the subject must have: "tree" any architecture, a space too; "network" a closed network, with or without
+    weights; "weights" a network with weights. `folds` is whether the format can hold a network with folded batch norms.
     """
 
     name: ClassVar[str]
@@ -27,25 +27,25 @@ class Format(ABC):
     folds: ClassVar[bool] = False
 
     def files(self, subject: Subject, name: str) -> tuple[str, ...]:
-        """Return the names of the files that are written; the first is the one that is asked for."""
+        """Return the names of the files that are written; the first is the main one."""
         return (f"{name}{self.suffix}",)
 
     @abstractmethod
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
-        """Write the file, and those beside it. `built` is there where the format needs more than a tree.
+        """Write the file and those that belong to it. `built` is None only where the format needs no more than a tree.
 
-        Raises RecordError where it cannot hold this subject.
+        Raises RecordError where the format cannot hold this subject.
         """
 
     @abstractmethod
     def check(self, subject: Subject, built: Built | None, path: Path) -> float | None:
-        """Read the file again as its user would, and return the largest difference of the outputs; None where it has none.
+        """Read the file back as its user would, and return the largest difference of the outputs; None where it has none.
 
-        Raises RecordError where what is read is something else than what was written.
+        Raises RecordError where the content read differs from the content written.
         """
 
     def usage(self, subject: Subject, file: str) -> str:
-        """Return a few lines of Python, or a command, that use the file; for the model card. Empty where there are none."""
+        """Return a few lines of Python, or a command, that use the file, for the model card; "" for none."""
         return ""
 
 
@@ -61,9 +61,9 @@ def _order(each: Format) -> tuple[int, str]:
 
 
 def formats_named(names: str) -> Sequence[Format]:
-    """Return the formats of names with commas between; one of your own is `module:name`.
+    """Return the formats of comma-separated names; a user's format is `module:name`.
 
-    Raises RecordError, with the nearest name, where there is none.
+    Raises RecordError, with the nearest name, for an unknown format.
     """
     asked = [name.strip() for name in names.split(",") if name.strip()]
     if not asked:

@@ -1,4 +1,4 @@
-"""Subject: what is exported, found by its name: an architecture, the network that it is stacked to, and its weights."""
+"""Subject: what is exported, looked up by name: an architecture, the network it is stacked to, and its weights."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from nas.runs.yaml_file import override
 from nas.training import load_weights, seeded
 
 BESIDE = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "safetensors", "nas")
-"""Modules that torch, or whoever uses what was exported, imports: a file of such a name would come before them."""
+"""Modules that torch, or code that uses the exported files, imports: a file of such a name would shadow them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What is to be exported: its name, how it is stacked, and for images of which shape (C, H, W).
+    """A request to export: the name, stacking options as `key=value`, and the shape (C, H, W) of the images.
 
-    `untrained` takes random weights of seed 0 where there are none, `fold` makes batch norms part of the convolutions.
+    `untrained` takes random weights of seed 0 where there are none; `fold` folds batch norms into the layers before them.
     """
 
     name: str
@@ -43,12 +43,12 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is exported. Of a space there is no network; without weights the network's are random, of seed 0.
+    """The subject of an export. A space has no network. Without weights, the network gets random ones of seed 0.
 
-    A family may build no networks at all, as that of strings of bits: `no_network` is then what it says.
+    `no_network` is the error of a family that builds no network, such as that of bit strings.
 
-    `tree` is what drawings and notations are of: the architecture or, where it was asked to be stacked, the network.
-    `place` is the run folder or file that it was found in, None where it was published or typed.
+    `tree` is what is drawn and written as notation: the architecture or, with stacking options, the network.
+    `place` is the run folder or file that it was found in, None for a published or typed architecture.
     """
 
     asked: ExportRequest
@@ -72,12 +72,12 @@ class Subject:
 
     @property
     def is_space(self) -> bool:
-        """Whether choices are still open."""
+        """Whether it has open choices."""
         return is_open(self.found.architecture)
 
     @property
     def file_name(self) -> str:
-        """What its files are called, without a suffix; a name in Python too."""
+        """The name of its files without suffix; also a valid Python module name."""
         if self.place is None:
             return "network" if self._is_typed else importable(self.asked.name.rpartition(":")[2])
         path = self.place.resolve()
@@ -85,7 +85,7 @@ class Subject:
 
     @property
     def origin(self) -> str:
-        """Where it is from, for those who are given its files."""
+        """Its provenance in words, for readers of the exported files."""
         if self.place is not None:
             return f"{self.file_name}, an architecture of {self.found.family} ({self.family.source.rstrip('.')})"
         name = self.asked.name
@@ -98,7 +98,7 @@ class Subject:
         return self.place is None and self.asked.name != self.found.family and is_typed(self.asked.name)
 
     def model(self) -> nn.Module:
-        """Build the network with its weights, for evaluation. Raises RecordError where they are of another."""
+        """Build the network with its weights, in evaluation mode. Raises RecordError where they belong to another network."""
         assert self.network is not None
         with seeded(0):
             model = build(self.network, self.found.input).eval()
@@ -107,7 +107,7 @@ class Subject:
         return model
 
     def built(self) -> Built:
-        """Build the network as it is trained and, if that was asked for, with its batch norms folded."""
+        """Build the network as it was trained and, if asked for, a copy with folded batch norms."""
         assert self.network is not None
         costs = checked_profile(self.network, self.found.input)
         model = self.model()
@@ -116,7 +116,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A subject with its network at work, in evaluation mode; `model` is as it was trained."""
+    """A subject with its built network in evaluation mode; `model` is the network as trained, not folded."""
 
     subject: Subject
     model: nn.Module
@@ -125,17 +125,17 @@ class Built:
 
     @property
     def exported(self) -> nn.Module:
-        """The network that is written: the folded one, if there is one."""
+        """The network to write: the folded one, if there is one."""
         return self.model if self.folded is None else self.folded.model
 
     @property
     def weights_bytes(self) -> int:
-        """The size of all its weights and statistics."""
+        """The size of all weights and buffers in bytes."""
         return sum(each.numel() * each.element_size() for each in self.exported.state_dict().values())
 
 
 def find_subject(asked: ExportRequest) -> Subject:
-    """Return what a name stands for. Raises RecordError where it stands for nothing, or cannot be stacked as asked."""
+    """Return the subject of a name. Raises RecordError where the name is unknown, or cannot be stacked as asked."""
     found, weights, place = _found(asked)
     options: dict[str, object] = {}
     override(options, asked.assignments)
@@ -153,7 +153,7 @@ def find_subject(asked: ExportRequest) -> Subject:
 
 
 def _found(asked: ExportRequest) -> tuple[StackedNetwork, Path | None, Path | None]:
-    """Return the architecture that a name stands for, the file of its weights if there are any, and where it was found."""
+    """Return the architecture of a name, the file of its weights if there are any, and the place it was found in."""
     name, path = asked.name, Path(asked.name)
     place = path if name and is_there(path) else None
     if name in (spaces := families()) and place is None:
@@ -165,13 +165,13 @@ def _found(asked: ExportRequest) -> tuple[StackedNetwork, Path | None, Path | No
 
 
 def importable(name: str) -> str:
-    """Return a name as a file of Python may have it, in small letters: one that hides no module of those it works with."""
+    """Return a name as a valid Python module name in lower case, which shadows no module that the exported code needs."""
     plain = re.sub(r"\W+", "_", name).strip("_").lower()
     is_free = plain.isidentifier() and not iskeyword(plain) and plain not in {*sys.stdlib_module_names, *BESIDE}
     return plain if is_free else f"network_{plain}".rstrip("_")
 
 
 def listed_choices(space: Any, most: int = 4) -> str:
-    """Return how many choices are open in a space, with the names of the first."""
+    """Return the number of open choices of a space, with the names of the first, in words."""
     names = list(choices(space))
     return f"{len(names)} open choices ({', '.join(names[:most])}{', ...' if len(names) > most else ''})"

@@ -1,1 +1,1 @@
-"""The formats that architectures and networks are exported to, each in a file of its own."""
+"""The formats that architectures and networks are exported to, each in a separate file."""

@@ -16,7 +16,7 @@ from nas.records import RecordError, record
 @final
 @record
 class Dot(Format):
-    """Write the architecture for graphviz, to lay it out or paint it otherwise: `dot -Tpdf`."""
+    """Write the architecture as a graphviz file, for other layouts and formats: `dot -Tpdf`."""
 
     name: ClassVar[str] = "dot"
     suffix: ClassVar[str] = ".dot"

@@ -15,7 +15,7 @@ from nas.records import record
 @final
 @record
 class Json(Format):
-    """Write the architecture, and how it is stacked, as JSON: `nas show`, `nas train` and the others read it."""
+    """Write the architecture and its stacking options as JSON, which `nas show`, `nas train` and the others read."""
 
     name: ClassVar[str] = "json"
     suffix: ClassVar[str] = ".json"

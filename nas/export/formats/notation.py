@@ -1,4 +1,4 @@
-"""Notation: an architecture as short text, in the form that is usual for its family where there is one."""
+"""Notation: an architecture as short text, in the form that its family's papers use where there is one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from nas.runs.written import read_found, read_text
 @final
 @record
 class Notation(Format):
-    """Write an architecture as is usual for its family: a DARTS cell as its genotype, a cell of NAS-Bench-201 as its string.
+    """Write an architecture in its family's usual form: a DARTS genotype, a NAS-Bench-201 string.
 
-    A space, a stacked network, and what has no such form are written in our own notation.
+    A space, a stacked network, and an architecture without such a form are written in Cellstack's notation.
     """
 
     name: ClassVar[str] = "notation"
@@ -46,7 +46,7 @@ def _text(subject: Subject) -> str:
 
 
 def _usual_texts(name: str, family: Family, tree: Any) -> Iterator[str]:
-    """Yield the texts that a family has for a member, the most usual first, and with the family's name before it."""
+    """Yield a family's texts for a member, the most usual first, each also with the family's name as a prefix."""
     for write in (family.usual, family.describe):
         if write is None or (write is family.describe and family.parse is parse):
             continue

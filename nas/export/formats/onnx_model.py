@@ -24,7 +24,7 @@ from nas.records import RecordError, record
 from nas.training.checkpoint import DESCRIPTION
 
 MOST_BYTES = 1_900_000_000
-"""A protobuf holds two gigabytes; the weights of a larger network stand in a file beside it."""
+"""Weights above this size go to a separate file, since a protobuf holds at most 2 GB."""
 
 
 @final
@@ -32,7 +32,7 @@ MOST_BYTES = 1_900_000_000
 class Onnx(Format):
     """Write an ONNX model: "images" (B, C, H, W) to "logits" (B, classes), for batches of any size.
 
-    Its metadata hold, as JSON under `cellstack_description`, the classes and how images become inputs.
+    Its metadata hold the classes and the preprocessing as JSON, under `cellstack_description`.
     """
 
     name: ClassVar[str] = "onnx"
@@ -66,7 +66,7 @@ class Onnx(Format):
 
 
 def _session(path: Path) -> Callable[[Tensor], Tensor]:
-    """Return a function that runs a model in onnxruntime, on the processor."""
+    """Return a function that runs a model in onnxruntime, on the CPU."""
     session = optional("onnxruntime", "onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(images: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def _session(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def _translated(model: nn.Module, subject: Subject) -> Any:
-    """Return the network as an ONNX program. Raises RecordError that names the operation which ONNX cannot express."""
+    """Return the network as an ONNX program. Raises RecordError with the name of an operation that ONNX cannot express."""
     batch = ({0: torch.export.Dim("batch")},)
     program = captured(model, subject.found.input)
     try:
@@ -102,9 +102,9 @@ def _translated(model: nn.Module, subject: Subject) -> Any:
 
 
 def _simplify(program: Any) -> None:
-    """Make an ONNX program small: what is computed twice goes first, as the optimizer takes minutes for thousands of nodes.
+    """Simplify an ONNX program; common subexpressions go first, as the optimizer takes minutes for thousands of nodes.
 
-    A network of shifts has twelve thousand before that, and two thousand after it.
+    A network of shifts has 12,000 nodes before that, and 2,000 after it.
     """
     from onnx_ir.passes import common
 
@@ -115,7 +115,7 @@ def _simplify(program: Any) -> None:
 
 
 def _culprit(program: Any, error: BaseException) -> str:
-    """Return which operation could not be translated, and where in the network it is."""
+    """Return the operation that could not be translated, and its place in the network, in words."""
     causes, cause = [str(error)], error.__cause__
     while cause is not None:
         causes, cause = [*causes, str(cause)], cause.__cause__
@@ -132,7 +132,7 @@ def _culprit(program: Any, error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's warnings and notes, which are about itself, from the terminal."""
+    """Silence the exporter's warnings and log messages, which concern only its internals."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""What JSON and YAML share: an architecture or a space as runs write it, with its family and how it is stacked."""
+"""Shared by JSON and YAML: an architecture or a space as runs write it, with its family and stacking options."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nas.runs.written import read_found
 
 
 def plain_of(subject: Subject) -> StackedNetwork:
-    """Return the record that is written."""
+    """Return the record to write."""
     return subject.found
 
 
 def check_plain(subject: Subject, path: Path) -> None:
-    """Read the file again. Raises RecordError where its content has another digest."""
+    """Read the file back. Raises RecordError where its content has another digest."""
     if digest(read_found(path)) != digest(plain_of(subject)):
         raise RecordError(f"{path.name} reads as something else: a field of one of its records is not written")

@@ -1,4 +1,4 @@
-"""PNG: the picture of an architecture as pixels, for slides and documents."""
+"""PNG: the drawing of an architecture as pixels, for slides and documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 @final
 @record
 class Png(Format):
-    """Draw the architecture as a PNG, light, at twice the size of the SVG."""
+    """Draw the architecture as a PNG with a light background, at twice the size of the SVG."""
 
     name: ClassVar[str] = "png"
     suffix: ClassVar[str] = ".png"

@@ -1,4 +1,4 @@
-"""Source: a network as one Python file that needs torch alone, with its weights beside it."""
+"""Source: a network as one Python file that needs torch alone, with its weights in a file next to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nas.training import save_weights
 @final
 @record
 class PythonSource(Format):
-    """Write the network as Python source; where there are weights, also those, which the file reads by itself."""
+    """Write the network as Python source, with a file of its weights, if any, that the source can load."""
 
     name: ClassVar[str] = "source"
     suffix: ClassVar[str] = ".py"
@@ -31,7 +31,7 @@ class PythonSource(Format):
     folds: ClassVar[bool] = True
 
     def files(self, subject: Subject, name: str) -> tuple[str, ...]:
-        """Return the names of the file and of the weights. Raises RecordError where Python could not import the first."""
+        """Return the names of the source and the weights. Raises RecordError where Python could not import the source."""
         if importable(name) != name.lower():
             raise RecordError(f"{name}.py could not be imported in Python: call it {importable(name)}.py")
         return (f"{name}.py", f"{name}.safetensors") if _has_weights(subject) else (f"{name}.py",)
@@ -47,7 +47,7 @@ class PythonSource(Format):
             save_weights(model, path.with_suffix(".safetensors"), of, _description(subject, built))
 
     def check(self, subject: Subject, built: Built | None, path: Path) -> float:
-        """Run the file, and give its network the weights: those beside it, or else the network's own."""
+        """Run the file, and load the exported weights into its network, or else those of the built network."""
         assert built is not None
         written = runpy.run_path(str(path), run_name="exported")
         if _has_weights(subject):
@@ -69,18 +69,18 @@ def _has_weights(subject: Subject) -> bool:
 
 
 def _description(subject: Subject, built: Built) -> str:
-    """Return what the weights are of; folded ones fit no network that this library builds, and the source says it alone."""
+    """Return the description of the weights' network; "" for folded weights, which fit only the network of the source."""
     return write(subject.found) if built.folded is None else ""
 
 
 def _of(model: nn.Module, other: nn.Module) -> dict[str, Any]:
-    """Return the weights of another network that a model has too: auxiliary heads are left out of the source."""
+    """Return the weights of `other` that `model` also has: the source leaves out auxiliary heads."""
     known = model.state_dict().keys()
     return {name: tensor for name, tensor in other.state_dict().items() if name in known}
 
 
 def _header(subject: Subject, built: Built) -> Iterator[str]:
-    """Yield what the file says of where the network is from."""
+    """Yield the lines on the network's provenance in the docstring of the file."""
     yield f"Exported by `nas export` from {subject.origin}."
     measured = read_test(subject.weights) if subject.weights is not None else None
     if measured is not None:

@@ -1,4 +1,4 @@
-"""Safetensors: the trained weights by their names, with the description that makes them a checkpoint."""
+"""Safetensors: the trained weights by name, with the description that makes them a checkpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.training import load_weights, save_weights, seeded
 @final
 @record
 class Safetensors(Format):
-    """Write the weights as safetensors, and the .json beside them that says of which network they are: a CHECKPOINT."""
+    """Write a CHECKPOINT: the weights as safetensors, and a .json that describes their network."""
 
     name: ClassVar[str] = "safetensors"
     suffix: ClassVar[str] = ".safetensors"
@@ -36,7 +36,7 @@ class Safetensors(Format):
         assert built is not None
         found, weights = find_checkpoint(str(path))
         network = found.tree()
-        with seeded(1):  # other weights than those that are read
+        with seeded(1):  # not the seed of the exported weights, so that unread weights show
             model = build(network, found.input).eval()
         load_weights(model, weights, digest(network))
         return largest_difference(model, built.model, found.input)

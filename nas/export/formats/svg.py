@@ -1,4 +1,4 @@
-"""SVG: the picture of an architecture, a network or a space."""
+"""SVG: the drawing of an architecture, a network or a space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas.records import RecordError, record
 @final
 @record
 class Svg(Format):
-    """Draw the architecture, light or dark as its reader prefers."""
+    """Draw the architecture as an SVG, light or dark as the reader's system prefers."""
 
     name: ClassVar[str] = "svg"
     suffix: ClassVar[str] = ".svg"
@@ -28,7 +28,7 @@ class Svg(Format):
 
 
 def drawn(subject: Subject) -> str:
-    """Return the picture of a subject, a network's with its sizes. Raises RecordError where it cannot be drawn."""
+    """Return the SVG of a subject, with tensor sizes for a network. Raises RecordError where it cannot be drawn."""
     sized = subject.found.input if subject.tree is subject.network else None
     if (picture := draw(subject.tree, sized)) is None:
         raise RecordError(

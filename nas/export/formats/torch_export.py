@@ -1,4 +1,4 @@
-"""torch.export: the network as a program of torch's own operations, which loads without the code that built it."""
+"""torch.export: the network as a program of torch operations, which loads without the code that built it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from nas.training.checkpoint import DESCRIPTION
 @final
 @record
 class TorchExport(Format):
-    """Write a .pt2 file: `torch.export.load` reads it, in Python or in C++; any batch size.
+    """Write a .pt2 file for `torch.export.load` in Python or C++, for any batch size.
 
-    Its extra file `cellstack_description` holds, as JSON, the classes and how images become inputs.
+    Its extra file `cellstack_description` holds the classes and the preprocessing as JSON.
     """
 
     name: ClassVar[str] = "torch-export"
@@ -34,7 +34,7 @@ class TorchExport(Format):
 
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
         assert built is not None
-        written = BytesIO()  # torch itself ends the process where a disk is full
+        written = BytesIO()  # torch would abort the process on a full disk
         extra = {DESCRIPTION: write(subject.found)}
         torch.export.save(captured(built.exported, subject.found.input), written, extra_files=extra)
         path.write_bytes(written.getbuffer())
@@ -49,7 +49,10 @@ class TorchExport(Format):
 
 
 def captured(model: nn.Module, input: Shape) -> Any:
-    """Return the program of a network for images of a shape, in batches of any size. Raises RecordError where it has none."""
+    """Return the exported program of a network for images `input` (C, H, W), in batches of any size.
+
+    Raises RecordError where torch.export cannot capture the network.
+    """
     batch = {0: torch.export.Dim("batch")}
     try:
         return torch.export.export(_answering(model), (random_images(input, 2),), dynamic_shapes=(batch,))
@@ -62,7 +65,7 @@ def captured(model: nn.Module, input: Shape) -> Any:
 
 
 def _answering(model: nn.Module) -> nn.Module:
-    """Return a network without its auxiliary heads, which act in training alone: their weights would go along."""
+    """Return a network without its auxiliary heads, whose weights are used in training alone but would be exported."""
     if not isinstance(heads := getattr(model, "auxiliary", None), nn.ModuleList) or not len(heads):
         return model
     bare: Any = deepcopy(model)

@@ -1,4 +1,4 @@
-"""YAML: the plain form that runs write, for people to read and change."""
+"""YAML: the plain form that runs write, for reading and editing by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.records import record
 @final
 @record
 class Yaml(Format):
-    """Write the architecture, and how it is stacked, as YAML, which every command reads too."""
+    """Write the architecture and its stacking options as YAML, which every command reads too."""
 
     name: ClassVar[str] = "yaml"
     suffix: ClassVar[str] = ".yaml"

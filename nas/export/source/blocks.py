@@ -1,4 +1,4 @@
-"""Blocks: the modules of a network as terms, before it is decided which of them become classes."""
+"""Blocks: the modules of a network as an intermediate form, before it is decided which of them become classes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from nas.records import RecordError
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A class of modules that is written out: whose it is, what it computes, and which of its parts are the same module.
+    """A class of modules to write: its original class, its forward, and its `ties` (paths of the same module or weight).
 
-    `slots` are the names of its parts and numbers; `given` are the parts that it is given, others it makes itself.
+    `slots` are the names of its parts and numbers. `given` are the parts that the constructor takes; it makes the others.
     """
 
     cls: type
@@ -38,7 +38,7 @@ class Kind:
 
 @dataclass(eq=False, slots=True)
 class Block:
-    """A module that consists of others; `slots` are its parts and numbers by name. Without a `kind` it is nn.Sequential."""
+    """A module with submodules; `slots` are its parts and numbers by name. Without a `kind` it is an nn.Sequential."""
 
     name: str
     kind: Kind | None
@@ -48,7 +48,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Parts in a list of modules or weights, which `callee` makes."""
+    """Parts in a list of modules or weights; `callee` is its constructor, such as nn.ModuleList."""
 
     callee: str
     parts: tuple[Part, ...]
@@ -58,7 +58,7 @@ Part = Term | Block | Items
 
 
 def read(network: Node, model: nn.Module, input: Shape) -> Block:
-    """Return a model, which was built from the network, as a block. Raises RecordError where it cannot be written."""
+    """Return `model`, which was built from `network`, as a block. Raises RecordError where it cannot be written."""
     with in_evaluation(model):
         root = _Reader(network, model, input).part("", model)
     if not isinstance(root, Block):
@@ -67,7 +67,7 @@ def read(network: Node, model: nn.Module, input: Shape) -> Block:
 
 
 class _Reader:
-    """Reads one model."""
+    """A reader of one model's modules."""
 
     def __init__(self, network: Node, model: nn.Module, input: Shape) -> None:
         self.network, self.input = network, input
@@ -107,7 +107,7 @@ class _Reader:
             ) from None
 
     def _parameter(self, name: str) -> Term:
-        """Return the call that makes a weight, which begins as in a network that is built anew."""
+        """Return the call that makes a weight, initialised as in a freshly built network, not with the trained values."""
         if self.fresh is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
@@ -126,6 +126,8 @@ class _Reader:
             return self.cells.forward(name, module)
         if isinstance(module, forms.NetworkModule):
             return forms.network(module)
+        # prefer the author's own code where it is straight, else the shorter of its copy and a trace of this module;
+        # code driven by lists of the module has to be traced, as a copy would need those lists
         copied = self.copied.setdefault(type(module), _attempt(lambda: copy(module)))
         if isinstance(copied, Forward) and is_straight(module) and _is_known(module, copied):
             return copied
@@ -156,7 +158,7 @@ class _Reader:
                 yield key, Literal(value, key)
 
     def _layers(self, name: str, layers: nn.Module) -> Block:
-        """Return the layers of a network as a row, since each reads the one before it alone."""
+        """Return the layers of a network as an nn.Sequential, for a network whose layers form a chain."""
         return Block(_join(name, "layers"), None, tuple(self._children(_join(name, "layers"), layers)), None)
 
 
@@ -176,25 +178,25 @@ def _is_chain(module: nn.Module, key: str) -> bool:
 
 
 def _is_needed(module: nn.Module, key: str) -> bool:
-    """Whether a part that forward does not call has weights in the file; auxiliary heads are left out."""
+    """Return whether a part that `forward` does not call has weights to keep; auxiliary heads are left out."""
     is_auxiliary = isinstance(module, forms.NetworkModule) and key == "auxiliary"
     return not is_auxiliary and len(getattr(module, key).state_dict()) > 0
 
 
 def _is_given(module: nn.Module, key: str) -> bool:
-    """Whether a part is given to the constructor, by its name and its annotation, if it has one."""
+    """Return whether a part is an argument of the constructor, judged by its name and annotation, if any."""
     taken = inspect.signature(type(module).__init__).parameters.get(key)
     is_part = isinstance(getattr(module, key, None), nn.Module) and taken is not None
     return is_part and taken is not None and (taken.annotation is taken.empty or "Module" in str(taken.annotation))
 
 
 def _is_known(module: nn.Module, copied: Forward) -> bool:
-    """Whether all that a forward reads of its module can be written."""
+    """Return whether all attributes that a forward reads can be written: modules, tensors or literals."""
     values = [getattr(module, key, None) for key in copied.attributes]
     return all(isinstance(each, nn.Module | torch.Tensor) or is_literal(each) for each in values)
 
 
 def _is_driven(module: nn.Module, copied: Forward) -> bool:
-    """Whether a forward follows lists of the module, or things that cannot be written, or drops paths."""
+    """Return whether a forward reads Python lists, tuples or dicts, attributes that cannot be written, or a drop path."""
     values = [getattr(module, key, None) for key in copied.attributes]
     return not _is_known(module, copied) or any(isinstance(each, list | tuple | dict | DropPath) for each in values)

@@ -1,4 +1,4 @@
-"""Classes: the modules of a network as Python classes, each written once, with what differs as arguments."""
+"""Classes: the modules of a network as Python classes, each written once, with differences as arguments."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from nas.export.source.unify import Template, filled
 from nas.topology.cell import CellModule
 
 _MANY = 5
-"""So many arguments are easier to read where they are used, in a row of layers without a name."""
+"""With more arguments than this, a subclass is not worth its name: its parts are written in place, unless they are a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A class as it is written, and what its constructor takes."""
+    """The text of a class, and the parameters of its constructor."""
 
     name: str
     parameters: tuple[Parameter, ...]
     text: str
 
     def made(self, index: int) -> Call:
-        """Return the call that makes one of the modules of the class."""
+        """Return the call that makes the module `index` of the class."""
         return Call(self.name, tuple(each.argument(index) for each in self.parameters))
 
 
 class Classes:
-    """Writes the classes of a network; those that others are made of come first."""
+    """A writer of the classes of a network; a class comes after those that it uses."""
 
     def __init__(self, root: Block, name: str) -> None:
         self.groups = Groups(root)
@@ -59,7 +59,7 @@ class Classes:
         return Listed(tuple(map(self.term, items.parts)))
 
     def _plain(self, block: Block) -> Call:
-        """Return the call that makes a module which has no class of its own."""
+        """Return the call that makes a module whose group is not written as a class: an nn.Sequential or its kind's class."""
         if block.kind is None:
             return call("nn.Sequential", *(self.term(part) for _, part in block.slots))
         return self._made(self._define_kind(block.kind), self.kinds[block.kind].index(block))
@@ -81,7 +81,7 @@ class Classes:
         return self.written[kind]
 
     def _define(self, group: Group) -> Definition | None:
-        """Return the class of a group, or None where it would be of no use."""
+        """Return the class of a group, or None where its modules are better written in place."""
         if group not in self.written:
             kind = group.members[0].kind
             if kind is not None and kind.forward.is_wired:
@@ -92,7 +92,7 @@ class Classes:
         return self.written.get(group)
 
     def _subclass(self, group: Group) -> Definition | None:
-        """Return a class that is another one, with its parts filled in."""
+        """Return a subclass that fills in the parts of another class; None where it would not help."""
         kind = group.members[0].kind
         if kind is not None and self._is_complete(self.kinds[kind]):
             return None
@@ -106,7 +106,7 @@ class Classes:
         return _definition(self.names.of_group(group), term.callee, found, body)
 
     def _own_class(self, name: str, kind: Kind, members: Sequence[Block]) -> Definition:
-        """Return a class with a forward of its own."""
+        """Return a class of nn.Module with its own `forward`."""
         template = Template()
         is_complete = self._is_complete(members)
         made: list[tuple[str, Term]] = []
@@ -132,7 +132,7 @@ class Classes:
         return template.hole([Later(part) for part in parts], key)
 
     def _is_complete(self, members: Sequence[Block]) -> bool:
-        """Whether parts that are given have one structure and no class of their own: then the class makes them itself."""
+        """Return whether the class makes its given parts itself: all of one structure, and none written as a class."""
         first = members[0]
         given = [part for key, part in first.slots if first.kind is not None and key in first.kind.given]
         is_same = len({self.groups.form(member) for member in members}) == 1
@@ -142,7 +142,7 @@ class Classes:
 def _with_classes(
     found: list[Parameter], assigned: list[tuple[str, Term]]
 ) -> tuple[list[Parameter], list[tuple[str, Term]]]:
-    """Let the number of classes be an argument of a network whose head ends in a linear layer."""
+    """Make the number of classes an argument of a network whose head ends in a linear layer."""
     slots = dict(assigned)
     head = slots.get("head")
     last = head.arguments[-1].term if isinstance(head, Call) and head.arguments else None
@@ -178,6 +178,6 @@ def _place(path: str) -> str:
 
 
 def _doc(cls: type) -> str:
-    """Return the first line of a class's own docstring; the words of the library's structures are not those of the file."""
+    """Return the first line of a class's own docstring; "" for structures, whose docstrings do not fit the written file."""
     doc = inspect.cleandoc(cls.__dict__.get("__doc__") or "").splitlines()
     return doc[0] if doc and not cls.__module__.startswith("nas.topology") and '"""' not in doc[0] else ""

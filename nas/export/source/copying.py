@@ -1,4 +1,4 @@
-"""Copying: a forward without tables is taken over as its author wrote it, with the functions that it calls."""
+"""Copying: a forward's source code is taken over as its author wrote it, with the functions that it calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nas.operations.drop_path import DropPath
 
 
 def copy(module: nn.Module) -> Forward:
-    """Take over the methods that `forward` needs. Raises NotExpressible where they need what a file cannot hold."""
+    """Copy the methods that `forward` needs. Raises NotExpressible where they use names that the file cannot have."""
     copied = _Copied(type(module))
     copied.take("forward")
     methods = [copied.methods[name] for name in sorted(copied.methods, key=lambda name: name != "forward")]
@@ -30,7 +30,7 @@ def copy(module: nn.Module) -> Forward:
 
 
 def is_straight(module: nn.Module) -> bool:
-    """Whether a forward is one step after another: no loops, no questions, no drop path, and numbers as attributes."""
+    """Return whether a forward is straight-line code: no loops, no conditions, no drop path, no lists as attributes."""
     if any(isinstance(part, DropPath) for part in module.children()):
         return False
     try:
@@ -60,7 +60,7 @@ def _read(tree: ast.AST) -> Iterator[str]:
 
 
 class _Copied:
-    """What is taken over for one class."""
+    """The methods, helpers and imports that are copied for one class."""
 
     def __init__(self, cls: type) -> None:
         self.cls = cls
@@ -87,7 +87,7 @@ class _Copied:
         self._names(tree, function)
 
     def _names(self, tree: ast.AST, function: FunctionType) -> None:
-        """Find what each global name in a piece of code stands for."""
+        """Resolve each global name in a piece of code, and note what it needs."""
         own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
         for node in ast.walk(tree):
@@ -129,7 +129,7 @@ def _is_allowed(module: str | None) -> bool:
 
 
 def _line(name: str, value: Any, home: str | None) -> str | None:
-    """Return the line that imports a thing from torch or the standard library, None where it is from elsewhere."""
+    """Return the line that imports `name` from torch or the standard library, None where it is from elsewhere."""
     if home is None or not _is_allowed(home):
         return None
     if isinstance(value, ModuleType):

@@ -1,4 +1,4 @@
-"""Forms: how the forward of a cell and of a network is written, as a paper's listing has it."""
+"""Forms: the forward of a cell and of a network, written as in a paper's listing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CellModule", "Cells", "NetworkModule", "is_chain", "network"]
 
 
 class Cells:
-    """Writes cells: those of one node alike, wherever they stand."""
+    """A writer of cells; all cells of one node get the same forward, wherever they are."""
 
     def __init__(self, model: nn.Module, origins: Mapping[str, Origin]) -> None:
         self.origins = origins
@@ -33,7 +33,7 @@ class Cells:
         return self.origins[name].node if name in self.origins else name
 
     def forward(self, name: str, module: CellModule) -> Forward:
-        """Write a cell node by node, without what nowhere does anything; remarks say which operations its edges are."""
+        """Return a cell's forward node by node, without parts that are identities everywhere; comments name the operations."""
         node, working = self._node(name), self.working[self._node(name)]
         words = [[notation(edge.operation) for edge in edges] for edges in node.nodes] if isinstance(node, Cell) else []
         reads = len(module.preprocess)
@@ -63,7 +63,7 @@ def _is_identity(module: nn.Module) -> bool:
 
 
 def _sum(node: int, state: str, sources: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Write what a node of a cell adds up; a remark says by which operations, where there is room."""
+    """Return the lines of the sum of a node's edges; a comment names their operations where there is room."""
     edges = tuple(call(f"self.nodes[{node}][{i}]", Name(source)) for i, source in enumerate(sources))
     written = list(statement(f"{state} = ", Total(edges) if len(edges) > 1 else edges[0]))
     remark = f"  # {' + '.join(words)}"
@@ -73,12 +73,12 @@ def _sum(node: int, state: str, sources: Sequence[str], words: Sequence[str]) ->
 
 
 def is_chain(module: NetworkModule) -> bool:
-    """Whether each layer of a network reads the one before it alone."""
+    """Return whether each layer of a network reads only the one before it."""
     return all(before is None for before in module.befores)
 
 
 def network(module: NetworkModule) -> Forward:
-    """Write a network: as one chain, as a chain of cells that read the last two outputs, or layer by layer."""
+    """Return a network's forward: as a chain, as a chain of cells that read the last two outputs, or layer by layer."""
     befores = module.befores
     if is_chain(module):
         body = ["        return self.head(self.layers(self.stem(x)))"]

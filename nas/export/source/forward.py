@@ -1,4 +1,4 @@
-"""Forward: what a class of the written file computes, as lines of code."""
+"""Forward: the methods of a class in the written file, as lines of code."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ IMPORTS = {
     "sys": "import sys",
     "torch": "import torch",
 }
-"""The lines by which every file has a name."""
+"""The import lines of every written file, by the name that each gives."""
 
 TAKEN = frozenset((*IMPORTS, "DTYPES", "load", "network", "read_tensors", *dir(builtins)))
-"""The names that every file has, and Python's own."""
+"""The names that are taken in every written file, Python's builtins included."""
 
 
 class NotExpressible(Exception):
-    """Says why a piece of code cannot stand in a file of its own."""
+    """The reason why a piece of code cannot be written to a standalone file."""
 
 
 class ActsInTraining(NotExpressible):
-    """Says that what is seen of a module in evaluation is not all that it does."""
+    """Raised where a module behaves differently in training, so that a trace in evaluation mode would miss a part."""
 
     def __str__(self) -> str:
         return "it acts in training otherwise than in evaluation"
@@ -33,10 +33,10 @@ class ActsInTraining(NotExpressible):
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """The methods of a class; `attributes` are those of the module that they read.
+    """The methods of a class; `attributes` are the module's attributes that they read.
 
-    `is_wired` says that single parts of a list of modules are named in it, so that it holds for modules of one structure
-    only. `imports` are lines, `helpers` functions and constants beside the class by name.
+    `is_wired` is whether the code indexes single parts of a list of modules, so that it fits modules of one structure
+    only. `imports` are import lines; `helpers` are functions and constants next to the class, by name.
     """
 
     lines: tuple[str, ...]
@@ -46,7 +46,7 @@ class Forward:
     helpers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def beside(self) -> list[tuple[str, str]]:
-        """Return what the methods need beside the class: names, and the line or the code that gives them."""
+        """Return the names that the methods need outside the class, with the line or the code that defines each."""
         return [*((line.split()[-1], line) for line in sorted(self.imports)), *self.helpers.items()]
 
 

@@ -1,4 +1,4 @@
-"""Groups: which modules of a network are of one class."""
+"""Groups: which modules of a network share a class."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nas.export.source.blocks import Block, Items, Part
 from nas.export.source.terms import Call, Literal
 
 _FEW = 2
-"""In how many places modules of one node may differ and still be of one class, which is given what differs."""
+"""The number of places in which modules of one node may differ and still share a class, which takes these as arguments."""
 
 
 @dataclass(eq=False, slots=True)
 class Group:
-    """Modules of one structure, or of one node of the tree; `sites` are the places where one may stand."""
+    """Modules of one structure, or built by one node of the tree; `sites` are the distinct places they are used at."""
 
     members: list[Block] = field(default_factory=list)
     sites: set[Any] = field(default_factory=set)
@@ -25,7 +25,7 @@ class Group:
 
     @property
     def is_class(self) -> bool:
-        """Whether it is written as a class of its own: it has a forward of its own, or is a part that has a name."""
+        """Whether it is written as a class: it is the root, has a wired forward, or is worth a name, by the rules below."""
         first = self.members[0]
         if self.is_root or (first.kind is not None and first.kind.forward.is_wired):
             return True
@@ -38,19 +38,19 @@ class Group:
 
     @property
     def is_row(self) -> bool:
-        """Whether its modules are rows of torch's own layers."""
+        """Whether its modules are nn.Sequential of torch layers alone."""
         first = self.members[0]
         return first.kind is None and all(isinstance(part, Call) for _, part in first.slots)
 
     @property
     def has_origin(self) -> bool:
-        """Whether a node of the tree stands for one of its modules."""
+        """Whether a node of the tree built one of its modules."""
         return any(member.origin is not None for member in self.members)
 
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Form:
-    """What a part is without its numbers; equal forms are one object."""
+    """The structure of a part without its numbers; equal forms are the same object, so they compare by identity."""
 
     head: object
     parts: tuple[Form, ...]
@@ -78,7 +78,7 @@ class Groups:
         self._count(root, root)
 
     def form(self, part: Part) -> Form:
-        """Return a part's structure: what it is without its numbers."""
+        """Return the structure of a part without its numbers."""
         if isinstance(part, Block):
             if part not in self.form_of:
                 self.form_of[part] = self._form(part.kind, [each for _, each in part.slots])
@@ -97,7 +97,7 @@ class Groups:
         return _differences(self.form(group.members[0]), form) <= _FEW
 
     def _count(self, block: Block, around: Block) -> None:
-        """Note where each block stands in the one around it that a node built."""
+        """Note the place of each block in the nearest enclosing block that a node built."""
         for inner in _inside(block):
             self.blocks[inner].is_outermost |= not around.name
             self.blocks[inner].sites.add((self.blocks[around], inner.name[len(around.name) :]))
@@ -105,7 +105,7 @@ class Groups:
 
 
 def _differences(first: Form, other: Form) -> int:
-    """Return in how many places two structures differ."""
+    """Return the number of places in which two structures differ."""
     if first is other:
         return 0
     if first.head != other.head or len(first.parts) != len(other.parts):
@@ -122,7 +122,7 @@ def walk(part: Part) -> Iterator[Block]:
 
 
 def _inside(part: Part) -> Iterator[Block]:
-    """Yield the blocks right inside a part."""
+    """Yield the blocks directly inside a part, lists included."""
     parts: list[Part] = []
     if isinstance(part, Block):
         parts = [each for _, each in part.slots]

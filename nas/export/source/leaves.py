@@ -1,4 +1,4 @@
-"""Leaves: torch's own layers and weights, as the calls that make them."""
+"""Leaves: torch layers, weights and buffers, as the calls that make them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _SHAPE = "normalized_shape"
 _PAIRS = frozenset(("kernel_size", "stride", "padding", "dilation", "output_size", "output_padding", _SHAPE))
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _VALUES = 64
-"""How many values of a buffer are written out."""
+"""The largest number of values of a buffer that are written out."""
 
 
 def is_torch(module: nn.Module) -> bool:
-    """Whether a module is one of torch's layers, no container."""
+    """Return whether a module is a torch layer, and no container."""
     containers = nn.Sequential | nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict
     return type(module).__module__.startswith("torch.nn.") and not isinstance(module, containers)
 
 
 def leaf(module: nn.Module) -> Term:
-    """Return the call that makes one of torch's layers; what has its default is left out when it is written."""
+    """Return the call that makes a torch layer; arguments that equal their defaults are left out when it is written."""
     signature = _signature(cast(Any, type(module)))
     values = {name: _argument(module, name, default) for name, default in signature}
     _check(module, values)
@@ -38,7 +38,7 @@ def leaf(module: nn.Module) -> Term:
 
 
 def refuse_hidden(module: nn.Module) -> None:
-    """Raise NotExpressible where a module, or what one of torch's layers holds, does more than its class says."""
+    """Raise NotExpressible where a module, or a submodule of a torch layer, is parametrized or has hooks."""
     for part in module.modules() if is_torch(module) else [module]:
         if is_parametrized(part):
             names = ", ".join(cast(Any, part).parametrizations)
@@ -50,12 +50,12 @@ def refuse_hidden(module: nn.Module) -> None:
 
 
 def _check(module: nn.Module, values: dict[str, Any]) -> None:
-    """Raise NotExpressible where a layer that is made of these arguments has other weights."""
+    """Raise NotExpressible where a layer made with these arguments has weights of other names or shapes."""
     kind = type(module).__name__
     if getattr(nn, kind, None) is not type(module):
         raise NotExpressible(f"torch.nn has no {kind}: use one of its layers")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"):  # shapes only: no memory, no random numbers
             lost = _shapes(module) ^ _shapes(type(module)(**values))
     except (TypeError, ValueError, RuntimeError) as error:
         raise NotExpressible(f"its {kind} cannot be made anew: {error}") from None
@@ -88,12 +88,12 @@ def _argument(module: nn.Module, name: str, default: Any) -> Any:
 
 
 def parameter(initial: Tensor) -> Term:
-    """Return the call that makes a weight that begins as an initial one does: with one value, or drawn at random."""
+    """Return the call that makes a weight initialised like `initial`: constant, or normal with the same deviation."""
     return Call("nn.Parameter", (Argument(filled(initial.detach())),))
 
 
 def filled(values: Tensor) -> Term:
-    """Return a tensor of one value, or of random values of the same spread."""
+    """Return the call that makes a constant tensor, or a normal one with the standard deviation of `values`."""
     sizes = tuple(Argument(Literal(size, "channels")) for size in values.shape)
     low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 0.0)
     if low == high and low in (0.0, 1.0):
@@ -105,7 +105,7 @@ def filled(values: Tensor) -> Term:
 
 
 def buffer(name: str, values: Tensor | None, is_saved: bool) -> Term:
-    """Return the call that registers a buffer. Raises NotExpressible where its values are many and in no weights file."""
+    """Return the call that registers a buffer. Raises NotExpressible for one with many values that is not saved."""
     ending = () if is_saved else (Argument(Name("persistent=False")),)
     if values is None:
         made: Term = Literal(None)

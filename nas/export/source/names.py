@@ -1,4 +1,4 @@
-"""Names of classes: the field's own, from the nodes that built the modules."""
+"""Names of classes: the usual ones of the literature, from the nodes that built the modules."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from nas.topology.residual import Residual
 _WORDS = {"Conv2d": "Conv", "BatchNorm2d": "Norm", "LayerNorm": "Norm", "MaxPool2d": "MaxPool", "AvgPool2d": "AvgPool"}
 
 _KNOWN_AS = {"Excited": "SqueezeExcite", "Inverted": "InvertedResidual", "Scaled": "LayerScale", "Shifted": "Shift"}
-"""What modules are called in the field whose file declares several nodes."""
+"""The usual names of module classes, for files that declare several nodes."""
 
 
 class Names:
-    """Gives each class a name that no other has."""
+    """A giver of unique names to classes."""
 
     def __init__(self, groups: Groups, root: Block, name: str) -> None:
         self.groups = groups
@@ -36,11 +36,11 @@ class Names:
         self.wanted = {group: self._wanted(group) for group in found}
 
     def of_group(self, group: Group) -> str:
-        """Return the name of a class of modules that stand at several places, or have a wiring of their own."""
+        """Return the name of the class of a group: modules used at several places, or with a wired forward."""
         return self.name if group is self.root else self._free(self.wanted[group])
 
     def of_kind(self, kind: Kind, members: Sequence[Block], has_subclasses: bool) -> str:
-        """Return the name of a class that others may be derived from, which then have the name of their node."""
+        """Return the name of the class of a kind; its subclasses, if any, keep the names of their nodes for themselves."""
         if members == self.root.members:
             return self.name
         own = kind.cls.__name__.lstrip("_")
@@ -72,7 +72,7 @@ class Names:
         return "Block" if isinstance(node, Chain | Stage) else type(node).__name__
 
     def _cell(self, group: Group) -> str:
-        """Return the role of a cell, where others of the network have another."""
+        """Return "NormalCell" or "ReductionCell" where the network has cells of both strides, else "Cell"."""
         cells = [each for each in self.strides if getattr(each.members[0].kind, "cls", None) is CellModule]
         strides = {frozenset(self.strides[each]) for each in cells}
         if len(strides) == 1 or len(self.strides[group]) != 1:
@@ -81,7 +81,7 @@ class Names:
 
 
 def _nodes(module: str) -> list[str]:
-    """Return the names of the nodes that a module of the library declares."""
+    """Return the names of the node classes that a Python module of the library declares."""
     found = vars(sys.modules[module]).values()
     return [
         each.__name__
@@ -91,7 +91,7 @@ def _nodes(module: str) -> list[str]:
 
 
 def _leaves(block: Block) -> str | None:
-    """Return the name of a short row of torch's layers, as ConvNormReLU; None for what is more."""
+    """Return the name of a row of up to 3 torch layers, such as ConvNormReLU; None for any other block."""
     parts = [part for _, part in block.slots]
     if block.kind is not None or len(parts) > 3 or not all(isinstance(part, Call) for part in parts):
         return None

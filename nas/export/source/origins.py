@@ -1,4 +1,4 @@
-"""Origins: which node of a tree built which module, and what each module is given and gives."""
+"""Origins: which node of a tree built which module, and example inputs and outputs of each module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas.operations.drop_path import DropPath
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The node that built a module, and the stride that was asked for."""
+    """The node that built a module, and the stride it was built for."""
 
     node: Node
     stride: int
@@ -25,14 +25,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Tensors without values, as modules see them: by a module's name, what it was given and what it gave."""
+    """The inputs (`given`) and outputs (`gave`) of each module by name, as `meta` tensors without values."""
 
     given: dict[str, tuple[Any, ...]]
     gave: dict[str, Any]
 
 
 def origins(network: Node, input: Shape) -> dict[str, Origin]:
-    """Return, by the name of a module, the node that built it; nothing is allocated."""
+    """Return the node that built each module, by the module's name; no tensor is allocated."""
     built: dict[nn.Module, Origin] = {}
 
     def note(module: nn.Module, node: Node, site: Site) -> None:
@@ -45,7 +45,7 @@ def origins(network: Node, input: Shape) -> dict[str, Origin]:
 
 @contextmanager
 def in_evaluation(model: nn.Module) -> Iterator[None]:
-    """Bring a model to evaluation mode, and leave each of its modules as it was."""
+    """Put a model into evaluation mode; on exit, each module gets its mode back."""
     modes = {part: part.training for part in model.modules()}
     model.eval()
     try:
@@ -57,7 +57,7 @@ def in_evaluation(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def undecided() -> Iterator[None]:
-    """Let no module know whether it trains, except drop path, of which evaluation alone is written."""
+    """Make reading `training` of any module raise ActsInTraining, except of drop path, which is written as in evaluation."""
 
     def ask(module: nn.Module) -> bool:
         if not isinstance(module, DropPath):
@@ -67,6 +67,7 @@ def undecided() -> Iterator[None]:
     def decide(module: nn.Module, is_training: bool) -> None:
         vars(module)["training"] = is_training
 
+    # a property on the class takes precedence over the entry `training` in each module's __dict__
     nn.Module.training = property(ask, decide)  # type: ignore[assignment]
     try:
         yield
@@ -75,7 +76,7 @@ def undecided() -> Iterator[None]:
 
 
 def watch(model: nn.Module, input: Shape) -> Examples:
-    """Run a model once, and return examples of what its modules are given and give."""
+    """Run a model once, and return the inputs and outputs of its modules as examples."""
     examples, hooks = Examples({}, {}), []
     for name, part in model.named_modules():
 

@@ -1,4 +1,4 @@
-"""Page: the whole file, from its docstring to what it prints when it is run."""
+"""Page: the whole file, from its docstring to its main block."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nas.records import RecordError
 from nas.topology.chain import Stage
 
 _LONG = 40
-"""The length from which a part of the notation is written by itself."""
+"""A longer part of the notation that repeats is written once, and abbreviated by a letter."""
 
 _LOADING = '''
 def load(path: str) -> {name}:
@@ -90,7 +90,7 @@ def page(network: Node, model: nn.Module, input: Shape, name: str, header: Seque
 
 
 def _helpers(forwards: Sequence[Forward], class_name: str) -> dict[str, str]:
-    """Return the functions and constants beside the classes, by name. Raises RecordError where two have one name."""
+    """Return the functions and constants outside the classes, by name. Raises RecordError where two share a name."""
     found = {class_name: ""}
     for name, text in (each for forward in forwards for each in forward.beside()):
         if found.setdefault(name, text) != text:
@@ -99,12 +99,12 @@ def _helpers(forwards: Sequence[Forward], class_name: str) -> dict[str, str]:
 
 
 def _auxiliary(model: nn.Module) -> list[nn.Parameter]:
-    """Return the weights that act in training alone."""
+    """Return the weights of the auxiliary heads, which are used in training alone."""
     return list(model.auxiliary.parameters()) if isinstance(model, NetworkModule) else []
 
 
 def _dtypes(model: nn.Module) -> str:
-    """Return the line that names the types of the weights, and those that others may bring them to."""
+    """Return the line with the data types of the weights, and those that weights are commonly converted to."""
     for key, tensor in model.state_dict().items():
         if tensor.dtype not in _TYPES.values():
             kept = ", ".join(str(each) for each in _TYPES.values())
@@ -115,7 +115,7 @@ def _dtypes(model: nn.Module) -> str:
 
 
 def _imports(needed: set[str]) -> str:
-    """Return the lines of imports as isort has them: the standard library before torch, whole modules first."""
+    """Return the import lines in isort's order: the standard library before torch, whole modules first."""
     opening = "from torch import "
     needed = needed | set(IMPORTS.values())
     names = {line.removeprefix(opening) for line in needed if line.startswith(opening)}
@@ -155,7 +155,7 @@ def _docstring(network: Node, model: nn.Module, input: Shape, name: str, header:
 
 
 def _architecture(network: Node) -> Iterator[str]:
-    """Yield the lines of the notation; a long part that stands at several places has a letter and a line before."""
+    """Yield the lines of the notation; a long part that repeats is abbreviated by a letter, defined on a line before."""
     text, bodies = notation(network), dict[str, str]()
     for stage in getattr(network, "stages", ()):
         body = notation(stage.body) if isinstance(stage, Stage) else ""
@@ -181,7 +181,7 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def as_class(name: str) -> str:
-    """Return a name as classes have it: `resnet50` as ResNet50, `darts_v2` as DARTSV2."""
+    """Return a name as a class name: `resnet50` as ResNet50, `darts_v2` as DARTSV2."""
     parts = re.findall(r"[A-Za-z]+|[0-9]+", name)
     joined = "".join(_SPELT.get(part.lower(), part[0].upper() + part[1:]) for part in parts)
     return joined if joined[:1].isalpha() and joined not in TAKEN else f"Network{joined}"

@@ -1,4 +1,4 @@
-"""Parameters: what the constructor of a class takes, with names and defaults, for the holes of its template."""
+"""Parameters: the arguments of a class's constructor, with names and defaults, for the holes of its template."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RATIOS = range(2, 17)
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """An argument of a constructor: its name, what it is for each module of the class, and its default."""
+    """A parameter of a constructor: its name, its value for each module of the class, and its default."""
 
     name: str
     terms: tuple[Term, ...]
@@ -37,12 +37,12 @@ class Parameter:
     default: Any = NEEDED
 
     def declared(self) -> str:
-        """Write it as a signature has it."""
+        """Return it as it is declared in a signature."""
         ending = "" if self.default is NEEDED else f" = {flat(Literal(self.default))}"
         return f"{self.name}: {self.annotation}{ending}"
 
     def argument(self, index: int) -> Argument:
-        """Return it as the argument of a call that makes one of the modules."""
+        """Return it as an argument of the call that makes the module `index`."""
         term = self.terms[index]
         if isinstance(term, Literal):
             term = Literal(term.value, self.name.rstrip("0123456789"))
@@ -50,8 +50,8 @@ class Parameter:
 
 
 def parameters(holes: Sequence[Hole], is_cell: bool = False) -> tuple[list[Parameter], list[Term]]:
-    """Return the parameters for the holes of a template, and what stands in each hole: a name or a short expression."""
-    kept: dict[int, int] = {}  # a hole, and the one with the same terms that stands for it
+    """Return the parameters for the holes of a template, and the filling of each hole: a name or a short expression."""
+    kept: dict[int, int] = {}  # of each hole, the first hole with the same terms, whose parameter it shares
     derived: dict[int, tuple[int, str]] = {}
     for i, hole in enumerate(holes):
         same = next((j for j in kept.values() if kept[j] == j and _is_same(holes[j], hole)), i)
@@ -73,7 +73,7 @@ def parameters(holes: Sequence[Hole], is_cell: bool = False) -> tuple[list[Param
 
 
 def _order(parameter: Parameter) -> tuple[bool, ...]:
-    """Widths come first, then numbers, then modules; what has a default comes last."""
+    """Return a sort key: widths, then numbers, then modules; parameters with a default come last."""
     is_width = parameter.name.rstrip("0123456789") in _WIDTHS
     return parameter.default is not NEEDED, "Module" in parameter.annotation, not is_width
 
@@ -87,13 +87,13 @@ def _is_width(hole: Hole) -> bool:
 
 
 def _is_same(first: Hole, other: Hole) -> bool:
-    """Whether one argument serves both; never a module, which would then stand at two places."""
+    """Return whether two holes can share an argument; never for modules, as one module would then be used twice."""
     alike = _name(first) == _name(other) or (_is_width(first) and _is_width(other))
     return alike and first.is_number and other.is_number and first.terms == other.terms
 
 
 def _derive(i: int, own: Sequence[int], holes: Sequence[Hole], derived: dict[int, Any]) -> tuple[int, str] | None:
-    """Return another hole from which this one can be computed, and how: half a kernel, a multiple of a width."""
+    """Return a hole that this one can be computed from, and the expression: half a kernel, a multiple of a width."""
     hole = holes[i]
     if not hole.is_number or not all(type(value) is int for value in hole.values):
         return None
@@ -107,6 +107,7 @@ def _derive(i: int, own: Sequence[int], holes: Sequence[Hole], derived: dict[int
             if _name(other) == "kernel" and all(a == b // 2 for a, b in zip(hole.values, other.values, strict=True)):
                 return j, "{} // 2"
         if j < i and _is_width(hole) and _is_width(other) and (distinct := len(set(hole.values))) > 1:
+            # two values may fit a ratio by chance, so only the most common ones count
             for ratio in _RATIOS if distinct > 2 else (2, 4):
                 pairs = list(zip(hole.values, other.values, strict=True))
                 if all(a == b * ratio for a, b in pairs):

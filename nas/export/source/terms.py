@@ -1,4 +1,4 @@
-"""Terms: pieces of the Python code that is written, and how they are laid out in lines of at most 120 columns."""
+"""Terms: expressions of the written Python code, and their layout in lines of at most 120 columns."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 WIDTH = 120
 NEEDED: Any = object()
-"""The default of an argument that has none."""
+"""A marker for an argument without a default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A number, text or tuple; `role` is the argument that it was first given for, as `kernel_size`."""
+    """A number, text or tuple; `role` is the name of the argument it was first given for, such as `kernel_size`."""
 
     value: Any
     role: str = field(default="", compare=False)
@@ -22,16 +22,16 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name or a short expression, written as it is."""
+    """A name or a short expression, written verbatim."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a call; one that has its default is not written, and one with another is written by its name.
+    """An argument of a call; it is not written where it equals its default. It is written with its `name`, if any.
 
-    `role` is its name in the signature, whether it is written or not.
+    `role` is its name in the signature, whether that is written or not.
     """
 
     term: Term
@@ -40,14 +40,14 @@ class Argument:
     role: str = field(default="", compare=False)
 
     def is_default(self) -> bool:
-        """Whether it can be left out."""
+        """Return whether it equals its default, and can be left out."""
         value = getattr(self.term, "value", NEEDED)
         return self.default is not NEEDED and type(value) is type(self.default) and value == self.default
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function or class that is called."""
+    """A call of a function or class."""
 
     callee: str
     arguments: tuple[Argument, ...]
@@ -55,14 +55,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list."""
+    """A list of terms."""
 
     items: tuple[Term, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A term several times, inside a list or a call; `clause` is what follows it, as `for _ in range(3)`."""
+    """A repeated term in a list or a call, written as a comprehension with a `clause` such as `for _ in range(3)`."""
 
     term: Term
     clause: str
@@ -71,14 +71,14 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Terms that are added up."""
+    """A sum of terms."""
 
     operands: tuple[Term, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A part that is given to a class, written where it is given: it may be of that same class, as a residual in another."""
+    """A part passed to a class, turned into a term only at the call: it may be of that same class, as a nested residual."""
 
     part: Any
 
@@ -92,7 +92,7 @@ def call(callee: str, *terms: Term) -> Call:
 
 
 def statement(target: str, term: Term, indent: int = 8) -> Iterator[str]:
-    """Yield the lines of `target` (as `x = ` or `return `) and a term behind it."""
+    """Yield the lines of a statement: `target` (such as `x = ` or `return `), then a term."""
     if isinstance(term, Total) and len(target) + len(flat(term)) + indent > WIDTH:
         yield f"{' ' * indent}{target}("
         yield from _added(term, indent + 4)
@@ -102,7 +102,7 @@ def statement(target: str, term: Term, indent: int = 8) -> Iterator[str]:
 
 
 def lines(term: Term, indent: int, before: str = "", after: str = "") -> Iterator[str]:
-    """Yield the lines of a term, broken as ruff breaks them: all in one, the inside in one, or a line for each part."""
+    """Yield the lines of a term, broken like ruff does: all on one line, the inside on one line, or a line per part."""
     term = _plain(term)
     whole = f"{' ' * indent}{before}{flat(term)}{after}"
     if len(whole) <= WIDTH or not (opened := _opened(term)):
@@ -139,7 +139,7 @@ def _added(term: Total, indent: int) -> Iterator[str]:
 
 
 def flat(term: Term) -> str:
-    """Return a term in one line."""
+    """Return a term on one line."""
     term = _plain(term)
     if isinstance(term, Literal):
         return written(term.value)
@@ -155,7 +155,7 @@ def flat(term: Term) -> str:
 
 
 def _opened(term: Term) -> tuple[str, str, list[tuple[str, Term]]] | None:
-    """Return what opens and closes a term in brackets, and what stands inside: each part and what stands before it."""
+    """Return the opening and closing text of a bracketed term, and its parts, each with its prefix (`name=` or "")."""
     if isinstance(term, Call):
         kept = [each for each in term.arguments if not each.is_default()]
         is_listed = not any(each.name for each in kept)
@@ -170,14 +170,14 @@ def _opened(term: Term) -> tuple[str, str, list[tuple[str, Term]]] | None:
 
 
 def _plain(term: Term) -> Term:
-    """Return a list of one thing that is repeated as a comprehension, and other terms as they are."""
+    """Return a list of one repeated term as a comprehension, and any other term unchanged."""
     rolled = _rolled(term.items) if isinstance(term, Listed) else []
     is_one = len(rolled) == 1 and isinstance(rolled[0], Repeated)
     return replace(rolled[0], opening="[") if is_one and isinstance(rolled[0], Repeated) else term
 
 
 def _rolled(terms: Sequence[Term]) -> list[Term]:
-    """Write as one what is repeated, and what differs in one number that grows by the same step."""
+    """Merge repeated terms into one Repeated, and calls that differ only in a number that grows by a constant step."""
     rolled: list[Term] = []
     for term, run in groupby(terms):
         times = len(list(run))
@@ -192,7 +192,7 @@ def _rolled(terms: Sequence[Term]) -> list[Term]:
 
 
 def _step(terms: Sequence[Term]) -> tuple[int, int] | None:
-    """Return the place of the one number in which calls differ, and how it grows from call to call."""
+    """Return the place of the only argument in which calls differ, and its constant step; None where there is none."""
     calls = [term for term in terms if isinstance(term, Call) and term.callee == getattr(terms[0], "callee", "")]
     if len(calls) < len(terms) or len({len(each.arguments) for each in calls}) > 1:
         return None
@@ -201,6 +201,7 @@ def _step(terms: Sequence[Term]) -> tuple[int, int] | None:
     values = [getattr(each.term, "value", None) for each in columns[places[0]]] if len(places) == 1 else []
     numbers = [value for value in values if type(value) is int]
     steps = {b - a for a, b in pairwise(numbers)}
+    # `width` will be the loop variable, so the call must not use that name
     if len(numbers) < len(terms) or len(steps) != 1 or "width" in flat(terms[0]):
         return None
     return places[0], steps.pop()
@@ -218,7 +219,7 @@ def _counted(terms: Sequence[Term]) -> Term:
 
 
 def written(value: Any) -> str:
-    """Return a literal as ruff writes it."""
+    """Return a literal in ruff's format."""
     if isinstance(value, str):
         text = repr(value)
         return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
@@ -235,7 +236,7 @@ def written(value: Any) -> str:
 
 
 def is_literal(value: Any) -> bool:
-    """Whether a value can be written as it is."""
+    """Return whether a value can be written as a Python literal."""
     if isinstance(value, tuple | list):
         return all(map(is_literal, value))
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Ties: modules and weights that stand at several places of a network."""
+"""Ties: modules and weights that a network uses at several places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from nas.export.source.leaves import is_torch
 
 
 def ties(model: nn.Module) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Return, by the name of the module that holds both, the first and another place of what stands at several."""
+    """Return the pairs of places (first, other) of each shared module or weight, relative to the module that holds both.
+
+    The pairs are keyed by the name of that module, which is the innermost one that can be written as a class.
+    """
     found: dict[str, list[tuple[str, str]]] = {}
     for first, other in _shared(model):
         a, b = first.split("."), other.split(".")
@@ -26,7 +29,7 @@ def _has_class(module: nn.Module) -> bool:
 
 
 def _shared(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield the places of whole modules, and of weights that are not in one of these."""
+    """Yield the pairs of places of shared modules, and of shared weights outside of them."""
     modules: dict[nn.Module, str] = {}
     inside: list[str] = []
     for name, module in model.named_modules(remove_duplicate=False):

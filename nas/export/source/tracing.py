@@ -1,4 +1,4 @@
-"""Tracing: a forward that runs through lists and tables is written out step by step, as a paper's listing has it."""
+"""Tracing: a forward that loops over lists and tables is unrolled step by step with torch.fx, as in a paper's listing."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ _INFIX = {
     operator.mod: ("%", 2),
     operator.pow: ("**", 4),
 }
-"""Operators, and how strongly they bind."""
+"""The infix operators with their sign and precedence."""
 
+# the precedence of a minus sign, and of names, calls and literals
 _SIGNED = 3
 _ATOM = 5
 _LONG = 60
-"""The length from which an expression gets a line of its own."""
+"""A longer expression gets a separate line."""
 
 
 def trace(module: nn.Module, name: str, examples: Examples) -> Forward:
-    """Write out what a module, which is in evaluation mode, computes. Raises NotExpressible where that depends on values."""
+    """Return the forward of a module in evaluation mode. Raises NotExpressible where it depends on the values of tensors."""
     try:
         with undecided():
             graph = _Tracer(name, examples).trace(module)
@@ -48,7 +49,7 @@ def trace(module: nn.Module, name: str, examples: Examples) -> Forward:
 
 
 class _Value(fx.Proxy):
-    """A tensor, or a number of its shape, that is only known by an example."""
+    """A proxy of a tensor, or of a number of its shape, with an example on the `meta` device."""
 
     _is_param = False
 
@@ -71,7 +72,7 @@ class _Value(fx.Proxy):
 
 
 class _Tracer(FxTracer):
-    """Follows one module alone: what it holds is called, not entered."""
+    """A tracer of a single module: submodules are called, not entered."""
 
     proxy_buffer_attributes = True
 
@@ -126,7 +127,10 @@ class _Tracer(FxTracer):
 
 
 class _Writer:
-    """Writes a graph as statements: what is used once, right away, stands inside what uses it."""
+    """A writer of a graph as statements: a value used once, right away, is written inside the expression that uses it.
+
+    `terms` holds the term of each node with its precedence; `waiting` are values that have no name yet.
+    """
 
     def __init__(self, graph: fx.Graph, root: nn.Module) -> None:
         self.graph, self.root = graph, root
@@ -162,18 +166,19 @@ class _Writer:
             self._settle(len(self.waiting))
         self.waiting = [each for each in self.waiting if each not in inside]
         self.terms[node] = self._written(node)
+        # weights are read, not computed, so they can be written anywhere
         if node.op != "get_attr":
             self.waiting.append(node)
         if len(node.users) > 1:
             self._settle(len(self.waiting))
 
     def _keeps_order(self, inside: list[fx.Node]) -> bool:
-        """Whether values may be written where they are used: no module is called earlier or later than it was."""
+        """Return whether values may be written where they are used, without changing the order of calls."""
         behind = self.waiting[min(map(self.waiting.index, inside), default=len(self.waiting)) :]
         return inside == behind or all(node.target in _INFIX or node.target is operator.getitem for node in behind)
 
     def _settle(self, count: int) -> None:
-        """Give names to the first of the values that wait to be used."""
+        """Assign the first `count` waiting values to variables."""
         for node in self.waiting[:count]:
             self.counts += 1
             name = f"y{self.counts}"
@@ -268,7 +273,7 @@ class _Writer:
         return self._number(value) or Literal(value)
 
     def _number(self, value: Any) -> Name | None:
-        """Return the attribute of the module that a broken number is, so that modules may differ in it."""
+        """Return the module's attribute that holds this float (the same object), so that modules may differ in it."""
         named = [name for name, each in vars(self.root).items() if isinstance(value, float) and each is value]
         if len(named) != 1:
             return None

@@ -1,4 +1,4 @@
-"""Unification: what several terms have in common, with holes where they differ."""
+"""Unification: the common form of several terms, with holes where they differ (anti-unification)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from nas.export.source.terms import Call, Listed, Literal, Name, Term
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A place where terms differ: what each of them has there, and the argument that it is given for."""
+    """A place where terms differ: the term that each of them has there, and the name of its argument."""
 
     terms: tuple[Term, ...]
     role: str
 
     @property
     def is_number(self) -> bool:
-        """Whether literals stand there, and no modules."""
+        """Whether all its terms are literals, and no modules."""
         return all(isinstance(term, Literal) for term in self.terms)
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """The literals."""
+        """The values of the literals; None for any other term."""
         return tuple(getattr(term, "value", None) for term in self.terms)
 
 
 def hole_name(index: int) -> Name:
-    """Return what stands in a template for a hole."""
+    """Return the placeholder of a hole in a template."""
     return Name(f"<{index}>")
 
 
@@ -73,8 +73,8 @@ def _items(term: Any) -> tuple[Term, ...]:
 
 
 def filled(term: Term, names: Sequence[Term]) -> Term:
-    """Return a template with other terms in the place of its holes."""
-    if isinstance(term, Name) and term.text.startswith("<"):
+    """Return a template with its holes filled by `names`."""
+    if isinstance(term, Name) and term.text.startswith("<"):  # `<3>` is the placeholder of hole 3
         return names[int(term.text[1:-1])]
     if isinstance(term, Call):
         return Call(term.callee, tuple(replace(each, term=filled(each.term, names)) for each in term.arguments))
