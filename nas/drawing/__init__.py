@@ -16,20 +16,20 @@ __all__ = ["Theme", "dot", "draw", "draw_change", "to_png"]
 
 
 def draw(tree: Any, input: Shape | None = None, theme: Theme = "auto") -> str | None:
-    """Return an architecture or a space, closed or open, as SVG text; None where it holds no nodes that could be drawn.
+    """Return the drawing of an architecture or a space as SVG text; None where it has no nodes to draw.
 
-    A cell is a graph from left to right, a network a table of its stages with their blocks; each cell in it has a panel
-    of its own. With images of shape `input` (C, H, W) a closed network's maps and parameters are written beside it;
-    raises BuildError where it does not fit them. The theme "auto" is light or dark as the reader prefers.
+    A cell is drawn as a graph from left to right, a network as a table of its stages with their blocks; each cell has a
+    separate panel. With images of shape `input` (C, H, W), the feature map sizes and parameters of a closed network are
+    added; raises BuildError where the network does not fit them. The theme "auto" follows the reader's light or dark setting.
     """
     page = page_of(tree, input)
     return None if page is None else to_svg(figure(page), theme)
 
 
 def draw_change(before: Any, after: Any, theme: Theme = "auto") -> str | None:
-    """Return two architectures in one picture: what went is struck out, with a minus; what came is heavy, with a plus.
+    """Return two architectures in one SVG: removed parts are struck out, with a minus; added parts are bold, with a plus.
 
-    None where one of them holds no nodes that could be drawn.
+    None where one of them has no nodes to draw.
     """
     old, new = page_of(before), page_of(after)
     return None if old is None or new is None else to_svg(figure(changed(old, new)), theme)

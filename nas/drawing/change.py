@@ -1,4 +1,4 @@
-"""Change: the sketches of two architectures become one, in which what went and what came is marked."""
+"""Change: merges the sketches of two architectures into one that marks what was removed ("gone") and added ("came")."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nas.drawing.sketch import (
 
 
 def changed(before: Sketch, after: Sketch) -> Any:
-    """Return the sketch of both: what they share once, and the rest marked as gone or come."""
+    """Return the merged sketch of both: shared parts once, and the others marked as gone or came."""
     if before == after:
         return after
     match before, after:
@@ -62,7 +62,7 @@ def _same_states(before: Graph, after: Graph) -> bool:
 
 
 def _links(before: Sequence[Link], after: Sequence[Link]) -> Iterator[Link]:
-    """Yield the links of both, those of a state together."""
+    """Yield the links of both graphs, grouped by target state."""
     kept = Counter(before) & Counter(after)
     gone, came = Counter(before) - kept, Counter(after) - kept
     for target in sorted({link.target for link in (*before, *after)}):
@@ -73,7 +73,7 @@ def _links(before: Sequence[Link], after: Sequence[Link]) -> Iterator[Link]:
 
 
 def _aligned(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Any]:
-    """Yield the parts of two rows: equal ones once, those in one place compared, and the others as gone or come."""
+    """Yield the merged parts of two rows: equal parts once, parts at the same place compared, others as gone or came."""
     keys = [_unnamed(part) for part in before], [_unnamed(part) for part in after]
     for kind, i1, i2, j1, j2 in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         if kind == "equal":
@@ -86,7 +86,7 @@ def _aligned(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Any]:
 
 
 def _unnamed(part: Any) -> Any:
-    """Return a part as it is compared: the number of a stage changes with those before it."""
+    """Return a part without the name of a stage, as stages are numbered, and shift when one is inserted before them."""
     return replace(part, name="") if isinstance(part, Level) else part
 
 
@@ -97,7 +97,7 @@ def _only(part: Any, gone: bool) -> Any:
 
 
 def _panels(before: Sequence[Panel], after: Sequence[Panel]) -> Iterator[Panel]:
-    """Yield the panels of both; those of one title are compared."""
+    """Yield the panels of both pages; panels with the same title are compared."""
     old, new = {panel.title: panel for panel in before}, {panel.title: panel for panel in after}
     for title in dict.fromkeys([*old, *new]):
         if title in old and title in new:

@@ -1,10 +1,10 @@
-"""Layout of a graph from left to right: columns of states behind their operations, and lanes for what passes by.
+"""Layout of a graph from left to right: columns of states, each behind its operations, and lanes for passing lines.
 
-A state stands in the column behind the last of its sources, and a line that goes farther than the next column passes
-each column between in a lane of its own, so no line goes through a box. The order in a column is by the mean height of
-what is read (Sugiyama et al. 1981); the heights are the nearest to those means that keep the order and the distances
-(least squares, by isotonic regression). This looks as good as graphviz for cells, and good enough for wired graphs, and
-it is the same on every machine; so graphviz is not asked, and `dot` gives its text to those who have a use for it.
+A state is in the column after the last of its sources. A line that spans several columns passes each one in between in
+a separate lane, so no line crosses a box. Each column is ordered by the mean height of its neighbours (Sugiyama et al.
+1981); the heights are the closest to those means that keep the order and the distances (least squares, by isotonic
+regression). For cells this looks as good as graphviz, for wired graphs good enough, and it is the same on every machine.
+So graphviz is not needed; `dot` writes its text for those who want it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from nas.drawing.sketch import Graph, Link, Sketch
 Make = Callable[[Sketch], Figure]
 
 GAP, INNER, BETWEEN, LANE, SPACE = 60, 26, 12, 4, 10
-"""Pixels between columns, operations and their state, operations, beside a lane, and between states."""
+"""Pixels between columns, between operations and their state, between operations, around a lane, and between states."""
 
 SWEEPS = 8
+"""The number of passes over the columns, from left to right and back in turns."""
 
 
 @final
 @dataclass(slots=True)
 class _Place:
-    """What takes room in a column: a state with its operations, or a lane of a source that passes by."""
+    """An item in a column: a state with its operations, or the lane of a source whose line passes by."""
 
     column: int
     source: int
@@ -43,7 +44,7 @@ class _Place:
         return max(rows, self.state.height) + (2 * LANE if self.is_lane else SPACE)
 
     def tops(self) -> Iterator[float]:
-        """Yield where each operation begins."""
+        """Yield the top of each operation."""
         rows = sum(figure.height for _, figure in self.operations) + BETWEEN * max(0, len(self.operations) - 1)
         top = self.middle - rows / 2
         for _, figure in self.operations:
@@ -53,7 +54,7 @@ class _Place:
 
 @final
 class _Plan:
-    """Which places there are in which columns; the output is a state behind all others."""
+    """The places in each column; the output is a state after all others."""
 
     def __init__(self, graph: Graph, make: Make) -> None:
         self.graph = graph
@@ -94,12 +95,12 @@ class _Plan:
         }
 
     def before(self, place: _Place) -> list[float]:
-        """Return the heights of what a place reads, in the column before it."""
+        """Return the heights of a place's sources, which are in the column before it."""
         sources = [place.source] if place.is_lane else [s for link in self.into[place.source] for s in link.sources]
         return [self.places[place.column - 1, source].middle for source in sources] if place.column else []
 
     def after(self, place: _Place) -> list[float]:
-        """Return the heights of what reads a place, in the column after it."""
+        """Return the heights of a place's readers and its next lane, which are in the column after it."""
         readers = [
             self.places[place.column + 1, link.target]
             for link in self.out_of[place.source]
@@ -110,7 +111,7 @@ class _Plan:
 
 
 def _state(graph: Graph, state: int) -> Figure:
-    """Return the figure of a state: a pill with its name, and below it what is open of it."""
+    """Return the figure of a state: a pill with its name, and its note on open choices below."""
     name = graph.output if state == len(graph.states) else graph.states[state]
     label = Text(0, 0, name)
     width = max(30.0, label.width + 16)
@@ -128,7 +129,7 @@ def _state(graph: Graph, state: int) -> Figure:
 
 
 def graph_figure(graph: Graph, make: Make) -> Figure:
-    """Return the figure of a graph; `make` gives that of each operation."""
+    """Return the figure of a graph; `make` returns the figure of each operation."""
     plan = _Plan(graph, make)
     _arrange(plan)
     top = min(place.middle - place.height / 2 for place in plan.places.values())
@@ -142,7 +143,7 @@ def graph_figure(graph: Graph, make: Make) -> Figure:
 
 
 def _arrange(plan: _Plan) -> None:
-    """Find the order in each column, and the heights."""
+    """Order each column and set the heights of its places, in alternating sweeps (Sugiyama et al. 1981)."""
     for column in plan.in_column:
         _settle(column, [0.0] * len(column))
     for sweep in range(SWEEPS):
@@ -151,6 +152,7 @@ def _arrange(plan: _Plan) -> None:
             wished = {id(place): _mean(plan.before(place) if forward else plan.after(place)) for place in column}
             own = {id(place): place.middle for place in column}
             aims = {key: own[key] if aim is None else aim for key, aim in wished.items()}
+            # the last two sweeps keep the order and only refine the heights
             if sweep < SWEEPS - 2:
                 column.sort(key=lambda place: aims[id(place)])
             _settle(column, [aims[id(place)] for place in column])
@@ -167,11 +169,12 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _settle(column: Sequence[_Place], aims: Sequence[float]) -> None:
-    """Put places as near to their aims as they can be in their order: isotonic regression on the room that is left."""
+    """Set the heights of places as close to their aims as their order and sizes allow, by isotonic regression."""
+    # less its offset (its least distance from the first place), a height only has to be non-decreasing down the column
     offsets = [0.0]
     for above, below in pairwise(column):
         offsets.append(offsets[-1] + (above.height + below.height) / 2)
-    pools: list[list[float]] = []
+    pools: list[list[float]] = []  # [mean, count]: pool adjacent violators
     for aim, offset in zip(aims, offsets, strict=True):
         pools.append([aim - offset, 1])
         while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
@@ -186,7 +189,7 @@ def _settle(column: Sequence[_Place], aims: Sequence[float]) -> None:
 @final
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Where a column begins, where its operations end, and where it ends."""
+    """The x positions of a column: its left, the right of its operations, and its right."""
 
     left: float
     operations: float
@@ -204,14 +207,14 @@ def _spans(plan: _Plan) -> Iterator[_Span]:
 
 
 def _drawn(place: _Place, span: _Span) -> Iterator[Shape]:
-    """Yield the boxes of a place."""
+    """Yield the shapes of a place."""
     for (link, figure), top in zip(place.operations, place.tops(), strict=True):
         yield from figure.marked(link.mark).at(span.left, top)
     yield from place.state.at(span.right - place.state.width, place.middle - place.state.port)
 
 
 def _lines(plan: _Plan, spans: Sequence[_Span]) -> Iterator[Line]:
-    """Yield the lines: from a state or lane to what reads it in the next column, and from operations to their state."""
+    """Yield the lines: from states and lanes to their readers in the next column, and from operations to their state."""
     for place in plan.places.values():
         span = spans[place.column]
         if place.is_lane:
@@ -225,7 +228,7 @@ def _lines(plan: _Plan, spans: Sequence[_Span]) -> Iterator[Line]:
 
 
 def _look(links: Iterable[Link]) -> tuple[bool, Mark | None]:
-    """Return whether a lane is dashed, and its mark: what all lines in it have in common."""
+    """Return whether a lane is dashed, and its mark: the style that all its lines share."""
     listed = list(links)
     marks = {link.mark for link in listed}
     return all(link.is_open for link in listed), marks.pop() if len(marks) == 1 else None

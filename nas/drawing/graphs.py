@@ -1,4 +1,4 @@
-"""Graphs: cells, motifs and wired graphs become sketches of states and what they read."""
+"""Graphs: sketches of cells, motifs and wired graphs as states and the links between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Make = Callable[[Any], Sketch]
 
 
 def is_graph(node: Any) -> bool:
-    """Whether a node is drawn as a graph: a cell, or a wired graph whose wires are known."""
+    """Return whether a node is drawn as a graph: a cell, or a wired graph without open choices in its wiring."""
     if isinstance(node, Cell):
         return isinstance(node.nodes, tuple)
     return isinstance(node, Wired) and not any(is_open(each) for each in _drawn_from(node))
@@ -45,7 +45,7 @@ def _sketch_cell(cell: Cell, make: Make) -> Graph:
 
 
 def _edges(edges: Any) -> Iterator[Edge]:
-    """Yield the edges that a node has, or may have."""
+    """Yield the edges of a cell's node, all options of open choices included."""
     if isinstance(edges, Edge):
         yield edges
         return
@@ -70,6 +70,6 @@ def _sketch_wired(wired: Wired) -> Graph:
 
 
 def described(wired: Wired) -> str:
-    """Return what stands on each node of a wired graph, and how it was drawn."""
+    """Return a wired graph in words: its nodes, their operation, and the random graph model and seed."""
     graph = {"ws": "Watts-Strogatz", "er": "Erdos-Renyi", "ba": "Barabasi-Albert"}[wired.graph]
     return f"{wired.nodes} nodes, each {value_of(wired.operation)}; {graph}, seed {wired.seed}"

@@ -1,4 +1,4 @@
-"""Graphviz: what is drawn of a tree as text for `dot`, for those who want to lay it out or paint it themselves."""
+"""Graphviz: the drawing of a tree as text for `dot`, for other layouts and styles."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nas.drawing.svg import PAINTS
 from nas.records import RecordError
 
 Ends = tuple[str, str]
-"""The names of the vertices where a part begins and where it ends."""
+"""The names of the first and the last vertex of a part."""
 
 
 def dot(tree: Any) -> str:
-    """Return an architecture or a space as a directed graph in the language of graphviz.
+    """Return an architecture or a space as a directed graph in the DOT language.
 
-    Raises RecordError where it holds no nodes.
+    Raises RecordError where it has no nodes.
     """
     page = page_of(tree)
     if page is None:
@@ -37,7 +37,7 @@ def dot(tree: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a text as graphviz reads it back letter by letter, in quotes."""
+    """Return a text in quotes, escaped so that graphviz reads it back unchanged."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
@@ -49,7 +49,7 @@ def _indented(lines: Iterable[str]) -> list[str]:
 @final
 @dataclass(slots=True)
 class _Writer:
-    """Writes parts as lines, and gives each vertex a name."""
+    """A writer of parts as lines of DOT; it numbers the vertices."""
 
     numbers: Iterator[int] = field(default_factory=count)
 
@@ -69,7 +69,7 @@ class _Writer:
         return [f"subgraph cluster_{next(self.numbers)} {{", *_indented([*looks, *lines]), "}"]
 
     def part(self, sketch: Sketch, lines: list[str]) -> Ends:
-        """Write a part into lines; return where it begins and ends."""
+        """Append the lines of a part to `lines`; return its first and last vertex."""
         match sketch:
             case Block():
                 return self.block(sketch, lines)

@@ -1,4 +1,4 @@
-"""Inside: which nodes a node holds that are drawn in it, and what the options of an open choice are."""
+"""Inside: the nodes that are drawn inside a node, and the options of an open choice."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Options = tuple[tuple[str, str], ...]
 
 
 def tuple_of(value: Any) -> tuple[Any, ...]:
-    """Return a tuple as it is, and anything else, an open choice too, as the one part of a tuple."""
+    """Return a tuple unchanged, and any other value, an open choice too, as a tuple of one."""
     return value if isinstance(value, tuple) else (value,)
 
 
 def is_of_nodes(value: Any) -> bool:
-    """Whether a value is a node, an open choice among nodes, or a tuple of such."""
+    """Return whether a value is a node, an open choice among nodes, or a tuple of these."""
     if isinstance(value, Choice):
         return any(map(is_of_nodes, value.options))
     return isinstance(value, Node) or (isinstance(value, tuple) and bool(value) and all(map(is_of_nodes, value)))
 
 
 def held_by(node: Any) -> dict[str, Any]:
-    """Return the fields that hold nodes: those that must be given, and others where there is something inside."""
+    """Return the fields with nodes to draw: those without a default, and others whose nodes hold nodes themselves."""
     if type(node).__name__ not in classes:
         return {}
     found = {}
@@ -41,12 +41,12 @@ def held_by(node: Any) -> dict[str, Any]:
 
 
 def holds_nodes(node: Any) -> bool:
-    """Whether there are nodes inside a node that are drawn."""
+    """Return whether nodes are drawn inside a node."""
     return is_of_nodes(node) if isinstance(node, Choice) else is_graph(node) or bool(held_by(node))
 
 
 def options_of(choice: Choice) -> Options:
-    """Return the options of a choice among operations, each with its kind; none where they hold other nodes."""
+    """Return the options of a choice among operations, each with its kind; empty where an option holds other nodes."""
     options = [(each, "") for each in choice.options] + [(each, " (supernet only)") for each in choice.supernet_only]
     if any(holds_nodes(each) for each, _ in options):
         return ()
@@ -54,7 +54,7 @@ def options_of(choice: Choice) -> Options:
 
 
 def pulled_in(name: str, options: tuple[Any, ...]) -> Any:
-    """Return options that differ in one number or word as one, in which that is open; None where they differ more."""
+    """Return options that differ in a single number or word as one option with a choice there; None where they differ more."""
     if all(type(each) in SCALARS for each in options):
         return Choice(name, options) if len(set(options)) == len(options) else None
     first = options[0]
@@ -70,7 +70,7 @@ def pulled_in(name: str, options: tuple[Any, ...]) -> Any:
 
 
 def _common(name: str, parts: tuple[Any, ...]) -> tuple[Any, int]:
-    """Return what stands for parts, and 0 where they are equal, 1 where it is open, 2 where nothing stands for them."""
+    """Return the merged part and 0 where parts are equal, 1 where it holds a choice, 2 (with None) where they differ more."""
     if all(part == parts[0] for part in parts):
         return parts[0], 0
     only = pulled_in(name, parts)

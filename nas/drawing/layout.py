@@ -1,4 +1,4 @@
-"""Layout: every sketch becomes a figure; serial parts go from left to right, parallel ones one under the other."""
+"""Layout: turns a sketch into a figure; serial parts are placed from left to right, parallel parts below each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nas.drawing.shapes import (
 from nas.drawing.sketch import Block, Changed, Framed, Graph, Levels, Page, Paths, Row, Sketch
 
 WIDEST = 880
-"""Where a row of parts is broken, in pixels."""
+"""The width at which a row of parts is wrapped, in pixels."""
 
 PAD, GAP, ARROW, FORK = 10, 10, 20, 26
 
@@ -53,7 +53,7 @@ def figure(sketch: Sketch) -> Figure:
 
 
 def _block(block: Block) -> Figure:
-    """Return a box with a label, and below it details, or what is open with a colour for each option's kind."""
+    """Return a box with a label, and below it details, or the options of a choice in the colours of their kinds."""
     listed = () if block.key else block.options
     lines = [Text(0, 0, line, "ink", DETAIL) for line in (*block.details, *(text for text, _ in listed))]
     label = Text(0, 0, block.label)
@@ -76,7 +76,7 @@ def _block(block: Block) -> Figure:
 
 
 def _row(parts: Sequence[Figure]) -> Figure:
-    """Return parts from left to right with arrows between them, in as many lines as they need."""
+    """Return parts from left to right with arrows between them, wrapped to as many lines as needed."""
     if not parts:
         return Figure(0, 12, 6, ())
     lines: list[list[Figure]] = [[]]
@@ -91,7 +91,7 @@ def _row(parts: Sequence[Figure]) -> Figure:
 
 
 def _line_of(parts: Sequence[Figure]) -> Figure:
-    """Return parts in one line, each so high that it goes on where the one before it ends."""
+    """Return parts on one line, each placed so that its input is level with the output of the one before."""
     tops = [0.0]
     for before, part in pairwise(parts):
         tops.append(tops[-1] + before.end[1] - part.port)
@@ -110,7 +110,7 @@ def _line_of(parts: Sequence[Figure]) -> Figure:
 
 
 def _wrapped(lines: Sequence[Figure]) -> Figure:
-    """Put lines of parts one under the other; a line runs back from the end of each to the beginning of the next."""
+    """Place lines of parts below each other; a line runs back from the end of each to the beginning of the next."""
     gap, turn = 22.0, max(line.width for line in lines) + 1.5 * ARROW
     shapes = list(lines[0].at(0, 0))
     end, bottom = lines[0].end, lines[0].height
@@ -124,7 +124,7 @@ def _wrapped(lines: Sequence[Figure]) -> Figure:
 
 
 def _paths(parts: Sequence[Figure], join: str, marks: Sequence[Mark | None] = ()) -> Figure:
-    """Return paths one under the other, the input forked to all of them, and what they give joined."""
+    """Return parallel paths below each other, with the input forked to all of them and their outputs joined."""
     stacked = list(_tops(parts))
     inner = max(part.width for part in parts)
     ports = [top + part.port for top, part in zip(stacked, parts, strict=True)]
@@ -165,7 +165,7 @@ def _listed(parts: Sequence[Figure]) -> Figure:
 
 
 def _framed(part: Figure, framed: Framed) -> Figure:
-    """Return a figure in a frame with a title; lines lead from its border to what is inside, unless that is a list."""
+    """Return a figure in a frame with a title; lines lead from the border to the figure, unless that is a list."""
     top = 24.0
     label = Text(PAD, 13, framed.title, "pale", DETAIL)
     if framed.is_changed:
@@ -182,7 +182,7 @@ def _framed(part: Figure, framed: Framed) -> Figure:
 
 
 def _changed(changed: Changed) -> Figure:
-    """Return what came, and below it what went."""
+    """Return the added part, and the removed part below it."""
     gone = None if changed.gone is None else figure(changed.gone).marked("gone")
     came = None if changed.came is None else figure(changed.came).marked("came")
     if gone is None or came is None:
@@ -193,7 +193,7 @@ def _changed(changed: Changed) -> Figure:
 
 
 def _page(page: Page) -> Figure:
-    """Return all panels, each below its title."""
+    """Return all panels below each other, each with its title."""
     panels = []
     for panel in page.panels:
         made = figure(panel.part)

@@ -1,4 +1,4 @@
-"""Levels: a network as a table, a stage a line: its name, how often it is repeated, what it is, and its numbers."""
+"""Levels: a network as a table with a line per stage: its name, its repeats, its drawing, and its numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Make = Callable[[Sketch], Figure]
 
 PAD, GAP = 10, 20
 BAR = 90
-"""How wide the bar of a stage is that has all parameters."""
+"""The width in pixels of a bar for all parameters of the network."""
 
 
 def levels_figure(sketch: Levels, make: Make) -> Figure:
-    """Return the figure of a network; `make` gives that of each part."""
+    """Return the figure of a network; `make` returns the figure of each part."""
     everything = [*sketch.levels, *sketch.asides]
     parts = [_titled(level, make(level.part)) for level in everything]
     names = 14 + max(Text(0, 0, level.name).width for level in sketch.levels)
@@ -40,7 +40,7 @@ def levels_figure(sketch: Levels, make: Make) -> Figure:
 
 
 def _titled(level: Level, part: Figure) -> Figure:
-    """Return the figure of a stage's node, with what is said of the stage above it."""
+    """Return the figure of a stage's node, with the title of the stage above it."""
     if not level.title:
         return part
     title = Text(0, 4, level.title, _look(level, level.title, "pale"), DETAIL)
@@ -64,7 +64,7 @@ def _line(level: Level, part: Figure, place: tuple[float, float, float], names: 
 
 
 def _numbers(level: Level, x: float, y: float, total: int) -> Sequence[Shape]:
-    """Return the shape of the map and the share of the parameters as text, and as a bar."""
+    """Return the feature map's shape as text, and the share of the parameters as text and as a bar."""
     shapes: list[Shape] = [Text(x, y - 12, level.output)] if level.output else []
     if level.params is not None and total:
         share = level.params / total
@@ -76,7 +76,7 @@ def _numbers(level: Level, x: float, y: float, total: int) -> Sequence[Shape]:
 
 
 def in_short(count: int) -> str:
-    """Return a number with three digits, 25.6 M; nothing for 0."""
+    """Return a number with three digits and a unit, such as 25.6 M; "" for 0."""
     for unit, name in ((1_000_000_000, " G"), (1_000_000, " M"), (1_000, " k")):
         if count >= unit:
             return f"{count / unit:.3g}{name}" if count < 1000 * unit else f"{count / unit:,.0f}{name}"

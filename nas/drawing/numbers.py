@@ -1,4 +1,4 @@
-"""Numbers: the shapes that go in and out of each node of a tree, and its parameters, watched while it is built."""
+"""Numbers: the input and output shapes and the parameters of each node of a tree, recorded while it is built."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nas.topology.network import Network
 @final
 @dataclass(slots=True)
 class NumberedModules:
-    """A node that was built: where, what it became, and the nodes that were built for it."""
+    """A node that was built: its site, the resulting module, and the nodes that were built inside it."""
 
     node: Any
     site: Site
@@ -36,7 +36,7 @@ class NumberedModules:
         return 0 if self.module is None else sum(parameter.numel() for parameter in self.module.parameters())
 
     def of(self, nodes: Iterable[Any]) -> list[NumberedModules | None]:
-        """Return what was seen of nodes that stand in this one: of each the first that is not taken yet."""
+        """Return the record of each of the `nodes` inside this one: the first match that is not taken yet, or None."""
         rest, found = list(self.parts), []
         for node in nodes:
             place = next((i for i, part in enumerate(rest) if part.node is node or part.node == node), None)
@@ -46,7 +46,7 @@ class NumberedModules:
 
 @final
 class _Log:
-    """What is being built at the moment, one inside the other; the last is the innermost."""
+    """The stack of nodes under construction; the last is the innermost."""
 
     def __init__(self, root: NumberedModules) -> None:
         self.under_way = [root]
@@ -55,7 +55,7 @@ class _Log:
 @final
 @dataclass(frozen=True)
 class _Watched(Node):
-    """Stands in a node's place, builds it, and writes down where and what it became; `node` holds watched nodes itself."""
+    """A proxy that builds a node and records its site and module; in `node`, the nodes inside are proxies too."""
 
     node: Node
     original: Node
@@ -81,7 +81,7 @@ class _Watched(Node):
 
 
 def watched(tree: Node, input: Shape) -> NumberedModules | None:
-    """Return what is seen while a network is built for images of a shape (C, H, W), without allocating it; None if it is open.
+    """Build a network for images `input` (C, H, W) on the meta device, and return the records of its nodes; None if it is open.
 
     Raises BuildError where it cannot be built for such images.
     """
@@ -95,7 +95,7 @@ def watched(tree: Node, input: Shape) -> NumberedModules | None:
 
 
 def _watching(tree: Any, log: _Log) -> Any:
-    """Return a tree whose nodes are watched; what is inside graphs is not, and a network sees its plain stages as they are."""
+    """Return a tree with proxies for its nodes, except inside graphs, and except a network's plain stages themselves."""
     if isinstance(tree, tuple):
         return tuple(_watching(part, log) for part in tree)
     if not isinstance(tree, Node):
@@ -114,7 +114,7 @@ def _stage(stage: Node, log: _Log) -> Any:
 
 
 def _inside(tree: Any, log: _Log) -> Any:
-    """Return a node whose parts are watched."""
+    """Return a node with proxies for its parts, but not for itself."""
     parts = {each.name: getattr(tree, each.name) for each in fields(tree)}
     made = {name: _watching(part, log) for name, part in parts.items() if isinstance(part, Node | tuple)}
     return replace(tree, **made) if made else tree

@@ -1,4 +1,4 @@
-"""Pages: what is drawn of a tree: the whole of it, and each cell and graph in it once, in a panel of its own."""
+"""Pages: the panels of a tree's drawing: the whole tree, and each distinct cell and graph in a separate panel."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from nas.topology.network import Network
 from nas.topology.wired import Wired
 
 MANY, LONG = 7, 4
-"""As often must choices have the same options, and as many, for these to be listed once."""
+"""A list of at least LONG options that at least MANY choices share is drawn once, and referred to by a letter."""
 
 
 def page_of(tree: Any, input: Shape | None = None) -> Page | None:
-    """Return what is seen of a tree, closed or open; None where it holds no nodes.
+    """Return the page of a tree, closed or open; None where it has no nodes.
 
-    Of a closed tree and images of shape `input` (C, H, W) the numbers are shown too.
+    With images of shape `input` (C, H, W), the page of a closed tree shows shapes and parameters too.
     """
     if isinstance(tree, Node | Choice):
         if not is_of_nodes(tree):
@@ -42,7 +42,7 @@ def page_of(tree: Any, input: Shape | None = None) -> Page | None:
 
 
 def _panels(roots: dict[str, Any], input: Shape | None) -> Iterator[Panel]:
-    """Yield a panel for each root, and one for each cell and graph inside."""
+    """Yield a panel for each root, one for each cell and graph inside, and one for the shared lists of options."""
     names, keys = _names(tuple(roots.values())), _keys(tuple(roots.values()))
     for name, root in roots.items():
         seen = None if input is None or name or _kind(root) else watched(root, input)
@@ -59,7 +59,7 @@ def _panels(roots: dict[str, Any], input: Shape | None) -> Iterator[Panel]:
 def _panel(
     title: str, node: Any, names: dict[Any, str], keys: dict[Options, str], seen: NumberedModules | None = None
 ) -> Iterator[Panel]:
-    """Yield the panel of a node; of a hierarchy one for its body and one for each motif."""
+    """Yield the panel of a node; for a hierarchy, one for its body and one for each motif."""
     others = {other: name for other, name in names.items() if other is not node and other != node}
     sketcher = Sketcher(others, keys)
     if not isinstance(node, Hierarchy) or isinstance(node.motifs, Choice):
@@ -87,9 +87,9 @@ def _described(name: str, node: Any) -> str:
 
 
 def _names(roots: tuple[Any, ...]) -> dict[Any, str]:
-    """Return a name for each different cell, graph and hierarchy below the roots.
+    """Return a name for each distinct cell, graph and hierarchy below the roots.
 
-    In a network whose stages halve the size in some cells and not in others, those are reduction and normal cells.
+    Where some cells are in strided stages and others are not, these are named reduction and normal cells.
     """
     found: dict[Any, bool] = {}
     for root in roots:
@@ -105,14 +105,14 @@ def _names(roots: tuple[Any, ...]) -> dict[Any, str]:
 
 
 def _keys(roots: tuple[Any, ...]) -> dict[Options, str]:
-    """Return a letter for each long list of operations among which many choices are."""
+    """Return a letter for each long list of operations that many choices share."""
     listed = Counter(options_of(choice) for choice in _choices(roots))
     often = [options for options, count in listed.items() if count >= MANY and len(options) >= LONG]
     return {options: f"{chr(ord('A') + i % 26)}{i // 26 or ''}" for i, options in enumerate(often)}
 
 
 def _choices(tree: Any) -> Iterator[Choice]:
-    """Yield every choice among nodes, as often as it is drawn."""
+    """Yield every choice among nodes, once per occurrence."""
     if isinstance(tree, Choice) and is_of_nodes(tree):
         yield tree
     if isinstance(tree, tuple):
@@ -129,7 +129,7 @@ def _base(node: Any, is_strided: bool, is_told: bool) -> str:
 
 
 def _graphs(tree: Any, is_strided: bool) -> Iterator[tuple[Any, bool]]:
-    """Yield the outermost cells, graphs and hierarchies of a tree, and whether a stage gives them a stride."""
+    """Yield the outermost cells, graphs and hierarchies of a tree, and whether each is in a strided stage."""
     if isinstance(tree, tuple):
         for part in tree:
             yield from _graphs(part, is_strided)

@@ -1,4 +1,4 @@
-"""PNG: a picture in SVG as pixels, by resvg, which needs neither a browser nor cairo."""
+"""PNG: renders an SVG to pixels by resvg, which needs neither a browser nor cairo."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from nas.records import RecordError
 
 
 def to_png(svg_text: str, path: Path | str, scale: float = 2, dark: bool = False) -> Path:
-    """Write SVG text as a PNG of `scale` times its size, in light or, if it has both themes, in dark; return the path.
+    """Render SVG text to a PNG of `scale` times its size and return the path; `dark` needs an SVG with both themes.
 
-    Raises RecordError where resvg-py is not installed: it is in the extra `report`.
+    Raises RecordError where resvg-py, in the extra `report`, is not installed.
     """
     try:
         resvg = import_module("resvg_py")
     except ImportError as error:
         raise RecordError(f"resvg-py is not installed ({error}): pip install 'cellstack[report]'") from error
-    if dark:
+    if dark:  # drop the media query around the dark rules, so that they always apply
         svg_text = re.sub(
             r"@media \(prefers-color-scheme:\s?dark\)\s?\{(.*)\}(?=</style>)", r"\1", svg_text, flags=re.S
         )
@@ -37,7 +37,7 @@ def to_png(svg_text: str, path: Path | str, scale: float = 2, dark: bool = False
 
 
 def _fonts() -> list[str]:
-    """Return the font that comes with matplotlib, where that is installed: then a PNG is the same on every machine."""
+    """Return the DejaVu Sans files of matplotlib, if installed: with them, a PNG is the same on every machine."""
     found = find_spec("matplotlib")
     folder = None if found is None or found.origin is None else Path(found.origin).parent / "mpl-data/fonts/ttf"
     return [str(path) for path in sorted(folder.glob("DejaVuSans*.ttf"))] if folder is not None else []

@@ -1,4 +1,4 @@
-"""Shapes: what a picture is made of, boxes, lines and texts at their places; sizes are in pixels."""
+"""Shapes: the boxes, lines and texts of a drawing, with positions and sizes in pixels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ Point = tuple[float, float]
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 
 LABEL, DETAIL, TITLE = 12, 10.5, 14
-"""The sizes of texts."""
+"""The font sizes in pixels."""
 
+# the width of characters, per pixel of font size
 _WIDTHS = {
     0.30: "'ijlIJ,. ·|",
     0.40: "f-/:;\\rt!()[]",
@@ -27,14 +28,14 @@ _WIDTH_OF = {character: width for width, characters in _WIDTHS.items() for chara
 
 
 def text_width(text: str, size: float = LABEL) -> float:
-    """Return how wide a text is at most, in the wide fonts among those that a reader may have (DejaVu Sans, Verdana)."""
+    """Return an upper estimate of a text's width in pixels, for the widest usual fonts (DejaVu Sans, Verdana)."""
     return size * sum(_WIDTH_OF.get(character, 0.65 if character.isascii() else 1.0) for character in text)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle; `role` names its colours, `title` is shown where a pointer rests on it. Frames hold other boxes."""
+    """A rectangle; `role` is the key of its colours, `title` its tooltip. A frame surrounds other boxes."""
 
     x: float
     y: float
@@ -54,7 +55,7 @@ class Box:
 @final
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line through points: straight where two have one height or one place, else a curve that begins and ends level."""
+    """A line through points: straight where two points share x or y, else an S-curve that is horizontal at both ends."""
 
     points: tuple[Point, ...]
     arrow: bool = False
@@ -68,7 +69,7 @@ class Line:
 @final
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A line of text, centred upon its height; `anchor` says which part of it stands at `x`."""
+    """A line of text, vertically centred at `y`; `anchor` is the part of it at `x`."""
 
     x: float
     y: float
@@ -97,9 +98,9 @@ Shape = Box | Line | Text
 @final
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Shapes in a rectangle whose corner is (0, 0).
+    """Shapes in a rectangle with its upper left corner at (0, 0).
 
-    What comes in does so at the left, at the height `port`; what goes out leaves at `leaves`, by default at the right at
+    Its input is on the left side at the height `port`. Its output is at the point `leaves`, by default on the right side at
     the same height.
     """
 
@@ -114,11 +115,11 @@ class Figure:
         return self.leaves or (self.width, self.port)
 
     def at(self, x: float, y: float) -> Iterator[Shape]:
-        """Yield the shapes, moved."""
+        """Yield the shapes, moved by (x, y)."""
         return (shape.moved(x, y) for shape in self.shapes)
 
     def marked(self, mark: Mark | None) -> Figure:
-        """Return the figure as one that went or came: its colours, and a sign at its corner."""
+        """Return the figure marked as removed or added: with the colours of the mark, and a sign at its corner."""
         if mark is None:
             return self
         corner = Box(self.width - 10, -8, 16, 16, f"sign {mark}", 8)
@@ -130,7 +131,7 @@ SIGNS: dict[Mark, str] = {"gone": MINUS, "came": "+"}
 
 
 def above_each_other(figures: Iterable[Figure], gap: float, left: float = 0.0) -> Figure:
-    """Return figures one under the other."""
+    """Return figures stacked from top to bottom."""
     shapes: list[Shape] = []
     top = width = 0.0
     for i, figure in enumerate(figures):

@@ -1,6 +1,6 @@
-"""Sketch: what is to be seen of a tree, before anything has a place.
+"""Sketch: the content of a drawing, before layout.
 
-A tree of any nodes becomes a tree of these few forms; layout, text for graphviz and the comparison of two trees work on them.
+A tree of any nodes becomes a tree of these few forms. Layout, graphviz text and the comparison of two trees work on them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from nas.drawing.shapes import Mark
 @final
 @dataclass(frozen=True, slots=True)
 class Block:
-    """An operation: its name, details below it, and the kind that gives it its colour.
+    """An operation: its name, details below it, and the kind that determines its colour.
 
-    `options` are those of a choice that is open, each with its kind; where many have the same, `key` names the place where
-    they are listed. `spelt` is the node in notation.
+    `options` are those of an open choice, each with its kind; `key` is the letter of a list of options that many choices
+    share. `spelt` is the node in notation.
     """
 
     label: str
@@ -32,7 +32,7 @@ class Block:
 @final
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Parts one after another; none is a line."""
+    """Parts in series; without any, it is drawn as a plain line."""
 
     parts: tuple[Sketch, ...] = ()
 
@@ -40,7 +40,7 @@ class Row:
 @final
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Parts side by side that read one input; `join` says what becomes of their outputs, and "" that no lines are drawn."""
+    """Parallel parts with the same input; `join` is how their outputs are joined, "" for a list without lines."""
 
     parts: tuple[Sketch, ...]
     join: str
@@ -49,7 +49,7 @@ class Paths:
 @final
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """A part in a frame that says something of it; the frame of an open choice is dashed."""
+    """A part in a frame with a title; the frame of an open choice is dashed."""
 
     title: str
     part: Sketch
@@ -60,7 +60,7 @@ class Framed:
 @final
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a state reads: one of the `sources` (several where that is open), through an operation if there is one."""
+    """An input of the state `target`: one of the `sources` (several for an open choice), through an operation if any."""
 
     sources: tuple[int, ...]
     target: int
@@ -72,9 +72,10 @@ class Link:
 @final
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """States, the first `inputs` of which are given; what the others read; and the states that the output is made of.
+    """A graph of states: the first `inputs` states are its inputs, `links` are the inputs of the others.
 
-    `states` are their names; `notes` say what is open of them. `kind` colours states that are operations themselves.
+    `states` are names, `outputs` the states that form the output, `notes` texts on the states' open choices. `kind` is the
+    colour of states that are operations themselves.
     """
 
     states: tuple[str, ...]
@@ -89,9 +90,9 @@ class Graph:
 @final
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A stage of a network: its name, how often it is repeated, and what is known of it in words and in numbers.
+    """A stage of a network: its name, its repeats, its sketch, and a title.
 
-    `output` is its map as C × H × W, `params` the number of its parameters.
+    `output` is the shape of its feature map as C × H × W, `params` the number of its parameters; empty if unknown.
     """
 
     name: str
@@ -106,7 +107,7 @@ class Level:
 @final
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """A network: its stages from the top to the bottom. `asides` are read in training only."""
+    """A network: its stages from top to bottom. `asides` are auxiliary heads, used in training only."""
 
     levels: tuple[Level, ...]
     asides: tuple[Level, ...] = ()
@@ -115,7 +116,7 @@ class Levels:
 @final
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of the page, with a title."""
+    """A titled part of the page."""
 
     title: str
     part: Sketch
@@ -124,7 +125,7 @@ class Panel:
 @final
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that is seen."""
+    """The whole drawing."""
 
     panels: tuple[Panel, ...]
 
@@ -132,11 +133,11 @@ class Page:
 @final
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What went and what came in its place; None where nothing did."""
+    """A removed part and the part added in its place; None for neither."""
 
     gone: Sketch | None
     came: Sketch | None
 
 
 Sketch = Block | Row | Paths | Framed | Graph | Level | Levels | Panel | Page | Changed
-"""A part of a picture."""
+"""A part of a drawing."""

@@ -1,4 +1,4 @@
-"""SVG: shapes as text. Colours are attributes for one theme; a style inside changes them where a reader prefers the other."""
+"""SVG: shapes as text. Colours are attributes for one theme; an embedded style overrides them for readers in dark mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARGIN = 24
 @final
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """The inside and the border of what has a role, in light and in dark."""
+    """The fill and stroke colours of a role, in light and in dark."""
 
     fill: str
     stroke: str
@@ -66,7 +66,7 @@ PAINTS = {
     "changed": Paint("#8a4200", "none", "#ffb86b", "none"),
     "on sign": Paint("#ffffff", "none", "#12161d", "none"),
 }
-"""The colours of each role; texts are "ink" and "pale"."""
+"""The colours of each role; texts are mostly "ink" or "pale"."""
 
 LEGEND = (
     "convolution",
@@ -83,13 +83,13 @@ LEGEND = (
     "cell",
     "other",
 )
-"""The kinds of operations in the order of the legend."""
+"""The kinds of operations, in the order of the legend."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class _Tip:
-    """The head of an arrow that goes right, or down."""
+    """The head of an arrow that points right or down."""
 
     x: float
     y: float
@@ -98,7 +98,7 @@ class _Tip:
 
 
 def to_svg(figure: Figure, theme: Theme = "auto") -> str:
-    """Return a figure as SVG text, with a legend of the kinds and marks that are seen in it."""
+    """Return a figure as SVG text, with a legend of the kinds and marks in it."""
     legend = list(_legend(figure))
     width = max([figure.width, *(each.left + each.width for each in legend if isinstance(each, Text))])
     bottom = max([0.0, *(each.y for each in legend if isinstance(each, Text))])
@@ -127,7 +127,7 @@ def _class(role: str) -> str:
 
 
 def _legend(figure: Figure) -> Iterator[Shape]:
-    """Yield a swatch and a name for each kind, broken where the picture ends."""
+    """Yield a swatch and a name for each kind, wrapped at the width of the figure."""
     boxes = [shape for shape in figure.shapes if isinstance(shape, Box)]
     seen = {box.role for box in boxes if box.mark is None}
     marks: list[Mark] = [mark for mark in ("gone", "came") if any(box.mark == mark for box in boxes)]
@@ -147,7 +147,7 @@ def _legend(figure: Figure) -> Iterator[Shape]:
 
 
 def _written(shapes: Iterable[Shape], theme: Theme) -> Iterator[str]:
-    """Yield the elements: frames, lines, boxes, texts, signs, in this order, those that look alike in one group."""
+    """Yield the elements by layer: frames, lines, boxes, texts, signs; neighbours with the same style share a group."""
     ordered = sorted(_with_tips(shapes), key=_layer)
     for (attributes, _), run in groupby(ordered, lambda shape: _look(shape, theme)):
         yield f"<g {attributes}>" + "".join(map(_element, run)) + "</g>"
@@ -181,7 +181,7 @@ def _look(shape: Shape | _Tip, theme: Theme) -> tuple[str, int]:
 
 
 def _role(shape: Shape | _Tip) -> str:
-    """Return what names a shape's colours."""
+    """Return the key of a shape's colours in PAINTS."""
     if isinstance(shape, Text):
         return shape.role
     if isinstance(shape, Line | _Tip):
@@ -215,7 +215,7 @@ def _path(line: Line) -> str:
 
 
 def _with_tips(shapes: Iterable[Shape]) -> Iterator[Shape | _Tip]:
-    """Yield the shapes, and behind each line with an arrow its head."""
+    """Yield the shapes, and after each line with an arrow the arrow's head."""
     for shape in shapes:
         yield shape
         if isinstance(shape, Line) and shape.arrow:

@@ -1,4 +1,4 @@
-"""Trees: a tree of nodes, closed or open, becomes a sketch; what is written here for no node in particular goes for any."""
+"""Trees: turns a tree of nodes, closed or open, into a sketch; a node without a rule here is drawn as a frame."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from nas.topology.network import Network
 from nas.topology.residual import Residual
 
 DEEPEST = 12
-"""How many nodes inside one another are drawn; of deeper ones the name."""
+"""The depth of nesting that is drawn; of deeper nodes only the name is drawn."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Sketcher:
-    """Makes the sketch of a node.
+    """A maker of sketches.
 
-    `names` are those of the cells and graphs that have panels of their own, `keys` those of options that many choices have.
+    `names` are the cells and graphs with a separate panel, `keys` the letters of the lists of options that many choices share.
     """
 
     names: Mapping[Any, str]
@@ -42,7 +42,7 @@ class Sketcher:
     depth: int = 0
 
     def sketch(self, node: Any, seen: NumberedModules | None = None) -> Sketch:
-        """Return the sketch of a node, with the shapes that were seen where it stands, if they are known."""
+        """Return the sketch of a node; `seen` is its record with shapes and parameters, if known."""
         inner = replace(self, depth=self.depth + 1)
         if not holds_nodes(node):
             return block(node, seen=seen)
@@ -53,7 +53,7 @@ class Sketcher:
         return inner.composed(node, seen)
 
     def composed(self, node: Any, seen: NumberedModules | None) -> Sketch:
-        """Return the sketch of a node that holds others."""
+        """Return the sketch of a node that holds other nodes."""
         match node:
             case Choice():
                 return self.choice(node)
@@ -72,7 +72,7 @@ class Sketcher:
         return self.beside(node, seen) or self.other(node, seen)
 
     def beside(self, node: Any, seen: NumberedModules | None) -> Sketch | None:
-        """Return the sketch of a body with a way around it."""
+        """Return the sketch of a body with a parallel path, such as a shortcut; None for any other node."""
         match node:
             case Residual():
                 return self.residual(node, seen)
@@ -86,12 +86,12 @@ class Sketcher:
         return None
 
     def several(self, nodes: tuple[Any, ...], seen: NumberedModules | None) -> Iterator[Sketch]:
-        """Yield the sketches of nodes that stand in one that was seen."""
+        """Yield the sketches of nodes inside the node of the record `seen`."""
         found = _seen_of(nodes, seen)
         yield from map(self.sketch, nodes, found)
 
     def serial(self, nodes: tuple[Any, ...], seen: NumberedModules | None) -> Iterator[Sketch]:
-        """Yield nodes one after another; equal ones are drawn once."""
+        """Yield the sketches of nodes in series; a run of equal nodes is drawn once."""
         found = _seen_of(nodes, seen)
         for _, run in groupby(zip(nodes, found, strict=True), itemgetter(0)):
             first, *rest = run
@@ -99,7 +99,7 @@ class Sketcher:
             yield Framed(f"{TIMES} {len(rest) + 1}", made) if rest else made
 
     def stage(self, stage: Stage, seen: NumberedModules | None) -> Sketch:
-        """Return the sketch of a stage that stands in another node."""
+        """Return the sketch of a stage inside another node."""
         (inner,) = _seen_of((stage.body,), seen)
         words = said_of(stage, ("body", "repeat"))
         if stage.repeat == 1 and not holds_nodes(stage.body):
@@ -109,13 +109,13 @@ class Sketcher:
         return Framed(", ".join(times + words), body) if times or words else body
 
     def dense(self, dense: Dense, seen: NumberedModules | None) -> Sketch:
-        """Return the sketch of one dense layer: what it reads goes round it, and is joined with what it gives."""
+        """Return the sketch of one dense layer: its input bypasses it, and is concatenated with its output."""
         (inner,) = _seen_of((dense.layer,), seen)
         words = ["dense", f"{TIMES} {_times(dense.repeat)}", *said_of(dense, ("layer", "repeat"))]
         return Framed(", ".join(words), Paths((self.sketch(dense.layer, inner), Row()), "concat"))
 
     def residual(self, residual: Residual, seen: NumberedModules | None) -> Sketch:
-        """Return the sketch of a body and its shortcut, with what stands before and behind both."""
+        """Return the sketch of a body and its shortcut, with the opening before and the activation after both."""
         parts = [residual.body, residual.shortcut]
         around = [each for each in (residual.opening, residual.activation) if each is not None]
         body, shortcut, *rest = self.several((*parts, *around), seen)
@@ -125,7 +125,7 @@ class Sketcher:
         return Row((*before, total, *rest)) if before or rest else total
 
     def other(self, node: Any, seen: NumberedModules | None) -> Sketch:
-        """Return the sketch of any node that holds others: a frame around them, with what its fields say."""
+        """Return the sketch of any other node that holds nodes: a frame around them, titled with its other fields."""
         held = held_by(node)
         parts = [part for value in held.values() for part in tuple_of(value)]
         title = ", ".join((label_of(node), *said_of(node, held)))
@@ -133,7 +133,7 @@ class Sketcher:
         return Framed(title, made[0] if len(made) == 1 else Paths(made, ""))
 
     def choice(self, choice: Choice) -> Sketch:
-        """Return the sketch of an open choice: a list of operations, or what the options are, one under the other."""
+        """Return the sketch of an open choice: a list of operations, or the sketches of its options below each other."""
         listed = options_of(choice)
         picks = "one" if choice.k is None else str(choice.k)
         key = self.keys.get(listed, "")
@@ -151,7 +151,7 @@ class Sketcher:
         return Levels(tuple(self.levels(network, seen)), tuple(self.asides(network)))
 
     def levels(self, network: Network, seen: NumberedModules | None) -> Iterator[Level]:
-        """Yield the stages from the stem to the head; equal ones that follow each other are one level."""
+        """Yield the stages from the stem to the head; a run of equal stages is one level."""
         stages = tuple_of(network.stages)
         members = [
             [stage.body] * stage.repeat if isinstance(stage, Stage) and stage.is_plain else [stage] for stage in stages
@@ -179,7 +179,7 @@ class Sketcher:
         return self._numbered(level, seen)
 
     def level(self, name: str, repeat: str, node: Any, seen: list[NumberedModules | None]) -> Level:
-        """Return one line of a network's table; `seen` are the modules that it became."""
+        """Return one line of a network's table; `seen` are the records of its modules."""
         part = self.sketch(node, seen[0])
         if isinstance(part, Framed) and not part.is_open:
             return self._numbered(Level(name, repeat, part.part, part.title), seen)
@@ -203,7 +203,7 @@ class Sketcher:
 
 
 def block(node: Any, words: list[str] | None = None, seen: NumberedModules | None = None) -> Block:
-    """Return the sketch of a node that holds no others; `words` are said of where it stands."""
+    """Return the sketch of a node that holds no others; `words` describe its stage."""
     said = [*said_of(node), *(words or ())]
     if seen is not None and kind_of(node) not in ("classifier", "norm, activation"):
         said = [each for each in said if not each.endswith(" channels") and not each.startswith(TIMES)]
@@ -212,7 +212,7 @@ def block(node: Any, words: list[str] | None = None, seen: NumberedModules | Non
 
 
 def _alike(numbered: tuple[int, Any]) -> Any:
-    """Return what equal stages in a row have in common; those with a stride are told apart."""
+    """Return the key by which equal stages in a row are merged; strided stages are never merged."""
     number, stage = numbered
     return (number, stage) if isinstance(stage, Stage) and stage.stride != 1 else (None, stage)
 

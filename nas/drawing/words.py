@@ -1,4 +1,4 @@
-"""Words: what an operation is called in a picture, what is said below it, and which kind gives it its colour."""
+"""Words: the label of an operation in a drawing, its details, and the kind that determines its colour."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ KINDS: dict[str, str] = {
     "layer_scale": "norm, activation",
     "core_unit": "norm, activation",
 }
-"""The kind of an operation by a word in its name in notation; the first that is found counts."""
+"""The kind of an operation by a word in its notation name; the first match counts."""
 
 _HIDDEN = frozenset(("padding", "ceil", "count_padding", "bias", "drop_path", "initial", "squeeze_of"))
-"""Fields that change no more than borders and training: they are in the tooltip."""
+"""Fields that affect only borders and training; they are shown in the tooltip alone."""
 
 MOST = 8
-"""How many numbers that are open are listed; of more the first two and the last."""
+"""The largest number of numeric options that are listed; of more, the first two and the last are."""
 
 LINE = 58
-"""How many letters a line of details has at most."""
+"""The maximum length of a line of details, in letters."""
 
 
 def kind_of(node: Any) -> str:
-    """Return the kind of an operation; a choice has that of its options, if they are of one."""
+    """Return the kind of an operation; for a choice, the kind that all its options share, else "other"."""
     if isinstance(node, Choice):
         kinds = {kind_of(option) for option in node.options}
         return kinds.pop() if len(kinds) == 1 else "other"
@@ -65,7 +65,7 @@ def kind_of(node: Any) -> str:
 
 
 def label_of(node: Any) -> str:
-    """Return what a node is called: `sep_conv_3x3`."""
+    """Return the label of a node, such as `sep_conv_3x3`."""
     if isinstance(node, Activation) and isinstance(node.name, str):
         return node.name
     if isinstance(node, Motif):
@@ -75,7 +75,7 @@ def label_of(node: Any) -> str:
 
 
 def value_of(value: Any) -> str:
-    """Return a value in short: a number, a node by its name, the options of what is open."""
+    """Return a value as short text: a number, a node's label and details, or the options of an open choice."""
     if isinstance(value, Choice):
         options = [value_of(option) for option in value.options]
         is_long = len(options) > MOST and all(isinstance(option, int | float) for option in value.options)
@@ -90,7 +90,7 @@ def value_of(value: Any) -> str:
 
 
 def said_of(node: Any, leave_out: Iterable[str] = ()) -> list[str]:
-    """Return in words what of a node's fields is not as it is by default, but for its kernel and those left out."""
+    """Return a node's fields that are not defaults in words, except the kernel and the fields in `leave_out`."""
     unsaid = {"kernel", *_HIDDEN, *leave_out}
     if isinstance(node, Activation) and isinstance(node.name, str):
         unsaid.add("name")
@@ -139,7 +139,7 @@ def _said(name: str, value: Any) -> str:
 
 
 def in_lines(words: Iterable[str]) -> tuple[str, ...]:
-    """Return words as lines, with commas between them; a word that is too long for a line is broken at its spaces."""
+    """Return words as comma-separated lines; a word too long for a line is broken at its spaces."""
     lines: list[str] = []
     for word in words:
         if lines and len(lines[-1]) + len(word) + 2 <= LINE // 2 + 6:
