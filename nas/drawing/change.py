@@ -63,7 +63,7 @@ def _same_states(before: Graph, after: Graph) -> bool:
 
 def _links(before: Sequence[Link], after: Sequence[Link]) -> Iterator[Link]:
     """Yield the links of both graphs, grouped by target state."""
-    kept = Counter(before) & Counter(after)
+    kept = Counter(before) & Counter(after)  # as multisets: a state may read the same link twice
     gone, came = Counter(before) - kept, Counter(after) - kept
     for target in sorted({link.target for link in (*before, *after)}):
         for links, mark in ((kept, None), (gone, "gone"), (came, "came")):
@@ -79,7 +79,7 @@ def _aligned(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Any]:
         if kind == "equal":
             yield from after[j1:j2]
             continue
-        both = min(i2 - i1, j2 - j1)
+        both = min(i2 - i1, j2 - j1)  # so many parts are replaced; the rest is only removed or only added
         yield from map(changed, before[i1 : i1 + both], after[j1 : j1 + both])
         yield from (_only(each, gone=True) for each in before[i1 + both : i2])
         yield from (_only(each, gone=False) for each in after[j1 + both : j2])

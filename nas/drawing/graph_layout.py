@@ -132,6 +132,7 @@ def graph_figure(graph: Graph, make: Make) -> Figure:
     """Return the figure of a graph; `make` returns the figure of each operation."""
     plan = _Plan(graph, make)
     _arrange(plan)
+    # heights may be negative: shift all of them down, so that the figure begins at 0
     top = min(place.middle - place.height / 2 for place in plan.places.values())
     for place in plan.places.values():
         place.middle -= top
@@ -149,6 +150,7 @@ def _arrange(plan: _Plan) -> None:
     for sweep in range(SWEEPS):
         forward = sweep % 2 == 0
         for column in plan.in_column if forward else reversed(plan.in_column):
+            # aim at the mean of the neighbours on the side already placed; a place without any stays where it is
             wished = {id(place): _mean(plan.before(place) if forward else plan.after(place)) for place in column}
             own = {id(place): place.middle for place in column}
             aims = {key: own[key] if aim is None else aim for key, aim in wished.items()}

@@ -95,7 +95,7 @@ def _line_of(parts: Sequence[Figure]) -> Figure:
     tops = [0.0]
     for before, part in pairwise(parts):
         tops.append(tops[-1] + before.end[1] - part.port)
-    tops = [top - min(tops) for top in tops]
+    tops = [top - min(tops) for top in tops]  # so that the highest part is at 0
     shapes: list[Shape] = []
     x, end = 0.0, (0.0, 0.0)
     for i, (part, top) in enumerate(zip(parts, tops, strict=True)):
@@ -128,6 +128,7 @@ def _paths(parts: Sequence[Figure], join: str, marks: Sequence[Mark | None] = ()
     stacked = list(_tops(parts))
     inner = max(part.width for part in parts)
     ports = [top + part.port for top, part in zip(stacked, parts, strict=True)]
+    # the input is level with the first of two paths, else with the middle of all
     port = ports[0] if len(parts) == 2 else (ports[(len(parts) - 1) // 2] + ports[len(parts) // 2]) / 2
     pill = _pill(join)
     end, joint = FORK + inner, FORK + inner + FORK

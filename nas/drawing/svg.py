@@ -154,6 +154,7 @@ def _written(shapes: Iterable[Shape], theme: Theme) -> Iterator[str]:
 
 
 def _layer(shape: Shape | _Tip) -> int:
+    """Return the drawing order of a shape: higher layers cover lower ones."""
     if isinstance(shape, Line | _Tip):
         return 3 if isinstance(shape, _Tip) else 2
     if isinstance(shape, Text):
@@ -210,6 +211,7 @@ def _path(line: Line) -> str:
             steps.append(f"L{_n(x2)} {_n(y2)}")
         else:
             middle = (x1 + x2) / 2
+            # a cubic curve, horizontal at both ends, as its control points are halfway along x
             steps.append(f"C{_n(middle)} {_n(y1)} {_n(middle)} {_n(y2)} {_n(x2)} {_n(y2)}")
     return "".join(steps)
 

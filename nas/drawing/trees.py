@@ -157,6 +157,7 @@ class Sketcher:
             [stage.body] * stage.repeat if isinstance(stage, Stage) and stage.is_plain else [stage] for stage in stages
         ]
         flat = [node for layer in members for node in layer]
+        # equal nodes are matched in the order in which a network builds them: the layers, the head, the stem
         *found, head, stem = _seen_of((*flat, network.head, network.stem), seen)
         yield self.level("stem", "", network.stem, [stem])
         start = 0
