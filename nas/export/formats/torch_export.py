@@ -55,6 +55,7 @@ def captured(model: nn.Module, input: Shape) -> Any:
     """
     batch = {0: torch.export.Dim("batch")}
     try:
+        # a batch of 2, since torch.export specialises a size of 1
         return torch.export.export(_answering(model), (random_images(input, 2),), dynamic_shapes=(batch,))
     except Exception as error:
         reason = one_line(error)[:200]

@@ -41,7 +41,7 @@ class Classes:
         for block in walk(root):
             if block.kind is not None and not block.kind.forward.is_wired:
                 self.kinds.setdefault(block.kind, []).append(block)
-        self.written: dict[Kind | Group, Definition] = {}
+        self.written: dict[Kind | Group, Definition] = {}  # in the order of the file
         self.term(root)
 
     def term(self, part: Part) -> Term:
@@ -88,7 +88,7 @@ class Classes:
                 self.written[group] = self._own_class(self.names.of_group(group), kind, group.members)
             elif definition := self._subclass(group):
                 self.written[group] = definition
-            group.is_inlined = group not in self.written
+            group.is_inlined = group not in self.written  # do not try again for its other members
         return self.written.get(group)
 
     def _subclass(self, group: Group) -> Definition | None:

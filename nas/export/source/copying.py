@@ -88,6 +88,7 @@ class _Copied:
 
     def _names(self, tree: ast.AST, function: FunctionType) -> None:
         """Resolve each global name in a piece of code, and note what it needs."""
+        # local variables and parameters; what is left are globals and builtins
         own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         own |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
         for node in ast.walk(tree):

@@ -69,6 +69,7 @@ class Groups:
             form = self.form(block)
             node = block.kind, len(block.slots), block.origin.node if block.origin is not None else block
             of_node = alike.setdefault(node, [])
+            # the same structure, or else a group of the same node with few differences, or else a new group
             group = known.get(form) or next((each for each in of_node if self._is_alike(each, form)), Group())
             known[form] = self.blocks[block] = group
             group.members.append(block)

@@ -181,9 +181,10 @@ def _rolled(terms: Sequence[Term]) -> list[Term]:
     rolled: list[Term] = []
     for term, run in groupby(terms):
         times = len(list(run))
+        # torch layers without arguments, such as nn.Identity(), are written out
         repeats = times > 2 and isinstance(term, Call) and (term.arguments or not term.callee.startswith("nn."))
         rolled += [Repeated(term, f"for _ in range({times})")] if repeats else [term] * times
-    grown: list[Term] = []
+    grown: list[Term] = []  # then runs of at least 4 calls whose one number grows by a constant step
     while rolled:
         length = next((i for i in range(1, len(rolled)) if _step(rolled[: i + 1]) is None), len(rolled))
         grown += [_counted(rolled[:length])] if length > 3 else rolled[:length]
