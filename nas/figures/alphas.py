@@ -67,6 +67,7 @@ class _Sheet:
     def __init__(self, searched: SupernetResult, choices: Sequence[LearntChoice], title: str) -> None:
         self.epochs, self.titles = searched.epochs, wrap(title, 85)
         self.blocks = blocks(choices[:SHOWN])
+        # the fewest rows over all blocks, and of these the fewest columns, so the widest panels
         self.columns = min(range(4, 9), key=lambda columns: (sum(_rows(b, columns) for b in self.blocks), columns))
         self.lines = lines(label for block in self.blocks for each in block.choices.values() for label in each.curves)
         self.ends = [a.epoch for a, b in pairwise(self.epochs) if a.phase != b.phase]

@@ -78,6 +78,7 @@ def _choice(searched: SupernetResult, name: str) -> Iterator[LearntChoice]:
             continue
         labels = _told_apart(list(map(stored_label, searched.options[epoch.phase][name])))
         for label, strength in zip(labels, epoch.strengths[name], strict=True):
+            # NaN half an epoch before the first epoch of a phase breaks the line there
             broken = [(epoch.epoch - 0.5, nan)] if label in curves and epoch.phase != phase else []
             curves.setdefault(label, []).extend([*broken, (epoch.epoch, strength)])
         phase = epoch.phase

@@ -44,6 +44,7 @@ class Panel:
         counted: Counter[str] = Counter()
         for i, labels in enumerate(self.taken):
             counted.update(labels)
+            # a sliding window: the evaluation that leaves it is subtracted
             counted.subtract(self.taken[i - window] if i >= window else ())
             total = max(1, counted.total())
             for label in self.labels:
