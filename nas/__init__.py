@@ -1,7 +1,7 @@
 """Cellstack: neural architecture search over one declared space.
 
 An architecture is a frozen tree of plain data; a search space is the same tree with named choices left open. The names
-below are imported when they are first used, so that `import nas` loads neither torch nor ray.
+below are imported on first use, so that `import nas` loads neither torch nor ray.
 """
 
 from importlib import import_module

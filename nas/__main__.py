@@ -1,4 +1,4 @@
-"""`python -m nas`, as the command `nas`."""
+"""`python -m nas`, the same as the command `nas`."""
 
 from nas.cli import main
 

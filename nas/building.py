@@ -1,8 +1,8 @@
 """Building: a tree of nodes becomes a torch module.
 
-A node is told by its `Site` where it is put, and nothing else: the shape that comes in, the width and stride that are
-asked for, and what stands in for open choices. So one declaration serves the network that is trained, the supernet in
-which choices are still open, and the profile that counts on `meta` tensors.
+A node knows only its `Site`: the input shape, the requested width and stride, and the relaxation that builds open choices.
+One declaration therefore serves the network that is trained, the supernet with open choices, and the profile on `meta`
+tensors.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Shape = tuple[int, int, int]
 
 
 LARGEST = 10_000
-"""Nodes, each as often as it is repeated, of which a network may consist."""
+"""The most nodes a network may have, repeats counted."""
 
 
 class BuildError(RecordError):
-    """Says which node cannot stand where it was put, and what to change."""
+    """A node that cannot be built where it was put; the message names the node and what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a module is put: all that a node may know of its surroundings.
+    """Where a module is built: all that a node knows of its surroundings.
 
-    `shape` comes in; `channels` and `stride` are asked for. `before` is the shape of the output before the input, for
-    cells that read two; it is None in a network's first cell. In a supernet there is a `relaxation`, and the norms inside its
-    cells are not affine. `watch` is told of each module which node built it, and where.
+    `shape` is the input shape (C, H, W); `channels` and `stride` are the requested ones. `before` is the shape of the output
+    before the input, for cells with two inputs; None in the first cell of a network. A supernet sets `relaxation`, and `affine`
+    to False for the norms inside its cells. `watch` is called with each module that is built, its node and its site.
     """
 
     shape: Shape
@@ -54,7 +54,7 @@ class Site:
         return replace(self, shape=shape, channels=channels or self.channels, stride=stride, before=before)
 
     def build(self, node: Node) -> nn.Module:
-        """Build a node here; an open choice is built by the relaxation. Raises SpaceError where there is none."""
+        """Build a node here; the relaxation builds an open choice. Raises SpaceError where there is no relaxation."""
         node = lift_choices(_checked(node))
         module = self.relaxed(node).relax(node, self) if isinstance(node, Choice) else node.build(self)
         if self.watch is not None:
@@ -62,7 +62,7 @@ class Site:
         return module
 
     def output(self, node: Node) -> Shape:
-        """Return the shape that comes out of a node put here. Raises SpaceError where the options of a choice differ in it."""
+        """Return the output shape of a node built here. Raises SpaceError where the options of a choice differ in it."""
         node = lift_choices(_checked(node))
         if not isinstance(node, Choice):
             return node.shape(self)
@@ -75,7 +75,7 @@ class Site:
         return shapes.pop()
 
     def relaxed(self, choice: Choice) -> Relaxation:
-        """Return what stands in for the choice. Raises SpaceError where nothing does."""
+        """Return the relaxation that builds an open choice. Raises SpaceError where the site has none."""
         if self.relaxation is None:
             raise SpaceError(f"choice {choice.name!r} is still open: resolve the space, or give a relaxation")
         return self.relaxation
@@ -85,17 +85,17 @@ class Node(ABC):
     """A part of a network: a record that can build itself at a site."""
 
     example: ClassVar[str] = "Activation('relu') or ConvNormAct(3)"
-    """What an error offers where something else stands in a node's place."""
+    """An example of a node, for the error of a value that is none."""
 
     relaxes: ClassVar[frozenset[str]] = frozenset()
-    """The fields whose open choices the node builds itself, though they hold no nodes."""
+    """The fields whose open choices the node itself builds, although they hold no nodes."""
 
     repeating: ClassVar[frozenset[str]] = frozenset()
-    """The fields that say how often the node builds what it holds."""
+    """The fields that hold how often the node repeats its content."""
 
     @property
     def inputs(self) -> int:
-        """How many of the outputs before it the module reads: the last, or (2) the one before it and the last."""
+        """The number of earlier outputs that the module reads: 1, the last; or 2, the one before it and the last."""
         return 1
 
     @abstractmethod
@@ -103,26 +103,26 @@ class Node(ABC):
         """Return a module that takes `inputs` tensors (B, C, H, W) and returns one of shape (B, *self.shape(site))."""
 
     def shape(self, site: Site) -> Shape:
-        """Return the shape (C, H, W) that comes out: by default the width asked for, and the size over the stride."""
+        """Return the output shape (C, H, W): by default the requested width, and the input size over the stride, rounded up."""
         _, height, width = site.shape
         return site.channels, math.ceil(height / site.stride), math.ceil(width / site.stride)
 
 
 class Relaxation(ABC):
-    """Says how a supernet stands in for decisions that are not taken yet: makes one module of what all options built."""
+    """How a supernet builds open choices: one module from the modules of all options."""
 
     @abstractmethod
     def relax(self, choice: Choice, site: Site) -> nn.Module:
-        """Return the module that stands for all options of a `one_of` at once."""
+        """Return one module for all options of a `one_of`."""
 
     def weigh(self, choice: Choice, index: int, module: nn.Module) -> nn.Module:
-        """Return option `index` of several that stand side by side and whose outputs are added: edges, states that are read."""
+        """Return the module of option `index`, weighted, where the outputs of several options are added: edges, input states."""
         if choice.k is None:
             raise SpaceError(f"choice {choice.name!r} does not relax here: resolve it first, or search it by evolution")
         return module
 
     def depths(self, choice: Choice, layers: Sequence[nn.Module]) -> nn.Module:
-        """Return the chain of layers, of which a `one_of` over numbers says how many are applied."""
+        """Return the chain of `layers` in which a `one_of` over numbers decides how many are applied."""
         raise SpaceError(f"choice {choice.name!r} does not relax: a depth; resolve it first, or search it by evolution")
 
 
@@ -133,9 +133,10 @@ def _checked(node: Any) -> Any:
 
 
 def lift_choices(node: Any) -> Any:
-    """Return a node with an open field, as `SepConv(one_of("kernel", [3, 5]))`, as the choice among the closed nodes.
+    """Return a node with an open field as the choice among its closed nodes; other nodes are returned as they are.
 
-    Choices that hold nodes stay where they are: the node relaxes them itself, and shares what is around them.
+    `SepConv(one_of("kernel", [3, 5]))` becomes a choice of two nodes. A choice of nodes stays in its field: the node that holds
+    it relaxes it, and so its options share what surrounds them.
     """
     if not isinstance(node, Node):
         return node
@@ -143,7 +144,7 @@ def lift_choices(node: Any) -> Any:
         value = getattr(node, name)
         if isinstance(value, Choice) and name not in node.relaxes:
             if value.k is not None:
-                return value  # several parts at once: no single node stands for them
+                return value  # several parts at once: no single node replaces them
             if not all(isinstance(option, Node | Choice) for option in value.options):
                 return _among(node, name, value, value.options)
         if isinstance(value, tuple):
@@ -154,12 +155,12 @@ def lift_choices(node: Any) -> Any:
 
 
 def _among(node: Any, name: str, choice: Choice, values: Iterable[Any]) -> Choice:
-    """Return a choice among the node with each of the values in a field."""
+    """Return the choice among copies of a node, each with one of `values` in the field `name`."""
     return Choice(choice.name, tuple(replace(node, **{name: each}) for each in values))
 
 
 def inputs_of(node: Any) -> int:
-    """Return how many outputs a node reads. Raises BuildError where the options of a choice differ in it."""
+    """Return the number of outputs that a node reads. Raises BuildError where the options of a choice differ in it."""
     if not isinstance(node, Choice):
         return int(node.inputs)
     read = {inputs_of(option) for option in node.options}
@@ -169,7 +170,7 @@ def inputs_of(node: Any) -> int:
 
 
 def require_single_input(node: Any) -> Any:
-    """Return a node that is given one input. Raises BuildError where it reads two, as a cell of DARTS does."""
+    """Return a node that is to be built with one input. Raises BuildError where it reads two, such as a cell of DARTS."""
     if inputs_of(node) > 1:
         raise BuildError(
             f"a {type(node).__name__} that reads two outputs is given one: put it into a stage of the network, of known "
@@ -183,7 +184,7 @@ def _listed(shapes: set[Shape]) -> str:
 
 
 def count_parts(tree: Any) -> int:
-    """Return how many nodes are built of a tree: each as often as it is repeated, and all options of an open choice."""
+    """Return the number of nodes that are built for a tree, with repeats and with all options of an open choice."""
     if isinstance(tree, tuple):
         return sum(map(count_parts, tree))
     if isinstance(tree, Choice):
@@ -198,9 +199,9 @@ def count_parts(tree: Any) -> int:
 
 
 def build(tree: Node, input: Shape = (3, 32, 32), relaxation: Relaxation | None = None) -> nn.Module:
-    """Return the module that a network declares, for images of shape `input` (C, H, W).
+    """Return the torch module of a network, for images of shape `input` (C, H, W).
 
-    With a relaxation, a space becomes its supernet. Raises SpaceError where a choice is open and there is none.
+    With a relaxation, a space becomes its supernet. Raises SpaceError where a choice is open and no relaxation is given.
     """
     if not isinstance(relaxation, Relaxation | None):
         raise wrong(relaxation, "a Relaxation, or None", "relaxation")

@@ -1,6 +1,6 @@
-"""Choice: a decision that is left open in a tree, and the walk that finds and replaces choices.
+"""Choice: a decision left open in a tree, and the walks that find and replace choices.
 
-This file and its neighbours know nothing of networks: they walk tuples and records.
+This module, `counting` and `membership` know nothing of networks: they walk tuples and records.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SCALARS = frozenset((int, float, bool, str, type(None)))
 
 
 class SpaceError(RecordError):
-    """Says which choice does not fit, and what would."""
+    """A choice that does not fit; the message names it and what would fit."""
 
 
 @record
 class Choice(Open):
     """A decision not yet taken: one of the options or, with `k`, k distinct ones in their order.
 
-    `supernet_only` options are mixed in by a supernet, as DARTS does with `none`; no architecture has them.
+    `supernet_only` options are mixed in by a supernet, such as `none` in DARTS; no architecture has them.
     """
 
     name: str
@@ -53,21 +53,21 @@ class Choice(Open):
 
     @property
     def arity(self) -> int:
-        """In how many ways the decision can be taken; a decision is a number below it."""
+        """The number of ways to take the decision; a decision is an integer from 0 to `arity` - 1."""
         return len(self.options) if self.k is None else math.comb(len(self.options), self.k)
 
     def picked(self, decision: int) -> tuple[int, ...]:
-        """Return the indices of the options that a decision stands for, ascending."""
+        """Return the indices of the options that a decision picks, ascending."""
         return (decision,) if self.k is None else _combination(len(self.options), self.k, decision)
 
     def value(self, decision: int) -> Any:
-        """Return what takes the choice's place: an option, or the tuple of k options."""
+        """Return the value that a decision gives: an option or, with `k`, the tuple of k options."""
         if self.k is None:
             return self.options[decision]
         return tuple([self.options[i] for i in self.picked(decision)])
 
     def decided(self, decision: int) -> Any:
-        """Return what takes the choice's place, as `value`. Raises SpaceError where the number is no decision."""
+        """Return the same as `value`. Raises SpaceError where `decision` is out of range."""
         try:
             if decision >= 0:
                 return self.value(decision)
@@ -76,7 +76,7 @@ class Choice(Open):
         raise SpaceError(f"choice {self.name!r} is given the decision {shown(decision)}: give 0 to {self.arity - 1}")
 
     def stand_ins(self) -> Iterator[Any]:
-        """Yield every option or, with `k`, tuples of k of them in which each stands."""
+        """Yield every option or, with `k`, tuples of k options that together contain every option."""
         options = self.options + self.supernet_only
         for i in range(len(options)):
             yield options[i] if self.k is None else tuple(options[(i + j) % len(options)] for j in range(self.k))
@@ -89,19 +89,19 @@ class Choice(Open):
 
 
 def one_of(name: str, options: Iterable[T], *, supernet_only: Iterable[T] = ()) -> T:
-    """Leave open which one of `options` stands here; typed as what it will become."""
+    """Leave open which one of `options` takes this place. Typed as an option, so that it fits the annotated field."""
     return cast(T, Choice(name, _options(name, options), None, _options(name, supernet_only)))
 
 
 def some_of(name: str, k: int, options: Iterable[T]) -> tuple[T, ...]:
-    """Leave open which `k` distinct `options` stand here, in their order."""
+    """Leave open which `k` distinct `options` take this place, in their order."""
     if not isinstance(k, int):
         raise wrong(k, "how many of the options stand here, as some_of('edges', 2, [...])", "k")
     return cast(tuple[T, ...], Choice(name, _options(name, options), k))
 
 
 def check_tree(tree: object) -> None:
-    """Raise RecordError where something is no space, nor an architecture: a single value, a class, a module of torch."""
+    """Raise RecordError where `tree` is neither a space nor an architecture: a single value, a class, a torch module."""
     if isinstance(tree, type) or not (isinstance(tree, tuple | list | dict | set) or is_dataclass(tree)):
         raise wrong(tree, "a space: a record, as a Chain of nodes, or a tuple of records", "the space")
 
@@ -116,11 +116,12 @@ def _options(name: object, options: Iterable[T]) -> tuple[T, ...]:
 
 @lru_cache(maxsize=65536)
 def _combination(n: int, k: int, index: int) -> tuple[int, ...]:
-    """Return the combination of k out of range(n) that has this rank in lexicographic order."""
+    """Return the combination of k out of range(n) at position `index` of the lexicographic order."""
     picked: list[int] = []
     for i in range(n):
         if len(picked) == k:
             break
+        # Combinations that pick i next come first; `with_i` counts the ways to pick the rest after i.
         with_i = math.comb(n - i - 1, k - len(picked) - 1)
         if index < with_i:
             picked.append(i)
@@ -136,6 +137,7 @@ def combination_index(n: int, picked: tuple[int, ...]) -> int:
     """Return the lexicographic index of a combination; the inverse of `_combination`."""
     index, start = 0, 0
     for position, i in enumerate(picked):
+        # Skip the combinations that have a smaller item j at this position.
         index += sum(math.comb(n - j - 1, len(picked) - position - 1) for j in range(start, i))
         start = i + 1
     return index
@@ -143,7 +145,7 @@ def combination_index(n: int, picked: tuple[int, ...]) -> int:
 
 @lru_cache(maxsize=65536)
 def _swapped(n: int, picked: tuple[int, ...]) -> list[int]:
-    """Return the ranks of the combinations in which one other is picked, ascending."""
+    """Return the indices of the combinations with one item replaced, ascending."""
     mine = set(picked)
     swapped = (mine - {out} | {into} for out in mine for into in range(n) if into not in mine)
     return sorted(combination_index(n, tuple(sorted(each))) for each in swapped)
@@ -158,11 +160,11 @@ def _getter_of(cls: Any) -> Callable[[Any], tuple[Any, ...]] | None:
 
 
 parts_of: Callable[[Any], Callable[[Any], tuple[Any, ...]] | None] = _getter_of
-"""Returns the function that gives the field values of a class's records; None where it is no record, or has no fields."""
+"""The getter of all field values of a class's records; None where the class is no record or has no fields."""
 
 
 def is_open(tree: Any) -> bool:
-    """Whether a choice stands anywhere in the tree. A record remembers the answer: it never changes."""
+    """Whether the tree contains a choice. A record caches the answer, as it never changes."""
     kind = type(tree)
     if kind in SCALARS:
         return False
@@ -183,7 +185,7 @@ def is_open(tree: Any) -> bool:
 
 
 def is_unambiguous(space: Any) -> bool:
-    """Whether no two options of a choice in the space can become the same tree; a record remembers the answer."""
+    """Whether no two options of any choice can become the same tree. A record caches the answer."""
     known: bool | None = getattr(space, "_is_unambiguous", None)
     if known is None:
         pairs = (pair for choice in choices(space).values() for pair in combinations(choice.options, 2))
@@ -200,6 +202,7 @@ def _surely_differ(first: Any, second: Any) -> bool:
     if not is_open(first) and not is_open(second):
         return bool(first != second)
     if kind is Choice:
+        # Two choices may become the same tree; telling would take a comparison of all their options.
         return False
     if kind is tuple:
         return len(first) != len(second) or any(map(_surely_differ, first, second))
@@ -208,10 +211,10 @@ def _surely_differ(first: Any, second: Any) -> bool:
 
 
 def rebuild(tree: T, change: Callable[[Choice], Any], done: dict[int, Any] | None = None) -> T:
-    """Return the tree with every outermost choice replaced by `change(choice)`; parts without one are kept as they are.
+    """Return the tree with every outermost choice replaced by `change(choice)`; parts without a choice are kept as they are.
 
-    A record that stands at several places is rebuilt once, and then stands at several places again; `done` holds those
-    that are rebuilt, by identity, for walks whose `change` begins a walk itself.
+    A record object that occurs at several places is rebuilt once and stays one object. `done` caches rebuilt records by identity;
+    pass it on where `change` itself calls `rebuild`.
     """
     return cast(T, _rebuilt(tree, change, {} if done is None else done))
 
@@ -246,7 +249,7 @@ def choices(space: object) -> dict[str, Choice]:
 
 
 def decide_one(space: T, choice: Choice, decision: int) -> T:
-    """Return the space with one choice decided, wherever it stands; the others stay open."""
+    """Return the space with one choice decided wherever its name occurs; the other choices stay open."""
 
     def change(other: Choice) -> Any:
         if other.name == choice.name:

@@ -1,4 +1,4 @@
-"""Counting: how many architectures a space has, exactly."""
+"""Counting: the exact number of architectures in a space."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from nas.choice import Choice, check_tree, choices, clash, decide_one, rebuild
 
 
 def count(space: object) -> int:
-    """Return in how many ways the choices can be closed, exactly. Raises SpaceError where two choices clash."""
+    """Return the exact number of ways to close the choices. Raises SpaceError where two choices clash."""
     check_tree(space)
     choices(space)
     return ways_of(space)
 
 
 def ways_of(space: object) -> int:
-    """Return what `count` does, of a space that is known to be one, or of a part of it."""
+    """Return the same as `count`, without its checks; for a part of a space too."""
     return _ways(tuple(_frontier(space).values()))
 
 
 def _frontier(tree: object) -> dict[str, Choice]:
-    """Return the choices that are open whatever is decided: those inside no other choice."""
+    """Return the outermost choices: those inside no other choice."""
     found: dict[str, Choice] = {}
 
     def visit(choice: Choice) -> Choice:
@@ -36,8 +36,8 @@ def _frontier(tree: object) -> dict[str, Choice]:
 def _ways(open_choices: tuple[Choice, ...]) -> int:
     """Count the ways to close these choices together.
 
-    Choices that share no name are independent, and their ways multiply. Where a name stands in several, the first
-    that has it is decided, option by option, in all of them.
+    Choices that share no name are independent, so their counts multiply. A choice that shares a name with later ones is decided,
+    option by option, in all of them.
     """
     total = 1
     for i, choice in enumerate(open_choices):
@@ -51,19 +51,21 @@ def _ways(open_choices: tuple[Choice, ...]) -> int:
 
 
 def _is_independent(choice: Choice, others: tuple[Choice, ...]) -> bool:
+    # Independent: its names are in no other choice, its own name not in its options, and no name in two picks of a `some_of`.
     parts = [choices(option).keys() for option in choice.options]
     mine = {choice.name}.union(*parts)
-    alone = choice.k is None or len(mine) == 1 + sum(map(len, parts))  # picks of one `some_of` stand side by side
+    alone = choice.k is None or len(mine) == 1 + sum(map(len, parts))  # picks of one `some_of` are closed together
     return alone and choice.name not in set().union(*parts) and mine.isdisjoint(choices(others))
 
 
 def _own_ways(choice: Choice) -> int:
-    """Sum over the options or, for k of them, over all k-subsets (the elementary symmetric polynomial)."""
+    """Sum the counts of the options or, with `k`, of all k-subsets (the elementary symmetric polynomial)."""
     ways = [ways_of(option) for option in choice.options]
     if choice.k is None:
         return sum(ways)
     sums = [1] + [0] * choice.k
     for each in ways:
+        # Downwards, so that each option is used at most once in a subset.
         for size in range(choice.k, 0, -1):
             sums[size] += sums[size - 1] * each
     return sums[choice.k]

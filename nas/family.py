@@ -1,4 +1,4 @@
-"""A family of architectures: a space, how its members become networks, and the members that were published."""
+"""A family of architectures: a space, how its members become networks, and the published members."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ from nas.records import RecordError, nearest, record
 
 
 class OtherForm(RecordError):
-    """Says that a text is not written in the form of a family at all, so that it may be in that of another."""
+    """A text that is not in the notation of this family, and may be in that of another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What a module of `search_spaces` offers, as its `family`.
+    """The `family` of a module in `search_spaces`.
 
-    `space` makes the space and `network` stacks a member, or the space itself, to a network; both have typed parameters
-    with defaults, which experiments set by name. `describe` writes a member as short text for people, and `parse` reads
-    that text, and what else is usual for the family; it raises OtherForm for the texts of other families, and RecordError
-    for a damaged one of its own. `usual` writes a member as its literature does, where that is not what `describe` gives;
-    it raises RecordError for what cannot be written so. `source` is the space's; `sources` those of published members that
-    are from elsewhere. `input` is the shape of the images (C, H, W) that published members are for, and `inputs` those of
-    members that differ in it.
+    `space` returns the space. `network` stacks a member, or the space itself, into a network. Both have typed parameters with
+    defaults, which experiments set by name. `describe` writes a member as short text and `parse` reads that text, and other
+    notations of the family; `parse` raises OtherForm for texts of other families, and RecordError for a damaged text of its
+    own. `usual` writes a member as in its literature, where that differs from `describe`; it raises RecordError where that is
+    impossible. `source` is the paper of the space, `sources` those of published members from other papers. `input` is the
+    image shape (C, H, W) of the published members, `inputs` that of the members that differ.
     """
 
     source: str
@@ -51,15 +50,15 @@ class Family:
     inputs: Mapping[str, Shape] = field(default_factory=dict)
 
     def network_arguments(self, options: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """Return options of `network` from plain data, checked; its first parameter is the architecture."""
+        """Return checked arguments of `network` from plain data, without its first parameter, the architecture."""
         return read_arguments(self.network, options, where, supplied=list(signature(self.network).parameters)[:1])
 
     def source_of(self, member: str) -> str:
-        """Return where a published member is from."""
+        """Return the source of a published member."""
         return self.sources.get(member, self.source)
 
     def input_of(self, member: str) -> Shape:
-        """Return the shape (C, H, W) of the images that a published member is for."""
+        """Return the image shape (C, H, W) of a published member."""
         return self.inputs.get(member, self.input)
 
 
@@ -68,14 +67,14 @@ LIBRARY = "search_spaces"
 
 
 def families(package: str = LIBRARY) -> dict[str, Family]:
-    """Return every family in the package by name, which is that of its module."""
+    """Return every family in the package by its name, that of its module."""
     modules = pkgutil.iter_modules(_library(package).__path__)
     names = [module.name for module in modules if not module.ispkg]
     return {name: importlib.import_module(f"{package}.{name}").family for name in names}
 
 
 def _library(package: str) -> ModuleType:
-    """Import a package of the library. Raises RecordError, with both folders, where one of its name comes before it."""
+    """Import a package of the library. Raises RecordError, with both folders, where another package of that name hides it."""
     found = importlib.import_module(package)
     ours = Path(__file__).resolve().parents[1] / package / "__init__.py"
     if package == LIBRARY and ours.is_file() and Path(found.__file__ or "").resolve() != ours:
@@ -87,7 +86,7 @@ def _library(package: str) -> ModuleType:
 
 
 def family(name: str) -> Family:
-    """Return a family by its name in `search_spaces`, or that of a module of your own: its dotted name, or its path.
+    """Return a family by its name in `search_spaces`, or by the dotted name or path of a user's module.
 
     Raises RecordError, with the nearest name, where there is none, and with both files where two have the name.
     """
@@ -96,7 +95,7 @@ def family(name: str) -> Family:
 
 @lru_cache(maxsize=256)
 def _found_from(name: str, folder: Path) -> Family:
-    """Return a family by its name, as it is found from a working directory."""
+    """Return a family by its name, as seen from a working directory; the folder is part of the cache's key."""
     if is_path(name):
         return _family_of(import_named(name), name)
     if not all(part.isidentifier() for part in name.split(".")):
@@ -120,7 +119,7 @@ def _found_from(name: str, folder: Path) -> Family:
 
 
 def _check_one(name: str, ours: Path) -> None:
-    """Raise RecordError, with both files, where a module of one's own offers a family of the same name."""
+    """Raise RecordError, with both files, where a user's module offers a family of the same name."""
     for other in (Path(f"{name}.py").resolve(), file_of(name)):
         if (
             other is not None
@@ -160,10 +159,10 @@ def published(name: str) -> tuple[Family, Any]:
 
 @record
 class StackedNetwork:
-    """A network by name: the family, the architecture, the options it is stacked with, and the shape (C, H, W) of its input.
+    """A network by name: the family, the architecture, the options of its `network`, and its input shape (C, H, W).
 
-    `scores` are those of its evaluation in a run. Of a trained network, `classes` names the class of each output, in order, and
-    `preprocessing` says how an image becomes an input.
+    `scores` are those of its evaluation in a run. For a trained network, `classes` are the class names in the order of the
+    logits, and `preprocessing` is how an image becomes an input.
     """
 
     formerly: ClassVar = ("Found",)
@@ -178,12 +177,12 @@ class StackedNetwork:
     preprocessing: Preprocessing | None = None
 
     def tree(self) -> Node:
-        """Return the network that is built. Raises RecordError for options that the family's networks do not take."""
+        """Return the network tree. Raises RecordError for options that the family's `network` does not take."""
         known = family(self.family)
         return known.network(self.architecture, **known.network_arguments(self.options, ""))
 
     def with_head(self, classes: int) -> StackedNetwork:
-        """Return the same features with a new head for a number of classes, and no auxiliary head."""
+        """Return the same features with a new head for `classes` classes, and without an auxiliary head."""
         fresh: dict[str, Any] = {"classes": classes, "auxiliary": False}
         known = signature(family(self.family).network).parameters
         return replace(self, options={**self.options, **{key: fresh[key] for key in fresh.keys() & known.keys()}})

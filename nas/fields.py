@@ -1,7 +1,7 @@
-"""Fields: what a record may hold, by the annotations of its class, checked when it is made.
+"""Fields: what a record may hold, by the annotations of its class, checked when the record is made.
 
-An open decision (`Open`) may stand for any value, if what may take its place is right. Lists become tuples, whole
-numbers floats where those are due, and numpy's numbers Python's; everything else is as the annotation says, or refused.
+An open decision (`Open`) may take the place of any value if each of its options fits. Lists become tuples, integers become
+floats where the annotation asks for them, and numpy numbers become Python's. Every other value must match its annotation.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from numbers import Integral, Real
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 LONGEST = 800
-"""Letters of an error; of a longer one, as of a value that fills pages, the middle is left out."""
+"""The most characters of an error message; of a longer one, the middle is left out."""
 
 
 class RecordError(ValueError):
-    """Says in one line which value that a user gave is wrong, where it stands, and what to write instead.
+    """A wrong value given by a user: a message of one line with the value, its place, and what to write instead.
 
-    `where` is the place inside a file, as `strategy.RegularizedEvolution.population`; empty where there is none.
+    `where` is the place inside a file, such as `strategy.RegularizedEvolution.population`; empty where there is none.
     """
 
     def __init__(self, message: str, where: str = "") -> None:
@@ -35,7 +35,7 @@ class RecordError(ValueError):
 
 
 class WrongType(RecordError):
-    """Says that a value is of another type than the annotation asks for."""
+    """A value of another type than the annotation asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Range:
     most: float = float("inf")
 
     def holds(self, value: object) -> bool:
-        """Whether a number is within the bounds; what is none, as an open choice, is."""
+        """Return whether a value is in bounds; non-numbers, such as an open choice, always are."""
         return not isinstance(value, int | float) or self.least <= value <= self.most
 
     def check(self, value: object, where: str) -> None:
@@ -64,15 +64,15 @@ Fraction = Annotated[float, Range(0, 1)]
 
 
 class Open(ABC):
-    """What may stand for a value that is not decided yet, in any field of any record."""
+    """A value that is not decided yet; it may take the place of any field of any record."""
 
     @abstractmethod
     def stand_ins(self) -> Iterator[Any]:
-        """Yield values of which each may take its place, every option in one of them."""
+        """Yield values that it may become; together they contain every option."""
 
 
 def shown(value: object, limit: int = 120) -> str:
-    """Return a value as an error shows it: on one line, and not too long."""
+    """Return a value as an error message shows it: on one line, at most `limit` characters and an ellipsis."""
     text = " ".join(f"the class {value.__name__}".split() if isinstance(value, type) else repr(value).split())
     return text if len(text) <= limit else f"{text[:limit]}..."
 
@@ -87,12 +87,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def unknown(value: object, known: Iterable[object], where: str) -> RecordError:
-    """Return the error of a value that is none of those there are."""
+    """Return the error for a value that is not among the known ones."""
     return WrongType(f"{where or 'this'} is {shown(value)}: {nearest(str(value), map(str, known))}", where)
 
 
 def wrong(value: object, expected: str, where: str) -> RecordError:
-    """Return the error of a value that is of another type than what is expected, as "a whole number"."""
+    """Return the error for a value of the wrong type; `expected` describes the right one, such as "a whole number"."""
     made = f", as {value.__name__}(...)" if isinstance(value, type) else ""
     return WrongType(f"{where or 'this'} is {shown(value)}: give {expected}{made}", where)
 
@@ -101,7 +101,7 @@ def wrong(value: object, expected: str, where: str) -> RecordError:
 
 
 class FieldCheck(NamedTuple):
-    """How one field is checked: a value that is the default itself is right, and every one whose type is known."""
+    """The check of one field. A value that is the default itself, or whose type is in `known`, passes without calling `fits`."""
 
     name: str
     default: object
@@ -111,7 +111,7 @@ class FieldCheck(NamedTuple):
 
 
 def field_checks(cls: type, defaults: Mapping[str, object]) -> tuple[tuple[FieldCheck, ...], bool]:
-    """Return the checks of a record's fields, and whether these are all: an annotation may name a class that comes later."""
+    """Return the checks of a record's fields, and whether all annotations resolved: one may name a class defined later."""
     checks, is_complete = [], True
     for name, default in defaults.items():
         try:
@@ -125,7 +125,7 @@ def field_checks(cls: type, defaults: Mapping[str, object]) -> tuple[tuple[Field
 
 
 def _hint(cls: type, name: str) -> Any:
-    """Return a field's annotation, with the names of the module whose class declares it."""
+    """Return a field's annotation, evaluated in the module of the class that declares it."""
     owner = next(base for base in cls.__mro__ if name in get_annotations(base))
     text = get_annotations(owner)[name]
     names = {**vars(sys.modules[owner.__module__]), owner.__name__: owner}
@@ -137,9 +137,9 @@ def _hint(cls: type, name: str) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Test:
-    """Tells whether a value may stand where an annotation is; quick for what is right, as records are made by the million.
+    """The test of a value against an annotation; fast for right values, as records are made by the million.
 
-    `known` are types of which every value is right, found so far; `fits` tells of any value.
+    `known` collects the types whose every value fits, as they are met; `fits` tests any value.
     """
 
     fits: Callable[[Any], bool]
@@ -181,11 +181,11 @@ _SCALARS: dict[Any, set[type]] = {
     types.NoneType: {types.NoneType},
     None: {types.NoneType},
 }
-"""The types that stand for each scalar; a bool is no number."""
+"""The exact types accepted for each scalar; a bool is not a number."""
 
 
 def _opened(value: Any, fits: Callable[[Any], bool]) -> bool:
-    """Whether a value is an open decision, and all that may take its place fits; it remembers of which tests."""
+    """Whether a value is an open decision whose every option fits. The decision caches the tests that it passed."""
     if not isinstance(value, Open):
         return False
     passed: set[object] | None = getattr(value, "_passed", None)
@@ -204,7 +204,7 @@ def _scalar(kinds: set[type]) -> Test:
 
 
 def _bounded(kind: Any, ranges: Sequence[Range]) -> Test:
-    if not ranges:  # other remarks are in the annotation, as that a text is a path
+    if not ranges:  # the annotation has other metadata, such as that a text is a path
         return test_of(kind)
     inner, least = test_of(kind), max((each.least for each in ranges), default=float("-inf"))
     most, kinds = min((each.most for each in ranges), default=float("inf")), _SCALARS.get(kind, set())
@@ -280,9 +280,9 @@ def _instance(kind: type) -> Test:
 
 
 def conform(value: Any, hint: Any, where: str) -> Any:
-    """Return a value as an annotation has it: with tuples for lists, and Python's numbers for numpy's.
+    """Return a value converted to fit an annotation: lists become tuples, numpy numbers become Python's.
 
-    Raises RecordError, with the place of the part that is wrong, where it is something else.
+    Raises RecordError, with the place of the wrong part, where it cannot be converted.
     """
     if test_of(hint).fits(value):
         return value
@@ -306,18 +306,18 @@ def conform(value: Any, hint: Any, where: str) -> Any:
 
 
 _ALIKE: dict[Any, Any] = {int: Integral, float: Real, str: str}
-"""What becomes a scalar: whole numbers where a float is due, numpy's numbers, numbers and texts with names."""
+"""The types that convert to a scalar: integers to a float, numpy numbers, members of IntEnum and StrEnum."""
 
 
 def _conform_scalar(value: Any, hint: Any, where: str) -> Any:
     if type(value) is not bool and isinstance(value, _ALIKE.get(hint, ())):
-        with suppress(OverflowError):  # of a whole number that no float holds
+        with suppress(OverflowError):  # an integer too large for a float
             return hint(value)
     raise wrong(value, expected(hint), where)
 
 
 def _conform_open(value: Open, hint: Any, where: str) -> Any:
-    """Return an open decision. Raises RecordError for the first value that may take its place and must not."""
+    """Return an open decision. Raises RecordError for its first option that does not fit."""
     for each in value.stand_ins():
         try:
             conform(each, hint, where)
@@ -333,6 +333,7 @@ def _conform_union(value: Any, hint: Any, where: str) -> Any:
             return conform(value, kind, where)
         except RecordError as error:
             if not isinstance(error, WrongType) or error.where != where:
+                # Prefer an error in a part of the value, or of a bound, over "wrong type" for the whole: it names what to change.
                 refused = error
     raise refused or wrong(value, expected(hint), where)
 

@@ -1,4 +1,4 @@
-"""Foreign: how other libraries write architectures, read into the families of this one."""
+"""Foreign: architectures as other libraries write them, read into the families of this one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nas.family import StackedNetwork
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """What a module of `search_spaces.foreign` offers, as its `foreign`: one way in which others write architectures.
+    """The `foreign` of a module in `search_spaces.foreign`: one notation of another library.
 
-    `recognises` says whether a content is written so, whole or damaged, and never raises; `read` reads it and raises
-    RecordError, with what is wrong, for a damaged one. A content is what a file or a typed text spells: mappings, lists,
-    numbers and texts, or a `nas.literal.Call` such as a namedtuple prints. `source` names the library, or its paper.
+    `recognises` returns whether a content is in this notation, whole or damaged, and never raises. `read` returns the network
+    and raises RecordError, with the reason, for a damaged content. A content is a parsed file or a typed text: mappings, lists,
+    numbers and texts, or a `nas.literal.Call` such as a printed namedtuple. `source` names the library, or its paper.
     """
 
     source: str
@@ -26,6 +26,6 @@ class Foreign:
 
 
 def foreigns(package: str = "search_spaces.foreign") -> dict[str, Foreign]:
-    """Return every way in the package by name, which is that of its module."""
+    """Return every foreign notation in the package by its name, that of its module."""
     modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
     return {module.name: importlib.import_module(f"{package}.{module.name}").foreign for module in modules}

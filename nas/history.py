@@ -1,4 +1,4 @@
-"""History: what a search has proposed, and how each proposal was evaluated; values only."""
+"""History: the proposals of a search and the result of each evaluation; values only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from nas.records import digest
 
 REUSED = "reused"
-"""The worker of a proposal whose scores were those of an equal one before."""
+"""The worker name of a proposal that took the scores of an equal architecture, evaluated before."""
 
 Scores = Mapping[str, float]
-"""What an evaluation found, by name with unit: `validation_top1_percent`, `params`, `macs`, `seconds`, ..."""
+"""The results of an evaluation, by name with unit: `validation_top1_percent`, `params`, `macs`, `seconds`, ..."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An architecture to evaluate: how it came about, and the numbers of the evaluations that it came from."""
+    """An architecture to evaluate, its origin (the operator that made it), and the evaluation numbers of its parents."""
 
     architecture: Any
     origin: str = "random"
@@ -28,7 +28,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A proposal that was evaluated, its scores or, where it failed by itself, the reason."""
+    """A proposal that was evaluated, with its scores or, where the evaluation failed, the reason."""
 
     number: int
     proposal: Proposal
@@ -44,15 +44,15 @@ class Evaluated:
 
 
 def read_objective(objective: str) -> tuple[str, float]:
-    """Return the score that an objective names, and what it is multiplied with to be maximised: -1 if a minus is before it."""
+    """Return the score that an objective names, and its sign: -1 where the name has a minus before it, to minimise."""
     return objective.removeprefix("-"), -1.0 if objective.startswith("-") else 1.0
 
 
 class History:
-    """All proposals by number, and what became of them.
+    """All proposals by number, and their results.
 
-    `objective` names the score to maximise; with a minus before it, to minimise: then `sign` is -1. `scored` holds the
-    evaluations that succeeded in the order in which they finished, `ranked` the same from the worst to the best.
+    `objective` names the score to maximise or, with a minus before it, to minimise: then `sign` is -1. `scored` holds the
+    successful evaluations in the order in which they finished, `ranked` the same from worst to best. `totals` sums each score.
     """
 
     def __init__(self, objective: str) -> None:
@@ -70,7 +70,7 @@ class History:
         self.totals: dict[str, float] = {}
 
     def start(self, proposal: Proposal) -> int:
-        """Add a proposal; return its number. Of equal architectures one object is kept."""
+        """Add a proposal and return its number. Equal architectures share one object."""
         number, name = len(self.proposals), digest(proposal.architecture)
         same = self.known.setdefault(name, proposal.architecture)
         if same is not proposal.architecture:
@@ -83,7 +83,10 @@ class History:
         return number
 
     def finish(self, number: int, scores: Scores, worker: str = "") -> Evaluated:
-        """Add the scores of a proposal. Those that are not finite are left out; without the objective's it is a failure."""
+        """Add the scores of a proposal, without the non-finite ones.
+
+        The evaluation counts as failed where the objective's score is missing or not finite.
+        """
         if self.objective not in scores:
             return self.fail(
                 number, f"{self.objective} is missing: the scores are {', '.join(scores) or 'none'}", worker
@@ -101,7 +104,7 @@ class History:
         return done
 
     def fail(self, number: int, reason: str, worker: str = "") -> Evaluated:
-        """Add the reason for which a proposal has no scores."""
+        """Add a failed evaluation, with its reason."""
         done = Evaluated(number, self.proposals[number], self.digests[number], {}, reason, worker)
         self._close(done)
         self.failures.append(done)
@@ -112,14 +115,15 @@ class History:
         self.finished[done.number] = done
 
     def value(self, evaluated: Evaluated) -> float:
-        """Return what is maximised."""
+        """Return the value that the search maximises."""
         return self.sign * evaluated.scores[self.objective]
 
     @property
     def best(self) -> Evaluated | None:
-        """The best evaluation so far; of equal ones the first."""
+        """The best evaluation so far; the earliest of equal ones."""
         if not self.ranked:
             return None
+        # `insort` puts equal values in the order of finishing, so step back to the first of them.
         top = self.value(self.ranked[-1])
         i = len(self.ranked) - 1
         while i and self.value(self.ranked[i - 1]) == top:

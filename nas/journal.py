@@ -1,7 +1,7 @@
-"""The journal of a history: the append-only file that is the truth about a run.
+"""The journal of a history: an append-only file, the one source of truth about a run.
 
-One line of JSON an event, written before anything else happens. Reading it again gives the same history, so that a search is
-resumed by reading.
+Each event is one line of JSON, written before anything else happens. A search is resumed by replaying the journal, which
+restores the same history.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 class Journal:
     """An append-only file of events; a new one begins with the version of its format.
 
-    A last line that was torn by the end of its writer is dropped. Raises RecordError where another process has the
-    file open: two writers would spoil it.
+    A last line left incomplete by a crash is dropped. Raises RecordError where another process has the file open: two writers
+    would corrupt it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class Journal:
             self.append({"cellstack": FORMAT})
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Write one event and hand it to the operating system, so that it outlives this process."""
+        """Write one event and flush it to the operating system, so that it outlives this process."""
         self._file.write(_encode(event) + "\n")
         self._file.flush()
 
@@ -45,7 +45,7 @@ class Journal:
 
 
 def started_event(history: History, number: int, at: float) -> dict[str, Any]:
-    """Return the line that says what was proposed; `at` is in seconds since 1970."""
+    """Return the line of a new proposal; `at` is in seconds since 1970."""
     proposal = history.proposals[number]
     return {
         "event": "start",
@@ -59,16 +59,16 @@ def started_event(history: History, number: int, at: float) -> dict[str, Any]:
 
 
 def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:
-    """Return the line that says what was found, or why nothing was; `again` is when a run that was cut off handed it out anew."""
+    """Return the line of a result: scores or failure. `again` is when a resumed run handed the proposal out a second time."""
     outcome = {"scores": dict(done.scores)} if done.failure is None else {"failure": done.failure}
     handed_out = {} if again is None else {"again": again}
     return {"event": "finish", "number": done.number, **outcome, "worker": done.worker, **handed_out, "at": at}
 
 
 def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None] = lambda event: None) -> History:
-    """Read a journal, also one that is being written: a last line that is not whole is left out.
+    """Read a journal, even one that is being written: an incomplete last line is left out.
 
-    `seen` is given each event, once it is in the history. Raises RecordError, with the line, where it is damaged elsewhere.
+    `seen` is called with each event after it is in the history. Raises RecordError, with the line, for damage elsewhere.
     """
     history = History(objective)
     for line, event in read_journal(path):
@@ -81,7 +81,7 @@ def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None]
 
 
 def forget_failures(path: Path) -> None:
-    """Take the ends of failed evaluations out of a journal, so that they are in flight again."""
+    """Remove the results of failed evaluations from a journal, so that they are in flight again."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line, (_, event) in zip(lines[1:], read_journal(path), strict=False) if "failure" not in event]
     if len(kept) < len(lines) - 1:
@@ -107,7 +107,7 @@ def read_event(history: History, event: Mapping[str, Any]) -> None:
 
 
 def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each event with the number of its line; leave out a last line that is not whole."""
+    """Yield each event with its line number; leave out an incomplete last line."""
     data = path.read_bytes()
     for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:

@@ -1,7 +1,7 @@
-"""Labels: what an operation is called wherever a person reads it, in the field's words: `sep_conv_5x5`, `skip_connect`, `none`.
+"""Labels: the names of operations in figures, tables and drawings: `sep_conv_5x5`, `skip_connect`, `none`.
 
-The words are those of the genotypes of DARTS (Liu et al. 2019) and of the strings of NAS-Bench-201 (Dong and Yang 2020); other
-operations are called as in notation, with their kernel written the same way.
+The names are those of the genotypes of DARTS (Liu et al. 2019) and of the strings of NAS-Bench-201 (Dong and Yang 2020). Other
+operations are named as in notation, with their kernel written the same way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORDS = {"Skip": "skip_connect", "Zero": "none", "Conv": "nor_conv", "ConvNormA
 
 
 def option_label(option: Any) -> str:
-    """Return the label of an option: of an operation its name with what is not as by default, of anything else its notation."""
+    """Return the label of an option: for an operation its name and its non-default settings, for other values the notation."""
     if isinstance(option, str):
         return option
     if isinstance(option, Chain) and isinstance(option.nodes, tuple):
@@ -33,7 +33,7 @@ def option_label(option: Any) -> str:
 
 
 def operation_label(node: Any) -> str:
-    """Return the name of an operation without its settings, but for its kernel: `max_pool_3x3`."""
+    """Return the name of an operation with its kernel but without its other settings: `max_pool_3x3`."""
     kernel, word = getattr(node, "kernel", None), _word(type(node).__name__)
     if type(node).__name__ == "Pool":
         word = f"{_KINDS.get(node.kind, node.kind)}_pool"
@@ -44,10 +44,10 @@ def operation_label(node: Any) -> str:
 
 @cache
 def stored_label(key: str) -> str:
-    """Return the label of an option by the key under which a supernet search stores it: `SepConv 5` is `sep_conv_5x5`."""
+    """Return the label of an option from the key under which a supernet search stores it: `SepConv 5` is `sep_conv_5x5`."""
     for package in ("nas.layers", "nas.operations", "nas.topology"):
         import_all(package)
-    bare, _, again = key.partition(" (")  # the second, third, ... of options that have one key
+    bare, _, again = key.partition(" (")  # a number in parentheses: the second, third, ... option with the same key
     kind, *settings = bare.split(" ")
     if kind not in classes or not issubclass(classes[kind], Node):
         return key
@@ -68,12 +68,12 @@ def _size(kernel: Any) -> str:
 
 
 def _said(node: Any, rest: str) -> str:
-    """Return what is said behind a name, without what the name says already."""
+    """Return the settings after a name, without those that the name already contains: the kind of a pool."""
     return re.sub(r'\(kind="\w+"\)|kind="\w+", |, kind="\w+"', "", rest) if type(node).__name__ == "Pool" else rest
 
 
 def _glued(node: Any) -> str:
-    """Return the part of a node's notation for which its name stands: its class and kernel; nothing where they are apart."""
+    """Return the part of a node's notation that its label replaces: class and kernel; empty where they are not adjacent."""
     head = re.escape(name_of(type(node)))
     kernel = getattr(node, "kernel", None)
     sizes = "x".join(map(str, kernel)) if isinstance(kernel, tuple) else "" if kernel is None else notation(kernel)

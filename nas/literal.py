@@ -1,4 +1,4 @@
-"""Literals: values as Python and JSON print them, read from text without running any of it."""
+"""Literals: values as Python and JSON print them, read from text without executing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LONGEST_RANGE = 1000
-"""Numbers of a range up to which it is written out; longer ones are no part of an architecture."""
+"""The most numbers of a range that is expanded; longer ones do not occur in architectures."""
 
 LISTS = {"list": list, "tuple": tuple, "set": list, "array": list}
 MAPPINGS = ("dict", "OrderedDict", "defaultdict")
@@ -17,7 +17,7 @@ MAPPINGS = ("dict", "OrderedDict", "defaultdict")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What prints as a call, as a namedtuple does: `Genotype(normal=[...], normal_concat=range(2, 6))`."""
+    """A value printed as a call, such as a namedtuple: `Genotype(normal=[...], normal_concat=range(2, 6))`."""
 
     name: str
     values: tuple[Any, ...] = ()
@@ -25,9 +25,9 @@ class Call:
 
 
 def literal(text: str) -> Any:
-    """Return the value that a text spells: JSON, or a Python literal with ranges and namedtuples in it.
+    """Return the value written in a text: JSON, or a Python literal that may contain ranges and namedtuples.
 
-    The value may have a name before it, as `DARTS_V2 = Genotype(...)`. Raises ValueError where the text spells none.
+    A name may precede the value, as in `DARTS_V2 = Genotype(...)`. Raises ValueError where the text is no literal.
     """
     try:
         return json.loads(text)

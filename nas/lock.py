@@ -1,4 +1,4 @@
-"""The locks of journals and run folders: one process writes, and whoever looks at a run knows at once whether it lives."""
+"""The locks of journals and run folders: one process writes, and readers see at once whether a run is alive."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if sys.platform != "win32":
     import fcntl
 
 SECONDS_FOR_READERS = 0.5
-"""How long the lock of a journal is asked for, before it is taken for that of another writer."""
+"""Seconds to wait for the lock of a journal, which a reader holds for a moment, before another writer is assumed."""
 
 
 def hold(opened: int, path: Path) -> None:
-    """Lock a file or folder, by its descriptor, until it is closed or this process ends, in whatever way.
+    """Lock a file or folder, by its descriptor, until it is closed or this process ends in any way.
 
-    A reader locks it for a moment too, to see whether a run is written, and a writer waits for that. Where the file system
-    has no locks, nothing is locked. Raises RecordError where another process writes.
+    A reader locks it for a moment too, to test whether a run is alive; a writer waits for that. Nothing is locked where the file
+    system has no locks. Raises RecordError where another process writes.
     """
     if sys.platform == "win32":
         return
@@ -42,9 +42,9 @@ def hold(opened: int, path: Path) -> None:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Lock a run folder until the block ends, or this process does in whatever way; no lock where the system has none.
+    """Lock a run folder until the block or this process ends in any way; no lock where the system has none.
 
-    A journal is locked while its phase lasts; this lock also spans the time before, between and after the phases.
+    A journal is locked during its phase; this lock also covers the time before, between and after the phases.
     Raises RecordError where another process holds it.
     """
     if sys.platform == "win32":
@@ -70,7 +70,7 @@ def _is_locked(path: Path) -> bool | None:
     try:
         opened = os.open(path, os.O_RDONLY)
     except OSError:
-        return None  # it may be somebody else's, or have been renamed just now
+        return None  # it may belong to another user, or have just been renamed
     try:
         fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

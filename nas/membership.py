@@ -1,4 +1,4 @@
-"""Membership: by which decisions a space becomes a given architecture, and whether it does at all."""
+"""Membership: whether an architecture belongs to a space, and by which decisions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from nas.choice import SCALARS, Choice, SpaceError, check_tree, clash, combinati
 from nas.fields import shown
 
 Taken = dict[str, tuple[Choice, int]]
-"""Choices by name, an outer one before those inside it, each with the decision taken."""
+"""Each choice by name with the decision taken, an outer choice before those inside it."""
 
 
 def taken_decisions(space: object, architecture: object) -> Taken:
-    """Return the choices that an architecture closes, and how; raises SpaceError, with the one that fails, for no member."""
+    """Return each choice of the space with the decision that gives this architecture.
+
+    Raises SpaceError, with the choice that fails, where the architecture is no member of the space.
+    """
     check_tree(space)
     made_of, taken = getattr(architecture, "_taken", (None, None))
     if made_of is not space or taken is None:
@@ -24,7 +27,7 @@ def taken_decisions(space: object, architecture: object) -> Taken:
 
 
 def remember(space: object, architecture: object, taken: Taken) -> None:
-    """Note on an architecture by which decisions it comes from a space, so that nobody need find out; not pickled."""
+    """Cache on an architecture the decisions that give it from a space; the cache is not pickled."""
     if is_dataclass(architecture):
         object.__setattr__(architecture, "_taken", (space, taken))
 
@@ -38,6 +41,7 @@ def _find(space: object, architecture: object) -> Taken:
     match = _Match()
     for _ in match.trees(space, architecture):
         return match.taken
+    # The deepest failure is the most telling: the search got furthest there.
     _, reason = max(match.failures, default=(0, f"its form differs: {_short(architecture)}"), key=lambda each: each[0])
     raise SpaceError(f"not a member of the space: {reason}")
 
@@ -48,10 +52,10 @@ def _refuse(choice: Choice) -> None:
 
 @final
 class _Straight:
-    """A search for decisions that never turns back: each choice takes its first option that matches.
+    """A search for decisions without backtracking: each choice takes its first option that matches.
 
-    Where it succeeds it is right, and quick. It fails where the choices that share a name need another option to agree.
-    `alike` holds the records that matched, by identity, so that a cell which stands at several places is compared once.
+    Where it succeeds the result is right, and it is fast. It fails where choices that share a name need a later option to agree.
+    `alike` caches pairs of records that matched, by identity, so that a cell that occurs at several places is compared once.
     """
 
     def __init__(self) -> None:
@@ -92,7 +96,7 @@ class _Straight:
         return found
 
     def first(self, choice: Choice, start: int, tree: Any) -> int | None:
-        """Return the first option from `start` on that matches; the decision is noted."""
+        """Return the index of the first option from `start` that matches, and record the decision."""
         before = len(self.taken)
         for i in range(start, len(choice.options)):
             option = choice.options[i]
@@ -102,6 +106,7 @@ class _Straight:
                 if self.trees(option, tree):
                     return i
                 while len(self.taken) > before:
+                    # Undo the decisions of the failed option, and the cached matches that relied on them.
                     self.taken.popitem()
                 self.alike.clear()
         return None
@@ -120,7 +125,7 @@ class _Straight:
 
 
 def _decided(taken: Taken, choice: Choice) -> Any:
-    """Return what a choice became at another place."""
+    """Return the value that a choice has at its other places."""
     same, decision = taken[choice.name]
     if same is not choice and same != choice:
         raise clash(choice.name)
@@ -129,9 +134,9 @@ def _decided(taken: Taken, choice: Choice) -> Any:
 
 @final
 class _Match:
-    """A search for decisions with backtracking: each method yields once for each way in which the two sides match.
+    """A search for decisions with backtracking: each method yields once per way to match the two sides.
 
-    `taken` holds the decisions of the way at hand, `failures` the choices that had none, and how deep they were.
+    `taken` holds the current decisions, `failures` the choices that matched in no way, with their depth.
     """
 
     def __init__(self) -> None:
@@ -145,6 +150,7 @@ class _Match:
             yield from self.choice(space, tree)
         elif not is_open(space):
             if space is tree or (kind is type(tree) and space == tree):
+                # No choice inside: compare directly.
                 yield
         elif kind is tuple and type(tree) is tuple:
             yield from self.parts(space, tree, 0)
@@ -152,9 +158,10 @@ class _Match:
             yield from self.parts(values_of(space), values_of(tree), 0)
 
     def parts(self, spaces: tuple[Any, ...], trees: tuple[Any, ...], start: int) -> Iterator[None]:
-        """Match two rows of trees from a position on."""
+        """Match two tuples of trees from position `start`."""
         if len(spaces) != len(trees):
             return
+        # Skip parts that need no search; iterating here keeps the recursion shallow.
         while start < len(spaces) and (spaces[start] is trees[start] or type(spaces[start]) in SCALARS):
             if spaces[start] != trees[start]:
                 return
@@ -166,7 +173,7 @@ class _Match:
             yield from self.parts(spaces, trees, start + 1)
 
     def choice(self, choice: Choice, tree: Any) -> Iterator[None]:
-        """Match a choice, and note as a failure where it has no way at all."""
+        """Match a choice, and record a failure where no way matches."""
         before, matched = len(self.taken), False
         known = choice.name in self.taken
         for _ in self.trees(_decided(self.taken, choice), tree) if known else self.fresh(choice, tree):

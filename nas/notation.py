@@ -1,11 +1,11 @@
-"""Notation: a tree as one short line that a person can type, read and compare, as `residual[conv3 conv3] x3-64/2`.
+"""Notation: a tree as one short line that a person can type, read and compare: `residual[conv3 conv3] x3-64/2`.
 
-- A node is its name in small letters, `conv3-64/2(groups=4)`: a kernel of 3, 64 channels, stride 2. What has its default is
-  left out, save the kernel. `conv` stands for ConvNormAct, `relu` for its Activation; strings are quoted.
-- What a node holds stands in brackets: `residual[...]`. Nodes side by side are a chain, `[conv1 *conv3 conv1]`, and `*` marks
-  the one that has the stride, if it is not the first. Commas separate paths, or the stages of a network.
-- `x3-64/2` behind a node is a stage: three times, at 64 channels, the first with stride 2.
-- `{name: a | b}` is an open choice, `{name 2: a | b | c}` one that keeps two, `~zero` an option of supernets alone.
+- A node is its name in small letters, `conv3-64/2(groups=4)`: a kernel of 3, 64 channels, stride 2. Defaults are left out, save
+  that of the kernel. `conv` is ConvNormAct, `relu` its Activation; strings are quoted.
+- The nodes inside a node are in brackets: `residual[...]`. Adjacent nodes are a chain, `[conv1 *conv3 conv1]`; `*` marks the
+  node with the stride, if it is not the first. Commas separate paths, or the stages of a network.
+- `x3-64/2` after a node makes a stage: three repeats, 64 channels, the first with stride 2.
+- `{name: a | b}` is an open choice, `{name 2: a | b | c}` picks two, `~zero` is an option of supernets only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAFE_NAME = re.compile(r"[\w/.+-]+(?: [\w/.+-]*[a-zA-Z/.+-][\w/.+-]*)*")
 
 
 class NotationError(RecordError):
-    """Says where a text is no tree, and what could stand there."""
+    """A text that is no tree; the message has the column and what could be written there."""
 
 
 def notation(tree: Any) -> str:
@@ -40,7 +40,7 @@ def notation(tree: Any) -> str:
 
 
 def name_of(cls: type) -> str:
-    """Return how a record is called: in small letters, or as it is where that could be taken for something else."""
+    """Return the name of a record class in small letters, or unchanged where that would be ambiguous."""
     small = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
     is_taken = small in _ACTIVATIONS or small in _LITERALS or small[-1].isdigit()
     return _SHORT.get(cls.__name__) or (cls.__name__ if is_taken else small)
@@ -48,7 +48,7 @@ def name_of(cls: type) -> str:
 
 @cache
 def _held(cls: Any) -> str | None:
-    """Return the field whose value stands in brackets: the first tuple of nodes, or the first node, without a default."""
+    """Return the field whose value is written in brackets: the first required tuple of nodes, else the first required node."""
     hints = get_type_hints(cls, include_extras=True)
     needed = [each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING]
     required = [name for name in needed if hints[name] in (Node, tuple[Node, ...])]
@@ -56,12 +56,12 @@ def _held(cls: Any) -> str | None:
 
 
 def _element(tree: Any) -> str:
-    """Write a tree where nodes side by side are a chain."""
+    """Write a tree in a place where adjacent nodes are a chain."""
     return _units(tree) if _is_serial(tree) and len(tree.nodes) > 1 else _unit(tree)
 
 
 def _is_serial(tree: Any) -> bool:
-    """Whether a tree is a chain that can be written as its nodes side by side: how many, and which is strided, is known."""
+    """Whether a tree is a chain that can be written as adjacent nodes: its length and strided node are decided."""
     return type(tree) is Chain and type(tree.nodes) is tuple and type(tree.strided) is int
 
 
@@ -71,7 +71,7 @@ def _units(chain: Chain) -> str:
 
 
 def _unit(tree: Any) -> str:
-    """Write a tree that others may stand beside."""
+    """Write a tree in a place where other nodes may be adjacent."""
     kind = type(tree)
     if kind is Choice:
         return _choice(tree)
@@ -124,13 +124,13 @@ def _holds_tuple(cls: Any, held: str) -> bool:
 
 
 def _is_glued(kernel: Any) -> bool:
-    """Whether a value is written right behind a name: a number, a choice, or two numbers."""
+    """Whether a value is written directly after a name: a number, a choice, or two numbers."""
     is_pair = type(kernel) is tuple and len(kernel) == 2 and all(type(size) is int and size >= 0 for size in kernel)
     return is_pair or type(kernel) is Choice or (type(kernel) is int and kernel >= 0)
 
 
 def _suffixes(rest: dict[str, Any]) -> str:
-    """Take the width and the stride out of the fields where they are numbers or choices, and write them."""
+    """Write the width and the stride, and remove them from `rest`, where they are numbers or choices."""
     glued = [name for name in _SUFFIXES if type(rest.get(name)) is not tuple and _is_glued(rest.get(name))]
     return "".join(f"{_SUFFIXES[name]}{_unit(rest.pop(name))}" for name in glued)
 
@@ -146,7 +146,7 @@ def _choice(choice: Choice) -> str:
 
 
 def parse(text: str) -> Any:
-    """Read a tree that `notation` wrote or a person typed. Raises NotationError with the place where it is none."""
+    """Read a tree that `notation` wrote or a person typed. Raises NotationError, with the column, where it is none."""
     for package in ("nas.layers", "nas.operations", "nas.topology"):
         import_all(package)
     reader = _Reader(text)
@@ -166,7 +166,7 @@ def _names() -> dict[str, str]:
 
 @cache
 def _words(cls: Any) -> dict[str, tuple[str, ...]]:
-    """Return the words that a field may be, as `batch`, `layer` and `none` of a norm, for those that take some."""
+    """Return the words that a field accepts, such as `batch`, `layer` and `none` of a norm, for fields that accept some."""
     found = {}
     for name, hint in get_type_hints(cls).items():
         kinds = (hint, *get_args(hint))
@@ -176,7 +176,7 @@ def _words(cls: Any) -> dict[str, tuple[str, ...]]:
 
 
 class _Reader:
-    """Reads from left to right, and makes the plain form, which `from_plain` checks."""
+    """A recursive-descent reader of notation; it returns the plain form, which `from_plain` checks."""
 
     def __init__(self, text: str) -> None:
         self.text, self.at, self.names = text, 0, _names()
@@ -190,7 +190,7 @@ class _Reader:
         self.take(r"\s*")
 
     def take(self, pattern: str) -> str | None:
-        """Return what matches here, and go behind it."""
+        """Return the text that matches here, and move past it; None where nothing matches."""
         if match := re.compile(pattern).match(self.text, self.at):
             self.at = match.end()
             return match.group()
@@ -206,7 +206,7 @@ class _Reader:
         return self.at == len(self.text) or self.text[self.at] in marks
 
     def element(self) -> Any:
-        """Read one node, or several side by side, which are a chain."""
+        """Read one node, or several adjacent ones, which are a chain."""
         nodes, strided = self.units()
         return nodes[0] if len(nodes) == 1 else _chain(nodes, strided)
 
@@ -226,6 +226,7 @@ class _Reader:
     def unit(self) -> Any:
         self.space()
         found = self.primary()
+        # A stage is read greedily, so `conv3 x2 x3` is a stage of stages.
         while self.take(r"\s+x(?=[\d{])"):
             found = {"Stage": {"body": found, "repeat": self.number(), **self.suffixes(), **self.pairs(Stage)}}
         return found
@@ -239,13 +240,14 @@ class _Reader:
             return self.choice()
         if self.take(r"\("):
             return self.listed(")")
+        # An integer stays an int; other numbers are floats.
         if (number := self.take(r"-?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|inf\b)|nan\b")) is not None:
             return self.whole(number) if re.fullmatch(r"-?\d+", number) else float(number)
         quoted = self.quoted()
         return self.record() if quoted is None else quoted
 
     def quoted(self) -> str | None:
-        """Read a text in quotes, if there is one."""
+        """Read a quoted text, if there is one."""
         if (text := self.take(r'"(?:[^"\\]|\\.)*"')) is None:
             return None
         try:
@@ -255,7 +257,7 @@ class _Reader:
             raise self.error("a text in quotes, as JSON has it") from None
 
     def number(self) -> Any:
-        """Read a number or a choice, glued to what is before it."""
+        """Read a number or a choice directly after what precedes it."""
         if self.take(r"\{"):
             return self.choice()
         if (digits := self.take(r"\d+")) is None:
@@ -263,7 +265,7 @@ class _Reader:
         return self.whole(digits)
 
     def whole(self, digits: str) -> int:
-        """Read a whole number that was taken."""
+        """Convert the digits of an integer just taken."""
         if len(digits) > 18:
             self.at -= len(digits)
             raise self.error("a number of at most 18 digits")
@@ -300,9 +302,10 @@ class _Reader:
         return {cls: given}
 
     def named(self, word: str) -> tuple[str, dict[str, Any]]:
-        """Return the class that a word names, and the kernel that stands at its end."""
+        """Return the class that a word names, and the kernel at its end."""
         if word in self.names:
             return self.names[word], {}
+        # Split `conv3x5` into the name and one or two sizes.
         bare, *kernel = re.fullmatch(r"(\w*?)(\d*)(x\d+)?", word).groups()  # type: ignore[union-attr]
         if bare not in self.names or not kernel[0]:
             self.at -= len(word)
@@ -312,14 +315,14 @@ class _Reader:
         return self.names[bare], {"kernel": sizes if len(sizes) == 2 else sizes[0]}
 
     def suffixes(self) -> dict[str, Any]:
-        """Read the width and the stride, where they stand behind a name."""
+        """Read the width and the stride directly after a name."""
         found = {name: self.number() for name, mark in _SUFFIXES.items() if self.take(rf"{mark}(?=[\d{{])")}
         if self.text[self.at : self.at + 1] in _SUFFIXES.values():
             raise self.error("the width and then the stride, whole numbers, as conv3-64/2")
         return found
 
     def pairs(self, cls: Any) -> dict[str, Any]:
-        """Read the fields in parentheses; a word of a field that takes some needs no quotes."""
+        """Read the fields in parentheses; words that a field accepts need no quotes."""
         found: dict[str, Any] = {}
         if not self.take(r"\("):
             return found
@@ -365,7 +368,7 @@ def _shortened(text: str) -> str:
 
 
 def in_lines(text: str, width: int = 120) -> list[str]:
-    """Break what is longer than a line before and between the outermost parts in brackets, for reading; `parse` takes it."""
+    """Break a long text before and between its outermost bracketed parts, for reading; `parse` accepts the result."""
     if len(text) <= width or not text.endswith("]"):
         return [text]
     lines, depth, opened = [""], 0, _last_bracket(text)
@@ -378,7 +381,7 @@ def in_lines(text: str, width: int = 120) -> list[str]:
 
 
 def _last_bracket(text: str) -> int:
-    """Return where the bracket begins that ends the text."""
+    """Return the position of the bracket that the last bracket of the text closes."""
     depth = 0
     for i in reversed(range(len(text))):
         depth += (text[i] in "])}") - (text[i] in "[({")

@@ -1,4 +1,4 @@
-"""Places: the fields of records that name files and folders, so that a run holds from any working directory."""
+"""Places: the record fields that name files and folders, so that a run works from any working directory."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Marks a field of text as a file, a folder, or a pattern of files.
+    """The mark of a text field that names a file, a folder, or a pattern of files.
 
-    `variable` names the environment variable of a folder that stands for the field where it is None, and in which a relative
-    path is looked for that is not in the working directory; one that is in neither stays as it is. With `or_name` a text that
-    is no file is another name.
+    `variable` is an environment variable that holds a folder. The folder is the value of a field that is None, and is
+    searched for a relative path that is not in the working directory; a path in neither is kept as it is. With `or_name`, a
+    text that is no file is another kind of name.
     """
 
     variable: str = ""
     or_name: bool = False
 
     def check(self, value: object, where: str) -> None:
-        """Accept every text: whether a file is there is found by who reads it."""
+        """Accept every text: the reader of the file finds whether it exists."""
 
     def resolved(self, value: str | None) -> str | None:
-        """Return the absolute path that a value stands for now, or the value where it is no path."""
+        """Return the absolute path of a value, or the value itself where it is no path."""
         above = os.environ.get(self.variable) if self.variable else None
         if value is None:
             return above and _absolute(above)
@@ -65,7 +65,7 @@ def _place_in(hint: Any) -> Place | None:
 
 
 def _changed(tree: Any, change: Callable[[Place, str | None], str | None]) -> Any:
-    """Return a record with other values of its places, and of those of the records in it."""
+    """Return a record with `change` applied to its places, and to those of the records in it."""
     if isinstance(tree, tuple):
         return tuple(_changed(part, change) for part in tree)
     if not is_dataclass(tree) or isinstance(tree, type):
@@ -80,12 +80,12 @@ def _changed(tree: Any, change: Callable[[Place, str | None], str | None]) -> An
 
 
 def absolute(tree: T) -> T:
-    """Return a record whose places are absolute paths, as they are to be found from this working directory."""
+    """Return a record with absolute paths in its places, as resolved from this working directory."""
     return cast(T, _changed(tree, lambda place, value: place.resolved(value)))
 
 
 def without_places(tree: Any) -> Any:
-    """Return a record without its places: equal for the same data in another folder."""
+    """Return a record with empty places, so that the same data in another folder is equal."""
     return _changed(tree, lambda place, value: value if _is_name(place, value) else "")
 
 
@@ -96,7 +96,7 @@ def _is_name(place: Place, value: str | None) -> bool:
 
 
 def places_of(tree: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the key, as `evaluator.data.path`, and the absolute path of each place in a record that has one."""
+    """Yield the key, such as `evaluator.data.path`, and the absolute path of each place in a record."""
     if not is_dataclass(tree) or isinstance(tree, type):
         return
     places = _places(type(tree))
@@ -109,7 +109,7 @@ def places_of(tree: Any, where: str = "") -> Iterator[tuple[str, str]]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; a name that is too long for one, as a tree's may be, has none."""
+    """Whether a file or folder exists; a name too long for a path, as the text of a tree may be, does not."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -117,7 +117,7 @@ def is_there(path: Path) -> bool:
 
 
 def is_missing(path: str) -> bool:
-    """Whether there is nothing at a path; of a pattern of files, whether its folder is missing."""
+    """Whether nothing is at a path; for a pattern of files, whether its folder is missing."""
     there = Path(path).expanduser()
     while any(letter in str(there) for letter in "*?[{"):
         there = there.parent

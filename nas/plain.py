@@ -1,4 +1,4 @@
-"""Reading: plain data from files and command lines become records again, every key and type checked."""
+"""Reading: plain data from files and command lines become records again; every key and type is checked."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from nas.records import FORMAT, RecordError, classes, nearest, record_classes, t
 T = TypeVar("T")
 
 SMALL = 200
-"""Letters of a record, as operations and the edges of cells have them, up to which equal ones become one object."""
+"""The most characters of a record, such as an operation or an edge, for which equal records share one object."""
 
 
 def from_plain(plain: object, kind: type[T] | Any = object, where: str = "") -> T | Any:
-    """Return what `to_plain` wrote, checked against `kind`, a class or any other annotation.
+    """Return the tree that `to_plain` wrote, checked against `kind`, a class or any other annotation.
 
-    Where a record is expected its class name may be left out if only one class can be meant, and stands alone, as a
-    string, if all its fields have defaults. Raises RecordError with the place (`where` and the keys below it).
+    Where a record is expected, its class name may be left out if only one class is possible. A class name alone, as a string,
+    is a record with all defaults. Raises RecordError with the place (`where` and the keys below it).
     """
     origin = _origin(kind)
     if origin is Annotated:
@@ -65,7 +65,7 @@ def _read_int(plain: object, where: str) -> int:
 def _read_float(plain: object, where: str) -> float:
     with suppress(ValueError, OverflowError):
         if isinstance(plain, int | float | str) and not isinstance(plain, bool):
-            return float(plain)  # YAML 1.1 takes 3e-4, without a point, for a text
+            return float(plain)  # YAML 1.1 reads 3e-4, without a point, as a text
     raise wrong(plain, "a number", where)
 
 
@@ -95,6 +95,7 @@ def _read_union(plain: object, kinds: tuple[Any, ...], where: str) -> Any:
     rest = [kind for kind in kinds if kind is not types.NoneType]
     refused: RecordError | None = None
     for kind in rest:
+        # Prefer an error in a part of the value, or of a bound, over "wrong type" for the whole: it names what to change.
         try:
             return from_plain(plain, kind, where)
         except RecordError as error:
@@ -113,7 +114,7 @@ def _read_tuple(plain: object, kinds: tuple[Any, ...], where: str) -> tuple[Any,
     if not isinstance(plain, list | tuple):
         raise wrong(plain, "a list", where)
     if kinds[-1] is ... and kinds[0] in (int, str, bool) and all(type(part) is kinds[0] for part in plain):
-        return tuple(plain)  # as a string of bits: nothing to check one by one
+        return tuple(plain)  # a fast path for long tuples of scalars, such as a string of bits
     if kinds[-1] is ...:
         kinds = (kinds[0],) * len(plain)
     if len(kinds) != len(plain):
@@ -150,18 +151,18 @@ def _read_record(plain: object, kind: Any, where: str) -> Any:
 
 
 def _read_named(cls: type, fields: object, where: str) -> Any:
-    """Read a record of a class; of small ones that are spelt alike one is made, as a journal holds a million of them."""
-    text = repr(fields)  # tells 1, 1.0 and true apart
+    """Read a record of a class; equal small ones share one object, as a journal holds a million of them."""
+    text = repr(fields)  # keeps 1, 1.0 and true apart
     try:
         is_shared = len(text) <= SMALL and not _holds_mapping(cls)
         return _read_small(cls, text) if is_shared else read_call(cls, fields, where)
-    except (ValueError, SyntaxError):  # no literal, as inf, or wrong: that is raised again, with its place
+    except (ValueError, SyntaxError):  # no literal (inf), or wrong: read again, so that the error has its place
         return read_call(cls, fields, where)
 
 
 @cache
 def _holds_mapping(cls: type) -> bool:
-    """Whether a field is a mapping, which could be changed."""
+    """Whether a field is a mapping, which is mutable and must not be shared."""
     return any(_origin(hint) in (dict, Mapping) for hint in _hints(cls).values())
 
 
@@ -211,7 +212,7 @@ def read_call(made: Callable[..., T], plain: object, where: str = "") -> T:
 def read_arguments(
     made: Callable[..., Any], plain: object, where: str, supplied: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the arguments that plain data gives for a call, checked; those `supplied` otherwise may not be among them."""
+    """Return the checked arguments of a call from plain data; the parameters in `supplied` may not be among them."""
     parameters = {name: each for name, each in _parameters(made).items() if name not in supplied}
     if plain is None:
         plain = {}
@@ -237,7 +238,7 @@ def read_arguments(
 
 @cache
 def _is_collection(hint: Any) -> bool:
-    """Whether a field holds as many values as are given: `null` takes them away."""
+    """Whether a field holds any number of values, so that `null` empties it."""
     origin = _origin(hint)
     return origin in (dict, Mapping, Sequence) or (origin is tuple and get_args(hint)[-1:] == (...,))
 
@@ -256,7 +257,7 @@ def write(tree: object) -> str:
 
 
 def read(plain: object, where: str, kind: type[T] | Any = object) -> T | Any:
-    """Return the tree that a file holds; the version may be left out, and must not be newer than this library."""
+    """Return the tree of a file; its version may be missing, and must not be newer than this library."""
     if isinstance(plain, Mapping) and "cellstack" in plain:
         version = plain["cellstack"]
         if not isinstance(version, int) or version > FORMAT:

@@ -1,4 +1,4 @@
-"""Preprocessing: how an image file becomes the input of a network, as weights carry it with them."""
+"""Preprocessing: how an image file becomes the input of a network; stored with the weights."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Resize = Literal["none", "crop", "stretch", "unknown"]
 
 @record
 class Preprocessing:
-    """How an image becomes an input: pixels from 0 to 1, less `mean`, over `std`, one number for each channel.
+    """How an image becomes an input: pixels scaled to [0, 1], minus `mean`, divided by `std`, per channel.
 
-    `channels` is their order: RGB, or gray. `resize` "crop" scales the shorter side to the size over `centre` and cuts out
-    the centre, "stretch" scales both sides to the size, "none" takes images as they are; "unknown" is that of a data class of
-    the user's own, or of weights from version 0.1.
+    `channels` is their order: RGB, or gray. `resize` "crop" scales the shorter side to the size / `centre` and takes the
+    centre crop, "stretch" scales both sides to the size, "none" takes images as they are; "unknown" is that of a user's own
+    data class, or of weights from version 0.1.
     """
 
     mean: tuple[float, ...]
@@ -26,7 +26,7 @@ class Preprocessing:
     interpolation: Literal["bicubic", "bilinear"] | None = None
 
     def describe(self) -> str:
-        """Write it as short text, for people who use the weights elsewhere."""
+        """Return the preprocessing as short text, for people who use the weights elsewhere."""
         by = f", {self.interpolation}" if self.interpolation else ""
         crop = f"shorter side scaled to the size / {self.centre:g}, centre cut out{by}"
         sizes = {"none": "images as they are", "crop": crop, "stretch": f"both sides scaled to the size{by}"}

@@ -1,4 +1,4 @@
-"""Profiling: what a network costs and sees, layer by layer, without allocating it."""
+"""Profiling: cost and receptive field of a network, layer by layer, without allocating it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One module without parts: its name in the network, what it is, and what it costs for one image.
+    """One leaf module: its name in the network, its class, and its cost for one image.
 
     `receptive_field` and `stride` (height, width) are in pixels of the input.
     """
@@ -38,13 +38,13 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a network costs.
+    """The cost of a network.
 
-    `params` counts everything that is trained, an auxiliary head too. `macs` are the multiply-adds of convolutions and
-    linear layers for one image; biases, batch norm and activations are not counted, nor an auxiliary head, which runs
-    in training only. `activation_bytes` adds up what the layers put out for one image in float32: about what training
-    keeps for the backward pass; `peak_activation_bytes` is the most that lives at a time without one. `depth` counts the
-    convolutions and linear layers on the longest way through, `receptive_field` is that of the map before the head.
+    `params` counts all trained parameters, those of an auxiliary head too. `macs` are the multiply-adds of convolutions and
+    linear layers for one image; biases, batch norm and activations are not counted, nor an auxiliary head, which runs in
+    training only. `activation_bytes` is the sum of all layer outputs for one image in float32: about what training keeps for
+    the backward pass. `peak_activation_bytes` is the most memory alive at a time without a backward pass. `depth` counts the
+    convolutions and linear layers on the longest path. `receptive_field` is that of the map before the head.
     """
 
     params: int
@@ -57,7 +57,7 @@ class Profile:
 
     @property
     def weight_bytes(self) -> dict[str, int]:
-        """The memory of the parameters, by the type in which they are kept."""
+        """The memory of the parameters in bytes, by data type."""
         return {name: size * self.params for name, size in BYTES.items()}
 
 
@@ -72,7 +72,7 @@ def profile(tree: Node, input: Shape = (3, 32, 32)) -> Profile:
 
 
 def checked_profile(tree: Node, input: Shape) -> Profile:
-    """Count as `profile` does. Raises RecordError, with the reason, where a network does not run on images of that shape."""
+    """Return the same as `profile`. Raises RecordError, with the reason, where the network does not run on that shape."""
     try:
         return profile(tree, input)
     except RecordError:
@@ -83,12 +83,12 @@ def checked_profile(tree: Node, input: Shape) -> Profile:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what an error of torch says, without the place in torch's own code that raised it."""
+    """Return the message of a torch error, without its place in torch's own code."""
     return one_line(error).partition(" Exception raised from ")[0][:300] or type(error).__name__
 
 
 def profile_module(module: nn.Module, input: Shape) -> Profile:
-    """Count as `profile` does, for a module that is built already, on the device where it is; leaves it as it was."""
+    """Profile a module that is already built, on its own device; its training mode is restored."""
     layers: list[Layer] = []
     before_head: list[Reach] = []
     modes = {part: part.training for part in module.modules()}
@@ -117,13 +117,13 @@ def profile_module(module: nn.Module, input: Shape) -> Profile:
 
 
 def _watch_head(module: nn.Module, before_head: list[Reach]) -> Iterator[RemovableHandle]:
-    """Write down what the map sees that the head of a network is given."""
+    """Record the reach of the map that the network's head reads."""
     if isinstance(head := getattr(module, "head", None), nn.Module):
         yield head.register_forward_pre_hook(lambda _, inputs: before_head.append(reach_of(inputs[0])))
 
 
 def _watch(module: nn.Module, layers: list[Layer]) -> Iterator[RemovableHandle]:
-    """Write down each module without parts when it has run; a weight counts where it is met first."""
+    """Record each leaf module when it has run; a shared parameter is counted at its first use."""
     counted: set[nn.Parameter] = set()
     for name, part in module.named_modules():
         if next(part.children(), None) is None:
@@ -138,6 +138,7 @@ def _watch(module: nn.Module, layers: list[Layer]) -> Iterator[RemovableHandle]:
 
 
 def _layer(name: str, part: nn.Module, output: Tensor, params: int) -> Layer:
+    # These return a view, overwrite their input, or do nothing in eval mode.
     in_place = isinstance(part, nn.Identity | nn.Flatten | nn.Dropout | DropPath) or getattr(part, "inplace", False)
     activation_bytes = 0 if in_place else output.numel() * output.element_size()
     reach = reach_of(output)
@@ -147,7 +148,7 @@ def _layer(name: str, part: nn.Module, output: Tensor, params: int) -> Layer:
 
 
 def _macs(part: nn.Module, output: Tensor) -> int:
-    """Each output value of a convolution or linear layer takes as many multiply-adds as it has weights."""
+    """Return the multiply-adds: each output value of a convolution or linear layer takes one per weight that it reads."""
     if isinstance(part, nn.Conv2d | nn.Linear):
         return output.numel() * math.prod(part.weight.shape[1:])
     return 0

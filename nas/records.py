@@ -1,7 +1,7 @@
 """Records: frozen dataclasses that are written as plain data, read back, and named by their content.
 
-A record is declared with `@record` and is known by its class name, which is all that a file needs to hold:
-`SepConv(5)` is written as `{"SepConv": {"kernel": 5}}`. Only what differs from the defaults is written.
+A record class is declared with `@record` and identified by its class name, which is all that a file stores of it:
+`SepConv(5)` is written as `{"SepConv": {"kernel": 5}}`. Only fields that differ from their defaults are written.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ FORMAT = 1
 """The version of the plain form. A file of a later version is refused."""
 
 classes: dict[str, type] = {}
-"""Every record by its name, and by the names it had before."""
+"""Every record class by its name, and by its former names."""
 
 
 class SameNameError(RecordError, TypeError):
-    """Says in which files two records have one name."""
+    """Two records with one name; the message names both files."""
 
 
 @dataclass_transform(frozen_default=True)
 def record(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass known by its name, and by the names that its `formerly` lists.
+    """Make `cls` a frozen dataclass, registered under its name and under the names in its `formerly`.
 
-    Its `former_fields` maps the names that fields had before to those of today, for files of older versions.
+    Its `former_fields` maps former field names to today's, for files of older versions.
     """
     if not isinstance(cls, type):
         raise wrong(cls, "a class, as `@record` above `class Name:`", "record")
@@ -59,18 +59,18 @@ def record(cls: type[T]) -> type[T]:
 
 
 def _file_of(cls: type) -> str:
-    """Return the file that a class is from, or its module where that has none."""
+    """Return the file of a class, or its module where there is no file."""
     return getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
 
 
 def _fields_only(self: Any) -> dict[str, Any]:
-    """Return what is pickled: the fields, and not what walks have remembered on a record, which never changes."""
+    """Return the state to pickle: the fields, without the caches that walks set on a record."""
     return {name: getattr(self, name) for name, _ in _fields(cast(Any, type(self)))}
 
 
 def _check_first(cls: type, then: Callable[[Any], None] | None) -> Callable[[Any], None]:
-    """Return what runs when a record was made: its fields are checked by their annotations, and then as the class says."""
-    then = getattr(then, "__wrapped__", then)  # of a record that this one extends: all fields are checked here
+    """Return the `__post_init__` of a record: it checks the fields by their annotations, then calls the class's own."""
+    then = getattr(then, "__wrapped__", then)  # unwrap a parent's check: this one checks all fields
     checks: tuple[FieldCheck, ...] = ()
     is_complete = False
 
@@ -90,13 +90,13 @@ def _check_first(cls: type, then: Callable[[Any], None] | None) -> Callable[[Any
 
 
 def import_all(package: str) -> None:
-    """Import every module of a package, so that the records in it are known."""
+    """Import every module of a package, so that its records are registered."""
     for module in iter_modules(import_module(package).__path__, f"{package}."):
         import_module(module.name)
 
 
 def record_classes(kind: Any) -> dict[str, Any]:
-    """Return the records known so far that are a `kind` (a class), by name; former names are left out."""
+    """Return the registered records that are subclasses of `kind`, by name, without former names."""
     return {name: cls for name, cls in sorted(classes.items()) if issubclass(cls, kind) and name == cls.__name__}
 
 
@@ -109,7 +109,7 @@ def _fields(cls: type) -> tuple[tuple[str, Any], ...]:
 def to_plain(tree: object, defaults: bool = False) -> Any:
     """Return `tree` as dicts, lists and scalars: a record becomes `{class name: {field: value}}`.
 
-    Fields that have their default are left out, unless `defaults` are asked for.
+    Fields equal to their default are left out, unless `defaults` is set.
     """
     kind = type(tree)
     if kind in (int, str, float, bool, types.NoneType):
@@ -124,20 +124,21 @@ def to_plain(tree: object, defaults: bool = False) -> Any:
 
 
 def written(tree: object, defaults: bool = False) -> Iterator[tuple[str, object]]:
-    """Yield the fields that are written, with their values: those that differ from the defaults, or all."""
+    """Yield (name, value) of the fields to write: those that differ from their defaults, or all."""
     for name, default in _fields(cast(Any, type(tree))):
         value = getattr(tree, name)
+        # Types are compared too: 1 is not written as the default 1.0 or True.
         if defaults or (value is not default and (type(value) is not type(default) or value != default)):
             yield name, value
 
 
 def digest(tree: object) -> str:
-    """Return the content's name: 16 hexadecimal digits, the same in every process. Equal trees have equal digests."""
+    """Return the name of a content: 16 hexadecimal digits, equal for equal trees and in every process."""
     return hashlib.sha256(_canonical(tree).encode()).hexdigest()[:16]
 
 
 def _canonical(tree: Any) -> str:
-    """Return the plain form as JSON text, shortest spelling; what compares equal in Python (1, 1.0, True) is spelt alike."""
+    """Return the plain form as shortest JSON text; values equal in Python (1, 1.0, True) give the same text."""
     kind = type(tree)
     if kind is int or kind is bool:
         return str(int(tree))
@@ -167,11 +168,11 @@ def _canonical_record(tree: Any) -> str:
 
 @cache
 def _spelt_defaults(cls: Any) -> tuple[tuple[str, Any, str | None], ...]:
-    """Return name, default and the default's canonical text of each field, by name."""
+    """Return name, default and canonical text of the default of each field, sorted by name."""
     known = sorted(_fields(cls), key=lambda field: field[0])
     return tuple((name, each, None if each is MISSING else _canonical(each)) for name, each in known)
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says, without the breaks in it."""
+    """Return the message of an error on one line."""
     return " ".join(str(error).split())

@@ -1,7 +1,7 @@
 """Search spaces: a tree of records with named choices left open, and the ways to close them.
 
-An architecture is a frozen tree of plain data. A search space is the same tree in which a `Choice` stands where a value
-may. One name is one decision, wherever it stands. Everything here is one walk, `resolve`, with another way to decide.
+An architecture is a frozen tree of plain data. A search space is the same tree with a `Choice` in the place of some values.
+One name is one decision, wherever it occurs. All functions here are one walk, `resolve`, with different ways to decide.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 
 def resolve(space: T, decide: Callable[[Choice], int]) -> T:
-    """Close every choice, outermost first, with the number that `decide` gives; a name is asked for once.
+    """Close every choice, outermost first, with the decision that `decide` returns; it is called once per name.
 
-    Raises SpaceError where two choices have one name and are not the same choice, or have no such decision.
+    Raises SpaceError where two different choices have one name, or a decision is out of range.
     """
     check_tree(space)
     if not callable(decide):
@@ -48,7 +48,7 @@ def resolve(space: T, decide: Callable[[Choice], int]) -> T:
         return closed[name]
 
     architecture = rebuild(space, close, done)
-    if is_dataclass(space) and is_unambiguous(space):  # else other decisions may be found for the same architecture
+    if is_dataclass(space) and is_unambiguous(space):  # else other decisions may give the same tree
         remember(space, architecture, taken)
     return architecture
 
@@ -62,6 +62,7 @@ def sample(space: T, rng: Random, uniform: Literal["choices", "architectures"] =
 
     def decide(choice: Choice) -> int:
         options = [decide_one(rest[0], choice, decision) for decision in range(choice.arity)]
+        # Draw an index over all architectures that remain open, and find the option that contains it.
         drawn = _below(rng, sum(ways := [ways_of(option) for option in options]))
         decision = 0
         while drawn >= ways[decision]:
@@ -99,7 +100,7 @@ def mutate(space: T, architecture: T, rng: Random) -> T:
     _check_rng(rng)
     taken = taken_decisions(space, architecture)
     changeable = [name for name, (choice, _) in taken.items() if choice.arity > 1]
-    for _ in range(100 if changeable else 0):  # two decisions may spell the same tree; then it is tried again
+    for _ in range(100 if changeable else 0):  # another decision may give the same tree; then try again
         name = changeable[_below(rng, len(changeable))]
         choice, decision = taken[name]
         others = choice.adjacent(decision)
@@ -120,7 +121,7 @@ def _redecide(space: T, taken: Taken, changed: str, decision: int, rng: Random) 
 
 
 def crossover(space: T, first: T, second: T, rng: Random) -> T:
-    """Return a member that takes each decision from one of two parents at random; what neither took is drawn."""
+    """Return a member that takes each decision from one of two parents at random; choices that neither closed are drawn."""
     _check_rng(rng)
     parents = decisions(space, first), decisions(space, second)
 
@@ -154,7 +155,8 @@ def enumerate_architectures(space: T) -> Iterator[T]:
 
 
 def _closings(space: T, decided: Mapping[str, int]) -> Iterator[T]:
-    """Yield every way to close the choices that are not decided yet: an odometer over `decide`."""
+    """Yield every way to close the choices that are not in `decided`."""
+    # An odometer: one digit per open choice, in the order in which `resolve` asks. The set of choices depends on earlier digits.
     wheel: list[int] = []
     while True:
         arities: list[int] = []
@@ -168,6 +170,7 @@ def _closings(space: T, decided: Mapping[str, int]) -> Iterator[T]:
             return wheel[len(arities) - 1]
 
         yield resolve(space, decide)
+        # Drop digits that are at their end, and advance the last of the others.
         while wheel and wheel[-1] + 1 == arities[len(wheel) - 1]:
             wheel.pop()
         if not wheel:
@@ -176,7 +179,7 @@ def _closings(space: T, decided: Mapping[str, int]) -> Iterator[T]:
 
 
 def encode(space: object, architecture: object) -> tuple[int, ...]:
-    """Return the architecture as zeros and ones, one place for each option of each choice of the space; for predictors.
+    """Return the architecture as zeros and ones, one per option of each choice of the space; for predictors.
 
     The length is the same for all architectures: a choice that this architecture never opens is all zeros.
     """

@@ -1,4 +1,4 @@
-"""Tracing: what each tensor of a forward pass has seen of the input, and how much memory lives at a time."""
+"""Tracing: the receptive field of each tensor in a forward pass, and the peak memory."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Offset = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What one pixel of a map depends on; of each pair the first is down, the second to the right.
+    """What one pixel of a map depends on; pairs are (down, right).
 
-    The pixel (i, j) of a map sees the pixels of the input from `first` to `last`, both counted from (i, j) times `stride`.
-    `depth` is the number of convolutions and linear layers on the longest way to it.
+    The pixel (i, j) of a map sees the input pixels from `first` to `last`, as offsets from (i, j) times `stride`. `depth` is
+    the number of convolutions and linear layers on the longest path to it.
     """
 
     first: Offset = (0.0, 0.0)
@@ -32,11 +32,12 @@ class Reach:
 
     @property
     def field(self) -> Pair:
-        """The receptive field: the sides of the part of the input that is seen."""
+        """The receptive field (height, width) in input pixels."""
         return math.ceil(self.last[0] - self.first[0]) + 1, math.ceil(self.last[1] - self.first[1]) + 1
 
     def through(self, first: Offset, last: Offset, stride: Offset = (1.0, 1.0), weights: bool = False) -> Reach:
-        """Return the reach behind a window that reads the pixels from `first` to `last`, and moves by a stride."""
+        """Return the reach after a window that reads the pixels from `first` to `last`, and moves by `stride`."""
+        # The window is in pixels of this map: times this map's stride it is in pixels of the input.
         (down, right), (top, left) = self.stride, first
         begins = self.first[0] + top * down, self.first[1] + left * right
         ends = self.last[0] + last[0] * down, self.last[1] + last[1] * right
@@ -44,7 +45,7 @@ class Reach:
 
 
 def reach_of(tensor: Tensor) -> Reach:
-    """Return what was traced of a tensor."""
+    """Return the traced reach of a tensor."""
     known: Reach = getattr(tensor, "_reach", _NOTHING)
     return known
 
@@ -59,11 +60,11 @@ _WHOLE = frozenset("_adaptive_avg_pool2d adaptive_avg_pool2d mean view _unsafe_v
 
 @final
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Traces every operation while it is entered; `peak_bytes` is the most that tensors took at a time, without weights.
+    """A mode that traces every operation; `peak_bytes` is the most memory that tensors took at a time, without weights.
 
-    The receptive field goes by the usual recursion (a window adds its size, a stride multiplies), over branches the
-    largest. What reads a whole map, as a global mean or flattening does, counts as a window of its size; interpolation
-    and learned shifts as one of a pixel each way; attention between pixels is not seen.
+    The receptive field follows the usual recursion (a window adds its size, a stride multiplies); over branches, the largest.
+    An operation that reads a whole map, such as a global mean or flattening, counts as a window of its size. Interpolation
+    and learned shifts count as a window of one pixel each way. Attention between pixels is not traced.
     """
 
     def __init__(self) -> None:
@@ -73,13 +74,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._kept: list[object] = []
 
     def leave_out(self, tensors: Iterable[Tensor]) -> None:
-        """Do not count the memory of these tensors, weights for one, nor of what looks at them."""
+        """Do not count the memory of these tensors, such as weights, nor of their views."""
         self._kept += [tensor.untyped_storage() for tensor in tensors]
         self._storages |= set(map(id, self._kept))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         name = func.overloadpacket.__name__
-        # On the meta device torch takes a millisecond to find the shapes of these two kinds, which are known.
+        # On the meta device torch takes a millisecond to infer the shapes of these two kinds, which are known.
         if name == _NORM and args[0].is_meta:
             result: Any = (torch.empty_like(args[0]), *[args[0].new_empty(0)] * 2)
         elif name in _ALIKE and args[0].is_meta:
@@ -94,7 +95,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def count(self, tensor: Tensor) -> None:
-        """Count the memory of a tensor from now on to its end; that of a view is its base's."""
+        """Count the memory of a tensor until it is freed; a view counts as its base."""
         storage = tensor.untyped_storage()
         if id(storage) in self._storages:
             return
@@ -110,8 +111,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _reach(name: str, args: Any, inputs: list[Tensor], output: Tensor) -> Reach:
-    """Return the reach of what an operation gives."""
+    """Return the reach of the output of an operation."""
     joined = _join([each for each in inputs if hasattr(each, "_reach")])
+    # args: input, weight, bias, stride, padding, dilation, ...
     if name == "convolution" and args[1].dim() == 4:
         kernel = [(size - 1) * step + 1 for size, step in zip(args[1].shape[2:], args[5], strict=True)]
         return _window(joined, kernel, args[3], args[4], weights=True)
@@ -142,7 +144,7 @@ def _window(reach: Reach, kernel: Any, stride: Any, padding: Any, weights: bool 
 def _sliced(
     reach: Reach, size: int, axis: int, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Reach:
-    """Return the reach of every `step`-th row (axis 2) or column (axis 3) from `start` on."""
+    """Return the reach of every `step`-th row (axis 2) or column (axis 3) from `start`."""
     begin = range(size)[start:].start if start else 0
     offset, stride = (begin, 0) if axis == 2 else (0, begin), (step, 1) if axis == 2 else (1, step)
     return reach.through(offset, offset, stride)
@@ -153,7 +155,7 @@ def _is_summed_up(whole: Tensor, output: Tensor) -> bool:
 
 
 def _join(inputs: list[Tensor]) -> Reach:
-    """Return the reach of what is made of several maps: all that they see, and the stride of the largest map."""
+    """Return the reach of a map made of several: the union of what they see, and the stride of the largest map."""
     if len(inputs) < 2:
         return reach_of(inputs[0]) if inputs else _NOTHING
     reaches = [reach_of(each) for each in inputs]
@@ -168,7 +170,7 @@ def _both(sizes: Any) -> Any:
 
 
 def begin(shape: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return an input of zeros whose pixels have seen themselves."""
+    """Return an input of zeros whose pixels see themselves."""
     tensor = torch.zeros(shape, device=device)
     tensor._reach = Reach()  # type: ignore[attr-defined]
     return tensor
