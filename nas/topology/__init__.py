@@ -1,1 +1,1 @@
-"""Topology: how operations are put together. One file a structure, found by itself."""
+"""Topology: the structures that combine operations. One structure per file; new files are found automatically."""

@@ -1,4 +1,4 @@
-"""Appending reduction: the pooled input, and beside it what a body gives."""
+"""Appending reduction: the pooled input and the output of a body, concatenated."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from nas.topology.branches import Joined
 
 @record
 class Appended(Node):
-    """Pool the input and append what a body gives: so many channels as are missing from the width asked for.
+    """Pool the input and append the output of a body, which supplies the channels missing to the requested width.
 
-    Both have the stride. Sources: ShuffleNet, Zhang et al. 2018, arXiv:1707.01083, figure 2 (c); ShiftNet, Wu et al.
-    2018, arXiv:1711.08141, figure 3.
+    Both have the stride. Sources: ShuffleNet, Zhang et al. 2018, arXiv:1707.01083, figure 2 (c); ShiftNet, Wu et al. 2018,
+    arXiv:1711.08141, figure 3.
     """
 
     body: Node

@@ -1,4 +1,4 @@
-"""Inception structure: paths side by side."""
+"""Inception structure: parallel paths."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nas.records import record
 
 @record
 class Branches(Node):
-    """Apply paths to one input, and concatenate what they give or, with `join` "add", add it up.
+    """Apply parallel paths to one input and concatenate or, with `join` "add", add their outputs.
 
-    Concatenated paths are asked for equal shares of the width; most have widths of their own. With `split` each reads a share of
-    the input's channels instead of all, as in ShuffleNet V2. Source: Szegedy et al. 2015, arXiv:1409.4842.
+    Concatenated paths are given equal shares of the requested width, unless they set their own. With `split`, each path reads
+    a share of the input's channels instead of all, as in ShuffleNet V2. Source: Szegedy et al. 2015, arXiv:1409.4842.
     """
 
     paths: tuple[Node, ...]
@@ -57,13 +57,13 @@ class Branches(Node):
 
 
 def _shares(channels: int, parts: int) -> list[int]:
-    """Divide a width; the first parts have one channel more where it does not come out even. No part is empty."""
+    """Divide a width into equal parts; the first parts get one channel more to absorb a remainder. No part is empty."""
     return [max(1, channels // parts + (i < channels % parts)) for i in range(parts)]
 
 
 @final
 class Joined(nn.Module):
-    """Paths at work: each reads the input or, by `widths`, a part of its channels."""
+    """Parallel paths; each reads the whole input or, by `widths`, a slice of its channels."""
 
     def __init__(self, paths: list[nn.Module], concat: bool, widths: list[int] | None = None) -> None:
         super().__init__()

@@ -22,7 +22,7 @@ from nas.space import Choice
 
 @record
 class Edge:
-    """An operation on the state that it reads: 0, 1, ... are the cell's inputs, then its nodes in their order."""
+    """An operation on the state `source`: 0, 1, ... are the cell's inputs, then its nodes in order."""
 
     source: int
     operation: Node
@@ -30,12 +30,13 @@ class Edge:
 
 @record
 class Cell(Node):
-    """Add up the edges of each node of a small graph, and concatenate the states `concat`.
+    """Add the edges of each node of a small graph, and concatenate the states in `concat`.
 
-    `reads` 2 inputs, the output before the last and the last, or 1. `concat` None stands for every state that no edge
-    reads, inputs too (NASNet). `preprocess` brings the inputs to the cell's width: "always" by 1x1 convolutions (DARTS),
-    "previous_if_different" leaves an equal state before the last as it is (the released NASNet code), "never" neither
-    (NAS-Bench-201). A strided cell has the stride on the edges that read an input.
+    `reads` is the number of inputs: 2, the output before the last and the last, or 1. `concat` None concatenates every state
+    that no edge reads, inputs included (NASNet). `preprocess` brings the inputs to the cell's width: "always" by 1x1
+    convolutions (DARTS); "previous_if_different" does not change the output before the last where its shape fits (the
+    released NASNet code); "never" changes neither (NAS-Bench-201). In a strided cell, the edges that read an input have the
+    stride.
     """
 
     nodes: tuple[tuple[Edge, ...], ...]
@@ -63,6 +64,7 @@ class Cell(Node):
         return self.reads
 
     def build(self, site: Site) -> nn.Module:
+        # As in DARTS: in a supernet, affine norms would rescale the operations that the alphas weigh.
         site = replace(site, affine=site.relaxation is None)
         shapes = self._state_shapes(site)
         nodes = [self._build_node(site, shapes, edges) for edges in self.nodes]
@@ -95,7 +97,7 @@ class Cell(Node):
         return [last] if self.reads == 1 else [self._previous(site), last]
 
     def _previous(self, site: Site) -> nn.Module:
-        """Bring the output before the last to the size of the last and to the cell's width."""
+        """Return the module that brings the output before the last to the size of the last and the cell's width."""
         if self.preprocess == "previous_if_different" and site.before in (None, (site.channels, *site.shape[1:])):
             return nn.Identity()
         before = site.before or site.shape
@@ -117,11 +119,11 @@ class Cell(Node):
 
 
 Path = tuple[tuple[Choice, int], ...]
-"""The open choices, and the option of each, that lead to a part of a cell; the innermost first."""
+"""The open choices, each with an option, that lead to a part of a cell; the innermost first."""
 
 
 def _edges(edges: Any, path: Path = ()) -> Iterator[tuple[Edge, Path]]:
-    """Yield the edges of a node, or in a supernet every one that it may have."""
+    """Yield the edges of a node; in a supernet, all edges that it may have."""
     if isinstance(edges, Edge):
         yield edges, path
         return
@@ -130,7 +132,7 @@ def _edges(edges: Any, path: Path = ()) -> Iterator[tuple[Edge, Path]]:
 
 
 def _sources(edge: Edge, path: Path) -> Iterator[tuple[int, Path]]:
-    """Yield the state that an edge reads, or in a supernet every one that it may read, each with weights of its own."""
+    """Yield the state that an edge reads; in a supernet, every state that it may read, each with separate weights."""
     if not isinstance(edge.source, Choice):
         yield edge.source, path
         return
@@ -140,7 +142,7 @@ def _sources(edge: Edge, path: Path) -> Iterator[tuple[int, Path]]:
 
 @record
 class Cells:
-    """The two cells of a network of the NASNet kind: one keeps the size of its input, the other halves it."""
+    """The two cells of a NASNet-like network: one keeps the size of its input, the other halves it."""
 
     normal: Cell
     reduction: Cell
@@ -149,8 +151,8 @@ class Cells:
 def describe_cells(cells: Cells, names: Mapping[Node, str], concat: Literal["nodes", "unread"]) -> str:
     """Write two cells as short text: `normal: (sep3~0, skip~1) ...  reduce: ...`; `parse_graphs` reads it.
 
-    `concat` is what the cells of the family usually concatenate: all their nodes, or the unread states. A cell that does
-    otherwise says so: `concat(4, 5, 6)`.
+    `concat` is what cells of the family usually concatenate: all nodes, or the unread states. Other cells add their states:
+    `concat(4, 5, 6)`.
     """
 
     def text(cell: Cell) -> str:
@@ -172,20 +174,21 @@ def describe_nodes(cell: Cell, names: Mapping[Node, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GraphText:
-    """A graph as a text has it; `concat` is empty where the text leaves it to the family, "unread" or the states."""
+    """A parsed graph. `concat` holds the states, or "unread"; it is empty where the text leaves them to the family."""
 
     nodes: tuple[tuple[Edge, ...], ...]
     concat: tuple[int, ...] | Literal["", "unread"] = ""
 
 
 def parse_graphs(text: str, names: Mapping[str, Node], titles: str) -> dict[str, GraphText]:
-    """Read graphs that `describe_cells` wrote, by their titles, which match a pattern; operations have names, or notation.
+    """Return the graphs of a text by `describe_cells`, by title; operations are names or in notation.
 
-    Raises OtherForm where the text has other titles, or few of its operations have a name here, and RecordError where it is
-    damaged.
+    `titles` is a pattern of the titles. Raises OtherForm where the text has other titles or most operations have no name
+    here, and RecordError where it is damaged.
     """
     if not re.match(rf"\s*(?:{titles}):\s*\(", text):
         raise OtherForm(f"{text[:60]!r} does not begin as `normal: (sep3~0, skip~1)`")
+    # Most operations of a foreign family have no name here: leave the text to that family.
     used = re.findall(r"[(,]\s*([^(),~]+)~\d", text)
     if 2 * sum(name in names for name in used) < len(used):
         raise OtherForm(f"{', '.join(dict.fromkeys(used))} have no names in this family")
@@ -234,7 +237,7 @@ def _operation(title: str, name: str, names: Mapping[str, Node]) -> Node:
 
 
 def _adapter(shape: Shape, output: Shape, affine: bool) -> nn.Module:
-    """Bring a concatenated state to the output's size and width, as the released NASNet code does: no ReLU."""
+    """Return the module that brings a concatenated state to the output's size and width, as the released NASNet code: no ReLU."""
     if shape == output:
         return nn.Identity()
     if shape[1:] != output[1:]:
@@ -244,7 +247,7 @@ def _adapter(shape: Shape, output: Shape, affine: bool) -> nn.Module:
 
 @final
 class CellModule(nn.Module):
-    """The graph at work; drop path takes whole edges away in training, save identities (NASNet, DARTS)."""
+    """The graph of a cell; drop path drops whole edges in training, except identities (NASNet, DARTS)."""
 
     def __init__(
         self,

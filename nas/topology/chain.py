@@ -15,7 +15,7 @@ from nas.space import Choice, SpaceError
 
 @record
 class Chain(Node):
-    """Apply nodes one after another, all at the width that is asked for; the node `strided` has the stride."""
+    """Apply nodes one after another, all at the requested width; the node `strided` has the stride."""
 
     nodes: tuple[Node, ...]
     strided: Natural = 0
@@ -35,7 +35,7 @@ class Chain(Node):
         return shape
 
     def placed(self, site: Site) -> Iterator[tuple[Node, Site]]:
-        """Yield each node with the site where it stands."""
+        """Yield each node with its site."""
         shape = site.shape
         for i, node in enumerate(self.nodes):
             inner = site.put(shape, stride=site.stride if i == self.strided else 1)
@@ -45,12 +45,11 @@ class Chain(Node):
 
 @record
 class Stage(Node):
-    """Repeat a node at a width of its own; the first has the stride.
+    """Repeat a node at one width; the first repetition has the stride.
 
-    Without `channels` the width is the one asked for, times `ratio`. With `skip_reduction` the first node, if it reads two
-    outputs, reads the one before the last but one beside the last: past the reduction before it, as in NASNet-A (large). In
-    a supernet an open `repeat` is a depth: the layers are built once, and what comes out after each depth that may be
-    chosen is mixed.
+    Without `channels` the width is the requested one times `ratio`. With `skip_reduction`, a first node with two inputs reads
+    the output two before the last instead of the one before it: past the reduction, as in NASNet-A (large). In a supernet an
+    open `repeat` is a depth: the layers are built once, and the outputs at all optional depths are mixed.
     """
 
     relaxes = repeating = frozenset(("repeat",))
@@ -64,7 +63,7 @@ class Stage(Node):
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is nothing but its members one after another: depth and width are known, and the width its own."""
+        """Whether it equals its repetitions in a row: depth and width are decided, and no ratio scales the requested width."""
         is_known = not isinstance(self.repeat, Choice) and not isinstance(lift_choices(self), Choice)
         return is_known and (self.channels is not None or self.ratio == 1.0)
 
@@ -78,6 +77,7 @@ class Stage(Node):
         if isinstance(self.repeat, Choice):
             if min(self.repeat.options) < 1:
                 raise SpaceError(f"choice {self.repeat.name!r} offers depths {self.repeat.options}: give 1 or more")
+            # Check that all depths give one shape: the relaxation mixes them.
             chains = tuple(Chain((self.body,) * depth) for depth in self.repeat.options)
             inner.output(cast(Node, Choice(self.repeat.name, chains)))
             layers = [each.build(node) for node, each in self._chain().placed(inner)]
@@ -88,7 +88,7 @@ class Stage(Node):
         inner = self._inner(site)
         before, shape = None, inner.output(require_single_input(self.body))
         for _ in range(self._depth() - 1):
-            if shape == before:  # so it stays from here on
+            if shape == before:  # the shape stays the same from here on
                 break
             before, shape = shape, inner.put(shape).output(self.body)
         return shape
@@ -103,5 +103,5 @@ class Stage(Node):
         return site.put(site.shape, self.width(site.channels), self.stride * site.stride)
 
     def width(self, asked: int) -> int:
-        """Return the width where `asked` is asked for."""
+        """Return the width of the stage where `asked` is requested."""
         return self.channels or max(1, round(asked * self.ratio))

@@ -1,4 +1,4 @@
-"""Dense structure: every layer reads all that came before it."""
+"""Dense structure: every layer reads all outputs before it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from nas.records import Positive, Range, record
 
 @record
 class Dense(Node):
-    """Concatenate the input and what `repeat` layers give, each of which reads all before it and adds `growth` channels.
+    """Concatenate the input and the outputs of `repeat` layers; each layer reads all outputs before it.
 
-    Without `growth` a layer adds the channels asked for times `ratio`. The width that comes out is the sum, whatever is
-    asked for, and the size stays: a transition behind it changes both. Huang et al. 2017, arXiv:1608.06993.
+    Each layer adds `growth` channels or, without `growth`, the requested width times `ratio`. The output width is the sum,
+    whatever is requested, and the size does not change: a transition after it changes both. Huang et al. 2017,
+    arXiv:1608.06993.
     """
 
     repeating = frozenset(("repeat",))

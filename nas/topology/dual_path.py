@@ -1,4 +1,4 @@
-"""Dual path structure: some channels are added to, and others are appended."""
+"""Dual path structure: some channels are added, others are concatenated."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nas.records import Positive, record
 class DualPath(Node):
     """Add the body's first channels to the residual part of the input, and append the others to its dense part.
 
-    The width asked for is the residual part's. The body is put at that width plus `growth`. With a `projection` (the first
-    block of a stage) the input goes through that, put at the width plus twice the growth. Source: Chen et al. 2017,
+    The requested width is that of the residual part; the body is built at that width plus `growth`. With a `projection` (the
+    first block of a stage) the input passes through it, built at the width plus twice the growth. Source: Chen et al. 2017,
     arXiv:1707.01629.
     """
 

@@ -1,4 +1,4 @@
-"""Heads: what makes logits of the last map."""
+"""Heads: classifiers of the last map."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Classifier(Node):
 
 @record
 class FullyConnected(Node):
-    """Flatten the map and classify by fully connected layers, each hidden one with an activation and dropout behind it.
+    """Flatten the map and classify by fully connected layers; an activation and dropout follow each hidden layer.
 
-    `pool` brings the map to that size first, whatever the images' size; without, the layers are of the map's size.
+    `pool` first pools the map to that size, whatever the image size; without it, the layers have the map's size.
     """
 
     classes: Positive
@@ -69,7 +69,10 @@ class FullyConnected(Node):
 
 @record
 class ConvClassifier(Node):
-    """Classify every pixel by a 1x1 convolution with ReLU, and average (SqueezeNet, Iandola et al. 2016, arXiv:1602.07360)."""
+    """Classify every pixel by a 1x1 convolution with ReLU, and average.
+
+    Source: SqueezeNet, Iandola et al. 2016, arXiv:1602.07360.
+    """
 
     classes: Positive
     dropout: Fraction = 0.5

@@ -1,4 +1,4 @@
-"""Hierarchy: motifs, which are made once and stand at many places of a larger structure."""
+"""Hierarchy: motifs that are declared once and used at many places of a larger structure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.records import Natural, record
 
 @record
 class Motif(Node):
-    """Stand for a motif of the hierarchy around, by its number."""
+    """Refer to a motif of the enclosing hierarchy by its number."""
 
     number: Natural
 
@@ -30,10 +30,10 @@ class Motif(Node):
 
 @record
 class Hierarchy(Node):
-    """Build a body in which `Motif(i)` stands for the i-th motif; a motif may hold those before it.
+    """Build a body in which `Motif(i)` refers to the i-th motif; a motif may use those before it.
 
-    What is built is built anew at each place: motifs share their structure, not their weights, as in Liu et al. 2018,
-    arXiv:1711.00436, section 2.
+    Each use of a motif has separate weights: motifs share their structure only, as in Liu et al. 2018, arXiv:1711.00436,
+    section 2.
     """
 
     motifs: tuple[Node, ...]
@@ -46,7 +46,7 @@ class Hierarchy(Node):
         return site.output(self.assembled())
 
     def assembled(self) -> Node:
-        """Return the body with the motifs in their places."""
+        """Return the body with every motif reference replaced."""
         known: list[Node] = []
         for motif in self.motifs:
             known.append(_assembled(motif, known))
@@ -55,7 +55,7 @@ class Hierarchy(Node):
 
 
 def _assembled(tree: Any, motifs: Sequence[Node]) -> Any:
-    """Return a tree, closed or open, with motifs in the place of their numbers."""
+    """Return a tree, closed or open, with its motif references replaced."""
     tree = lift_choices(tree)
     if isinstance(tree, Motif):
         if tree.number >= len(motifs):
@@ -64,7 +64,7 @@ def _assembled(tree: Any, motifs: Sequence[Node]) -> Any:
     if isinstance(tree, tuple):
         return tuple(_assembled(part, motifs) for part in tree)
     if isinstance(tree, Hierarchy) or not is_dataclass(tree):
-        return tree  # a hierarchy inside has motifs of its own
+        return tree  # an inner hierarchy has its own motifs
     node: Any = tree
     parts = {
         field.name: (getattr(node, field.name), _assembled(getattr(node, field.name), motifs)) for field in fields(node)

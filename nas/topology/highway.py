@@ -1,4 +1,4 @@
-"""Highway structure: a gate that is learned decides how much of the body and how much of the input goes on."""
+"""Highway structure: a learned gate mixes the output of the body and its input."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from nas.records import Positive, record
 class Highway(Node):
     """Mix a body and its input by a gate: g * body + (1 - g) * input, where g is the sigmoid of a kxk convolution.
 
-    The gate's bias begins at `bias`, below zero, so that the network begins by passing its input on. Source: Srivastava et
-    al. 2015, arXiv:1505.00387, equation 3.
+    The gate's bias is initialised to `bias`, below zero, so that the network begins by passing its input on. Source:
+    Srivastava et al. 2015, arXiv:1505.00387, equation 3.
     """
 
     body: Node

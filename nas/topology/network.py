@@ -1,4 +1,4 @@
-"""Network: a stem, stages of cells or other nodes, and a classifier; an auxiliary classifier on the way, if wanted."""
+"""Network: a stem, stages of cells or other nodes, a classifier and optional auxiliary classifiers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from nas.topology.chain import Stage
 class Auxiliary(Node):
     """Classify an inner map, so that training reaches the lower layers: pooling 5x5, 1x1 to 128, full size to 768.
 
-    `after` is the layer that it reads, 0 the first after the stem. In ImageNet form the released DARTS code has no last
-    batch norm (`last_norm` False) and pools with stride 2; its CIFAR form pools with stride 3. We follow the code.
-    A `head` of one's own takes the place of all this.
+    `after` is the layer that it reads; 0 is the first after the stem. In ImageNet form the released DARTS code has no last
+    batch norm (`last_norm` False) and pools with stride 2; its CIFAR form pools with stride 3. We follow the code. A custom
+    `head` replaces all this.
     """
 
     after: Natural
@@ -47,11 +47,11 @@ class Auxiliary(Node):
 
 @record
 class Network(Node):
-    """A whole classifier of images: takes (B, C, H, W), returns logits (B, classes).
+    """A whole image classifier: takes (B, C, H, W), returns logits (B, classes).
 
-    With auxiliary heads it returns (logits, auxiliary logits, ...) in training mode. A node that reads two inputs is given
-    the last two outputs; the first after the stem is given the stem's twice. A stage without channels keeps the width that
-    comes in, times its ratio.
+    With auxiliary heads it returns (logits, auxiliary logits, ...) in training mode. A node with two inputs reads the last
+    two outputs; the first after the stem reads the stem's twice. A stage without channels keeps the input width, times its
+    ratio.
     """
 
     stem: Node
@@ -76,7 +76,7 @@ class Network(Node):
         return self.head.shape(site)
 
     def _layers(self) -> Iterator[tuple[Node, int | None, int, int]]:
-        """Yield each layer's node, width, stride and the output it reads beside the last: 0 the stem's, 1 the first layer's.
+        """Yield each layer's node, width, stride and other input besides the last output: 0 the stem's, 1 the first layer's.
 
         In a supernet a stage whose depth or width is open is one layer.
         """
@@ -106,9 +106,10 @@ class Network(Node):
 
 
 class _NetworkModule(nn.Module):
-    """The network at work; `befores` holds, for a layer that reads two outputs, which one beside the last.
+    """The modules of a network. `befores` holds the other input of each layer with two inputs, else None.
 
-    An output is let go when the last layer that reads it is done: `read_last` holds, for each layer, those of which it is.
+    An output is freed after the last layer that reads it: `read_last` holds, for each layer, the outputs that no later layer
+    reads.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class _NetworkModule(nn.Module):
         self.stem, self.head = stem, head
         self.layers = nn.ModuleList(layer for layer, _ in layers)
         self.befores = [before for _, before in layers]
+        # Layer i reads output i (0 is the stem) and perhaps an earlier one.
         reads = [{i, i if before is None else before} for i, before in enumerate(self.befores)]
         self.read_last = [read - set().union(*reads[i + 1 :]) for i, read in enumerate(reads)]
         self.auxiliary = nn.ModuleList(head for _, head in auxiliary)
@@ -144,7 +146,7 @@ class _NetworkModule(nn.Module):
 
 
 def with_classes(network: Node, classes: int | None = None) -> Node:
-    """Return a network whose heads tell so many classes apart, wherever they stand; as it is, without a number.
+    """Return a network whose heads all have `classes` classes; unchanged where `classes` is None.
 
     Raises RecordError where nothing in it has `classes`.
     """
@@ -159,7 +161,7 @@ def with_classes(network: Node, classes: int | None = None) -> Node:
 
 
 def _of_classes(tree: Any, classes: int) -> Any:
-    """Return a tree with its number of classes set; the same object where it has none."""
+    """Return a tree with every field `classes` set; the same object where there is none."""
     if isinstance(tree, tuple):
         parts = tuple(_of_classes(part, classes) for part in tree)
         return tree if all(new is old for new, old in zip(parts, tree, strict=True)) else parts

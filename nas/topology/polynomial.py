@@ -1,4 +1,4 @@
-"""Polynomials of a body: an input plus the body applied to it once, twice, ..."""
+"""Polynomials of a body: the input plus the body applied once, twice, ..."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from nas.records import Positive, record
 
 @record
 class Polynomial(Node):
-    """Add to the input what a body gives, applied once, twice, ... up to `order` times; each power is scaled.
+    """Add to the input the output of a body applied once, twice, ... up to `order` times; each power is scaled.
 
-    "poly": the powers share their convolutions save the last, and each has norms of its own: I + F + F². "mpoly":
-    each application is a body of its own: I + F + GF. "way": the bodies stand side by side: I + F + G. The
-    `activation` follows the sum, and each power that the body is applied to. Source: PolyNet, Zhang et al. 2017,
-    arXiv:1611.05725, section 3.1; that norms and last convolutions are not shared, and the activation between
-    powers: the released model.
+    "poly": the powers share their convolutions except the last, and each has its own norms: I + F + F². "mpoly": each
+    application is a separate body: I + F + GF. "way": the bodies are parallel: I + F + G. The `activation` follows the sum,
+    and each power that the body is applied to. Source: PolyNet, Zhang et al. 2017, arXiv:1611.05725, section 3.1; from the
+    released model are the separate norms and last convolutions, and the activation between powers.
     """
 
     repeating = frozenset(("order",))
@@ -50,9 +49,9 @@ class Polynomial(Node):
 
 
 def _share_convolutions(first: nn.Module, other: nn.Module) -> None:
-    """Put the convolutions of one module, save the last, in the place of those of another of the same structure.
+    """Replace the convolutions of `other`, except the last, by those of `first`, a module of the same structure.
 
-    Where the last is an option of a supernet, none of these options is shared.
+    Where the last convolution is an option of a supernet, none of the options of that choice is shared.
     """
     names = [name for name, part in other.named_modules() if isinstance(part, nn.Conv2d)]
     mixed, is_option, _ = names[-1].partition(".options.") if names else ("", "", "")

@@ -1,4 +1,4 @@
-"""Head: what classifies an inner map from a few averages and fully connected layers."""
+"""Head: a classifier of an inner map by a few averages and fully connected layers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nas.topology.heads import FullyConnected
 class PooledClassifier(Node):
     """Average the map to `pool` x `pool`, apply a 1x1 convolution to `channels`, and classify by connected layers.
 
-    The auxiliary head of GoogLeNet (Szegedy et al. 2015, arXiv:1409.4842, section 5) as torchvision has it, for maps of
-    any size. The paper averages 5x5 with stride 3, which too makes 4x4 of a map of 14x14, from windows of a pixel more.
+    The auxiliary head of GoogLeNet (Szegedy et al. 2015, arXiv:1409.4842, section 5) as in torchvision, for maps of any size.
+    The paper averages 5x5 with stride 3, which also makes 4x4 of a map of 14x14, from windows larger by one pixel.
     """
 
     classes: Positive

@@ -1,4 +1,4 @@
-"""Residual structure: a body and a shortcut that are added."""
+"""Residual structure: the sum of a body and a shortcut."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nas.records import Fraction, record
 
 @record
 class Residual(Node):
-    """Add a body and a shortcut, both from the same input to the same shape; the shortcut is asked for what the body gives.
+    """Add a body and a shortcut of the same input; the shortcut is built for the output shape of the body.
 
     `activation` follows the sum (He et al. 2016, arXiv:1512.03385). `scale` multiplies the body, as in Inception-ResNet.
-    `opening` comes before both: the norm and ReLU that the body and the projection of a pre-activated block share (He et al.
-    2016, arXiv:1603.05027), where the shape changes; elsewhere before the body alone. `drop_path` is stochastic depth:
-    the body's share of the recipe's drop path.
+    `opening` is the norm and ReLU of a pre-activated block (He et al. 2016, arXiv:1603.05027): where the shape changes it
+    comes before both the body and the projection, elsewhere before the body only. `drop_path` is stochastic depth: the body's
+    share of the recipe's drop path.
     """
 
     body: Node
@@ -33,6 +33,7 @@ class Residual(Node):
     def build(self, site: Site) -> nn.Module:
         inner = self._inner(site)
         shape = inner.output(self.body)
+        # The shortcut takes the width and stride of the body, which may set its own.
         beside = inner.put(inner.shape, shape[0], _stride(inner, shape))
         shapes = shape, beside.output(self.shortcut)
         if shapes[0] != shapes[1]:
@@ -50,14 +51,14 @@ class Residual(Node):
         return self._inner(site).output(self.body)
 
     def _inner(self, site: Site) -> Site:
-        """Return the site behind the opening."""
+        """Return the site after the opening."""
         if self.opening is None:
             return site
         return site.put(site.put(site.shape).output(self.opening), stride=site.stride)
 
 
 def _stride(site: Site, shape: Shape) -> int:
-    """Return the stride of the way to a shape: the one asked for, unless the body has one of its own."""
+    """Return the stride from the site to a shape: the requested one, unless the body has its own."""
     sides = list(zip(site.shape[1:], shape[1:], strict=True))
     if all(math.ceil(size / site.stride) == made for size, made in sides):
         return site.stride

@@ -1,4 +1,4 @@
-"""Random wiring: a graph drawn from a seed decides which nodes read which."""
+"""Random wiring: a random graph, drawn from a seed, decides which nodes read which."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ Edges = frozenset[tuple[int, int]]
 
 @record
 class Wired(Node):
-    """Put one operation on every node of a random graph; a node adds up what it reads, with positive weights that are learned.
+    """Put one operation on every node of a random graph; a node adds its inputs with positive learned weights.
 
-    Nodes that read none read the input, with the stride; what nobody reads is averaged. A node that reads one has no weight:
-    a norm behind it would undo it. Graphs: "ws" (Watts-Strogatz: a ring of `degree` neighbours, an even number, each edge
-    moved with `probability`), "er" (Erdos-Renyi: each edge with `probability`), "ba" (Barabasi-Albert: each new node joins
-    `degree` others, the likelier the more edges they have). Source: Xie et al. 2019, arXiv:1904.01569, section 3.
+    Nodes without an edge into them read the input, with the stride; the outputs that no node reads are averaged. A node with
+    one input has no weight: a norm after it would cancel it. Graphs: "ws" (Watts-Strogatz: a ring of `degree` neighbours, an
+    even number, each edge rewired with `probability`), "er" (Erdos-Renyi: each edge with `probability`), "ba"
+    (Barabasi-Albert: each new node joins `degree` others, with likelihood proportional to their edges). Source: Xie et al.
+    2019, arXiv:1904.01569, section 3.
     """
 
     repeating = frozenset(("nodes",))
@@ -60,7 +61,7 @@ class Wired(Node):
         return site.output(self.operation)
 
     def edges(self) -> Edges:
-        """Draw the graph: connected, and every edge from a lower to a higher node. Raises BuildError where it falls apart."""
+        """Draw a connected graph; edges go from lower to higher nodes. Raises BuildError where 100 draws are disconnected."""
         rng = Random(f"{self.graph}/{self.seed}")
         for _ in range(100):
             drawn = {"ws": self._watts_strogatz, "er": self._erdos_renyi, "ba": self._barabasi_albert}[self.graph](rng)
@@ -70,6 +71,7 @@ class Wired(Node):
         raise BuildError(f"{self} falls apart in 100 draws: raise the probability or the degree")
 
     def _watts_strogatz(self, rng: Random) -> set[tuple[int, int]]:
+        # Edges of the ring to the next degree / 2 nodes; each is then moved with `probability` to a node not yet joined.
         ring = [
             (node, (node + step) % self.nodes) for step in range(1, self.degree // 2 + 1) for node in range(self.nodes)
         ]
@@ -87,6 +89,7 @@ class Wired(Node):
 
     def _barabasi_albert(self, rng: Random) -> set[tuple[int, int]]:
         edges: set[tuple[int, int]] = set()
+        # Every node as often as it has edges: a uniform draw from it prefers nodes with many edges.
         ends: list[int] = []
         for node in range(self.degree, self.nodes):
             joined = set() if ends else set(range(self.degree))
@@ -98,6 +101,7 @@ class Wired(Node):
 
 
 def _is_connected(edges: Edges, nodes: int) -> bool:
+    # Flood fill from node 0.
     reached, fresh = {0}, {0}
     while fresh:
         fresh = {other for pair in edges for other in pair if set(pair) & fresh} - reached
