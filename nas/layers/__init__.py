@@ -1,5 +1,5 @@
-"""Layers: what stands inside a block and keeps a width of its own. One file a family, found by itself.
+"""Layers: the parts of blocks, with their own width. One family per file; new files are found automatically.
 
-An operation (`nas/operations`) gives whatever width and size its site asks for, so it may stand on an edge of a cell. A
-layer has a width of its own, or that of what comes in; blocks and networks made by hand are chains of layers.
+An operation (`nas/operations`) gives whatever width and size its site requests, so it fits an edge of a cell. A layer has its
+own width, or that of its input; blocks and hand-designed networks are chains of layers.
 """

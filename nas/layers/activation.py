@@ -49,9 +49,9 @@ RELU = Activation()
 
 
 def activate(activation: Node | None, site: Site, shape: Shape) -> list[nn.Module]:
-    """Return an activation behind a layer of one's own that put out `shape`, if there is one.
+    """Return the activation, if any, that follows a layer with output `shape`, built by the same node.
 
-    A ReLU overwrites what comes in: it is nobody else's, and its gradient needs the result alone.
+    A ReLU works in place: no other module reads the layer's output, and the gradient of ReLU needs its result only.
     """
     if activation is None:
         return []

@@ -1,4 +1,4 @@
-"""Activation functions that are composed: a core unit joins two unary functions by a binary one."""
+"""Composed activation functions: a core unit joins two unary functions by a binary one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNARY: dict[str, tuple[str, Callable[[Tensor, Beta], Tensor]]] = {
     "erf": ("erf({x})", lambda x, b: x.erf()),
     "beta": ("{b}", lambda x, b: torch.zeros_like(x) + b),
 }
-"""The unary functions by name: how they are written, and what they compute of x and β. sinc(x) is sin(x) / x."""
+"""The unary functions by name: formula, and function of x and β. sinc(x) is sin(x) / x."""
 
 BINARY: dict[str, tuple[str, Callable[[Tensor, Tensor, Beta], Tensor]]] = {
     "add": ("{first} + {second}", lambda x, y, b: x + y),
@@ -56,15 +56,15 @@ BINARY: dict[str, tuple[str, Callable[[Tensor, Tensor, Beta], Tensor]]] = {
     "laplace": ("exp(-{b} * abs({first} - {second}))", lambda x, y, b: (-b * (x - y).abs()).exp()),
     "mix": ("{b} * {first} + (1 - {b}) * {second}", lambda x, y, b: b * x + (1 - b) * y),
 }
-"""The binary functions by name, in the same way."""
+"""The binary functions by name, in the same form."""
 
 
 @record
 class CoreUnit(Node):
-    """Apply binary(first(x), second(x)) to each value; `first` reads what `inner` gives instead of x, if there is one.
+    """Apply binary(first(x), second(x)) to each value; with `inner`, `first` reads inner(x) instead of x.
 
-    `beta` is the β in some of the functions: one a channel, learned from 1 on, or a constant. Sqrt, log and division keep
-    a small distance from zero. Source: Ramachandran et al. 2017, arXiv:1710.05941, section 2.
+    `beta` is the β in some of the functions: one per channel, learned and initialised to 1, or a constant. Sqrt, log and
+    division keep a small distance from zero. Source: Ramachandran et al. 2017, arXiv:1710.05941, section 2.
     """
 
     binary: str = "multiply"
@@ -92,14 +92,14 @@ class CoreUnit(Node):
         return site.shape
 
     def formula(self) -> str:
-        """Write the function as a formula, an inner unit in square brackets; b is the β that is learned."""
+        """Return the function as a formula, an inner unit in square brackets; b is the learned β."""
         inner = "x" if self.inner is None else f"[{self.inner.formula()}]"
         return self._template().format(x=inner, y="x", b="b" if self.beta == "learned" else self.beta)
 
     def _template(self) -> str:
         first, second = UNARY[self.first][0], UNARY[self.second][0].replace("{x}", "{y}")
         if self.binary == "gate" and self.first == "identity":
-            first = "(1 * {x})"  # tells it from a product with the sigmoid
+            first = "(1 * {x})"  # distinguishes it from a product with the sigmoid
         elif self.binary == "gate" and not first.startswith("("):
             first = f"({first})"
         return BINARY[self.binary][0].replace("{first}", first).replace("{second}", second)

@@ -27,10 +27,10 @@ class _Excited(nn.Module):
 
 @record
 class SqueezeExcite(Node):
-    """Scale each channel by what two 1x1 convolutions make of all channels' means (Hu et al. 2018, arXiv:1709.01507).
+    """Scale each channel by a gate: two 1x1 convolutions of the channel means (Hu et al. 2018, arXiv:1709.01507).
 
-    The first has `channels` or, without, 1/`reduction` of the width, rounded down. With a `divisor` the share becomes a
-    multiple of it as MobileNet's widths do.
+    The first convolution has `channels` outputs or, by default, 1/`reduction` of the width, rounded down. With a `divisor`
+    this share is rounded to a multiple of it, as MobileNet's widths are.
     """
 
     reduction: Positive = 16

@@ -1,4 +1,4 @@
-"""Convolution, norm and activation: the layer that most networks made by hand consist of."""
+"""Convolution, norm and activation: the layer that most hand-designed networks consist of."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def pair(value: int | Pair) -> Pair:
 
 
 def window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil: bool = False) -> int:
-    """Return how many windows fit a side of `size` pixels, as torch counts them; with `ceil` the last may hang over."""
+    """Return the number of windows that fit a side of `size` pixels, as torch counts them; with `ceil` the last may overhang."""
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     fitting = (-(-room // stride) if ceil else room // stride) + 1
+    # Torch drops a last window that would begin in the padding after the map.
     return fitting - 1 if ceil and (fitting - 1) * stride >= size + padding else fitting
 
 
 class ChannelNorm(nn.Module):
-    """Normalise the channels of each pixel of (B, C, H, W): layer norm as ConvNeXt applies it."""
+    """Normalise the channels of each pixel of (B, C, H, W): layer norm as in ConvNeXt."""
 
     def __init__(self, channels: int, affine: bool) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ Norm = Literal["batch", "layer", "none"]
 
 
 def make_norm(norm: Norm, channels: int, affine: bool = True) -> list[nn.Module]:
-    """Return a norm over (B, C, H, W), if there is one."""
+    """Return a norm over (B, C, H, W), or nothing for "none"."""
     if norm == "none":
         return []
     return [nn.BatchNorm2d(channels, affine=affine) if norm == "batch" else ChannelNorm(channels, affine)]
@@ -54,9 +55,9 @@ def make_norm(norm: Norm, channels: int, affine: bool = True) -> list[nn.Module]
 class ConvNormAct(Node):
     """Apply a convolution, a norm and an activation or, with `order` "pre", norm, activation and convolution.
 
-    The width is `channels` or, without, the one asked for times `ratio`; a "depthwise" convolution keeps the width that
-    comes in. `groups` is their number, or `group_width` their width. The stride is the site's times `stride`. Without a
-    norm there is a bias, as a norm would take it away; `bias` says otherwise.
+    The width is `channels` or, by default, the requested one times `ratio`; a "depthwise" convolution keeps the input width.
+    `groups` is the number of groups, or `group_width` their width. The stride is the site's times `stride`. The convolution
+    has a bias only where there is no norm, which would cancel it; `bias` overrides this.
     """
 
     kernel: Positive | tuple[Positive, Positive] = 3
@@ -83,7 +84,8 @@ class ConvNormAct(Node):
         normed = site.shape if self.order == "pre" else shape
         around = [*make_norm(self.norm, normed[0], site.affine), *activate(self.activation, site, normed)]
         if self.order == "pre" and self.norm == "none":
-            around = [site.put(normed).build(self.activation)] if self.activation else []  # the input is not its own
+            # Not by `activate`, which works in place: other modules may read the input.
+            around = [site.put(normed).build(self.activation)] if self.activation else []
         parts = [*around, conv] if self.order == "pre" else [conv, *around]
         return nn.Sequential(*parts) if len(parts) > 1 else conv
 
@@ -156,7 +158,7 @@ class _Scaled(nn.Module):
 
 @record
 class LayerScale(Node):
-    """Scale each channel by a weight that is learned (Touvron et al. 2021, arXiv:2103.17239; ConvNeXt begins at 1e-6)."""
+    """Scale each channel by a learned weight (Touvron et al. 2021, arXiv:2103.17239; ConvNeXt begins at 1e-6)."""
 
     initial: float = 1e-6
 

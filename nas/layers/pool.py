@@ -1,4 +1,4 @@
-"""Pooling that keeps the width, with the padding and the rounding that networks made by hand need."""
+"""Pooling that keeps the width, with the padding and rounding that hand-designed networks need."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nas.records import Natural, Positive, record
 class Pool(Node):
     """Take the maximum, the mean or the L2 norm of each kxk window.
 
-    `padding` None keeps the size at stride 1 (odd kernels). With `ceil` a last window may hang over the border, as in
-    Caffe. `count_padding` lets the padding's zeros count in a mean.
+    `padding` None keeps the size at stride 1 (odd kernels). With `ceil` the last window may overhang the border, as in Caffe.
+    `count_padding` includes the zeros of the padding in a mean.
     """
 
     kernel: Positive = 3

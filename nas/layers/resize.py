@@ -1,4 +1,4 @@
-"""Resizing: a map, or the images themselves, at another size."""
+"""Resizing of maps, or of the images themselves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Resized(nn.Module):
 class Resize(Node):
     """Multiply both sides of a map by a factor, by bilinear interpolation.
 
-    In a stem it makes the images' resolution a part of the architecture, as compound scaling has it (Tan and Le 2019,
+    In a stem it makes the image resolution a part of the architecture, as in compound scaling (Tan and Le 2019,
     arXiv:1905.11946, section 3).
     """
 

@@ -1,4 +1,4 @@
-"""Channels that change places, and maps that are shifted: layers without arithmetic."""
+"""Channel shuffle and spatial shift: layers without arithmetic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas.records import Positive, record
 
 @record
 class ChannelShuffle(Node):
-    """Deal the channels of each group out to all groups (Zhang et al. 2018, arXiv:1707.01083)."""
+    """Distribute the channels of each group over all groups (Zhang et al. 2018, arXiv:1707.01083)."""
 
     groups: Positive = 2
 
@@ -27,12 +27,13 @@ class ChannelShuffle(Node):
 
 
 class _Shifted(nn.Module):
-    """Each group of channels moves by one of k x k offsets; the border is zero."""
+    """A shift of each group of channels by one of k x k offsets; the border is zero."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
         self.kernel, self.reach = kernel, kernel // 2
         self.widths = [channels // kernel**2] * kernel**2
+        # The channels that do not divide evenly join the middle group, whose offset is zero.
         self.widths[len(self.widths) // 2] += channels - sum(self.widths)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ class _Shifted(nn.Module):
 
 
 class _LearnedShift(nn.Module):
-    """Each channel moves by an offset of its own, in pixels, which is learned through bilinear interpolation."""
+    """A shift of each channel by its own offset in pixels, learned through bilinear interpolation."""
 
     def __init__(self, channels: int, reach: int) -> None:
         super().__init__()
@@ -52,6 +53,7 @@ class _LearnedShift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
+        # In the grid of `grid_sample`, pixel i of n is at (2i + 1) / n - 1. Channels act as the batch: each has its own grid.
         rows = torch.arange(height, device=x.device, dtype=x.dtype) + self.offset[:, :1]
         columns = torch.arange(width, device=x.device, dtype=x.dtype) + self.offset[:, 1:]
         shape = (len(self.offset), height, width)
@@ -62,9 +64,9 @@ class _LearnedShift(nn.Module):
 
 @record
 class Shift(Node):
-    """Move each of k*k groups of channels by another offset; without weights (Wu et al. 2018, arXiv:1711.08141).
+    """Shift each of k*k groups of channels by another offset; without weights (Wu et al. 2018, arXiv:1711.08141).
 
-    `learned` gives each channel an offset of its own, two weights (Jeon and Kim 2018, arXiv:1806.07370).
+    `learned` gives each channel its own offset, two weights (Jeon and Kim 2018, arXiv:1806.07370).
     """
 
     kernel: Positive = 3
