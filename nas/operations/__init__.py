@@ -1,1 +1,1 @@
-"""Operations: what may stand on an edge of a cell or in a stage. One file a family, found by itself."""
+"""Operations: the options of an edge of a cell or of a stage. One family per file; new files are found automatically."""

@@ -26,7 +26,7 @@ def same_conv(
 ) -> nn.Conv2d:
     """Return a convolution without bias, padded so that at stride 1 it keeps the size. Raises BuildError for even kernels.
 
-    The released TensorFlow code pads even sizes at stride 2 on the right and the bottom only; we pad both sides alike.
+    The released TensorFlow code pads even sizes at stride 2 on the right and the bottom only; we pad both sides equally.
     """
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     if height % 2 == 0 or width % 2 == 0:
@@ -76,8 +76,8 @@ class Conv(Node):
 class AsymmetricConv(Node):
     """Apply ReLU, a 1xk convolution, a kx1 convolution and batch norm: 1x7-7x1 and 1x3-3x1 of NASNet and AmoebaNet.
 
-    As in the DARTS repository; the released AmoebaNet code puts both in a bottleneck of a quarter of the channels, each
-    with its own ReLU and batch norm: that is `bottleneck` 4.
+    As in the DARTS repository. The released AmoebaNet code puts both in a bottleneck of a quarter of the channels, each with
+    its own ReLU and batch norm: that is `bottleneck` 4.
     """
 
     kernel: Positive = 7

@@ -1,4 +1,4 @@
-"""Drop path: whole samples of one edge are dropped while training."""
+"""Drop path: whole samples of an edge are dropped in training."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 class DropPath(nn.Module):
     """Zero whole samples with `probability`, and scale the others by 1 / (1 - probability), in training mode only.
 
-    Takes and returns (B, ...). `probability`, in [0, 1), is a plain attribute: the training loop raises it from epoch
-    to epoch, to the recipe's times `share`. Larsson et al. 2017, arXiv:1605.07648; per sample and only on edges that are
-    no identity, as in DARTS. Stochastic depth (Huang et al. 2016, arXiv:1603.09382) is the same on the body of a residual.
+    Takes and returns (B, ...). `probability`, in [0, 1), is a plain attribute: the training loop raises it from epoch to
+    epoch, up to the recipe's drop path times `share`. Larsson et al. 2017, arXiv:1605.07648; per sample, and on all edges but
+    identities, as in DARTS. Stochastic depth (Huang et al. 2016, arXiv:1603.09382) is the same on the body of a residual.
     """
 
     def __init__(self, probability: float = 0.0, share: float = 1.0) -> None:

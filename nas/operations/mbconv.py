@@ -29,14 +29,16 @@ class _Inverted(nn.Module):
 
 @record
 class MBConv(Node):
-    """Expand by a 1x1 convolution, convolve each channel by itself, and project; add the input where it fits.
+    """Expand by a 1x1 convolution, apply a depthwise convolution, and project; add the input where the shapes match.
 
-    The expanded width is made a multiple of 8, as in the released MobileNet code. Those of MnasNet and EfficientNet do not
-    round it, which is the same where the input and the expansion make a multiple of 8.
-    `squeeze` puts squeeze-and-excitation of that share of the width before the projection: of the block's input, as in
-    EfficientNet, or of the expanded width, as in MobileNet V3, which rounds it to a multiple of 8. `fused` makes one dense
-    convolution of the first two. `drop_path` is its share of the recipe's. Without an expansion there is no first one.
-    Source: Sandler et al. 2018, arXiv:1801.04381; fused: EfficientNetV2, Tan and Le 2021, arXiv:2104.00298.
+    The expanded width is rounded to a multiple of 8, as in the released MobileNet code. The code of MnasNet and EfficientNet
+    does not round it, which is the same where input width times expansion is a multiple of 8.
+
+    `squeeze` puts squeeze-and-excitation before the projection. Its width is that share of the block's input, as in
+    EfficientNet, or of the expanded width, as in MobileNet V3, which rounds it to a multiple of 8. `fused` merges the first
+    two convolutions into a dense one. `drop_path` is the block's share of the recipe's. With an expansion of 1 there is no
+    first convolution. Source: Sandler et al. 2018, arXiv:1801.04381; fused: EfficientNetV2, Tan and Le 2021,
+    arXiv:2104.00298.
     """
 
     kernel: Positive = 3

@@ -10,16 +10,16 @@ from nas.records import Positive, record
 
 
 def _padding(kernel: int, site: Site) -> int:
-    """Return the padding that makes the size that comes out the size that comes in over the stride, rounded up."""
+    """Return the padding with which the output size is the input size over the stride, rounded up."""
     if kernel % 2 == 0 and site.stride != 2:
         raise BuildError(f"a pooling of {kernel}x{kernel} fits stride 2, not {site.stride}: give an odd kernel")
     return (kernel - 1) // 2
 
 
 def _pooled(pool: nn.Module, site: Site) -> nn.Module:
-    """Follow a pooling by what its site needs.
+    """Return a pooling followed by the norm or convolution that its site needs.
 
-    A supernet's poolings end in a batch norm without weights (the released DARTS code); where the width changes, a 1x1
+    A supernet's poolings end in a batch norm without weights (the released DARTS code). Where the width changes, a 1x1
     convolution and batch norm follow, as in the released NASNet code.
     """
     parts = [pool]
@@ -44,7 +44,7 @@ class MaxPool(Node):
 
 @record
 class AvgPool(Node):
-    """Take the mean of each kxk window; the padding does not count."""
+    """Take the mean of each kxk window, padding excluded."""
 
     kernel: Positive = 3
 

@@ -1,4 +1,4 @@
-"""Selective kernels: branches with receptive fields of several sizes, weighed channel by channel."""
+"""Selective kernels: branches with several receptive fields, weighted channel by channel."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class _Selected(nn.Module):
         self.select = nn.Conv2d(squeezed, channels * len(paths), 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        # (B, P, C, H, W), P paths; the softmax over P weights them per channel.
         outputs = torch.stack([path(x) for path in self.paths], 1)
         scores = self.select(self.squeeze(outputs.sum(1))).unflatten(1, outputs.shape[1:3])
         selected: Tensor = (outputs * scores.softmax(1)).sum(1)
@@ -34,9 +35,10 @@ class _Selected(nn.Module):
 
 @record
 class SelectiveKernel(Node):
-    """Choose, softly and channel by channel, among 3x3 convolutions of dilation 1, 2, ... (Li et al. 2019, arXiv:1903.06586).
+    """Select, softly and per channel, among 3x3 convolutions of dilation 1, 2, ...
 
-    The choice is made from the means of 1/`reduction` of the channels, at least `least`.
+    Source: Li et al. 2019, arXiv:1903.06586. The selection reads the channel means, squeezed to 1/`reduction` of the
+    channels, at least `least`.
     """
 
     repeating = frozenset(("paths",))

@@ -12,7 +12,7 @@ from nas.records import Fraction, Positive, record
 
 
 class _Augmented(nn.Module):
-    """A convolution beside self-attention with relative positions, whose range is the map that it was built for."""
+    """A convolution in parallel with self-attention with relative positions, whose range is the map size at building."""
 
     def __init__(self, conv: nn.Module, site: Site, heads: int, key: int, value: int) -> None:
         super().__init__()
@@ -21,6 +21,7 @@ class _Augmented(nn.Module):
         self.pool = nn.AvgPool2d(site.stride, ceil_mode=True) if site.stride > 1 else nn.Identity()
         self.queries_keys_values = nn.Conv2d(site.shape[0], 2 * key + value, 1)
         self.project = nn.Conv2d(value, value, 1)
+        # One embedding per distance, from -(n - 1) to n - 1.
         rows, columns = -(-height // site.stride), -(-width // site.stride)
         self.rows = nn.Parameter(torch.randn(2 * rows - 1, key // heads) * (key // heads) ** -0.5)
         self.columns = nn.Parameter(torch.randn(2 * columns - 1, key // heads) * (key // heads) ** -0.5)
@@ -28,6 +29,7 @@ class _Augmented(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         pooled = self.pool(x)
         parts = torch.split(self.queries_keys_values(pooled), self.widths, 1)
+        # (B, heads, pixels, channels per head)
         query, key, value = (
             part.reshape(x.shape[0], self.heads, -1, pooled[0, 0].numel()).transpose(2, 3) for part in parts
         )
@@ -37,26 +39,27 @@ class _Augmented(nn.Module):
         return torch.cat([self.conv(x), self.project(attended)], 1)
 
     def _relative(self, query: Tensor, height: int, width: int) -> Tensor:
-        """Return (B, heads, pixels, pixels): each query against the weight of the distance, by rows and by columns."""
+        """Return (B, heads, pixels, pixels): query times the embedding of its distance to a key, rows plus columns."""
         grid = query.reshape(*query.shape[:2], height, width, -1)
-        by_row = grid @ _distances(self.rows, height).mT  # matmul: what einsum gives, no exporter can flatten
+        by_row = grid @ _distances(self.rows, height).mT  # matmul, as no exporter can flatten einsum's result
         by_column = (grid.transpose(2, 3) @ _distances(self.columns, width).mT).transpose(2, 3)
+        # (B, heads, H, W, H, 1) + (B, heads, H, W, 1, W)
         bias = by_row[..., :, None] + by_column[..., None, :]
         return bias.reshape(*query.shape[:3], height * width)
 
 
 def _distances(weights: Tensor, size: int) -> Tensor:
-    """Return (size, size, d): the weight of each distance from one place to another."""
+    """Return (size, size, d): the embedding of the distance between each two positions."""
     places = torch.arange(size, device=weights.device)
     return weights[places[None, :] - places[:, None] + len(weights) // 2]
 
 
 @record
 class AttentionConv(Node):
-    """Apply ReLU, a kxk convolution beside self-attention over the whole map, and batch norm.
+    """Apply ReLU, a kxk convolution in parallel with self-attention over the whole map, and batch norm.
 
-    Of the output's channels, `value` come from attention of `heads` heads, whose keys and queries have the share `key`.
-    Needs maps no larger than the one that it was built for. Source: Bello et al. 2019, arXiv:1904.09925, section 3.
+    Of the output's channels, the share `value` comes from attention with `heads` heads; keys and queries have the share
+    `key`. Needs maps no larger than the one it was built for. Source: Bello et al. 2019, arXiv:1904.09925, section 3.
     """
 
     kernel: Positive = 3

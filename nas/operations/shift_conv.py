@@ -1,4 +1,4 @@
-"""Shift convolution: 1x1 convolutions around a shift do the work of a kxk one."""
+"""Shift convolution: 1x1 convolutions around a shift replace a kxk convolution."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from nas.records import Positive, record
 class ShiftConv(Node):
     """Apply a 1x1 convolution to `expansion` times the width, a shift, and a 1x1 convolution that has the stride.
 
-    The module "CSC" of ShiftNet, pre-activated: batch norm and ReLU stand before each convolution and, as an operation ends
-    in a norm here, one behind the last. Source: Wu et al. 2018, arXiv:1711.08141, section 3.2; `learned` shifts: Jeon and
-    Kim 2018, arXiv:1806.07370.
+    The module "CSC" of ShiftNet, pre-activated: batch norm and ReLU come before each convolution and, as an operation ends in
+    a norm here, another norm after the last. Source: Wu et al. 2018, arXiv:1711.08141, section 3.2; `learned` shifts: Jeon
+    and Kim 2018, arXiv:1806.07370.
     """
 
     kernel: Positive = 3

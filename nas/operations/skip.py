@@ -1,4 +1,4 @@
-"""Skip, zero, and the factorised reduction that stands for a skip where the size halves."""
+"""Skip, zero, and the factorised reduction that replaces a skip where the size halves."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nas.records import record
 
 
 class FactorizedReduce(nn.Module):
-    """Halve a map with two 1x1 convolutions of stride 2, the second a pixel right and below, and batch norm.
+    """Halve a map with two 1x1 convolutions of stride 2, the second offset by one pixel right and down, and batch norm.
 
-    Takes (B, C, H, W), also of odd sizes: as in the released NASNet code the shifted view is padded with zeros. DARTS
-    opens with a ReLU, NASNet does not.
+    Takes (B, C, H, W), also of odd sizes: as in the released NASNet code the shifted view is padded with zeros. DARTS begins
+    with a ReLU, NASNet does not.
     """
 
     def __init__(self, channels: tuple[int, int], relu: bool = True, affine: bool = True) -> None:
@@ -40,9 +40,9 @@ class Skip(Node):
     """Pass the input on.
 
     Where the size halves: a factorised reduction (DARTS, NAS-Bench-201) or, with `strided` "conv", ReLU, a strided 1x1
-    convolution and batch norm (the released NASNet code). Where only the width differs, the same with stride 1. The
-    shortcuts of ResNet: "projection" is a strided 1x1 convolution and batch norm, "pooled" the mean of 2x2 before it
-    (ResNet-D), "padded" takes every other pixel and adds channels of zeros, "bare" is the projection without a norm.
+    convolution and batch norm (the released NASNet code). Where only the width differs, the same with stride 1. The shortcuts
+    of ResNet: "projection" is a strided 1x1 convolution and batch norm, "pooled" the mean of 2x2 before it (ResNet-D),
+    "padded" takes every other pixel and appends zero channels, "bare" is the projection without a norm.
     """
 
     strided: Literal["factorized", "conv", "projection", "pooled", "padded", "bare"] = "factorized"
@@ -71,7 +71,7 @@ class Skip(Node):
 
 
 class _Padded(nn.Module):
-    """Every `stride`-th pixel, with channels of zeros behind, or without the last channels."""
+    """Every `stride`-th pixel, with zero channels appended, or without the last channels."""
 
     def __init__(self, channels: int, wanted: int, stride: int) -> None:
         super().__init__()
@@ -87,13 +87,14 @@ class Zeros(nn.Module):
         self.channels, self.stride = channels, stride
 
     def forward(self, x: Tensor) -> Tensor:
+        # Multiplied, not created: the output stays in the graph of the input. One channel, expanded, saves memory.
         x = x[:, :1, :: self.stride, :: self.stride].mul(0.0)
         return x.expand(-1, self.channels, -1, -1)
 
 
 @record
 class Zero(Node):
-    """Give zeros: no connection."""
+    """Return zeros: no connection."""
 
     def build(self, site: Site) -> nn.Module:
         return Zeros(site.channels, site.stride)
