@@ -1,1 +1,1 @@
-"""Strategies: which architecture to evaluate next. One file each, found by itself."""
+"""Strategies: the choice of the next architecture to evaluate. One per file; new files are found automatically."""

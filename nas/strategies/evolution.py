@@ -14,16 +14,16 @@ from nas.strategies.strategy import Strategy
 
 @record
 class RegularizedEvolution(Strategy):
-    """Mutate the best of a random sample of the population; what joined it first leaves it first.
+    """Mutate the best of a random sample of the population; the oldest member leaves.
 
-    The population is the last `population` evaluations that succeeded: whoever is born pushes out the oldest, however
-    good. Workers that are free at the same time draw from the same population, as the paper's asynchronous workers do.
+    The population is the last `population` successful evaluations: each new one removes the oldest, however good. Workers
+    that are free at the same time draw from the same population, as the paper's asynchronous workers do.
 
-    The paper draws the `sample` with replacement, and with probability `identity` (0.05 for NASNet cells) trains the
-    parent again unchanged. Its mutation picks hidden state or operation, then which; in that space there are as many
-    decisions of the one kind as of the other, so one decision picked uniformly is the same mutation.
+    The paper draws the `sample` with replacement, and with probability `identity` (0.05 for NASNet cells) trains the parent
+    again unchanged. Its mutation first picks hidden state or operation, then which one. That space has equally many decisions
+    of both kinds, so picking one decision uniformly is the same mutation.
 
-    `removes` "worst" is evolution without ageing: the population is the best ever seen, to compare with (appendix B).
+    `removes` "worst" is evolution without ageing: the population is the best ever evaluated; for comparison (appendix B).
     """
 
     population: Positive = 100
@@ -39,6 +39,7 @@ class RegularizedEvolution(Strategy):
             )
 
     def propose(self, space: Any, history: History, rng: Random) -> Proposal:
+        # Fill the population with random architectures first.
         if len(history.scored) < self.population:
             return Proposal(sample(space, rng))
         parent = max(self._candidates(history, rng), key=history.value)

@@ -1,4 +1,4 @@
-"""A list of architectures in place of a search."""
+"""A list of architectures instead of a search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from nas.strategies.strategy import Strategy
 class FixedProposals(Strategy):
     """A fixed list of architectures, each with its origin, proposed in order.
 
-    Origins are unique: they tell a resumed run which ones are done, even where a seed that had failed has joined since.
+    Origins are unique: they tell a resumed run which architectures are done, even where a seed that had failed was added
+    since.
     """
 
     def __init__(self, architectures: tuple[tuple[Any, str], ...]) -> None:

@@ -1,4 +1,4 @@
-"""Local search: climb from a random architecture to better neighbours, and start anew on every summit."""
+"""Local search: climb from a random architecture to better neighbours, and restart at every local optimum."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nas.strategies.strategy import Strategy
 
 @record
 class LocalSearch(Strategy):
-    """Evaluate the neighbours of a centre; move to a better one; where there is none, start from a random architecture.
+    """Evaluate the neighbours of a centre and move to a better one; without one, restart from a random architecture.
 
-    With `move` "best" all neighbours are evaluated before moving to the best; with "first" the first better one is the
-    next centre. Neighbours come in random order, and those that were evaluated before are left out.
-    Source: White et al. 2020, arXiv:2005.02960, algorithm 1 ("best"), and its variant that queries until better.
+    With `move` "best" all neighbours are evaluated before moving to the best; with "first" the first better one is the next
+    centre. Neighbours are evaluated in random order, without those evaluated before. Source: White et al. 2020,
+    arXiv:2005.02960, algorithm 1 ("best"), and its variant that queries until better.
     """
 
     move: Literal["first", "best"] = "first"
@@ -26,6 +26,7 @@ class LocalSearch(Strategy):
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
         if not history.proposals:
             return Proposal(sample(space, rng), "start")
+        # The history is the state: the centre is the parent of the last proposal, or that proposal itself where it is a start.
         last = history.proposals[-1]
         centre = last.parents[0] if last.parents else len(history.proposals) - 1
         while centre in history.finished and history.finished[centre].failure is None:
@@ -44,7 +45,7 @@ class LocalSearch(Strategy):
         return Proposal(sample(space, rng), "start") if centre in history.finished else None
 
     def _better(self, history: History, centre: int) -> int | None:
-        """Return the neighbour to move to: the best or the first that is better than the centre."""
+        """Return the neighbour to move to: the best, or the first, that is better than the centre."""
         done = [history.finished[child] for child in history.children.get(centre, ()) if child in history.finished]
         level = history.value(history.finished[centre])
         better = [each for each in done if each.failure is None and history.value(each) > level]
@@ -55,7 +56,7 @@ class LocalSearch(Strategy):
 
 @lru_cache(maxsize=64)
 def _shuffled_neighbours(space: Any, salt: str, centre: Any) -> tuple[tuple[Any, str], ...]:
-    """Return the neighbours and their digests in an order that is the same whenever this search asks again."""
+    """Return the neighbours with their digests, in an order that is the same in every call of this search."""
     found = [(neighbour, digest(neighbour)) for neighbour in neighbours(space, centre)]
     Random(f"{salt}/{digest(centre)}").shuffle(found)
     return tuple(found)

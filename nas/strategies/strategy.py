@@ -10,15 +10,15 @@ from nas.history import History, Proposal
 
 
 class Strategy(ABC):
-    """Proposes architectures; a record, whose fields are its settings.
+    """A strategy that proposes architectures; a record, whose fields are its settings.
 
-    It keeps nothing: the history is its state, so that a search is resumed by reading the journal. It is asked whenever
-    a worker is free, while others still work, so the last proposals may have no scores yet.
+    It has no state besides the history, so that a search is resumed by reading the journal. It is called whenever a worker is
+    free, while others still work, so the last proposals may have no scores yet.
     """
 
     @abstractmethod
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        """Return what to evaluate next; None where that depends on what is in flight or, with nothing there, never more.
+        """Return the next proposal; None to wait for evaluations in flight or, with none in flight, to end the search.
 
         The cost must not grow with the history.
         """
