@@ -1,7 +1,7 @@
-"""Modules of one's own that are named by their path, as ./mine.py, imported so that every process finds them again.
+"""A user's own modules, named by path, such as ./mine.py, and imported so that every process finds them again.
 
-A module is known as `nas.own.` and its path in hexadecimal digits. What a worker is sent names the module; the worker imports
-this package first, which finds the file by that name. A file beside it can be imported by its own name.
+The module's name is `nas.own.` and its path in hexadecimal digits. Data sent to a worker refers to this name; the worker
+imports this package first, which finds the file by the name. Files next to the module can be imported by their own names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nas.records import RecordError, one_line
 
 @final
 class _Files(MetaPathFinder):
-    """Finds the file of a module whose name is its path."""
+    """A finder of modules whose names are paths."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         package, _, digits = name.rpartition(".")
@@ -31,7 +31,7 @@ class _Files(MetaPathFinder):
         file = bytes.fromhex(digits.removeprefix("x")).decode()
         folder = str(Path(file).parent)
         if folder not in sys.path:
-            sys.path.append(folder)  # at the end: what is there hides nothing
+            sys.path.append(folder)  # at the end, so that files there hide no other module
         return spec_from_file_location(name, file)
 
 
@@ -44,14 +44,14 @@ def is_path(name: str) -> bool:
 
 
 def written_out(name: str) -> str:
-    """Return the name of a module so that it is the same from every folder: a path from the root on."""
+    """Return the name of a module in a form that is valid in every folder: an absolute path, or the dotted name."""
     return str(Path(name).expanduser().resolve()) if is_path(name) else name
 
 
 def import_named(name: str) -> ModuleType:
     """Import a module by its dotted name, or by the path of its file.
 
-    Raises RecordError, with the reason, where that fails, and with both files where a file here is hidden by another module.
+    Raises RecordError, with the reason, where that fails, and with both files where another module hides a file here.
     """
     if not is_path(name):
         check_not_hidden(name)
@@ -76,7 +76,7 @@ def _imported(module: str, name: str) -> ModuleType:
 
 
 def _reason(error: Exception) -> str:
-    """Return why an import failed; what the module's own code raised is told with its type."""
+    """Return why an import failed; an error raised by the module's own code is given with its type."""
     return (
         one_line(error)
         if isinstance(error, ImportError | SyntaxError)
@@ -85,7 +85,7 @@ def _reason(error: Exception) -> str:
 
 
 def check_not_hidden(name: str) -> None:
-    """Raise RecordError, with both files, where a file of one's own has a module's name and another one is imported by it."""
+    """Raise RecordError, with both files, where a user's file has the name of a module but another file is imported under it."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise RecordError(f"{shown(name)} is no module: give its name, as mine.evaluators, or its path, as ./mine.py")
     here, spec = Path(*name.split(".")).with_suffix(".py"), _spec(name)
@@ -97,7 +97,7 @@ def check_not_hidden(name: str) -> None:
 
 
 def file_of(name: str) -> Path | None:
-    """Return the file that a module's dotted name stands for, if there is one."""
+    """Return the file of a module by its dotted name, or None."""
     spec = _spec(name)
     origin = None if spec is None else spec.origin
     return Path(origin).resolve() if origin is not None and Path(origin).is_file() else None
