@@ -1,1 +1,1 @@
-"""Concrete search spaces and published networks; one family a file, found by itself."""
+"""Search spaces and published networks; one family per file, found automatically."""

@@ -1,8 +1,8 @@
-"""Activation functions: which unary and binary functions a function of one number is composed of, in a small ResNet.
+"""Activation functions: compositions of unary and binary functions of one number, in a small ResNet.
 
-Source: Ramachandran et al. 2017, arXiv:1710.05941, section 2; the found functions from the table in section 3. The child
+Source: Ramachandran et al. 2017, arXiv:1710.05941, section 2; published functions from the table in section 3. The child
 network is the paper's, ResNet-20 for images of 32x32 (He et al. 2016, arXiv:1512.03385), by default pre-activated
-(arXiv:1603.05027): there a norm is before every function, and those that grow fast do not overflow.
+(arXiv:1603.05027): there a norm precedes every function, so that fast-growing functions do not overflow.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from search_spaces import resnet
 def activation_space(
     unary: Sequence[str] = tuple(UNARY), binary: Sequence[str] = tuple(BINARY), units: int = 1
 ) -> CoreUnit:
-    """Return the space of functions of so many core units, each of which reads the one before it and x."""
+    """Return the space of functions of `units` core units in a chain; each reads the one before it and x."""
 
     def unit(inner: CoreUnit | None, i: int) -> CoreUnit:
         name = f"unit{i + 1}"
+        # β does not depend on the unit's input: as `first` it would ignore the inner unit.
         reading = [each for each in unary if i == 0 or each != "beta"]
         first, second = one_of(f"{name}/first", reading), one_of(f"{name}/second", unary)
         return CoreUnit(one_of(f"{name}/binary", binary), first, second, inner)
@@ -39,18 +40,19 @@ def activation_space(
 
 
 def describe(function: CoreUnit) -> str:
-    """Write a function as a formula; b is a number that is learned, one a channel."""
+    """Return a function as a formula; b is a learned number, one per channel."""
     return function.formula()
 
 
 def parse(text: str) -> CoreUnit:
-    """Read a formula that `describe` wrote. Raises OtherForm where it is none of a core unit's."""
+    """Return the function of a formula by `describe`. Raises OtherForm where it is none of a core unit."""
     formula, inner = " ".join(text.split()), None
     start, end = formula.find("["), formula.rfind("]")
     if 0 <= start < end:
         inner = parse(formula[start + 1 : end])
         formula = f"{formula[:start]}[x]{formula[end + 1 :]}"
     number = re.search(r"\d+\.\d+(?:e[+-]?\d+)?", formula)
+    # A constant β is written as its number: put b in its place and look the formula up.
     plain = formula if number is None else re.sub(re.escape(number.group()), "b", formula)
     if (functions := _functions().get(plain)) is None:
         raise OtherForm(f"{shown(text)} is no function of core units, as x * sigmoid(b * x)")
@@ -59,7 +61,7 @@ def parse(text: str) -> CoreUnit:
 
 @cache
 def _functions() -> dict[str, tuple[str, str, str]]:
-    """Return the binary function and the two unary ones by the formula that they give, with and without an inner unit."""
+    """Return (binary, first, second) by formula, with and without an inner unit."""
     identity = CoreUnit("subtract", "identity", "identity")
     known: dict[str, tuple[str, str, str]] = {}
     for binary, first, second in product(BINARY, UNARY, UNARY):
@@ -73,7 +75,7 @@ def _functions() -> dict[str, tuple[str, str, str]]:
 def network(
     function: CoreUnit, channels: Positive = 16, depth: Positive = 3, classes: Positive = 10, preactivated: bool = True
 ) -> Network:
-    """Return a ResNet of three stages of `depth` blocks, with the function in the place of every ReLU."""
+    """Return a ResNet of three stages of `depth` blocks, with `function` instead of every ReLU."""
     block = (resnet.preactivated if preactivated else resnet.basic)(resnet.PADDED, function)
     stages = [Stage(block, depth, channels * 2**i, 1 if i == 0 else 2) for i in range(3)]
     if not preactivated:

@@ -1,10 +1,10 @@
 """AlexNet: five convolutions, three overlapping poolings, three fully connected layers.
 
-Source: Krizhevsky et al. 2012, Advances in Neural Information Processing Systems 25, section 3.5; one tower: Krizhevsky
-2014, arXiv:1404.5997. `alexnet` is torchvision's one tower; its dropout is behind each hidden layer here, and before it
-there. `alexnet_groups` is the paper's, with two groups for its two GPUs, and for images of 227x227, as the paper's
-224 do not make its map of 55x55. Local response normalisation, which has no weights, is left out of both: torchvision
-has none, and VGG found that it does not help (arXiv:1409.1556, table 3).
+Source: Krizhevsky et al. 2012, Advances in Neural Information Processing Systems 25, section 3.5; one tower: Krizhevsky 2014,
+arXiv:1404.5997. `alexnet` is torchvision's one tower; its dropout follows each hidden layer here, and precedes it there.
+`alexnet_groups` is the paper's, with two groups for its two GPUs, and for images of 227x227, as the paper's 224 do not give
+its map of 55x55. Local response normalisation, which has no weights, is left out of both: torchvision has none, and VGG found
+that it does not help (arXiv:1409.1556, table 3).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nas.topology.heads import FullyConnected
 from nas.topology.network import Network, with_classes
 
 POOL = Pool(3, 2, padding=0)
-"""Overlaps by a pixel, and pads nothing."""
+"""Overlapping by one pixel, without padding."""
 
 
 def conv(kernel: int, channels: int, groups: int = 1, stride: int = 1, padding: Padding = "same") -> ConvNormAct:
@@ -43,7 +43,7 @@ def alexnet(widths: Sequence[int], groups: int = 1, padding: Padding = 2) -> Net
 
 
 def alexnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2)) -> Network:
-    """Return the space: kernel, groups, depth, width and pooling of three stages, and hidden layers, are open."""
+    """Return the space: kernel, groups, depth, width and pooling of three stages, and the hidden layers, are open."""
 
     def stage(i: int) -> Chain:
         name, width = f"stage{i + 1}", channels * 2**i

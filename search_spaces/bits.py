@@ -24,17 +24,17 @@ def bits(length: Positive = 100) -> Bits:
 
 
 def network(string: Bits) -> Node:
-    """Refuse: a string of bits is no network."""
+    """Raise BuildError: a string of bits is no network."""
     raise BuildError("a string of bits is no network: score it with the evaluator NoisyBits")
 
 
 def describe(string: Bits) -> str:
-    """Write a string as zeros and ones."""
+    """Return a string as zeros and ones."""
     return "".join(map(str, string.values))
 
 
 def parse(text: str) -> Bits:
-    """Read a string of zeros and ones."""
+    """Return the string of a text of zeros and ones. Raises OtherForm for other texts."""
     if not re.fullmatch(r"[01]+", text.strip()):
         raise OtherForm(f"{shown(text)} is no string of zeros and ones")
     return Bits(tuple(map(int, text.strip())))

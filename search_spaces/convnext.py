@@ -1,7 +1,7 @@
 """ConvNeXt: blocks of a 7x7 depthwise convolution, layer norm and two 1x1 convolutions; patches instead of a stem.
 
 Source: Liu et al. 2022, arXiv:2201.03545, section 2 and appendix A. Networks as in torchvision, whose linear layers are 1x1
-convolutions here. There stochastic depth grows from block to block; here it is the same in all.
+convolutions here. There stochastic depth grows from block to block; here it is the same in all blocks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def block(kernel: int = 7, expansion: float = 4.0) -> Residual:
 
 
 def patches(size: int, channels: int) -> ConvNormAct:
-    """Return the stem: a convolution whose windows do not overlap, and layer norm."""
+    """Return the stem: a convolution with non-overlapping windows, and layer norm."""
     return ConvNormAct(size, channels, size, padding="valid", norm="layer", activation=None, bias=True)
 
 
@@ -41,7 +41,7 @@ DOWNSAMPLE = ConvNormAct(2, padding="valid", norm="layer", activation=None, orde
 
 
 def imagenet(depths: Sequence[int], widths: Sequence[int]) -> Network:
-    """Stack the block in four stages, each after the first behind a layer that halves the size."""
+    """Stack the block in four stages; a layer that halves the size precedes each but the first."""
     stages = [Stage(block(), depths[0])]
     for depth, width in zip(depths[1:], widths[1:], strict=True):
         stages += [Stage(DOWNSAMPLE, 1, width, 2), Stage(block(), depth)]
@@ -49,7 +49,7 @@ def imagenet(depths: Sequence[int], widths: Sequence[int]) -> Network:
 
 
 def convnext_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2, 3)) -> Network:
-    """Return the space: the size of the patches and, in each of three stages, kernel, expansion, depth and width are open."""
+    """Return the space: the patch size and, in each of three stages, kernel, expansion, depth and width are open."""
 
     def stage(name: str) -> Stage:
         kernel, expansion = one_of(f"{name}/kernel", (3, 5, 7)), one_of(f"{name}/expansion", (2.0, 3.0, 4.0))
@@ -63,6 +63,7 @@ def convnext_space(channels: int = 16, classes: int = 10, depths: Sequence[int] 
     return Network(stem, tuple(stages), Classifier(classes, layer_norm=True))
 
 
+# depths of the four stages, widths
 PUBLISHED: dict[str, Network] = {
     "convnext_tiny": imagenet((3, 3, 9, 3), (96, 192, 384, 768)),
     "convnext_small": imagenet((3, 3, 27, 3), (96, 192, 384, 768)),

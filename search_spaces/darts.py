@@ -1,4 +1,4 @@
-"""DARTS: two cells of four nodes, each node keeping two of the states before it; about 10^18 pairs of cells.
+"""DARTS: two cells of four nodes, each node with edges from two of the states before it; about 10^18 pairs of cells.
 
 Source: Liu et al. 2019, arXiv:1806.09055, section 2; networks as in the released code (quark0/darts).
 """
@@ -39,7 +39,7 @@ NAMES: dict[str, Node] = {
     "dil_conv_5x5": DilConv(5),
     "conv_7x1_1x7": AsymmetricConv(7),
 }
-"""The genotype's names, those of the repository's NASNet and AmoebaNet too."""
+"""The operations by their names in genotypes, including those of the repository's NASNet and AmoebaNet."""
 
 _NAMES = {operation: name for name, operation in NAMES.items()}
 
@@ -48,7 +48,7 @@ FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 
 
 def cell(name: str) -> Cell:
-    """Return an open cell: four nodes, each keeps two of the edges from the states before it."""
+    """Return an open cell: each of four nodes keeps two of the edges from the states before it."""
 
     def edges(node: int) -> tuple[Edge, ...]:
         mixed = (one_of(f"{name}/{source}-{node}", OPERATIONS, supernet_only=[Zero()]) for source in range(node))
@@ -63,12 +63,12 @@ def darts() -> Cells:
 
 
 def from_genotype(genotype: Any) -> Cells:
-    """Read a genotype: a mapping or a namedtuple of `normal`, `normal_concat`, `reduce` and `reduce_concat`.
+    """Return the cells of a genotype: a mapping or a namedtuple of `normal`, `normal_concat`, `reduce` and `reduce_concat`.
 
-    Edges are pairs of an operation and the state that it reads, two a node: in one list, as the DARTS repository has them,
-    or in a list for each node (pt.darts, AutoDL-Projects); a third value, the weight of GDAS, is left out. The two edges of
-    a node are put in the order of the states that they read: the sum is the same, and so is the digest. Raises RecordError
-    where something is missing, unknown, or for nothing.
+    Edges are pairs of an operation and the state that it reads, two per node: in one list, as in the DARTS repository, or in
+    a list per node (pt.darts, AutoDL-Projects). A third value, the weight of GDAS, is ignored. The two edges of a node are
+    sorted by their states: the sum is the same, and so is the digest. Raises RecordError where a part is missing, unknown or
+    unused.
     """
     fields = genotype_fields(genotype)
     for key in FIELDS:
@@ -96,6 +96,7 @@ def _read_cell(key: str, edges: Any, concat: Any) -> Cell:
     pairs = list(_pairs(key, edges))
     if not pairs or len(pairs) % 2:
         raise RecordError(f"{key} of the genotype has {len(pairs)} pairs: give two for each node, 8 for four nodes")
+    # Nodes are numbered as states, from 2; two edges each.
     read = [read_edge(f"{key} of the genotype", 2 + i // 2, pair) for i, pair in enumerate(pairs)]
     nodes = [tuple(sorted(read[i : i + 2], key=lambda edge: edge.source)) for i in range(0, len(read), 2)]
     cell = Cell(tuple(nodes), _read_concat(key, concat, len(nodes)))
@@ -118,7 +119,7 @@ def _pairs(key: str, edges: Any) -> Iterator[Any]:
 
 
 def read_edge(where: str, node: int, pair: Any) -> Edge:
-    """Read an edge of a node from its operation's name and its state. Raises RecordError where it is none, with `where`."""
+    """Return an edge from its operation's name and its state. Raises RecordError, with `where`, where it is none."""
     is_pair = isinstance(pair, list | tuple) and len(pair) in (2, 3)
     if not is_pair or not isinstance(pair[0], str) or type(pair[1]) is not int or not _is_weight(pair[2:]):
         raise RecordError(
@@ -133,12 +134,12 @@ def read_edge(where: str, node: int, pair: Any) -> Edge:
 
 
 def _is_weight(rest: Sequence[Any]) -> bool:
-    """Whether what stands behind a pair is the weight that GDAS writes there, or nothing."""
+    """Whether the values after a pair are nothing, or the weight that GDAS writes there."""
     return all(type(each) in (int, float) and math.isfinite(each) for each in rest)
 
 
 def _read_concat(key: str, concat: Any, nodes: int) -> tuple[int, ...]:
-    """Read which states a cell of so many nodes concatenates."""
+    """Return the states that a cell of `nodes` nodes concatenates."""
     states = list(concat) if isinstance(concat, range) and len(concat) <= LONGEST_RANGE else concat
     if not isinstance(states, list | tuple) or not states or any(type(each) is not int for each in states):
         raise RecordError(f"{key}_concat is {shown(concat)}: give the states that are concatenated, as [2, 3, 4, 5]")
@@ -153,7 +154,7 @@ def _read_concat(key: str, concat: Any, nodes: int) -> tuple[int, ...]:
 
 
 def check_whole(key: str, cell: Cell) -> None:
-    """Raise RecordError where a node of a cell is for nothing."""
+    """Raise RecordError where a node of a cell is unused: neither read nor concatenated."""
     used = {edge.source for edges in cell.nodes for edge in edges} | set(cell.concatenated())
     for state in range(2, 2 + len(cell.nodes)):
         if state not in used:
@@ -174,7 +175,7 @@ def _check_twice(key: str, cell: Cell) -> None:
 
 
 def to_genotype(cells: Cells) -> dict[str, Any]:
-    """Write two cells as a genotype. Raises RecordError where an operation has no name there, or a node no two edges."""
+    """Return two cells as a genotype. Raises RecordError where an operation has no name there, or a node not two edges."""
     genotype: dict[str, Any] = {}
     for key, each in (("normal", cells.normal), ("reduce", cells.reduction)):
         if any(len(edges) != 2 or any(edge.operation not in _NAMES for edge in edges) for edges in each.nodes):
@@ -185,19 +186,19 @@ def to_genotype(cells: Cells) -> dict[str, Any]:
 
 
 def genotype_text(cells: Cells) -> str:
-    """Write two cells as the DARTS repository prints them: `Genotype(normal=[('sep_conv_3x3', 0), ...], ...)`."""
+    """Return two cells as the DARTS repository prints them: `Genotype(normal=[('sep_conv_3x3', 0), ...], ...)`."""
     genotype = to_genotype(cells)
     fields = {key: [tuple(each) if isinstance(each, list) else each for each in genotype[key]] for key in genotype}
     return f"Genotype({', '.join(f'{key}={value}' for key, value in fields.items())})"
 
 
 def describe(cells: Cells) -> str:
-    """Write two cells as short text, a node's edges in parentheses."""
+    """Return two cells as short text, with the edges of each node in parentheses."""
     return describe_cells(cells, _NAMES, "nodes")
 
 
 def parse(text: str) -> Cells:
-    """Read two cells that `describe` or `genotype_text` wrote, or a log of the DARTS repository."""
+    """Return the two cells of a text by `describe` or `genotype_text`, or of a log of the DARTS repository."""
     if (start := text.find("Genotype(")) >= 0:
         try:
             genotype = literal(text[start : text.rindex(")") + 1])
@@ -228,10 +229,11 @@ def network(
 ) -> Network:
     """Stack two cells as DARTS does: reductions at a third and two thirds of the layers, each doubling the width.
 
-    The ImageNet stem halves the size three times: twice in the stem, once in a layer of its own. The auxiliary head
-    stands after the second reduction. In the released code it has no last batch norm for ImageNet; we follow the code.
+    The ImageNet stem halves the size three times: twice in the stem, once in a separate layer. The auxiliary head follows the
+    second reduction. In the released code it has no last batch norm for ImageNet; we follow the code.
     """
     reductions = {layers // 3, 2 * layers // 3}
+    # Width, and whether it reduces, of each layer; equal layers in a row then become one stage.
     plan = [(channels * 2 ** sum(layer >= each for each in reductions), layer in reductions) for layer in range(layers)]
     stages = [
         Stage(cells.reduction if reduces else cells.normal, len(list(run)), width, stride=2 if reduces else 1)
@@ -261,7 +263,7 @@ _LONG = {
 
 
 def _published(normal: str, reduce: str, concats: Sequence[Sequence[int]] = ((2, 3, 4, 5), (2, 3, 4, 5))) -> Cells:
-    """Read two cells from the short form of the table below: operation and state, two a node."""
+    """Return two cells from the short form of the table below: operation~state, two per node."""
 
     def pairs(text: str) -> list[tuple[str, int]]:
         return [(_LONG[name], int(source)) for name, source in (word.split("~") for word in text.split())]
@@ -270,6 +272,7 @@ def _published(normal: str, reduce: str, concats: Sequence[Sequence[int]] = ((2,
     return from_genotype({**cells, "normal_concat": concats[0], "reduce_concat": concats[1]})
 
 
+# normal cell, reduction cell, concatenated states of both
 PUBLISHED: dict[str, Cells] = {
     "DARTS_V1": _published(
         "sep3~1 sep3~0 skip~0 sep3~1 skip~0 sep3~1 sep3~0 skip~2",

@@ -1,8 +1,8 @@
-"""DenseNet: in a block, every layer reads all that came before it; transitions between blocks narrow and halve.
+"""DenseNet: in a block, every layer reads all outputs before it; transitions between blocks narrow and halve.
 
-Source: Huang et al. 2017, arXiv:1608.06993 (section 3, table 1). Networks for ImageNet as in torchvision, for CIFAR as
-in the paper. "BC" names bottlenecks (a 1x1 convolution before each 3x3) and transitions that halve the width; the
-others have neither. Names of CIFAR networks tell the depth and the growth.
+Source: Huang et al. 2017, arXiv:1608.06993 (section 3, table 1). Networks for ImageNet as in torchvision, for CIFAR as in the
+paper. "BC" is for bottlenecks (a 1x1 convolution before each 3x3) and transitions that halve the width; the others have
+neither. Names of CIFAR networks contain depth and growth.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLAIN = ConvNormAct(3, order="pre")
 
 
 def bottleneck(ratio: float = 4.0) -> Chain:
-    """Return the layer that first narrows what it reads to `ratio` times the growth."""
+    """Return the layer that first narrows its input to `ratio` times the growth."""
     return Chain((ConvNormAct(1, ratio=ratio, order="pre"), PLAIN))
 
 
@@ -35,7 +35,7 @@ def transition(ratio: float = 0.5) -> Chain:
 
 
 def densenet(stem: Node, blocks: Sequence[Node], transitions: Sequence[Node], classes: int) -> Network:
-    """Put transitions between blocks, a stem before and a classifier behind."""
+    """Return the network of blocks with transitions between them, a stem and a classifier."""
 
     def stages() -> Iterator[Node]:
         yield blocks[0]
@@ -46,7 +46,7 @@ def densenet(stem: Node, blocks: Sequence[Node], transitions: Sequence[Node], cl
 
 
 def transitions(width: int, depths: Sequence[int], growth: int, ratio: float) -> Iterator[Chain]:
-    """Yield the transition behind each block but the last, from the stem's width on.
+    """Yield the transition after each block but the last; `width` is the stem's.
 
     It keeps `ratio` of the width, rounded down (section 3, compression): of 99 channels a half is 49.
     """
@@ -66,6 +66,7 @@ def imagenet(depths: Sequence[int], growth: int = 32) -> Network:
 
 def cifar(depth: int, growth: int, bc: bool = True, classes: int = 10) -> Network:
     """Return a network of `depth` layers in three blocks for images of 32x32 (section 3, implementation details)."""
+    # Four layers are outside the blocks: the stem, two transitions and the classifier.
     layer, repeat = (bottleneck(), (depth - 4) // 6) if bc else (PLAIN, (depth - 4) // 3)
     width = 2 * growth if bc else 16
     between = tuple(transitions(width, [repeat] * 3, growth, 0.5 if bc else 1.0))

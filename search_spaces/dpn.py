@@ -1,10 +1,9 @@
 """Dual path networks: blocks add some channels to a residual path and append others to a dense one.
 
-Source: Chen et al. 2017, arXiv:1707.01629 (table 1, section 4). The form is that of the released MXNet code and of
-timm's port: batch norm and ReLU stand before each convolution, and in a block that changes the shape the projection has
-its own. The "b" networks end a block in one norm and two convolutions, which is one convolution here: the same weights
-and outputs. Norms have torch's epsilon of 1e-5 where the code has 1e-3; timm's newer versions end in an ELU instead of
-a ReLU.
+Source: Chen et al. 2017, arXiv:1707.01629 (table 1, section 4). The form is that of the released MXNet code and of timm's
+port: batch norm and ReLU precede each convolution, and in a block that changes the shape the projection has its own. The "b"
+networks end a block in one norm and two convolutions, which is one convolution here: the same weights and outputs. Norms have
+torch's epsilon of 1e-5 where the code has 1e-3; timm's newer versions end in an ELU instead of a ReLU.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def body(inner: int, groups: int) -> Chain:
 
 
 def dual_stage(block: Node, more: int, growth: int, width: int, stride: int) -> Chain:
-    """Return a block with a projection and the stride, and so many more without."""
+    """Return a block with a projection and the stride, and `more` blocks without."""
     first = Stage(DualPath(block, growth, ConvNormAct(1, order="pre")), 1, width, stride)
     return Chain((first, Stage(DualPath(block, growth), more, width)))
 
@@ -42,7 +41,7 @@ def dual_stage(block: Node, more: int, growth: int, width: int, stride: int) -> 
 def dpn(
     stem: Node, inner: int, groups: int, depths: Sequence[int], growths: Sequence[int], width: int = 256
 ) -> Network:
-    """Return a network for ImageNet: `inner` and `width`, the residual path's, double from stage to stage."""
+    """Return a network for ImageNet: `inner` and `width`, that of the residual path, double from stage to stage."""
     stages = (
         dual_stage(body(inner * 2**i, groups), depth - 1, growth, width * 2**i, 1 if i == 0 else 2)
         for i, (depth, growth) in enumerate(zip(depths, growths, strict=True))
@@ -72,6 +71,7 @@ def dpn_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1,
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes, norm=True, relu=True))
 
 
+# stem, inner width, groups, depths, growths, residual width
 PUBLISHED: dict[str, Network] = {
     "dpn68": dpn(stem(10, 3), 128, 32, (3, 4, 12, 3), (16, 32, 32, 64), 64),
     "dpn92": dpn(stem(64), 96, 32, (3, 4, 20, 3), (16, 32, 24, 128)),

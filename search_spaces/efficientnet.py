@@ -1,10 +1,12 @@
 """EfficientNet: inverted residuals with attention, scaled in depth, width and resolution together.
 
-Source: Tan and Le 2019, arXiv:1905.11946, table 1 (B0) and section 3.3 (scaling); V2: Tan and Le 2021,
-arXiv:2104.00298, table 4. Networks as in torchvision, which has B2 at 288 pixels (the paper's code: 260), and whose
-shares of drop path grow from block to block; here they grow from stage to stage. Norms keep torch's epsilon and
-momentum, and maps are padded on both sides alike. The space is the paper's first step: the search of the coefficients
-of depth, width and resolution, alpha * beta^2 * gamma^2 being about 2, for a small network whose kernels are open too.
+Source: Tan and Le 2019, arXiv:1905.11946, table 1 (B0) and section 3.3 (scaling); V2: Tan and Le 2021, arXiv:2104.00298,
+table 4. Networks as in torchvision, which has B2 at 288 pixels (the paper's code: 260), and whose shares of drop path grow
+from block to block; here they grow from stage to stage. Norms keep torch's epsilon and momentum, and maps are padded equally
+on both sides.
+
+The space is the paper's first step: the search of the coefficients of depth, width and resolution, with alpha * beta^2 *
+gamma^2 about 2, for a small network whose kernels are open too.
 """
 
 from __future__ import annotations
@@ -39,12 +41,12 @@ def mbconv(kernel: int, expansion: float) -> MBConv:
 
 
 def fused(expansion: float) -> MBConv:
-    """Return the block of the second version's first stages: a dense 3x3 convolution, and no attention."""
+    """Return the block of V2's first stages: a dense 3x3 convolution, and no attention."""
     return MBConv(3, expansion, activation=SWISH, fused=True)
 
 
 def stages(table: Table, depth: float = 1.0, width: float = 1.0, divisor: int = 8) -> Iterator[Stage]:
-    """Yield the stages of a table, scaled; a depth is rounded up, and a width to a multiple of the divisor."""
+    """Yield the scaled stages of a table; depths are rounded up, widths to a multiple of the divisor."""
     depths = [math.ceil(repeat * depth) for _, _, repeat, _ in table]
     before = accumulate(depths, initial=0)
     for (block, channels, _, stride), repeat, passed in zip(table, depths, before, strict=False):
@@ -53,10 +55,10 @@ def stages(table: Table, depth: float = 1.0, width: float = 1.0, divisor: int = 
 
 
 def efficientnet(depth: float, width: float, dropout: float) -> Network:
-    """Scale B0 in depth and width; the resolution is that of the images.
+    """Return B0 scaled in depth and width; the resolution is that of the images.
 
-    The last convolution's 1280 channels are scaled by themselves, as in the released code; torchvision has four times the
-    width before it, which is the same in B0 to B7.
+    The last convolution's 1280 channels are scaled separately, as in the released code; torchvision has four times the width
+    before it, which is the same in B0 to B7.
     """
     stem = ConvNormAct(3, divisible(32 * width), 2, activation=SWISH)
     last = ConvNormAct(1, divisible(1280 * width), activation=SWISH)
@@ -64,7 +66,7 @@ def efficientnet(depth: float, width: float, dropout: float) -> Network:
 
 
 def efficientnet_v2(table: Table, dropout: float) -> Network:
-    """Stack a table of the second version; the first convolution is as wide as the first stage."""
+    """Return the network of a V2 table; the first convolution is as wide as the first stage."""
     stem = ConvNormAct(3, table[0][1], 2, activation=SWISH)
     last = ConvNormAct(1, 1280, activation=SWISH)
     return Network(stem, (*stages(table), last), Classifier(1000, dropout=dropout))
@@ -78,7 +80,7 @@ def efficientnet_space(
     budget: float = 2.0,
     tolerance: float = 0.1,
 ) -> Network:
-    """Return the space: coefficients of depth, width and resolution, their product near the budget, and kernels."""
+    """Return the space: coefficients of depth, width and resolution with a product near the budget, and kernels, are open."""
     kernels = [one_of(f"stage{i + 1}/kernel", [3, 5]) for i in range(3)]
     blocks = [mbconv(kernel, 4.0 if i else 1.0) for i, kernel in enumerate(kernels)]
     widths = channels, channels * 3 // 2, channels * 2
@@ -94,10 +96,12 @@ def efficientnet_space(
         for depth, width, resolution in product(depths, scales, scales)
         if abs(depth * width**2 * resolution**2 - budget) <= tolerance
     ]
+    # Rounding makes some of these networks equal: `dict` keeps one of each, in order.
     networks = dict.fromkeys(scaled(*coefficients) for coefficients in kept)
     return Network(one_of("scaling", networks), (), Classifier(classes))
 
 
+# block, width, depth, stride
 B0: Table = (
     *((mbconv(3, 1.0), 16, 1, 1), (mbconv(3, 6.0), 24, 2, 2), (mbconv(5, 6.0), 40, 2, 2), (mbconv(3, 6.0), 80, 3, 2)),
     *((mbconv(5, 6.0), 112, 3, 1), (mbconv(5, 6.0), 192, 4, 2), (mbconv(3, 6.0), 320, 1, 1)),
@@ -113,8 +117,9 @@ _SCALES = {
     "efficientnet_b6": (2.6, 1.8, 0.5),
     "efficientnet_b7": (3.1, 2.0, 0.5),
 }
-"""Depth, width and dropout."""
+"""Depth, width and dropout of each network."""
 
+# block, width, depth, stride
 _V2_S: Table = (
     *((fused(1.0), 24, 2, 1), (fused(4.0), 48, 4, 2), (fused(4.0), 64, 4, 2)),
     *((mbconv(3, 4.0), 128, 6, 2), (mbconv(3, 6.0), 160, 9, 1), (mbconv(3, 6.0), 256, 15, 2)),

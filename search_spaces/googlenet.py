@@ -1,9 +1,9 @@
-"""GoogLeNet (Inception v1): modules of four paths side by side, 1x1, 3x3, 5x5 and pooling, with 1x1 convolutions.
+"""GoogLeNet (Inception v1): modules of four parallel paths, 1x1, 3x3, 5x5 and pooling, with 1x1 convolutions.
 
-Source: Szegedy et al. 2015, arXiv:1409.4842, table 1 and section 5. `googlenet` is torchvision's form: batch norm,
-3x3 where the paper has 5x5, and 2x2 pooling before the last stage. `googlenet_v1` is the paper's, with biases and
-without norm, as in Caffe's bvlc_googlenet, save for its two local response norms, which hold no weights. Deviation:
-batch norm's epsilon is 1e-5 (torchvision 1e-3).
+Source: Szegedy et al. 2015, arXiv:1409.4842, table 1 and section 5. `googlenet` is torchvision's form: batch norm, 3x3 where
+the paper has 5x5, and 2x2 pooling before the last stage. `googlenet_v1` is the paper's, with biases and without norm, as in
+Caffe's bvlc_googlenet, save for its two local response norms, which have no weights. Deviation: batch norm's epsilon is 1e-5
+(torchvision 1e-3).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nas.topology.network import Auxiliary, Network, with_classes
 from nas.topology.pooled import PooledClassifier
 
 Widths = tuple[int, int, int, int, int, int]
-"""Of a module's convolutions: 1x1; 1x1 and 3x3; 1x1 and 5x5; 1x1 behind the pooling."""
+"""Widths of a module's convolutions: 1x1; 1x1 and 3x3; 1x1 and 5x5; 1x1 after the pooling."""
 
 _STAGES: tuple[tuple[Widths, ...], ...] = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
@@ -40,12 +40,12 @@ _STAGES: tuple[tuple[Widths, ...], ...] = (
 
 
 def halve(kernel: int = 3) -> Pool:
-    """Return the max pooling between stages, whose last windows hang over the border."""
+    """Return the max pooling between stages, whose last windows overhang the border."""
     return Pool(kernel, 2, padding=0, ceil=True)
 
 
 def inception(widths: Widths, kernel: int = 5, norm: Norm = "batch") -> Branches:
-    """Return the module of figure 2b; the larger convolution has the kernel."""
+    """Return the module of figure 2b; `kernel` is that of the larger convolution."""
     only, before_3x3, conv_3x3, before_large, large, pooled = widths
 
     def conv(size: int, channels: int) -> ConvNormAct:
@@ -70,12 +70,12 @@ def imagenet(kernel: int, norm: Norm, last_pool: int, dropout: float) -> Network
 
 
 def with_auxiliary(network: Network, norm: Norm) -> Network:
-    """Add the two heads that classify the maps of the modules 4a and 4d in training."""
+    """Return the network with two auxiliary heads, which classify the outputs of modules 4a and 4d in training."""
     return replace(network, auxiliary=tuple(Auxiliary(i, head=PooledClassifier(1000, norm=norm)) for i in (3, 6)))
 
 
 def searched(name: str) -> Branches:
-    """Return a module that divides its width among the paths; kernel, pooling and the widths reduced to are open."""
+    """Return a module that divides its width among the paths; kernel, pooling and the reduced widths are open."""
     reduce = ConvNormAct(1, ratio=one_of(f"{name}/reduce", [0.25, 0.5, 1.0]))
     large = one_of(f"{name}/kernel", [ConvNormAct(kernel) for kernel in (3, 5, 7)])
     pool = one_of(f"{name}/pool", [Pool(3, 1), Pool(3, 1, kind="mean")])
@@ -84,7 +84,7 @@ def searched(name: str) -> Branches:
 
 
 def googlenet_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = (1, 2, 3)) -> Network:
-    """Return the space: in each of three stages depth, width and what the module's paths are is open."""
+    """Return the space: in each of three stages depth, width and the paths of the module are open."""
 
     def stage(i: int) -> Stage:
         name = f"stage{i + 1}"

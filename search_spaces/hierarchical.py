@@ -1,9 +1,9 @@
 """Hierarchical representations: a cell whose edges carry motifs, which are small cells whose edges carry primitives.
 
-Source: Liu et al. 2018, arXiv:1711.00436, sections 2 and 4.1. Each edge of a motif (level 2) has one of six primitives or none,
-each edge of the cell (level 3) one of the motifs or none; a motif may stand on several edges. The paper has six motifs of four
-nodes and a cell of five. It merges what a node reads by concatenation; here, as in every cell of this project, by addition. The
-code was not released, and the cells that were found are printed as drawings only.
+Source: Liu et al. 2018, arXiv:1711.00436, sections 2 and 4.1. Each edge of a motif (level 2) has one of six primitives or
+none, each edge of the cell (level 3) one of the motifs or none; a motif may be on several edges. The paper has six motifs of
+four nodes and a cell of five. Deviation: the paper merges the inputs of a node by concatenation, every cell of this project
+by addition. The code was not released, and the cells found are printed as drawings only.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ NAMES: dict[str, Node] = {
     "skip": Skip(),
     "none": Zero(),
 }
-"""The six primitives, batch norm and ReLU behind each convolution; `none` is no edge."""
+"""The six primitives, with batch norm and ReLU after each convolution; `none` is no edge."""
 
 _NAMES = {operation: name for name, operation in NAMES.items()}
 
 
 def graph(edges: Sequence[Node], nodes: int) -> Cell:
-    """Return the graph of so many nodes, the input among them, with these edges: 0-1, 0-2, 1-2, 0-3 and so on."""
+    """Return the graph of `nodes` nodes, input included, with edges in the order 0-1, 0-2, 1-2, 0-3 and so on."""
     if len(edges) != nodes * (nodes - 1) // 2:
         raise RecordError(f"{len(edges)} edges are given for {nodes} nodes: give {nodes * (nodes - 1) // 2}")
     rest = iter(edges)
@@ -53,7 +53,7 @@ def graph(edges: Sequence[Node], nodes: int) -> Cell:
 def hierarchical(
     primitives: Sequence[str] = tuple(NAMES), motifs: int = 3, motif_nodes: int = 3, cell_nodes: int = 4
 ) -> Hierarchy:
-    """Return the space: what stands on each edge of the motifs, and of the cell."""
+    """Return the space: the operation on each edge of the motifs, and the motif on each edge of the cell, are open."""
     for i, name in enumerate(primitives):
         if name not in NAMES:
             raise RecordError(f"primitives[{i}] is {name!r}: {nearest(name, NAMES)}", f"primitives[{i}]")
@@ -68,7 +68,7 @@ def hierarchical(
 
 
 def describe(hierarchy: Hierarchy) -> str:
-    """Write the motifs and the cell as short text; a node's edges in parentheses, each with the state that it reads."""
+    """Return the motifs and the cell as short text: a node's edges in parentheses, each with the state that it reads."""
     names = _NAMES | {Motif(i): f"motif{i}" for i in range(len(hierarchy.motifs))}
     cells: Any = (*hierarchy.motifs, hierarchy.body)
     graphs = zip([*(f"motif{i}" for i in range(len(hierarchy.motifs))), "cell"], cells, strict=True)
@@ -76,7 +76,7 @@ def describe(hierarchy: Hierarchy) -> str:
 
 
 def parse(text: str) -> Hierarchy:
-    """Read what `describe` wrote."""
+    """Return the hierarchy of a text by `describe`."""
     motifs = dict.fromkeys(re.findall(r"motif\d+", text))
     graphs = parse_graphs(text, {**NAMES, **{name: Motif(int(name[5:])) for name in motifs}}, r"motif\d+|cell")
     expected = [*(f"motif{i}" for i in range(len(graphs) - 1)), "cell"]
@@ -93,7 +93,7 @@ def _of_text(read: GraphText) -> Cell:
 def network(
     hierarchy: Hierarchy, channels: Positive = 16, cells_per_stage: Positive = 1, classes: Positive = 10
 ) -> Network:
-    """Stack the cell in three stages, a separable convolution behind each: two that halve the size and double the width."""
+    """Stack the cell in three stages with a separable convolution after each; two of them halve the size and double the width."""
     stages: list[Node] = []
     for width, stride in ((channels * 2, 2), (channels * 4, 2), (channels * 4, 1)):
         stages += [Stage(hierarchy, cells_per_stage), Stage(NAMES["sep3"], 1, width, stride)]

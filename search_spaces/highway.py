@@ -1,10 +1,10 @@
-"""Highway networks: layers whose learned gate decides how much of the layer and how much of its input goes on.
+"""Highway networks: layers whose learned gate mixes the output of the layer and its input.
 
-Source: Srivastava et al. 2015, arXiv:1505.00387, and the full paper, arXiv:1507.06228. `highway<depth>_mnist` are the
-thin, fully connected networks of the first's experiments: a plain layer of 50 units, 9 to 99 highway layers, a linear
-one. A plain convolution of the image's size stands for the first layer, and 1x1 convolutions for the others. The paper
-searched for the activation, ReLU or tanh; here it is ReLU. `highway19_cifar` has the widths of the FitNet that the full
-paper takes (Romero et al. 2015, arXiv:1412.6550), without its hidden layer; layers that change the width are plain.
+Source: Srivastava et al. 2015, arXiv:1505.00387, and the full paper, arXiv:1507.06228. `highway<depth>_mnist` are the thin,
+fully connected networks of the first paper's experiments: a plain layer of 50 units, 9 to 99 highway layers, a linear one.
+Here the first layer is a plain convolution of the image's size, the others 1x1 convolutions. The paper searched for the
+activation, ReLU or tanh; here it is ReLU. `highway19_cifar` has the widths of the FitNet used in the full paper (Romero et
+al. 2015, arXiv:1412.6550), without its hidden layer; layers that change the width are plain.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def plain(
 
 
 def stage(depth: int, channels: int, gated: Node, pool: Sequence[Node] = (), first: Node | None = None) -> Stage:
-    """Return a plain layer, which sets the width, `depth` layers that are gated, and the pooling behind them."""
+    """Return a plain layer, which sets the width, `depth` gated layers, and the pooling after them."""
     return Stage(Chain((first or plain(), Stage(gated, depth), *pool)), 1, channels)
 
 
@@ -43,7 +43,7 @@ def mnist(depth: int, units: int = 50) -> Network:
 
 
 def cifar(widths: Sequence[tuple[int, int, bool]]) -> Network:
-    """Stack stages, of a width, a number of gated layers, and whether a pooling follows, for images of 32x32."""
+    """Stack stages for images of 32x32; each has a width, a number of gated layers, and whether a pooling follows."""
     gated = Highway(plain())
     first, *others = (stage(depth, width, gated, [Pool(2)] if pooled else []) for width, depth, pooled in widths)
     return Network(first, tuple(others), Classifier(10))
@@ -67,6 +67,7 @@ def highway_space(channels: int = 16, classes: int = 10, depths: Sequence[int] =
 
 PUBLISHED: dict[str, Network] = {
     **{f"highway{depth}_mnist": mnist(depth) for depth in (10, 20, 50, 100)},
+    # width, gated layers, pooling
     "highway19_cifar": cifar([(32, 2, False), (48, 1, True), (80, 5, True), (128, 5, False)]),
 }
 

@@ -1,10 +1,9 @@
-"""Inception v2 to v4: modules of paths side by side whose large kernels are made of small ones, 3x3, 1xk and kx1.
+"""Inception v2 to v4: modules of parallel paths whose large kernels are factorised into 3x3, 1xk and kx1.
 
-Sources: v2 (BN-Inception), Ioffe and Szegedy 2015, arXiv:1502.03167, figure 5; v3, Szegedy et al. 2016,
-arXiv:1512.00567, section 6; v4, Szegedy et al. 2017, arXiv:1602.07261, figures 3 to 9. The form is that of the
-released models: v2 as in Caffe, with biases before batch norm and a last pooling that is a maximum
-(pretrained-models.pytorch); v3 as in torchvision; v4 as in TensorFlow, by way of pretrained-models.pytorch.
-Deviation: batch norm's epsilon is 1e-5 (v3 and v4 1e-3).
+Sources: v2 (BN-Inception), Ioffe and Szegedy 2015, arXiv:1502.03167, figure 5; v3, Szegedy et al. 2016, arXiv:1512.00567,
+section 6; v4, Szegedy et al. 2017, arXiv:1602.07261, figures 3 to 9. The form is that of the released models: v2 as in Caffe,
+with biases before batch norm and a last pooling that is a maximum (pretrained-models.pytorch); v3 as in torchvision; v4 as in
+TensorFlow, by way of pretrained-models.pytorch. Deviation: batch norm's epsilon is 1e-5 (v3 and v4 1e-3).
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ from nas.topology.network import Auxiliary, Network, with_classes
 
 Kernel = int | tuple[int, int]
 Part = Node | tuple[Kernel, int] | tuple[Kernel, int, int]
-"""Of a path: a node, or a convolution's kernel, width and stride."""
+"""A part of a path: a node, or a convolution's (kernel, width) or (kernel, width, stride)."""
 
 ROW, COLUMN = (1, 7), (7, 1)
 
 HALVE = Pool(3, 2, padding=0)
-"""Halves the size as the 3x3 convolutions without padding beside it do."""
+"""Halves the size as the parallel 3x3 convolutions without padding do."""
 
 MEAN = Pool(3, 1, kind="mean")
 PADDED_MEAN = Pool(3, 1, kind="mean", count_padding=True)
 
 
 def path(*parts: Part, bias: bool | None = None) -> Node:
-    """Return nodes and convolutions in a row; `bias` says whether convolutions have one."""
+    """Return nodes and convolutions in a row; `bias` decides whether the convolutions have a bias."""
     nodes = tuple(part if isinstance(part, Node) else _conv(*part, bias=bias) for part in parts)
     return Chain(nodes) if len(nodes) > 1 else nodes[0]
 
@@ -47,7 +46,7 @@ def _conv(kernel: Kernel, channels: int, stride: int = 1, *, bias: bool | None) 
 
 
 def module(*paths: Sequence[Part], bias: bool | None = None) -> Branches:
-    """Return paths side by side."""
+    """Return parallel paths."""
     return Branches(tuple(path(*parts, bias=bias) for parts in paths))
 
 
@@ -57,22 +56,23 @@ def valid(channels: int, stride: int = 1) -> ConvNormAct:
 
 
 def v2_module(widths: Sequence[int], pool: Pool = PADDED_MEAN) -> Branches:
-    """Return a module of the second version: 1x1, 3x3, twice 3x3 and pooling, with the widths in this order."""
+    """Return a module of v2: 1x1, 3x3, twice 3x3 and pooling, with the widths in this order."""
     only, reduced, single, reduced_double, double, pooled = widths
     doubled = ((1, reduced_double), (3, double), (3, double))
     return module([(1, only)], [(1, reduced), (3, single)], doubled, [pool, (1, pooled)], bias=True)
 
 
 def v2_halving(reduced: int, single: int, reduced_double: int, double: int) -> Branches:
-    """Return the module of the second version that halves the size."""
+    """Return the module of v2 that halves the size."""
     doubled = ((1, reduced_double), (3, double), (3, double, 2))
     return module([(1, reduced), (3, single, 2)], doubled, [Pool(3, 2, padding=0, ceil=True)], bias=True)
 
 
 def v2() -> Network:
-    """Stack the second version."""
+    """Return v2."""
     pool = Pool(3, 2, padding=0, ceil=True)
     stem = path((7, 64, 2), pool, (1, 64), (3, 192), pool, bias=True)
+    # 1x1; 1x1, 3x3; 1x1, twice 3x3; 1x1 after the pooling
     stages = (
         *map(v2_module, ((64, 64, 64, 64, 96, 32), (64, 64, 96, 64, 96, 64))),
         v2_halving(128, 160, 64, 96),
@@ -86,23 +86,23 @@ def v2() -> Network:
 
 
 STEM = path(valid(32, 2), valid(32), (3, 64), HALVE, (1, 80), valid(192), HALVE)
-"""Of the third version."""
+"""The stem of v3."""
 
 
 def v3_35(pooled: int) -> Branches:
-    """Return the module for maps of 35x35 (figure 5), whose path behind the pooling has the width."""
+    """Return the module for maps of 35x35 (figure 5); `pooled` is the width after the pooling."""
     return module([(1, 64)], [(1, 48), (5, 64)], [(1, 64), (3, 96), (3, 96)], [PADDED_MEAN, (1, pooled)])
 
 
 def v3_17(width: int) -> Branches:
-    """Return the module for maps of 17x17 (figure 6), of 1x7 and 7x1 convolutions, those inside of the width."""
+    """Return the module for maps of 17x17 (figure 6), of 1x7 and 7x1 convolutions; `width` is that of the inner ones."""
     once = ((1, width), (ROW, width), (COLUMN, 192))
     twice = ((1, width), (COLUMN, width), (ROW, width), (COLUMN, width), (ROW, 192))
     return module([(1, 192)], once, twice, [PADDED_MEAN, (1, 192)])
 
 
 def outer(channels: int) -> Branches:
-    """Return a 1x3 and a 3x1 convolution side by side, which end paths of the last stage."""
+    """Return parallel 1x3 and 3x1 convolutions, which end paths of the last stage."""
     return module([((1, 3), channels)], [((3, 1), channels)])
 
 
@@ -112,7 +112,7 @@ def v3_8() -> Branches:
 
 
 def v3() -> Network:
-    """Stack the third version (table 1)."""
+    """Return v3 (table 1)."""
     stages = (
         *map(v3_35, (32, 64, 64)),
         module([valid(384, 2)], [(1, 64), (3, 96), valid(96, 2)], [HALVE]),
@@ -124,13 +124,13 @@ def v3() -> Network:
 
 
 def split_stem(first: Kernel = ROW, second: Kernel = COLUMN) -> Chain:
-    """Return the stem of figure 3, save its last step: pooling and convolutions side by side."""
+    """Return the stem of figure 3, except its last step: parallel pooling and convolutions."""
     split = module([(1, 64), valid(96)], [(1, 64), (first, 64), (second, 64), valid(96)])
     return Chain((valid(32, 2), valid(32), ConvNormAct(3, 64), module([HALVE], [valid(96, 2)]), split))
 
 
 def v4() -> Network:
-    """Stack the fourth version."""
+    """Return v4."""
     inner: list[Part] = [(1, 192), (COLUMN, 192), (ROW, 224), (COLUMN, 224), (ROW, 256)]
     last: list[Part] = [(1, 384), ((3, 1), 448), ((1, 3), 512), outer(256)]
     stages = (
@@ -145,12 +145,12 @@ def v4() -> Network:
 
 
 def path_of(*kernels: Kernel, ratio: float = 1.0) -> Node:
-    """Return convolutions of these kernels in a row, each of the width that is asked for times the ratio."""
+    """Return convolutions of these kernels in a row, each of the requested width times the ratio."""
     return path(*(ConvNormAct(kernel, ratio=ratio) for kernel in kernels))
 
 
 def searched(name: str) -> Branches:
-    """Return a module that divides its width among four paths; how two are factorised, and the pooling, are open."""
+    """Return a module that divides its width among four paths; the factorisation of two, and the pooling, are open."""
     halves = Branches((ConvNormAct((1, 3)), ConvNormAct((3, 1))))
     factorised = [path_of(5), path_of(3, 3), path_of((1, 5), (5, 1)), path_of(ROW, COLUMN)]
     paths: tuple[Node, ...] = (
@@ -162,7 +162,7 @@ def searched(name: str) -> Branches:
 
 
 def inception_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = (1, 2, 3)) -> Network:
-    """Return the space: depth, width and factorisation of three stages, and how the size halves between them."""
+    """Return the space: depth, width and factorisation of three stages, and how the size halves between them, are open."""
 
     def stage(i: int) -> Stage:
         name = f"stage{i + 1}"

@@ -1,9 +1,9 @@
-"""Inception-ResNet: modules of paths side by side whose result is scaled and added to their input.
+"""Inception-ResNet: modules of parallel paths whose output is scaled and added to their input.
 
-Source: Szegedy et al. 2017, arXiv:1602.07261, section 3.2 and figures 15 to 19 (version 2). The form is that of the
-model released for TensorFlow, by way of pretrained-models.pytorch: the stem is that of Inception v3 and a module
-without a sum follows it, the last convolution of a residual module has a bias and no norm, scales are 0.17, 0.1 and
-0.2, and the last module has neither scale nor activation. Deviation: batch norm's epsilon is 1e-5 (there 1e-3).
+Source: Szegedy et al. 2017, arXiv:1602.07261, section 3.2 and figures 15 to 19 (version 2). The form is that of the model
+released for TensorFlow, by way of pretrained-models.pytorch: the stem is that of Inception v3 and a module without a sum
+follows it, the last convolution of a residual module has a bias and no norm, scales are 0.17, 0.1 and 0.2, and the last
+module has neither scale nor activation. Deviation: batch norm's epsilon is 1e-5 (there 1e-3).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from search_spaces.inception import COLUMN, HALVE, MEAN, ROW, STEM, Part, module
 
 
 def residual(*paths: Sequence[Part], scale: float, activation: Node | None = RELU) -> Residual:
-    """Return paths side by side, brought to the width of the input, scaled, and added to it."""
+    """Return parallel paths, projected to the width of the input, scaled, and added to it."""
     project = ConvNormAct(1, norm="none", activation=None)
     return Residual(Chain((module(*paths), project)), Skip(), activation, scale)
 
 
 def version_2() -> Network:
-    """Stack the second version."""
+    """Return version 2."""
     last: list[list[Part]] = [[(1, 192)], [(1, 192), ((1, 3), 224), ((3, 1), 256)]]
     stages = (
         module([(1, 96)], [(1, 48), (5, 64)], [(1, 64), (3, 96), (3, 96)], [MEAN, (1, 64)]),
@@ -49,7 +49,7 @@ def version_2() -> Network:
 
 
 def searched(name: str) -> Residual:
-    """Return a residual module of two paths, where the width, the factorisation and the scale are open."""
+    """Return a residual module of two paths with open width, factorisation and scale."""
     ratio = one_of(f"{name}/ratio", [0.25, 0.5, 1.0])
     chains = [path_of(3, ratio=ratio), path_of(3, 3, ratio=ratio), path_of((1, 5), (5, 1), ratio=ratio)]
     chains.append(path_of(ROW, COLUMN, ratio=ratio))
@@ -60,7 +60,7 @@ def searched(name: str) -> Residual:
 
 
 def inception_resnet_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = (1, 2, 3, 4)) -> Network:
-    """Return the space: depth and module of three stages, and the width that is added where the size halves."""
+    """Return the space: depth and module of three stages, and the width added where the size halves, are open."""
 
     def stage(i: int) -> Stage:
         return Stage(searched(f"stage{i + 1}"), one_of(f"stage{i + 1}/depth", depths))

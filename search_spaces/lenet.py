@@ -1,10 +1,10 @@
-"""LeNet: convolutions and subsampling in turn, then fully connected layers.
+"""LeNet: alternating convolutions and subsampling, then fully connected layers.
 
-Source: LeCun et al. 1998, Gradient-based learning applied to document recognition (Proceedings of the IEEE 86, section
-II.B); the 300-100 network, without convolutions: section III.C. `lenet5` is the usual form: every map of the second
-convolution reads all maps before it, subsampling has no weights, tanh is not scaled, and the last layer is linear. The
-paper connects maps by a table, gives each subsampled map a weight, a bias and a squashing function, and ends in radial
-basis functions: 60,000 weights. `lenet5_caffe` is the wider form of the Caffe examples, with one ReLU.
+Source: LeCun et al. 1998, Gradient-based learning applied to document recognition (Proceedings of the IEEE 86, section II.B);
+the 300-100 network, without convolutions: section III.C. `lenet5` is the usual form: every map of the second convolution
+reads all maps before it, subsampling has no weights, tanh is not scaled, and the last layer is linear. The paper connects
+maps by a table, gives each subsampled map a weight, a bias and a squashing function, and ends in radial basis functions:
+60,000 weights. `lenet5_caffe` is the wider form of the Caffe examples, with one ReLU.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEAN = Pool(2, kind="mean")
 
 
 def layer(channels: int, activation: Node | None = TANH, pool: Node = MEAN, padding: Padding = "valid") -> Chain:
-    """Return the pair of a 5x5 convolution and a pooling that halves the size."""
+    """Return a pair of a 5x5 convolution and a pooling that halves the size."""
     return Chain((ConvNormAct(5, channels, padding=padding, norm="none", activation=activation), pool))
 
 

@@ -1,8 +1,8 @@
 """Macro: every stage of a network is serial, residual, dense or inception; its depth, width and operations are open too.
 
 The structures are those of VGG (Simonyan and Zisserman 2015, arXiv:1409.1556), ResNet (He et al. 2016, arXiv:1512.03385),
-DenseNet (Huang et al. 2017, arXiv:1608.06993) and GoogLeNet (Szegedy et al. 2015, arXiv:1409.4842); that one tree holds
-them beside the cell's operations is ours.
+DenseNet (Huang et al. 2017, arXiv:1608.06993) and GoogLeNet (Szegedy et al. 2015, arXiv:1409.4842). Their combination in one
+tree, with the operations of cells, is ours.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ def serial(operation: Node, depth: int) -> Node:
 
 
 def residual(operation: Node, depth: int) -> Node:
-    """Return operations each with a way around it."""
+    """Return operations, each with a skip connection around it."""
     return Stage(Residual(operation, Skip()), depth)
 
 
 def dense(operation: Node, depth: int) -> Node:
-    """Return operations that read all before them, and a transition back to the width that is asked for."""
+    """Return operations that read all outputs before them, and a transition back to the requested width."""
     return Chain((Dense(operation, depth), POINTWISE))
 
 
 def inception(operation: Node, other: Node, depth: int) -> Node:
-    """Return blocks of four paths side by side: 1x1, one operation, another, and pooling."""
+    """Return blocks of four parallel paths: 1x1, one operation, another, and pooling."""
     paths = POINTWISE, Chain((POINTWISE, operation)), Chain((POINTWISE, other)), Chain((Pool(3, 1), POINTWISE))
     return Stage(Branches(paths), depth)
 
@@ -70,8 +70,8 @@ def macro(
 ) -> Network:
     """Return the space: in each stage structure, depth, width and operations are open; each but the first halves the size.
 
-    `widths` are those of the first stage, and double with each that follows. `operations` are in notation, as
-    `sep_conv5(repeats=1)`; none means OPERATIONS.
+    `widths` are those of the first stage, and double with each following stage. `operations` are in notation, such as
+    `sep_conv5(repeats=1)`; by default they are OPERATIONS.
     """
     for name, values in (("widths", widths), ("depths", depths)):
         if not values:
@@ -86,6 +86,7 @@ def _stage(i: int, widths: Sequence[int], depths: Sequence[int], operations: Seq
     operation, other = (one_of(f"{name}/{which}", operations) for which in ("operation", "other"))
     depth = one_of(f"{name}/depth", depths)
     structures = [serial(operation, depth), residual(operation, depth), inception(operation, other, depth)]
+    # Dense layers have another width at each depth, so each depth is an option with its own transition.
     structures.append(one_of(f"{name}/layers", [dense(operation, each) for each in depths]))
     body = Chain((ConvNormAct(3), one_of(f"{name}/structure", structures)))
     return Stage(body, 1, one_of(f"{name}/width", [width * 2**i for width in widths]), 1 if i == 0 else 2)

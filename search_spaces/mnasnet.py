@@ -1,9 +1,9 @@
 """MnasNet: inverted residuals whose kernel, expansion, attention, width and depth were searched stage by stage.
 
-Source: Tan et al. 2019, arXiv:1807.11626, section 4.1 and figure 4 (the space), figure 7 (A1). `mnasnet0_5` to
-`mnasnet1_3` are B1, without attention, as in torchvision, at four widths; `semnasnet_050` to `semnasnet_140` (A1, at
-four widths too) and `mnasnet_small` are as in timm and the released TensorFlow code. Norms keep torch's momentum, and
-maps are padded on both sides alike.
+Source: Tan et al. 2019, arXiv:1807.11626, section 4.1 and figure 4 (the space), figure 7 (A1). `mnasnet0_5` to `mnasnet1_3`
+are B1, without attention, as in torchvision, at four widths; `semnasnet_050` to `semnasnet_140` (A1, at four widths too) and
+`mnasnet_small` are as in timm and the released TensorFlow code. Norms keep torch's momentum, and maps are padded equally on
+both sides.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from nas.topology.heads import Classifier
 from nas.topology.network import Network, with_classes
 
 Table = Sequence[tuple[int, int, float, int, int, int]]
-"""Kernel, expansion, share of the squeeze, width, depth and stride of each stage."""
+"""Kernel, expansion, squeeze ratio, width, depth and stride of each stage."""
 
 
 def mnasnet(table: Table, stem: int = 32, multiplier: float = 1.0, dropout: float = 0.2) -> Network:
-    """Stack a table; the multiplier scales every width but that of the last convolution."""
+    """Return the network of a table; the multiplier scales every width but that of the last convolution."""
     stages = tuple(
         Stage(MBConv(kernel, expansion, squeeze, activation=RELU), depth, divisible(width * multiplier), stride)
         for kernel, expansion, squeeze, width, depth, stride in table
@@ -40,9 +40,9 @@ def mnasnet(table: Table, stem: int = 32, multiplier: float = 1.0, dropout: floa
 
 
 def mnasnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2, 3)) -> Network:
-    """Return the space: in each of three stages what figure 4 leaves open; pooling is no skip here.
+    """Return the space: in each of three stages the decisions of figure 4 are open; pooling is no skip here.
 
-    Squeeze-and-excitation is of the expanded width, so that the narrow blocks of this small space have units enough.
+    Squeeze-and-excitation is a share of the expanded width, so that the narrow blocks of this small space have enough units.
     """
 
     def stage(i: int) -> Stage:
@@ -64,6 +64,7 @@ def mnasnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] =
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
+# kernel, expansion, squeeze ratio, width, depth, stride
 B1: Table = (
     *((3, 1, 0.0, 16, 1, 1), (3, 3, 0.0, 24, 3, 2), (5, 3, 0.0, 40, 3, 2), (5, 6, 0.0, 80, 3, 2)),
     *((3, 6, 0.0, 96, 2, 1), (5, 6, 0.0, 192, 4, 2), (3, 6, 0.0, 320, 1, 1)),

@@ -1,8 +1,8 @@
-"""Mobile: stages of inverted residuals, where each block's kernel, expansion and squeeze, and whether it stands at all, are open.
+"""Mobile: stages of inverted residuals; each block's kernel, expansion and squeeze, and whether it is present, are open.
 
 The space of MnasNet (Tan et al. 2019, arXiv:1807.11626, section 4), ProxylessNAS (Cai et al. 2019, arXiv:1812.00332, section
 4.2: a block may become a skip, which is how depth is searched) and once-for-all networks (Cai et al. 2020, arXiv:1908.09791).
-The decisions are those of each block, as in ProxylessNAS; MnasNet takes one for all blocks of a stage.
+Decisions are taken per block, as in ProxylessNAS; MnasNet takes one for all blocks of a stage.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def mobile(
 ) -> Network:
     """Return the space: every block opens kernel, expansion and squeeze, and all but a stage's first may be left out.
 
-    Close to the space of ProxylessNAS at 224 px: widths 24, 40, 80, 96, 192, 320, strides 2, 2, 2, 1, 2, 1, depth 4, kernels 3,
-    5, 7, expansions 3, 6, squeezes 0, stem_stride 2, last 1280. There a stem of 32 channels and a fixed block of 16 come
+    Close to the space of ProxylessNAS at 224 px: widths 24, 40, 80, 96, 192, 320, strides 2, 2, 2, 1, 2, 1, depth 4, kernels
+    3, 5, 7, expansions 3, 6, squeezes 0, stem_stride 2, last 1280. There a stem of 32 channels and a fixed block of 16 come
     first, and the last stage is one block.
     """
     if len(widths) != len(strides):

@@ -1,12 +1,13 @@
 """MobileNet V1, V2 and V3: depthwise separable convolutions, then inverted residuals, then those with attention.
 
-Source: V1: Howard et al. 2017, arXiv:1704.04861, table 1; V2: Sandler et al. 2018, arXiv:1801.04381, table 2; V3:
-Howard et al. 2019, arXiv:1905.02244, tables 1 and 2. V2 and V3 as in torchvision; V1 with ReLU, as in the paper, where
-the released code has ReLU6. A multiplier scales widths as in the released code (tensorflow/models, slim): V1 cuts them to
-whole numbers, V2 and V3 make them multiples of 8, and blocks expand what they are given. torchvision's V3 scales the
-expanded widths of the table instead, and the hidden layer too. Norms keep torch's epsilon and momentum (torchvision's V3
-has 0.001 and 0.01), and maps are padded on both sides alike (the released TensorFlow code pads even sizes at stride 2 on
-the right and the bottom).
+Source: V1: Howard et al. 2017, arXiv:1704.04861, table 1; V2: Sandler et al. 2018, arXiv:1801.04381, table 2; V3: Howard et
+al. 2019, arXiv:1905.02244, tables 1 and 2. V2 and V3 as in torchvision; V1 with ReLU, as in the paper, where the released
+code has ReLU6.
+
+A multiplier scales widths as in the released code (tensorflow/models, slim): V1 truncates them to integers, V2 and V3 round
+them to multiples of 8, and blocks expand their scaled input. torchvision's V3 scales the expanded widths of the table
+instead, and the hidden layer too. Norms keep torch's epsilon and momentum (torchvision's V3 has 0.001 and 0.01), and maps are
+padded equally on both sides (the released TensorFlow code pads even sizes at stride 2 on the right and the bottom).
 """
 
 from __future__ import annotations
@@ -32,14 +33,16 @@ SEPARABLE = Chain((ConvNormAct(3, groups="depthwise"), ConvNormAct(1)))
 
 
 def mobilenet_v1(multiplier: float = 1.0) -> Network:
-    """Stack the first version; the multiplier scales every width, to 8 at least."""
+    """Return V1; the multiplier scales every width, to at least 8."""
+    # width, depth, stride
     table = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
     stages = (Stage(SEPARABLE, depth, max(8, int(width * multiplier)), stride) for width, depth, stride in table)
     return Network(ConvNormAct(3, max(8, int(32 * multiplier)), 2), tuple(stages), Classifier(1000, dropout=0.001))
 
 
 def mobilenet_v2(multiplier: float = 1.0) -> Network:
-    """Stack the second version; a multiplier below one does not scale the last convolution."""
+    """Return V2; a multiplier below one does not scale the last convolution."""
+    # expansion, width, depth, stride
     table = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
     stages: list[Node] = [
         Stage(MBConv(3, expansion), depth, divisible(width * multiplier), stride)
@@ -51,7 +54,7 @@ def mobilenet_v2(multiplier: float = 1.0) -> Network:
 
 
 def inverted(kernel: int, expansion: float, attention: bool, activation: Activation) -> MBConv:
-    """Return the block of the third version, whose attention has a piecewise linear gate."""
+    """Return the block of V3, whose attention has a piecewise linear gate."""
     if not attention:
         return MBConv(kernel, expansion, activation=activation)
     return MBConv(kernel, expansion, 0.25, "expanded", activation, HARD_SIGMOID)
@@ -60,7 +63,7 @@ def inverted(kernel: int, expansion: float, attention: bool, activation: Activat
 def mobilenet_v3(
     table: Sequence[tuple[int, float, bool, bool, int, int, int]], last: int, hidden: int, multiplier: float = 1.0
 ) -> Network:
-    """Stack the third version from rows of kernel, expansion, attention, hard swish, width, depth and stride.
+    """Return V3 from rows of kernel, expansion, attention, hard swish, width, depth and stride.
 
     A multiplier scales every width but that of the hidden layer.
     """
@@ -97,6 +100,7 @@ def mobilenet_space(channels: int = 16, classes: int = 10, depths: Sequence[int]
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
+# kernel, expansion, attention, hard swish, width, depth, stride
 LARGE = (
     *((3, 1, False, False, 16, 1, 1), (3, 4, False, False, 24, 1, 2), (3, 3, False, False, 24, 1, 1)),
     *((5, 3, True, False, 40, 3, 2), (3, 6, False, True, 80, 1, 2), (3, 2.5, False, True, 80, 1, 1)),

@@ -31,16 +31,16 @@ OPERATIONS: dict[str, Node] = {
     "nor_conv_3x3": Conv(3),
     "avg_pool_3x3": AvgPool(3),
 }
-"""In the benchmark's order, so that a decision is the digit of its table."""
+"""In the benchmark's order, so that a decision is a digit of an index of its table."""
 
 _NAMES = {operation: name for name, operation in OPERATIONS.items()}
 
 FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
-"""The form of the benchmark's notation."""
+"""The pattern of the benchmark's notation."""
 
 
 def nasbench201() -> Cell:
-    """Return the space: each of three nodes reads every state before it, and what each edge does is open."""
+    """Return the space: each of three nodes reads every state before it, and the operation of each edge is open."""
     return _cell([[one_of(f"{source}-{node}", OPERATIONS.values()) for source in range(node)] for node in (1, 2, 3)])
 
 
@@ -50,10 +50,10 @@ def _cell(operations: list[list[Node]]) -> Cell:
 
 
 def from_string(text: str) -> Cell:
-    """Read the benchmark's notation, `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`.
+    """Return the cell of the benchmark's notation, `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`.
 
-    What its repository prints around it is left out: `Structure(4 nodes with |...|)`. Raises OtherForm where the text is no
-    such notation, and RecordError, with what is missing or unknown, where it is a damaged one.
+    Text printed around it by its repository is ignored: `Structure(4 nodes with |...|)`. Raises OtherForm where the text is
+    not in this notation, and RecordError, with the missing or unknown part, where it is damaged.
     """
     begins = re.search(r"\|\s*[\w.-]+\s*~", text)
     if begins is None:
@@ -71,7 +71,7 @@ def from_string(text: str) -> Cell:
 
 
 def from_edges(nodes: Sequence[Sequence[tuple[Any, Any]]]) -> Cell:
-    """Return the cell of three nodes whose edges are (operation, state), as AutoDL-Projects' Structure holds them.
+    """Return the cell of three nodes whose edges are (operation, state), as in AutoDL-Projects' Structure.
 
     Raises RecordError where an edge is missing, or its operation is unknown.
     """
@@ -86,7 +86,7 @@ def from_edges(nodes: Sequence[Sequence[tuple[Any, Any]]]) -> Cell:
 
 
 def to_string(cell: Cell) -> str:
-    """Write a cell in the benchmark's notation. Raises RecordError where an operation has no name there."""
+    """Return a cell in the benchmark's notation. Raises RecordError where an operation has no name there."""
     for operation in (edge.operation for edges in cell.nodes for edge in edges):
         if operation not in _NAMES:
             raise RecordError(f"the cell has {notation(operation)}, and NAS-Bench-201 {', '.join(OPERATIONS)}")

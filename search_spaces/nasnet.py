@@ -1,9 +1,9 @@
-"""NASNet, AmoebaNet and PNASNet: two cells of five pairwise combinations; which states, and which operations, is open.
+"""NASNet, AmoebaNet and PNASNet: two cells of five pairwise combinations; states and operations are open.
 
 Source: Zoph et al. 2018, arXiv:1707.07012, section 3 and appendix A; Real et al. 2019, arXiv:1802.01548, section 3.1;
-PNASNet: Liu et al. 2018, arXiv:1712.00559. Networks as in the released TensorFlow code (tensorflow/models slim
-nasnet and pnasnet, tensorflow/tpu amoeba_net), whose cells count the current input as state 0 and the previous as 1; here, as
-everywhere in this project, the previous is 0.
+PNASNet: Liu et al. 2018, arXiv:1712.00559. Networks as in the released TensorFlow code (tensorflow/models slim nasnet and
+pnasnet, tensorflow/tpu amoeba_net), whose cells number the current input 0 and the previous 1; here, as everywhere in this
+project, the previous is 0.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ NAMES: dict[str, Node] = {
     "c1x3_3x1": AsymmetricConv(3, bottleneck=4),
     "c1x7_7x1": AsymmetricConv(7, bottleneck=4),
 }
-"""The 13 operations of NASNet; `none` is the identity. A 3x3 and the asymmetric ones have a bottleneck, as in the code."""
+"""The 13 operations of NASNet; `none` is the identity. The 3x3 and asymmetric ones have a bottleneck, as in the code."""
 
 AMOEBANET = ("none", "sep3", "sep5", "sep7", "avg3", "max3", "dil3", "c1x7_7x1")
-"""The eight of them that AmoebaNet chooses from."""
+"""The eight of them that AmoebaNet uses."""
 
 _NAMES = {operation: name for name, operation in NAMES.items()}
 
@@ -72,10 +72,10 @@ def amoebanet(combinations: int = 5) -> Cells:
 
 
 def from_official(cells: Mapping[str, Mapping[str, Sequence[Any]]]) -> Cells:
-    """Read `normal` and `reduce`, each with `ops`, `idx` and `used`, as the released code has them.
+    """Return the cells of `normal` and `reduce`, each with `ops`, `idx` and `used`, as in the released code.
 
-    A state whose `used` is 0 is concatenated, whether an edge reads it or not. NASNet-A, AmoebaNet-A and PNASNet-5
-    concatenate states that are read too, so they are no members of the space, which concatenates the unread states alone, as in
+    A state whose `used` is 0 is concatenated, whether an edge reads it or not. NASNet-A, AmoebaNet-A and PNASNet-5 also
+    concatenate states that are read. So they are no members of the space, which concatenates the unread states only, as in
     the papers on NASNet and AmoebaNet.
     """
     return Cells(*(_read_cell(cells[name]) for name in ("normal", "reduce")))
@@ -93,7 +93,7 @@ def _read_cell(cell: Mapping[str, Sequence[Any]]) -> Cell:
 
 
 def to_official(cells: Cells) -> dict[str, dict[str, list[Any]]]:
-    """Write two cells as the released code has them."""
+    """Return two cells in the form of the released code."""
     return {"normal": _write_cell(cells.normal), "reduce": _write_cell(cells.reduction)}
 
 
@@ -108,17 +108,17 @@ def _write_cell(cell: Cell) -> dict[str, list[Any]]:
 
 
 def _swap(state: int) -> int:
-    """Exchange the two inputs, which the released code counts the other way round."""
+    """Exchange the two inputs, which the released code numbers the other way round."""
     return 1 - state if state < 2 else state
 
 
 def describe(cells: Cells) -> str:
-    """Write two cells as short text, a combination's edges in parentheses."""
+    """Return two cells as short text, with the edges of each combination in parentheses."""
     return describe_cells(cells, _NAMES, "unread")
 
 
 def parse(text: str) -> Cells:
-    """Read two cells that `describe` wrote."""
+    """Return the two cells of a text by `describe`."""
     graphs = parse_graphs(text, NAMES, "normal|reduce")
     for key in ("normal", "reduce"):
         if key not in graphs:
@@ -145,9 +145,9 @@ def network(
     """Stack two cells as NASNet does: three stages of N normal cells, a reduction cell before the second and the third.
 
     The ImageNet stem is a strided convolution (32 channels; 96 in NASNet-A large) and two reduction cells of a quarter and
-    half the width. The auxiliary head stands on the normal cell before the second reduction. `skip_reduction` is
-    NASNet-A large's: the cell after a reduction reads past it. `count_reductions` is PNASNet's, whose one cell reduces too:
-    the first of a stage's N cells is the reduction.
+    half the width. The auxiliary head follows the normal cell before the second reduction. `skip_reduction` is from NASNet-A
+    large: the cell after a reduction reads past it. `count_reductions` is from PNASNet, whose one cell also reduces: the
+    first of a stage's N cells is the reduction.
     """
     imagenet = stem == "imagenet"
     stages = [Stage(cells.reduction, 1, channels // part, 2) for part in ((4, 2) if imagenet else ())]
@@ -167,6 +167,7 @@ def network(
     return Network(opening, tuple(stages), Classifier(classes, relu=True), extra)
 
 
+# ops: two operations per node; idx: their states; used: 0 for each state that is concatenated
 _PNASNET_5: dict[str, Sequence[Any]] = {
     "ops": "sep5 max3 sep7 max3 sep5 sep3 sep3 max3 sep3 none".split(),
     "idx": (1, 1, 0, 0, 0, 0, 4, 0, 1, 0),

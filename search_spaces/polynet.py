@@ -1,9 +1,9 @@
-"""PolyNet: Inception-ResNet whose modules are polynomials: a body applied several times, or bodies side by side.
+"""PolyNet: Inception-ResNet whose modules are polynomials: a body applied several times, or parallel bodies.
 
-Source: Zhang et al. 2017, arXiv:1611.05725, section 3.1; the very deep PolyNet has 10, 20 and 10 modules, 2-way in
-the first stage, poly-3 and 2-way in turn in the others. The form is that of the released model, by way of
-pretrained-models.pytorch: the stem of Inception v4, all convolutions with batch norm, and scales that fall evenly
-from 1 to 0.7 over the modules.
+Source: Zhang et al. 2017, arXiv:1611.05725, section 3.1; the very deep PolyNet has 10, 20 and 10 modules, 2-way in the first
+stage, alternating poly-3 and 2-way in the others. The form is that of the released model, by way of
+pretrained-models.pytorch: the stem of Inception v4, all convolutions with batch norm, and scales that fall evenly from 1 to
+0.7 over the modules.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from search_spaces.inception import COLUMN, HALVE, ROW, Part, module, path_of, s
 
 
 def body(*paths: Sequence[Part]) -> Chain:
-    """Return paths side by side, brought to the width of the input."""
+    """Return parallel paths, projected to the width of the input."""
     return Chain((module(*paths), ConvNormAct(1, activation=None)))
 
 
@@ -57,7 +57,7 @@ def modules() -> Iterator[Polynomial]:
 
 
 def polynet() -> Network:
-    """Stack the very deep PolyNet."""
+    """Return the very deep PolyNet."""
     scaled = tuple(modules())
     halving_a = module([(1, 256), (3, 256), valid(384, 2)], [valid(384, 2)], [HALVE])
     halving_b = module(
@@ -69,7 +69,7 @@ def polynet() -> Network:
 
 
 def searched(name: str, scale: float) -> Polynomial:
-    """Return a module whose body, order, and kind of polynomial are open."""
+    """Return a module with open body, order and kind of polynomial."""
     ratio = one_of(f"{name}/ratio", [0.25, 0.5])
     kernels = [path_of(3, ratio=ratio), path_of((1, 3), (3, 1), ratio=ratio), path_of(ROW, COLUMN, ratio=ratio)]
     inner = ConvNormAct(1, ratio=ratio)
@@ -82,7 +82,7 @@ def searched(name: str, scale: float) -> Polynomial:
 def polynet_space(
     channels: int = 32, classes: int = 10, depths: Sequence[int] = (1, 2, 3), scale: float = 0.3
 ) -> Network:
-    """Return the space: depth and module of three stages, and the width that is added where the size halves."""
+    """Return the space: depth and module of three stages, and the width added where the size halves, are open."""
 
     def stage(i: int) -> Stage:
         return Stage(searched(f"stage{i + 1}", scale), one_of(f"stage{i + 1}/depth", depths))

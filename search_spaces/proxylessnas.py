@@ -1,6 +1,6 @@
 """ProxylessNAS: inverted residuals whose kernel and expansion were searched layer by layer, for three devices.
 
-Source: Cai et al. 2019, arXiv:1812.00332, section 4.2 and figure 4 (what was found). Networks as in the released
+Source: Cai et al. 2019, arXiv:1812.00332, section 4.2 and figure 4 (the published networks). Networks as in the released
 PyTorch code. Layers that the search dropped are left out. Norms keep torch's epsilon (released: 0.001).
 """
 
@@ -28,7 +28,7 @@ Layers = Sequence[Sequence[tuple[int, int]]]
 
 
 def proxylessnas(stem: int, widths: Sequence[int], last: int, layers: Layers) -> Network:
-    """Stack a stage for each width; before them stands a block without an expansion, of the first width."""
+    """Stack a stage for each width; before them comes a block without an expansion, of the first width."""
     first, *others = widths
 
     def stages() -> Iterator[Node]:
@@ -48,7 +48,7 @@ def proxylessnas_space(
     kernels: Sequence[int] = (3, 5, 7),
     expansions: Sequence[float] = (3.0, 6.0),
 ) -> Network:
-    """Return the space: each layer of three stages is one of the blocks or, but for a stage's first, is dropped."""
+    """Return the space: each layer of three stages is one of the blocks or, except for a stage's first, is dropped."""
     blocks = [MBConv(kernel, expansion) for kernel in kernels for expansion in expansions]
 
     def layer(stage: int, i: int) -> Stage:
@@ -60,6 +60,7 @@ def proxylessnas_space(
     return Network(ConvNormAct(3, channels, activation=RELU6), nodes, Classifier(classes))
 
 
+# (kernel, expansion) of each layer, a tuple per stage
 CPU: Layers = (
     *(((3, 6), (3, 3), (3, 3), (3, 3)), ((3, 6), (3, 3), (3, 3), (5, 3)), ((3, 6), (3, 3))),
     *(((5, 6), (3, 3), (3, 3), (3, 3)), ((5, 6), (5, 3), (5, 3), (3, 3)), ((5, 6),)),
@@ -73,6 +74,7 @@ MOBILE: Layers = (
     *(((5, 6), (5, 3), (5, 3), (5, 3)), ((7, 6), (7, 6), (7, 3), (7, 3)), ((7, 6),)),
 )
 
+# stem width, stage widths, width of the last convolution, layers
 PUBLISHED: dict[str, Network] = {
     "proxyless_cpu": proxylessnas(40, (24, 32, 48, 88, 104, 216, 360), 1432, CPU),
     "proxyless_gpu": proxylessnas(40, (24, 32, 56, 112, 128, 256, 432), 1728, GPU),

@@ -1,9 +1,9 @@
-"""RandWire: stages whose wiring is a random graph; which kind of graph, its parameters and the seed are open.
+"""RandWire: stages wired by a random graph; the kind of graph, its parameters and the seed are open.
 
-Source: Xie et al. 2019, arXiv:1904.01569, section 3 and table 1. The code was not released: the form is the paper's, and the
-published counts tell that its first convolutions are dense and all in the graphs separable. Its seeds are not known; ours are
-the first in a row whose counts are the paper's, which vary with how many nodes read a stage's input. Without its dropout of
-edges.
+Source: Xie et al. 2019, arXiv:1904.01569, section 3 and table 1. The code was not released: the form is the paper's. Its
+published parameter and operation counts imply that the first convolutions are dense and all in the graphs separable. Its
+seeds are not known; ours are the first consecutive ones with the paper's counts, which vary with the number of nodes that
+read a stage's input. Deviation: no dropout of edges.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from nas.topology.network import Network, with_classes
 from nas.topology.wired import Wired
 
 NODE = SepConv(3, repeats=1)
-"""What stands on every node: ReLU, a separable convolution and batch norm."""
+"""The operation of every node: ReLU, a separable convolution and batch norm."""
 
 
 def small(channels: int = 78, nodes: int = 32, seeds: Sequence[int] = (2, 3, 4)) -> Network:
-    """Stack the small regime: a convolution and three graphs WS(4, 0.75), each halving the size."""
+    """Return the small regime: a convolution and three graphs WS(4, 0.75), each halving the size."""
     graphs = (Stage(Wired(NODE, nodes, "ws", 4, 0.75, seed), 1, channels * 2**i, 2) for i, seed in enumerate(seeds))
     return _imagenet(channels, (Stage(Conv(3), 1, channels, 2), *graphs))
 
 
 def regular(channels: int, nodes: int = 32, seeds: Sequence[int] = (196, 197, 198, 199)) -> Network:
-    """Stack the regular regime: four graphs WS(4, 0.75), the first of half the nodes."""
+    """Return the regular regime: four graphs WS(4, 0.75), the first of half the nodes."""
     graphs = (
         Stage(Wired(NODE, nodes if i else nodes // 2, "ws", 4, 0.75, seed), 1, channels * 2**i, 2)
         for i, seed in enumerate(seeds)
@@ -42,7 +42,7 @@ def regular(channels: int, nodes: int = 32, seeds: Sequence[int] = (196, 197, 19
 
 
 def _imagenet(channels: int, stages: tuple[Node, ...]) -> Network:
-    """Put a strided convolution before the stages, and one of 1280 channels behind them."""
+    """Return the network of the stages, with a strided convolution before and one of 1280 channels after them."""
     stem = ConvNormAct(3, channels // 2, 2, activation=None)
     return Network(stem, (*stages, Stage(Conv(1), 1, 1280)), Classifier(1000))
 

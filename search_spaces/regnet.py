@@ -1,12 +1,13 @@
-"""RegNet: stages of bottleneck blocks with groups of one width, whose widths follow from a linear rule.
+"""RegNet: stages of bottleneck blocks with one group width, whose widths follow a linear rule.
 
-Source: Radosavovic et al. 2020, arXiv:2003.13678 (section 3.3: the rule; Y, with squeeze-and-excitation: section 4;
-the networks: section 5, all 24 with timm's names, from `regnetx_002`, 200 MF, to `regnety_320`, 32 GF). The released
-code (pycls) makes a stage's width the nearest multiple of its groups' width, halves to the even one, and squeezes to a
-quarter of a block's input; we follow it. torchvision, whose names are `regnet_x_400mf` and the like, rounds as MobileNet
-does, never more than a tenth down: its X-400MF, Y-800MF and Y-8GF are wider than the paper's, the others equal. The
-space is AnyNet, of which section 3.2 makes RegNet step by step: groups and ratio are one choice for all stages, and
-widths do not fall.
+Source: Radosavovic et al. 2020, arXiv:2003.13678 (section 3.3: the rule; Y, with squeeze-and-excitation: section 4; the
+networks: section 5, all 24 with timm's names, from `regnetx_002`, 200 MF, to `regnety_320`, 32 GF). The released code (pycls)
+rounds a stage's width to the nearest multiple of the group width, halves to even, and squeezes to a quarter of a block's
+input; we follow it. torchvision, whose names are `regnet_x_400mf` and the like, rounds as MobileNet does, never more than a
+tenth down: its X-400MF, Y-800MF and Y-8GF are wider than the paper's, the others equal.
+
+The space is AnyNet, which section 3.2 narrows to RegNet step by step: group width and ratio are one choice for all stages,
+and widths do not decrease.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ SWISH = Activation("swish")
 
 
 def block(group_width: int, squeeze: SqueezeExcite | None = None, ratio: float = 1.0) -> Residual:
-    """Return the bottleneck block with groups of that width; squeeze-and-excitation follows the 3x3 convolution."""
+    """Return the bottleneck block with that group width; squeeze-and-excitation follows the 3x3 convolution."""
     grouped = ConvNormAct(3, ratio=ratio, group_width=group_width)
     inside: tuple[Node, ...] = (ConvNormAct(1, ratio=ratio), grouped, *([squeeze] if squeeze else []))
     return Residual(Chain((*inside, ConvNormAct(1, activation=None)), strided=1), PROJECTION, RELU)
 
 
 def nearest(width: float, multiple: int) -> int:
-    """Return the multiple nearest to a width, halves to the even one and at least one of them (pycls)."""
+    """Return the nearest multiple to a width, at least one; halves round to even (pycls)."""
     return max(1, round(width / multiple)) * multiple
 
 
 Rounding = Callable[[float, int], int]
-"""Makes a width a multiple of a number: `nearest` in the paper's networks, `divisible` in torchvision's."""
+"""Rounds a width to a multiple of a number: `nearest` in the paper's networks, `divisible` in torchvision's."""
 
 
 def rule(
@@ -57,23 +58,25 @@ def rule(
     ratio: float = 1.0,
     rounding: Rounding = nearest,
 ) -> list[tuple[int, int]]:
-    """Return width and depth of each stage: blocks grow by `slope`, and their widths are powers of `step`, in eights.
+    """Return (width, depth) of each stage by the rule of RegNet.
 
-    `rounding` then makes the width inside a stage's bottlenecks, `ratio` of its own, a multiple of the groups' width, which is
-    at most as large. Raises RecordError where the paper's limits are passed.
+    Block widths grow linearly by `slope` and are quantised to `initial` times powers of `step`, then to multiples of 8.
+    `rounding` makes the inner width of the bottlenecks, `ratio` times the stage's, a multiple of the group width, which is at
+    most as large. Raises RecordError where the paper's limits are exceeded.
     """
     if initial < 1 or initial % 8 or slope < 0 or step <= 1:
         raise RecordError(
             f"initial width {initial}, slope {slope} and step {step} follow no rule of RegNet: give a multiple of 8, a "
             "number from 0 on, and one above 1"
         )
+    # Equations 2 to 4: linear widths, their rounded exponents, and the quantised widths. Equal widths form a stage.
     powers = (round(math.log(1 + slope * i / initial, step)) for i in range(depth))
     widths = (round(initial * step**power / 8) * 8 for power in powers)
     return [(_compatible(width, group_width, ratio, rounding), len([*same])) for width, same in groupby(widths)]
 
 
 def _compatible(width: int, group_width: int, ratio: float, rounding: Rounding) -> int:
-    """Return the width whose share `ratio` consists of whole groups; a ratio above 1 divides that share, too."""
+    """Return the width whose inner width, times `ratio`, consists of whole groups; a ratio above 1 also divides the latter."""
     inside = max(1, int(width * ratio))
     groups = min(group_width, inside)
     return int(rounding(inside, math.lcm(groups, int(ratio)) if ratio > 1 else groups) / ratio)
@@ -118,10 +121,9 @@ def regnet_y(
 
 
 def regnet_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = (1, 2, 3, 4)) -> Network:
-    """Return the space: groups, ratio and squeeze-and-excitation are open, and width and depth of each of three stages.
+    """Return the space: group width, ratio and squeeze-and-excitation are open, and width and depth of three stages.
 
-    Squeeze-and-excitation has a swish: of its few channels all may be negative, and behind a ReLU nothing would be
-    learned.
+    Squeeze-and-excitation has a swish: its few channels may all be negative, and after a ReLU no gradient would flow.
     """
     group_width, ratio = one_of("group_width", [4, 8, 16]), one_of("ratio", [0.5, 1.0])
     blocks = [block(group_width, squeeze, ratio) for squeeze in (None, SqueezeExcite(4, activation=SWISH))]
@@ -138,6 +140,7 @@ def regnet_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = 
     return Network(ConvNormAct(3, channels), tuple(stages), Classifier(classes))
 
 
+# depth, initial width, slope, step, group width
 _X = {
     "002": (13, 24, 36.44, 2.49, 8),
     "004": (22, 24, 24.48, 2.54, 16),
@@ -167,7 +170,7 @@ _Y = {
     "160": (18, 200, 106.23, 2.48, 112),
     "320": (20, 232, 115.89, 2.53, 232),
 }
-"""Parameters of the rule by tens of millions of multiply-adds; those of the released code, which the paper rounds."""
+"""The rule's parameters by tens of millions of multiply-adds, from the released code; the paper rounds them."""
 
 _TORCHVISION = {
     "400mf": "004",

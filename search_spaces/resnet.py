@@ -22,7 +22,7 @@ from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 STEM = Chain((ConvNormAct(7, 64, 2), Pool(3, 2)))
-"""Of ImageNet networks: 7x7 and pooling, each halving the size."""
+"""The stem of ImageNet networks: 7x7 and pooling, each halving the size."""
 
 PROJECTION, PADDED, BARE = Skip("projection"), Skip("padded"), Skip("bare")
 
@@ -36,7 +36,7 @@ def basic(shortcut: Node = PROJECTION, activation: Node = RELU) -> Residual:
 def bottleneck(ratio: float = 0.25, groups: int = 1, strided: int = 1, inside: Sequence[Node] = ()) -> Residual:
     """Return the block of 1x1, 3x3 and 1x1 convolutions, the first two of `ratio` of the width.
 
-    Convolution `strided` has the stride. What is `inside` ends the body, as squeeze-and-excitation does.
+    Convolution `strided` has the stride. The nodes `inside` end the body, such as squeeze-and-excitation.
     """
     convs = (
         ConvNormAct(1, ratio=ratio),
@@ -59,13 +59,13 @@ def cifar(block: Node, depth: int, widths: Sequence[int] = (16, 32, 64), classes
 
 
 def preactivated(shortcut: Node = BARE, activation: Node = RELU) -> Residual:
-    """Return the block of two 3x3 convolutions whose norms and activations come first."""
+    """Return the block of two 3x3 convolutions, each preceded by norm and activation."""
     body = Chain((bare(3), ConvNormAct(3, activation=activation, order="pre")))
     return Residual(body, shortcut, opening=Normalize(activation=activation))
 
 
 def preactivated_bottleneck() -> Residual:
-    """Return the block of 1x1, 3x3 and 1x1 convolutions whose norms and activations come first."""
+    """Return the block of 1x1, 3x3 and 1x1 convolutions, each preceded by norm and activation."""
     convs = bare(1, ratio=0.25), ConvNormAct(3, ratio=0.25, order="pre"), ConvNormAct(1, order="pre")
     return Residual(Chain(convs, strided=1), BARE, opening=Normalize())
 

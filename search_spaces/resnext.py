@@ -1,8 +1,8 @@
-"""ResNeXt: bottleneck blocks whose 3x3 convolution is cut into groups, ImageNet and CIFAR forms.
+"""ResNeXt: bottleneck blocks with grouped 3x3 convolutions, ImageNet and CIFAR forms.
 
-Source: Xie et al. 2017, arXiv:1611.05431 (table 1, section 5; CIFAR: section 5.3). A name tells the number of groups,
-the cardinality, and the width of one in the first stage: `32x4d`. Networks as in torchvision, with the stride in the
-3x3. For CIFAR, table 7 of the paper; blocks keep the form of ImageNet's.
+Source: Xie et al. 2017, arXiv:1611.05431 (table 1, section 5; CIFAR: section 5.3). A name contains the number of groups, the
+cardinality, and the group width in the first stage: `32x4d`. Networks as in torchvision, with the stride in the 3x3. For
+CIFAR, table 7 of the paper; blocks keep the form of ImageNet's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from search_spaces.resnet import PROJECTION, bottleneck, cifar, imagenet
 
 
 def block(groups: int, width: int) -> Residual:
-    """Return the block of 64 * 4 channels in the first stage with so many groups, each `width` wide there."""
+    """Return the block with 256 channels in the first stage, and `groups` groups, each `width` wide there."""
     return bottleneck(groups * width / 256, groups)
 
 
@@ -39,7 +39,7 @@ def resnext_cifar(groups: int, width: int, depth: int = 3, classes: int = 10) ->
 
 
 def grouped(ratio: float, group_width: int) -> Residual:
-    """Return the block whose groups have a fixed width, in all stages: their number grows with the stage's width."""
+    """Return the block with a fixed group width in all stages: the number of groups grows with the stage's width."""
     convs = (
         ConvNormAct(1, ratio=ratio),
         ConvNormAct(3, ratio=ratio, group_width=group_width),
@@ -49,7 +49,7 @@ def grouped(ratio: float, group_width: int) -> Residual:
 
 
 def resnext_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = (1, 2, 3, 4)) -> Network:
-    """Return the space: in each of three stages the bottleneck's ratio, its groups' width, depth and width are open."""
+    """Return the space: in each of three stages the bottleneck's ratio, its group width, depth and width are open."""
 
     def stage(i: int) -> Stage:
         ratio = one_of(f"stage{i + 1}/ratio", [0.25, 0.5, 1.0])
@@ -61,6 +61,7 @@ def resnext_space(channels: int = 32, classes: int = 10, depths: Sequence[int] =
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
+# (depths,) groups, group width in the first stage
 PUBLISHED: dict[str, Network] = {
     "resnext50_32x4d": resnext((3, 4, 6, 3), 32, 4),
     "resnext101_32x4d": resnext((3, 4, 23, 3), 32, 4),

@@ -1,8 +1,8 @@
 """SENet: residual networks whose channels are scaled by squeeze-and-excitation.
 
-Source: Hu et al. 2018, arXiv:1709.01507 (section 3.3, table 1; SENet-154: appendix; where the module stands: section
-6.5). Networks as in the released Caffe models and Cadene's port: `se_resnet*` have the stride in the first 1x1, the
-others in the 3x3, the stem's pooling has no padding and rounds up, and the 1x1 convolutions of the module have biases.
+Source: Hu et al. 2018, arXiv:1709.01507 (section 3.3, table 1; SENet-154: appendix; the place of the module: section 6.5).
+Networks as in the released Caffe models and Cadene's port: `se_resnet*` have the stride in the first 1x1, the others in the
+3x3, the stem's pooling has no padding and rounds up, and the 1x1 convolutions of the module have biases.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from nas.topology.residual import Residual
 from search_spaces.resnet import PROJECTION, bottleneck, imagenet
 
 POOL = Pool(3, 2, 0, ceil=True)
-"""As Caffe pools."""
+"""Pooling as in Caffe."""
 
 STEM = Chain((ConvNormAct(7, 64, 2), POOL))
 
 DEEP_STEM = Chain((ConvNormAct(3, 64, 2), ConvNormAct(3, 64), ConvNormAct(3, 128), POOL))
-"""SENet-154's: three 3x3 convolutions for one 7x7."""
+"""The stem of SENet-154: three 3x3 convolutions instead of one 7x7."""
 
 SQUEEZE = (SqueezeExcite(16),)
 
@@ -46,13 +46,13 @@ def se_resnext(depths: Sequence[int], groups: int = 32, width: int = 4) -> Netwo
 
 
 def se_block(shortcut: Node = PROJECTION) -> Residual:
-    """Return SENet-154's block, whose first convolution has half of the other two's width."""
+    """Return the block of SENet-154, whose first convolution has half the width of the other two."""
     convs = (ConvNormAct(1, ratio=0.5), ConvNormAct(3, groups=64), ConvNormAct(1, activation=None))
     return Residual(Chain((*convs, *SQUEEZE), strided=1), shortcut, RELU)
 
 
 def senet(depths: Sequence[int]) -> Network:
-    """Return SENet-154's form: where a stage halves the size, the shortcut is a 3x3 convolution."""
+    """Return the form of SENet-154: where a stage halves the size, the shortcut is a 3x3 convolution."""
     stages = [Stage(se_block(), depths[0], 256)]
     for i, depth in enumerate(depths[1:]):
         wide = 512 * 2**i
@@ -65,8 +65,8 @@ def senet_space(
 ) -> Network:
     """Return the space: in each of three stages the module's place and reduction, body, width and depth are open.
 
-    The place is the end of the body, its beginning, or the shortcut. The module has a swish: of its few channels all
-    may be negative, and behind a ReLU nothing would be learned.
+    The place is the end of the body, its beginning, or the shortcut. The module has a swish: its few channels may all be
+    negative, and after a ReLU no gradient would flow.
     """
 
     def stage(i: int) -> Stage:

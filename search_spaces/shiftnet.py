@@ -1,9 +1,9 @@
-"""ShiftNet: 1x1 convolutions around shifts, which move groups of channels and have no weights, for larger kernels.
+"""ShiftNet: shifts, which move groups of channels and have no weights, between 1x1 convolutions, instead of larger kernels.
 
 Source: Wu et al. 2018, arXiv:1711.08141 (section 3.2, figure 3, and the table of ShiftNet-A). The released code has the
-paper's CIFAR networks alone. A module is pre-activated: batch norm, ReLU, 1x1 convolution, shift, batch norm, ReLU, 1x1
+paper's CIFAR networks only. A module is pre-activated: batch norm, ReLU, 1x1 convolution, shift, batch norm, ReLU, 1x1
 convolution. Where the size halves, the pooled input is appended, as in ShuffleNet. `shiftnet_b` halves all widths of
-`shiftnet_a`. Learned shifts, which the space offers too: Jeon and Kim 2018, arXiv:1806.07370.
+`shiftnet_a`. Learned shifts, also in the space: Jeon and Kim 2018, arXiv:1806.07370.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ def module(expansion: float, shift: Shift) -> Chain:
 
 
 def stage(modules: tuple[Chain, Chain], more: int, width: int) -> Chain:
-    """Return a module that halves the size, and so many of another that keep the shape."""
+    """Return a module that halves the size, and `more` modules that keep the shape."""
     first, others = modules
     return Chain((Stage(Appended(first), 1, width, 2), Stage(Residual(others), more, width)))
 
 
 def shiftnet(channels: int) -> Network:
-    """Return ShiftNet-A with so many channels in its stem, which all other widths follow."""
+    """Return ShiftNet-A with `channels` channels in its stem; all other widths are multiples of them."""
+    # (expansion of the first module, of the others), kernel, number of the others
     rows = (((4, 4), 5, 4), ((4, 3), 5, 5), ((3, 2), 3, 6), ((2, 1), 3, 2))
     stages = (
         stage((module(first, Shift(kernel)), module(others, Shift(kernel))), more, channels * 2 ** (i + 1))

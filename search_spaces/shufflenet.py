@@ -1,9 +1,9 @@
 """ShuffleNet V1 and V2: channels are shuffled, so that cheap convolutions over a part of them see all.
 
 Sources: V1: Zhang et al. 2018, arXiv:1707.01083 (table 1, figure 2): grouped 1x1 convolutions. V2: Ma et al. 2018,
-arXiv:1807.11164 (table 5, figure 3): half of the channels pass by. V1 as in pytorchcv, with the pooled channels before
-the others: the first 1x1 convolution of stage 2 is not grouped, and a block's inner width is a quarter of its output,
-pooled channels included. V2 as in torchvision. Names of V1 tell the groups, those of V2 the width.
+arXiv:1807.11164 (table 5, figure 3): half of the channels bypass the block. V1 as in pytorchcv, with the pooled channels
+before the others: the first 1x1 convolution of stage 2 is not grouped, and a block's inner width is a quarter of its output,
+pooled channels included. V2 as in torchvision. Names of V1 contain the groups, those of V2 the width.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
 STEM = Chain((ConvNormAct(3, 24, 2), Pool(3, 2)))
-"""Of ImageNet networks: 3x3 and pooling, each halving the size."""
+"""The stem of ImageNet networks: 3x3 and pooling, each halving the size."""
 
 
 def depthwise(kernel: int = 3) -> ConvNormAct:
-    """Return a convolution of each channel by itself, without an activation."""
+    """Return a depthwise convolution without an activation."""
     return ConvNormAct(kernel, groups="depthwise", activation=None)
 
 
 def grouped(narrow: ConvNormAct, groups: int, kernel: int = 3) -> Chain:
-    """Return what is learned in a block of V1: a convolution to a narrow width, a shuffle, and two more."""
+    """Return the body of a V1 block: a 1x1 convolution to a narrow width, a shuffle, and two more convolutions."""
     nodes = (narrow, ChannelShuffle(groups), depthwise(kernel), ConvNormAct(1, groups=groups, activation=None))
     return Chain(nodes, strided=2)
 
 
 def halving(body: Node) -> Chain:
-    """Return the block of V1 that halves the size and appends to the pooled input."""
+    """Return the block of V1 that halves the size and appends its output to the pooled input."""
     return Chain((Appended(body), RELU))
 
 
@@ -52,22 +52,22 @@ def residual(body: Node) -> Residual:
 
 
 def separable(kernel: int = 3) -> Chain:
-    """Return what is learned in a block of V2."""
+    """Return the body of a V2 block."""
     return Chain((ConvNormAct(1), depthwise(kernel), ConvNormAct(1)), strided=1)
 
 
 def halving_v2(kernel: int = 3) -> Chain:
-    """Return the block of V2 that halves the size: two paths read all channels."""
+    """Return the block of V2 that halves the size: both paths read all channels."""
     return Chain((Branches((Chain((depthwise(kernel), ConvNormAct(1))), separable(kernel))), ChannelShuffle(2)))
 
 
 def split(kernel: int = 3) -> Chain:
-    """Return the block of V2 that keeps the shape: half of the channels pass by."""
+    """Return the block of V2 that keeps the shape: half of the channels bypass it."""
     return Chain((Branches((Skip(), separable(kernel)), split=True), ChannelShuffle(2)))
 
 
 def shufflenet(groups: int, width: int) -> Network:
-    """Return V1 with that width in stage 2; it doubles from stage to stage."""
+    """Return V1 with `width` channels in stage 2; the width doubles from stage to stage."""
 
     def stage(i: int, more: int) -> tuple[Stage, Stage]:
         wide = width * 2**i
@@ -79,7 +79,7 @@ def shufflenet(groups: int, width: int) -> Network:
 
 
 def shufflenet_v2(widths: Sequence[int], last: int = 1024) -> Network:
-    """Return V2 with the widths of its stages and of the 1x1 convolution behind them."""
+    """Return V2 with the widths of its stages and of the 1x1 convolution after them."""
     stages = (
         each
         for wide, more in zip(widths, (3, 7, 3), strict=True)
@@ -110,6 +110,7 @@ def shufflenet_space(
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
+# widths of stages 2 to 4
 _WIDTHS = {"x0_5": (48, 96, 192), "x1_0": (116, 232, 464), "x1_5": (176, 352, 704), "x2_0": (244, 488, 976)}
 
 PUBLISHED: dict[str, Network] = {

@@ -1,8 +1,8 @@
-"""SKNet: bottleneck blocks that choose, channel by channel, among convolutions with receptive fields of several sizes.
+"""SKNet: bottleneck blocks that select, channel by channel, among convolutions with several receptive fields.
 
-Source: Li et al. 2019, arXiv:1903.06586 (section 3.2, table 1: SK[2, 16, 32]). Networks as in the released Caffe model:
-a 5x5 convolution is a 3x3 one with dilation 2, the stem's pooling has no padding and rounds up, and the stride is in
-the selective convolution.
+Source: Li et al. 2019, arXiv:1903.06586 (section 3.2, table 1: SK[2, 16, 32]). Networks as in the released Caffe model: a 5x5
+convolution is a 3x3 one with dilation 2, the stem's pooling has no padding and rounds up, and the stride is in the selective
+convolution.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nas.topology.residual import Residual
 from search_spaces.resnet import PROJECTION, imagenet
 
 STEM = Chain((ConvNormAct(7, 64, 2), Pool(3, 2, 0, ceil=True)))
-"""As Caffe pools."""
+"""Pooling as in Caffe."""
 
 
 def block(selective: SelectiveKernel, ratio: float = 0.5) -> Residual:

@@ -1,8 +1,8 @@
-"""SqueezeNet: fire modules, whose 1x1 convolution narrows the map that 1x1 and 3x3 convolutions side by side read.
+"""SqueezeNet: fire modules, whose 1x1 convolution narrows the input of parallel 1x1 and 3x3 convolutions.
 
-Source: Iandola et al. 2016, arXiv:1602.07360, table 1 and sections 5 (the questions of the space) and 6 (bypass); 1.1:
-the authors' repository. Networks as in torchvision and the released Caffe models: no norms, and poolings whose last
-window may hang over the border. The first convolution pads nothing: images of 224 make a map of 109 (table 1 has 111).
+Source: Iandola et al. 2016, arXiv:1602.07360, table 1 and sections 5 (the questions of the space) and 6 (bypass); 1.1: the
+authors' repository. Networks as in torchvision and the released Caffe models: no norms, and poolings whose last window may
+overhang the border. The first convolution has no padding: images of 224 give a map of 109 (table 1 has 111).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ POOL = Pool(3, 2, padding=0, ceil=True)
 
 
 def expand(share: float = 0.5) -> Branches:
-    """Return 1x1 and 3x3 convolutions side by side; the 3x3 have that share of the width."""
+    """Return parallel 1x1 and 3x3 convolutions; the 3x3 have that share of the width."""
+    # `Branches` requests half of the width of each path, hence the factor 2.
     return Branches(tuple(ConvNormAct(k, ratio=2 * part, norm="none") for k, part in ((1, 1 - share), (3, share))))
 
 
@@ -38,6 +39,7 @@ def fire(squeeze: float = 0.125, expansion: Node | None = None) -> Chain:
 def squeezenet(stem: ConvNormAct, stages: Sequence[Sequence[int]], bypass: Sequence[int] = ()) -> Network:
     """Stack a fire module for each width, a pooling before each stage; those numbered in `bypass` add their input."""
     nodes: list[Node] = []
+    # The paper numbers the first convolution 1, so the first fire module is fire2.
     number = 1
     for i, widths in enumerate(stages):
         nodes += [POOL] if i else []
@@ -48,7 +50,7 @@ def squeezenet(stem: ConvNormAct, stages: Sequence[Sequence[int]], bypass: Seque
 
 
 def stem(kernel: int, channels: int) -> ConvNormAct:
-    """Return the first convolution, which halves the size and pads nothing."""
+    """Return the first convolution, which halves the size and has no padding."""
     return ConvNormAct(kernel, channels, 2, padding="valid", norm="none")
 
 
@@ -70,6 +72,7 @@ def squeezenet_space(channels: int = 32, classes: int = 10, depths: Sequence[int
     return Network(ConvNormAct(3, channels), tuple(nodes), ConvClassifier(classes))
 
 
+# widths of the fire modules of each stage
 _STAGES = (128, 128, 256), (256, 384, 384, 512), (512,)
 
 PUBLISHED: dict[str, Network] = {

@@ -1,7 +1,7 @@
 """VGG: stages of 3x3 convolutions, each stage ended by a pooling, then three fully connected layers.
 
-Source: Simonyan and Zisserman 2015, arXiv:1409.1556, table 1 (configurations A, B, D and E). Networks as in
-torchvision: the `_bn` forms have batch norm behind each convolution, and the convolutions keep their bias beside it.
+Source: Simonyan and Zisserman 2015, arXiv:1409.1556, table 1 (configurations A, B, D and E). Networks as in torchvision: the
+`_bn` forms have batch norm after each convolution, and the convolutions keep their bias as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POOL = Pool(2)
 
 
 def stage(depth: int, channels: int, norm: Norm = "none", kernel: int = 3) -> Chain:
-    """Return convolutions of one width, and the pooling behind them."""
+    """Return convolutions of one width, and the pooling after them."""
     return Chain((Stage(ConvNormAct(kernel, norm=norm, bias=True), depth, channels), POOL))
 
 
@@ -45,6 +45,7 @@ def vgg_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1,
     return Network(first, tuple(others), FullyConnected(classes, hidden, pool=2))
 
 
+# convolutions of each stage
 _DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 PUBLISHED: dict[str, Network] = {

@@ -1,10 +1,9 @@
 """Xception: residual blocks of depthwise-separable convolutions, with max pooling where the size halves.
 
 Source: Chollet 2017, arXiv:1610.02357, figure 5. The form is that of the model released for Keras, by way of
-pretrained-models.pytorch (timm's legacy_xception): no activation between a depthwise and a pointwise convolution,
-which share one batch norm, and no fully connected layer before the last. Deviations: Keras pads the pooling of even
-maps on the right and the bottom only; dropout of one half stands before the classifier, as in section 4.3, which the
-port leaves out.
+pretrained-models.pytorch (timm's legacy_xception): no activation between a depthwise and a pointwise convolution, which share
+one batch norm, and no fully connected layer before the last. Deviations: Keras pads the pooling of even maps on the right and
+the bottom only; dropout of one half precedes the classifier, as in section 4.3, which the port leaves out.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ from nas.topology.residual import Residual
 PROJECTION = Skip("projection")
 
 POOL = Pool(3, 1)
-"""Has the stride that is asked for."""
+"""Pooling with the requested stride."""
 
 
 def depthwise(kernel: int = 3, activation: Node | None = None) -> ConvNormAct:
-    """Return the convolution of each channel by itself, without a norm."""
+    """Return a depthwise convolution without a norm."""
     return ConvNormAct(kernel, groups="depthwise", norm="none", activation=activation, bias=False)
 
 
 def halving(*convs: Node) -> Residual:
-    """Return a block that ends in max pooling and has a projection beside it."""
+    """Return a block that ends in max pooling, with a projection as its shortcut."""
     return Residual(Chain((*convs, POOL), strided=len(convs)), PROJECTION)
 
 
 def entry(channels: int) -> Stage:
-    """Return a block of the entry flow: two separable convolutions at the width.
+    """Return a block of the entry flow: two separable convolutions of the same width.
 
-    In the first block too ReLU comes first: what comes in is a ReLU's result, which another leaves as it is.
+    ReLU also comes first in the first block: its input is the output of a ReLU, which another ReLU does not change.
     """
     return Stage(halving(SepConv(3, repeats=2)), 1, channels, 2)
 
@@ -63,14 +62,14 @@ def xception(channels: int = 728, depth: int = 8) -> Network:
 
 
 def searched(name: str) -> Stage:
-    """Return separable convolutions in a row; number, kernel, and what stands inside (section 4.7) are open."""
+    """Return separable convolutions in a row; number, kernel and inner activation (section 4.7) are open."""
     inside = [depthwise(kernel, each) for kernel in (3, 5, 7) for each in (None, RELU, Activation("elu"))]
     separable = Chain((RELU, one_of(f"{name}/depthwise", inside), ConvNormAct(1, activation=None)))
     return Stage(separable, one_of(f"{name}/convolutions", [1, 2, 3]))
 
 
 def xception_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = (1, 2, 3)) -> Network:
-    """Return the space: width, depth and separable convolutions of three stages, each of which halves the size."""
+    """Return the space: width, depth and separable convolutions of three stages are open; each stage halves the size."""
 
     def stage(i: int) -> tuple[Stage, Stage]:
         name = f"stage{i + 1}"

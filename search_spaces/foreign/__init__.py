@@ -1,1 +1,1 @@
-"""How other libraries write architectures of the families here; one way a file, found by itself."""
+"""Notations of other libraries for architectures of the families here; one per file, found automatically."""

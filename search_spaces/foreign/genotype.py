@@ -1,7 +1,7 @@
-"""Genotypes: the cells of DARTS as its repository and those that follow it print them, or the same fields as JSON.
+"""Genotypes: the cells of DARTS as printed by its repository and derived ones, or the same fields as JSON.
 
-Source: quark0/darts, cnn/genotypes.py; with the edges of each node in a list of their own khanrc/pt.darts, and with a weight as
-a third value D-X-Y/AutoDL-Projects (GDAS).
+Source: quark0/darts, cnn/genotypes.py. khanrc/pt.darts has a separate list of edges per node; D-X-Y/AutoDL-Projects (GDAS)
+has a weight as a third value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def recognises(content: Any) -> bool:
 
 
 def read(content: Any) -> StackedNetwork:
-    """Read a genotype."""
+    """Return the network of a genotype."""
     return StackedNetwork("darts", from_genotype(content))
 
 

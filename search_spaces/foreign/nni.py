@@ -1,8 +1,8 @@
-"""NNI: what `export_top_models` and the one-shot strategies give for the spaces DARTS and NasBench201 of its hub, as JSON.
+"""NNI: the JSON of `export_top_models` and the one-shot strategies for the spaces DARTS and NasBench201 of its hub.
 
-Source: microsoft/nni, nni/nas/hub/pytorch/nasnet.py and nasbench201.py. DARTS: `normal/op_2_0` is the first operation of node 2,
-`normal/input_2_0` the state that it reads, a number (2.x) or a list of one (3.0); `width` and `depth` are channels and layers.
-NasBench201: `cell__0_1` (2.x) or `cell/0_1` (3.0) is the operation from state 0 to state 1.
+Source: microsoft/nni, nni/nas/hub/pytorch/nasnet.py and nasbench201.py. DARTS: `normal/op_2_0` is the first operation of node
+2, `normal/input_2_0` the state that it reads, a number (2.x) or a list of one (3.0); `width` and `depth` are channels and
+layers. NasBench201: `cell__0_1` (2.x) or `cell/0_1` (3.0) is the operation from state 0 to state 1.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from search_spaces.nasbench201 import from_edges
 _DARTS = re.compile(r"(?:model/)?(normal|reduce)/(op|input)_(\d+)_(\d+)")
 _NASBENCH201 = re.compile(r"(?:.*?(?:__|/))?([0-2])_([1-3])")
 OPTIONS = {"width": "channels", "depth": "layers", "num_cells": "layers"}
-"""What NNI calls the options of the network."""
+"""NNI's names of the network's options, with ours."""
 
 NODES = range(2, 6)
-"""The nodes of a cell, which are states 2 to 5; the spaces of five nodes do not say in the file what they concatenate."""
+"""The nodes of a cell: states 2 to 5. Files of the spaces with five nodes do not contain the concatenated states."""
 
 
 def recognises(content: Any) -> bool:
@@ -37,7 +37,7 @@ def recognises(content: Any) -> bool:
 
 
 def read(content: Any) -> StackedNetwork:
-    """Read the choices that NNI took."""
+    """Return the network of the choices that NNI took."""
     labels = {key: value for key, value in content.items() if key not in OPTIONS}
     if not any(map(_DARTS.fullmatch, labels)):
         return StackedNetwork("nasbench201", _nasbench201(labels))
@@ -93,7 +93,7 @@ def _nasbench201(labels: Mapping[str, Any]) -> Cell:
 
 
 def _only(value: Any) -> Any:
-    """Return what a list of one holds."""
+    """Return the item of a list of one; other values unchanged."""
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 

@@ -1,9 +1,9 @@
-"""Once-for-all: a part of the MobileNetV3 supernet as its repository samples it, `{ks: [...], e: [...], d: [...]}`.
+"""Once-for-all: a subnet of the MobileNetV3 supernet as its repository samples it, `{ks: [...], e: [...], d: [...]}`.
 
-Source: Cai et al. 2020, arXiv:1908.09791; mit-han-lab/once-for-all, elastic_nn/networks/ofa_mbv3.py: five stages of at most four
-blocks, whose kernels (3, 5, 7), expansions (3, 4, 6) and depths (2, 3, 4) were sampled; `wid` is the width of the supernet (1.0
-or 1.2) and `r` the size of the images. The hidden layer of the head has a bias here, as in MobileNetV3; the released code has
-none.
+Source: Cai et al. 2020, arXiv:1908.09791; mit-han-lab/once-for-all, elastic_nn/networks/ofa_mbv3.py. There are five stages of
+at most four blocks, whose kernels (3, 5, 7), expansions (3, 4, 6) and depths (2, 3, 4) are sampled; `wid` is the width of the
+supernet (1.0 or 1.2) and `r` the image size. Deviation: the hidden layer of the head has a bias here, as in MobileNetV3; the
+released code has none.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ STAGES = ((24, 2, False, False), (40, 2, True, False), (80, 2, False, True), (11
 """Width, stride, attention and hard swish of each stage."""
 
 DEEPEST = 4
+# key: (number of values, allowed values)
 SIZES = {"ks": (20, (3, 5, 7)), "e": (20, (3, 4, 6)), "d": (5, (2, 3, 4))}
-"""How many of each there are, and of which values."""
+"""The lists of a subnet: kernels and expansions per block, depths per stage."""
 
 KEYS = (*SIZES, "wid", "r")
 
@@ -40,7 +41,7 @@ def recognises(content: Any) -> bool:
 
 
 def read(content: Any) -> StackedNetwork:
-    """Read a part of the supernet; one number stands for all blocks, as in the repository."""
+    """Return the network of a subnet; a single number applies to all blocks, as in the repository."""
     if "w" in content and "ks" not in content:
         raise RecordError(
             "d, e and w are of once-for-all's ResNet50: its parts of MobileNetV3 are read, with ks, e and d"
@@ -77,7 +78,7 @@ def _only(value: Any) -> Any:
 
 
 def _numbers(content: Mapping[str, Any], key: str) -> list[int]:
-    """Return a number for each block, or each stage."""
+    """Return the list of a key, with a number per block or stage."""
     length, values = SIZES[key]
     if key not in content:
         raise RecordError(f"{key!r} is missing: give ks, e and d")

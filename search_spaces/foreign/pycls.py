@@ -1,7 +1,7 @@
-"""pycls: RegNets as its YAML files configure them, `REGNET: {DEPTH: 22, W0: 24, WA: 24.48, WM: 2.54, GROUP_W: 16}`.
+"""pycls: RegNets as configured by its YAML files, `REGNET: {DEPTH: 22, W0: 24, WA: 24.48, WM: 2.54, GROUP_W: 16}`.
 
-Source: facebookresearch/pycls, pycls/core/config.py (keys and defaults), configs/dds_baselines/regnetx and regnety. What a
-file says of training is left to the recipe.
+Source: facebookresearch/pycls, pycls/core/config.py (keys and defaults), configs/dds_baselines/regnetx and regnety. Training
+settings of a file are ignored: the recipe has its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nas.records import Positive, RecordError, nearest
 from search_spaces.regnet import regnet_x, regnet_y
 
 NUMBERS: dict[str, Any] = {"DEPTH": Positive, "W0": Positive, "WA": float, "WM": float, "GROUP_W": Positive}
-"""The parameters of the rule: depth, initial width, slope, step, and the width of the groups."""
+"""The parameters of the rule: depth, initial width, slope, step, and group width."""
 
 FIXED: dict[str, Any] = {
     "BOT_MUL": 1.0,
@@ -27,7 +27,7 @@ FIXED: dict[str, Any] = {
     "BLOCK_TYPE": "res_bottleneck_block",
     "HEAD_W": 0,
 }
-"""What the networks of the paper have alike, which is the default of pycls too."""
+"""The values common to all networks of the paper, which are the defaults of pycls too."""
 
 
 def recognises(content: Any) -> bool:
@@ -39,7 +39,7 @@ def recognises(content: Any) -> bool:
 
 
 def read(content: Any) -> StackedNetwork:
-    """Read a RegNet, and for which images it is."""
+    """Return the RegNet of a configuration, with its image size."""
     model, rule = _part(content, "MODEL"), _part(content, "REGNET")
     if (kind := model.get("TYPE", "regnet")) != "regnet":
         raise RecordError(f"MODEL.TYPE is {kind!r}: of pycls' networks regnet is read")

@@ -1,6 +1,6 @@
 """Structures: cells of NAS-Bench-201 as lists of edges for each node, `[[('nor_conv_3x3', 0)], [('none', 0), ...], ...]`.
 
-Source: D-X-Y/AutoDL-Projects, the genotypes of its Structure. Its text, `|nor_conv_3x3~0|+...`, is the family's own.
+Source: D-X-Y/AutoDL-Projects, the genotypes of its Structure. Its text form, `|nor_conv_3x3~0|+...`, is read by the family.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def recognises(content: Any) -> bool:
 
 
 def _nodes(content: Any) -> Any:
-    """Return the nodes, which may stand in a call, as `Structure([...])`."""
+    """Return the nodes, which may be the argument of a call, as in `Structure([...])`."""
     is_call = isinstance(content, Call) and len(content.values) == 1 and not content.fields
     return content.values[0] if is_call else content
 
@@ -33,7 +33,7 @@ def _is_node(node: Any) -> bool:
 
 
 def read(content: Any) -> StackedNetwork:
-    """Read the three nodes of a cell."""
+    """Return the network of a cell of three nodes."""
     nodes = [[edge[:2] for edge in edges] for edges in _nodes(content)]
     try:
         return StackedNetwork("nasbench201", from_edges(nodes))

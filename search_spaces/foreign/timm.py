@@ -1,8 +1,8 @@
-"""timm: blocks of mobile networks as strings, `ds_r1_k3_s1_e1_c16_se0.25`, in the lists that `decode_arch_def` takes.
+"""timm: blocks of mobile networks as strings, `ds_r1_k3_s1_e1_c16_se0.25`, in lists as for `decode_arch_def`.
 
-Source: huggingface/pytorch-image-models, timm/models/_efficientnet_builder.py. The strings are the middle of a network; around
-them stands what timm's EfficientNet has by default: a stem of 32 channels, a last convolution of 1280, and ReLU where a string
-has no activation (`nsw` and the like). A mapping says otherwise: `{arch_def: [...], act_layer: swish, stem_size: 32}`.
+Source: huggingface/pytorch-image-models, timm/models/_efficientnet_builder.py. The strings are the middle of a network. The
+rest is timm's default EfficientNet: a stem of 32 channels, a last convolution of 1280, and ReLU where a string has no
+activation (`nsw` and the like). A mapping overrides this: `{arch_def: [...], act_layer: swish, stem_size: 32}`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nas.topology.network import Network
 
 BLOCKS = ("ds", "dsa", "ir", "er", "cn")
 OTHERS = ("tu", "uir", "mha", "mqa")
-"""Blocks that timm has too, and no family here."""
+"""Blocks of timm that no family here has."""
 
 ACTIVATIONS = {
     "re": RELU,
@@ -47,12 +47,13 @@ LAYERS = {
 
 KEYS = ("arch_def", "act_layer", "stem_size", "num_features", "num_classes", "drop_rate")
 _STRING = re.compile(rf"({'|'.join((*BLOCKS, *OTHERS))})(_[a-z]+[\d.]*|_n[a-z0-9]+)+")
+# repeats, kernel, stride, expansion, channels, squeeze; the others are read only to be refused
 _OPTION = re.compile(r"(r|k|s|e|c|se|gs|cc|a|p|d|fc)(\d+(?:\.\d+)*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block as a string has it: how often, and its width and stride."""
+    """The block of a string, with its repeats, width and stride."""
 
     body: Node
     repeat: int
@@ -82,7 +83,7 @@ def _words(text: str) -> list[str]:
 
 
 def read(content: Any) -> StackedNetwork:
-    """Read the blocks, and put a stem and a head around them."""
+    """Return the network of the blocks, with a stem and a head."""
     given = (
         content
         if isinstance(content, Mapping)
@@ -109,7 +110,7 @@ def read(content: Any) -> StackedNetwork:
 
 
 def from_plain_stacks(plain: Any) -> list[list[str]]:
-    """Return the strings of each stack; one that stands alone is a stack."""
+    """Return the strings of each stack; a string outside a list is a stack."""
     if not isinstance(plain, list | tuple) or not plain:
         raise RecordError(f"arch_def is {shown(plain)}: give lists of strings, as ds_r1_k3_s1_e1_c16_se0.25")
     stacks = [[each] if isinstance(each, str) else each for each in plain]
@@ -120,14 +121,14 @@ def from_plain_stacks(plain: Any) -> list[list[str]]:
 
 
 def _stages(stack: Sequence[str], activation: Activation) -> Iterator[Stage]:
-    """Yield the stages of a stack, of which the first block alone has a stride."""
+    """Yield the stages of a stack; only its first block has a stride."""
     for i, text in enumerate(stack):
         block = read_block(text, activation)
         yield Stage(block.body, block.repeat, block.width, 1 if i else block.stride)
 
 
 def read_block(text: str, activation: Activation) -> Block:
-    """Read a block's string. Raises RecordError with what is missing in it, or what no block here has."""
+    """Return the block of a string. Raises RecordError for a missing option, or for one that no block here has."""
     kind, *options = text.split("_")
     if kind in OTHERS or kind not in BLOCKS:
         raise RecordError(f"{text!r} is a block {kind!r}: of timm's blocks {', '.join(BLOCKS)} are read")
@@ -145,6 +146,7 @@ def read_block(text: str, activation: Activation) -> Block:
     for key in ("r", "k", "s", "c", *(["e"] if kind in ("ir", "er") else [])):
         if key not in found:
             raise RecordError(f"{text!r} has no {key}: give one, as in ir_r2_k3_s2_e6_c24_se0.25")
+    # Up to 1 (`a`, `p`) or 0 (the others) these options change nothing; above, no block here has them.
     for key in ("gs", "cc", "a", "p", "d", "fc"):
         if float(found.get(key, "0").split(".")[0]) > (key in "ap"):
             raise RecordError(f"{text!r} has {key}{found[key]}, which no block of this library has: leave it out")
