@@ -1,1 +1,1 @@
-"""Supernets: all architectures of a space in one network. One method of search a file, found by itself."""
+"""Supernets: all architectures of a space in one network. One search method per file; files are discovered automatically."""

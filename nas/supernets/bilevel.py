@@ -1,5 +1,7 @@
-"""The bilevel step: what is learnt of the architecture follows the loss on its own images, at the weights as they are, or
-as one step of training will make them."""
+"""The bilevel step: the architecture parameters (alphas) follow the loss on their own batch of images.
+
+First order takes that loss at the current weights, second order after one SGD step of the weights.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """The answer to a batch of B images: the mean `loss`, (), and how many images are classified correctly, `hits`, ()."""
+    """The outcome of a forward pass on B images: the mean `loss`, (), and the number of correct images, `hits`, ()."""
 
     loss: Tensor
     hits: Tensor
@@ -33,7 +35,7 @@ class Outcome:
         return Outcome(functional.cross_entropy(logits, labels), hits)
 
     def detach(self) -> Outcome:
-        """Return it without the graph of the loss."""
+        """Return the outcome with the loss detached from the autograd graph."""
         return Outcome(self.loss.detach(), self.hits)
 
 
@@ -41,9 +43,9 @@ class Outcome:
 class Step:
     """One step of the alphas: the supernet's `model` and `policy`, a batch for the weights and one for the alphas.
 
-    `outcome` runs the supernet on a batch, optionally with other parameters by their names in it, `model.*` and `policy.*`.
-    `penalty` is added to the loss on the alphas' batch. The weights' next update has `lr`, `momentum` and `weight_decay`, with
-    `velocities` as their momentum buffers. `all_reduce_mean` works in place.
+    `outcome` runs the supernet on a batch, optionally with other parameters, given by name (`model.*` and `policy.*`).
+    `penalty` is added to the loss on the alphas' batch. The next weight update uses `lr`, `momentum` and `weight_decay`;
+    `velocities` are its momentum buffers. `all_reduce_mean` works in place.
     """
 
     model: nn.Module
@@ -62,7 +64,7 @@ class Step:
 
     @property
     def weights(self) -> list[nn.Parameter]:
-        """The parameters of the model, without the policy's."""
+        """The parameters of the model, without those of the policy."""
         return list(self.model.parameters())
 
     @property
@@ -71,12 +73,15 @@ class Step:
         return list(self.policy.parameters())
 
     def loss(self, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Return the supernet's loss on a batch, also with other parameters by their names in the supernet."""
+        """Return the supernet's loss on a batch, optionally with other parameters, given by name."""
         return self.outcome(batch, parameters).loss
 
 
 def first_order(step: Step) -> Outcome:
-    """Set the alphas' gradients to those of the loss at the weights as they are; weights get none, which saves their part."""
+    """Set the alphas' gradients to those of the loss at the current weights.
+
+    Gradients of the weights are not computed, which saves their part of the backward pass.
+    """
     outcome = step.outcome(step.alphas_batch)
     set_gradients(step.alphas, torch.autograd.grad(_penalised(step, outcome.loss), step.alphas, allow_unused=True))
     return outcome.detach()
@@ -85,16 +90,19 @@ def first_order(step: Step) -> Outcome:
 def second_order(step: Step) -> Outcome:
     """Set the alphas' gradients to those of the loss after one step of the weights, by finite differences.
 
-    Liu et al. 2019, equations 6 to 8: the Hessian-vector product is the difference of two gradients at weights moved by
-    0.01 / norm along the vector.
+    Liu et al. 2019, equations 6 to 8: the Hessian-vector product is the difference of two gradients, at weights moved by
+    +-0.01 / norm along the vector.
     """
+    # w' = w - lr * direction; the alphas' batch is evaluated at w'.
     moved = _moved(step, step.weights, _weight_gradients(step))
     with _replaced(step.weights, moved):
         outcome = step.outcome(step.alphas_batch)
         both = torch.autograd.grad(_penalised(step, outcome.loss), [*step.alphas, *step.weights], allow_unused=True)
     direct, vector = _filled(step.alphas, both), _filled(step.weights, both[len(step.alphas) :])
+    # All ranks must take the same finite difference, so the vector is averaged before its norm is taken.
     step.all_reduce_mean(vector)
     distance = 0.01 / float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(vector))))
+    # Equation 7: grad_alpha L_val(w') - lr * (d2 L_train(w) / d alpha dw) @ grad_w' L_val(w')
     implicit = _finite_difference(step, vector, distance)
     set_gradients(step.alphas, [d - step.lr * i for d, i in zip(direct, implicit, strict=True)])
     return outcome.detach()
@@ -103,8 +111,8 @@ def second_order(step: Step) -> Outcome:
 def exact_second_order(step: Step) -> Outcome:
     """Set the alphas' gradients to those of the loss after one step of the weights, by differentiating through the step.
 
-    It keeps two graphs at once: more memory than finite differences, and no error but rounding. Raises RecordError with
-    several workers, through whose common step it cannot differentiate.
+    It keeps two graphs at once: more memory than finite differences, but no error beyond rounding. Raises RecordError
+    with several workers: it cannot differentiate through the all-reduce of their gradients.
     """
     if step.workers > 1:
         raise RecordError("supernet.method.Darts.order 'exact' is for one worker: give 'second', or --workers 1")
@@ -113,6 +121,7 @@ def exact_second_order(step: Step) -> Outcome:
 
     def unrolled(alphas: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         gradients = torch.func.grad(lambda weights: step.loss(step.weights_batch, {**weights, **alphas}))(weights)
+        # momentum buffers are constants here: no gradient flows into them
         moved = _moved(step, list(weights.values()), list(gradients.values()))
         outcome = step.outcome(step.alphas_batch, {**dict(zip(weights, moved, strict=True)), **alphas})
         return outcome.loss, outcome.hits
@@ -126,6 +135,7 @@ def exact_second_order(step: Step) -> Outcome:
 
 
 def _weight_gradients(step: Step) -> list[Tensor]:
+    """Return the gradients of the weights on their batch, averaged over the ranks."""
     found = torch.autograd.grad(step.loss(step.weights_batch), step.weights, allow_unused=True)
     gradients = _filled(step.weights, found)
     step.all_reduce_mean(gradients)
@@ -133,7 +143,7 @@ def _weight_gradients(step: Step) -> list[Tensor]:
 
 
 def _moved(step: Step, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Return the weights after one step of SGD. As in the released code the gradient is not clipped here."""
+    """Return the weights after one step of SGD. As in the released code, the gradient is not clipped here."""
     moved = []
     for weight, gradient, velocity in zip(weights, gradients, step.velocities, strict=True):
         decayed = gradient + step.weight_decay * weight.detach()
@@ -145,7 +155,7 @@ def _moved(step: Step, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -
 
 
 def _finite_difference(step: Step, vector: list[Tensor], distance: float) -> list[Tensor]:
-    """Return the derivative along `vector` of the weights' loss gradient by the alphas."""
+    """Return the derivative, along `vector` in weight space, of the alphas' gradient on the weights' batch."""
     found = []
     for side in (distance, -distance):
         there = torch._foreach_add([each.detach() for each in step.weights], vector, alpha=side)
@@ -157,7 +167,7 @@ def _finite_difference(step: Step, vector: list[Tensor], distance: float) -> lis
 
 @contextmanager
 def _replaced(weights: Sequence[nn.Parameter], others: Sequence[Tensor]) -> Iterator[None]:
-    """Give the weights other values in the block."""
+    """Replace the values of the weights within the block."""
     kept = [weight.data for weight in weights]
     for weight, other in zip(weights, others, strict=True):
         weight.data = other
@@ -180,6 +190,6 @@ def _filled(parameters: Sequence[Tensor], gradients: Sequence[Any]) -> list[Tens
 
 
 def set_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
-    """Put gradients where an optimizer finds them; what the loss does not depend on gets zeros."""
+    """Store gradients in `.grad` for the optimizer; parameters the loss does not depend on get zeros."""
     for parameter, gradient in zip(parameters, _filled(parameters, gradients), strict=True):
         parameter.grad = gradient

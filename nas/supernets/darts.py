@@ -1,4 +1,4 @@
-"""DARTS: options mixed by a softmax, learnt by gradient. Liu et al. 2019, arXiv:1806.09055."""
+"""DARTS: a softmax mixture of all options, learnt by gradient. Liu et al. 2019, arXiv:1806.09055."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _ORDERS = {"first": first_order, "second": second_order, "exact": exact_second_o
 class Darts(Differentiable):
     """Mix all options by the softmax of their alphas (section 2.2).
 
-    The alphas follow the loss at the weights as they are (`order` "first"), or after one step of the weights, with the
-    Hessian-vector product by finite differences ("second", section 2.3) or by automatic differentiation ("exact").
+    The alphas follow the loss at the current weights (`order` "first") or after one step of the weights. For the latter
+    the Hessian-vector product is computed by finite differences ("second", section 2.3) or by automatic differentiation
+    ("exact").
     """
 
     is_smooth = True
@@ -28,6 +29,7 @@ class Darts(Differentiable):
 
     @property
     def differentiates_steps(self) -> bool:
+        """Whether `order` is "exact"."""
         return self.order == "exact"
 
     def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:

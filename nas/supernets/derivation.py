@@ -1,4 +1,4 @@
-"""Derivation: from the strengths of options to an architecture, and to a smaller space."""
+"""Derivation: from the strengths of options to one architecture, or to a smaller space."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from nas.choice import Choice, choices, combination_index, rebuild
 from nas.space import resolve
 
 Strengths = Mapping[str, Sequence[float]]
-"""How much each option of each choice counts, by the choice's name; those of the supernet alone last."""
+"""The strength of each option of each choice, by the choice's name; supernet-only options come last."""
 
 
 def derive(space: Any, strengths: Strengths) -> Any:
-    """Close each `one_of` with its strongest option and each `some_of` with its k strongest; what is for the supernet alone
-    is never taken.
+    """Close each `one_of` with its strongest option and each `some_of` with its k strongest; ties go to the first.
 
-    An option of a `some_of` is as strong as the strongest option inside it, times its own strength if it has one: in DARTS
-    the two strongest edges by their best operation other than `none` (section 2.4 and the released code), in PC-DARTS by
-    the product of edge and operation. Of equals the first is taken.
+    Supernet-only options are never taken. The strength of an option of a `some_of` is that of the strongest option inside
+    it, times its own strength if it has one. In DARTS the k are the two strongest edges by their best operation other
+    than `none` (section 2.4 and the released code), in PC-DARTS by the product of edge weight and operation weight.
     """
 
     def decide(choice: Choice) -> int:
@@ -32,6 +31,7 @@ def derive(space: Any, strengths: Strengths) -> Any:
 
 
 def _strength(choice: Choice, index: int, strengths: Strengths) -> float:
+    """Return the strength of an option of a `some_of`."""
     own = strengths[choice.name][index] if choice.name in strengths else 1.0
     inside = [
         max(strengths[inner.name][: len(inner.options)])
@@ -42,9 +42,10 @@ def _strength(choice: Choice, index: int, strengths: Strengths) -> float:
 
 
 def prune(space: Any, strengths: Strengths, keep: int) -> Any:
-    """Return the space in which each `one_of` keeps its strongest options, in their order; those of the supernet alone too.
+    """Return the space in which each `one_of` keeps its `keep` strongest options, in their order.
 
-    At least one option stays that an architecture may have. Its members are members of the whole space.
+    Supernet-only options compete too, but at least one option that an architecture may take is kept. All members of the
+    pruned space are members of the whole space.
     """
 
     def smaller(choice: Choice) -> Any:
@@ -54,6 +55,7 @@ def prune(space: Any, strengths: Strengths, keep: int) -> Any:
         own = strengths[choice.name]
         by_strength = sorted(range(len(own)), key=lambda i: -own[i])
         best = max(range(len(options)), key=lambda i: own[i])
+        # `best` is the strongest option that is not supernet-only: it always stays
         kept = sorted({best, *[i for i in by_strength if i != best][: keep - 1]})
         everything = (*options, *extra)
         return Choice(

@@ -1,4 +1,4 @@
-"""DrNAS: options mixed by samples of a Dirichlet distribution. Chen et al. 2021, arXiv:2006.10355."""
+"""DrNAS: a mixture of options, sampled from a Dirichlet distribution. Chen et al. 2021, arXiv:2006.10355."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from nas.training import seeded
 class DrNas(Differentiable):
     """Mix all options by a sample of the Dirichlet distribution of concentration elu(alpha) + 1 (section 2.2).
 
-    It learns in as many phases as `partial` says (section 2.4): each mixes 1/k of the channels, with so many `options`, of
-    which the first phase has all. Without `partial` there is one phase, with 1/`k` of the channels. The released code
-    widens weights by copies of random channels; here, the first channels go on and the others are new.
+    The search has one phase per entry of `partial` (section 2.4). Each phase mixes 1/k of the channels, k being its
+    entry, and keeps as many options as its entry of `options`; the first phase has all options. Without `partial` there
+    is one phase, with 1/`k` of the channels. The released code widens weights by copying random channels; here the first
+    channels are kept and the others are new.
 
-    The regulariser of section 2.2 is in the released code by default the alphas' weight decay, 1e-3, and so it is here;
-    `kl` instead weighs the divergence from the uniform distribution, for which the weight decay should be 0. Options are
-    as strong as their mean; the released code compares edges by softmaxes of alphas.
+    The regulariser of section 2.2 is by default, as in the released code, the alphas' weight decay of 1e-3. `kl` instead
+    weighs the divergence from the uniform distribution; the weight decay should then be 0. The strength of an option is
+    its mean; the released code compares edges by softmaxes of alphas.
     """
 
     k: Positive = 1
@@ -45,11 +46,11 @@ class DrNas(Differentiable):
             )
 
     def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
-        # torch draws from the Dirichlet distribution only by its own generator
+        # torch samples from a Dirichlet distribution only with its global generator
         seed = int(torch.randint(2**62, (), generator=moment.generator))
         with seeded(seed):
             concentration = _concentration(alphas).cpu()
-            exact = torch.promote_types(concentration.dtype, torch.float32)  # there is no draw in bfloat16
+            exact = torch.promote_types(concentration.dtype, torch.float32)  # torch cannot sample in bfloat16
             drawn = Dirichlet(concentration.to(exact)).rsample()
         return Mixture(drawn.to(alphas))
 
@@ -61,7 +62,7 @@ class DrNas(Differentiable):
         return partial_channels(choice, site, mixed, self.k)
 
     def penalty(self, policy: Policy) -> Tensor | None:
-        """Return `kl` times the sum of the divergences from the uniform distribution."""
+        """Return `kl` times the summed divergence from the uniform distribution; None if `kl` is 0."""
         if not self.kl:
             return None
         found = [Dirichlet(_concentration(alphas)) for alphas in policy.parameters()]

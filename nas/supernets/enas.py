@@ -21,13 +21,13 @@ from nas.supernets.sampling import best_of, gumbel
 
 @record
 class Enas(Method):
-    """Train a path drawn by an LSTM in each step, and the LSTM by the accuracy of such a path (section 2.2).
+    """Train a path drawn by an LSTM in each step, and the LSTM by the accuracy of a drawn path (section 2.2).
 
-    The reward is the accuracy on a batch plus `entropy_weight` times the entropy of the draw, less their moving average.
-    The architecture is the best of `candidates` draws. The defaults are those of the released micro search, but for one: it
-    learns 30 times an epoch from 10 draws, here there is one draw for each step of the weights. It also divides the constant
-    of the tanh by 2.5 for operations, and favours separable convolutions by an offset; here all choices are alike. What a
-    supernet mixes beside the space is never drawn.
+    The reward is the accuracy on a batch plus `entropy_weight` times the entropy of the draw; the baseline is its moving
+    average. The architecture is the best of `candidates` draws. The defaults are those of the released micro search, with
+    one exception: it updates the controller 30 times an epoch from 10 draws each; here it is updated at each step of the
+    weights, from one draw. The released code also divides the tanh constant by 2.5 for operations, and favours separable
+    convolutions by an offset; here all choices are treated equally. Supernet-only options are never drawn.
     """
 
     edge_weights = True
@@ -43,7 +43,7 @@ class Enas(Method):
         return Controller(self, choices)
 
     def learn(self, step: Step) -> Outcome:
-        """Draw a path, and set the gradients by which it gets likelier as it is better than usual; return the path's answer."""
+        """Draw a path, and set the REINFORCE gradients of the controller; return the outcome of the path."""
         policy = cast(Controller, step.policy)
         with torch.no_grad():
             outcome = step.outcome(step.alphas_batch)
@@ -51,6 +51,7 @@ class Enas(Method):
         step.all_reduce_mean([accuracy])
         log_probability, entropy = policy.judge()
         reward = accuracy + self.entropy_weight * entropy.detach()
+        # REINFORCE with a moving-average baseline; the entropy acts through the reward only (it is detached).
         policy.baseline.lerp_(reward, 1 - self.baseline_decay)
         loss = -log_probability * (reward - policy.baseline)
         set_gradients(step.alphas, torch.autograd.grad(loss, step.alphas, allow_unused=True))
@@ -71,10 +72,11 @@ def _architecture(space: Any, gates: Mapping[str, Gate]) -> Any:
 
 @final
 class Controller(Policy):
-    """Decides choice by choice: an LSTM reads what was decided before. Choices among equal options share their layers.
+    """An LSTM that decides choice by choice and reads its earlier decisions. Choices with equal options share their layers.
 
-    It draws k different options of a `some_of`, one after another, and reads the mean of their embeddings. Its strengths
-    are the probabilities where each decision before was the likeliest. `baseline` is the moving average of the rewards.
+    For a `some_of` it draws k different options one after another, and feeds back the mean of their embeddings. Its
+    strengths are the probabilities given that each earlier decision was the likeliest. `baseline` is the moving average
+    of the rewards.
     """
 
     baseline: Tensor
@@ -83,7 +85,7 @@ class Controller(Policy):
         super().__init__()
         self.method, self.choices = method, dict(choices)
         options = [(choice.options, choice.k) for choice in choices.values()]
-        kinds, read = list(dict.fromkeys(options)), dict.fromkeys(options[:-1])  # nobody reads the last decision
+        kinds, read = list(dict.fromkeys(options)), dict.fromkeys(options[:-1])  # the last decision is not fed back
         self.kinds = [kinds.index(each) for each in options]
         self.picks = [choice.k or 1 for choice in choices.values()]
         size = method.lstm_size
@@ -99,14 +101,14 @@ class Controller(Policy):
     def gates(self, moment: StepContext) -> dict[str, Gate]:
         sizes = [len(choice.options) for choice in self.choices.values()]
         noise = torch.split(gumbel(self.start.new_empty(sum(sizes)), moment), sizes)
-        with torch.no_grad():  # the largest of the perturbed logits are a draw without replacement, in its order
+        with torch.no_grad():  # Gumbel-top-k: a draw without replacement
             _, self.drawn = self._decide(lambda i, logits: (logits + noise[i]).topk(self.picks[i]).indices)
         return {name: Gate(picked) for name, picked in zip(self.choices, self._ascending(self.drawn), strict=True)}
 
     def judge(self) -> tuple[Tensor, Tensor]:
-        """Return the logarithm of the probability of what was drawn last, and the entropy of its decisions, both ().
+        """Return the log-probability of the last draw and the entropy of its decisions, both ().
 
-        Of a `some_of`, the entropy is that of the first of its k draws.
+        For a `some_of` the entropy is that of the first of its k draws.
         """
         logits, _ = self._decide(lambda i, _: self.drawn[i])
         pairs = zip(logits, self.drawn, strict=True)
@@ -124,7 +126,7 @@ class Controller(Policy):
         }
 
     def _decide(self, pick: Callable[[int, Tensor], Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Return each choice's logits (options,), and the indices (k,) that `pick` takes, given choice and logits."""
+        """Return the logits (options,) of each choice, and the indices (k,) that `pick` returns for a choice and its logits."""
         all_logits, picked, state, x = [], [], None, self.start
         with torch.autocast(x.device.type, enabled=False):
             for i, kind in enumerate(self.kinds):
@@ -137,14 +139,14 @@ class Controller(Policy):
         return all_logits, picked
 
     def _ascending(self, picked: Sequence[Tensor]) -> list[tuple[int, ...]]:
-        """Return the picks of each choice in ascending order; the one place where a device is waited for."""
+        """Return the picked options of each choice in ascending order; the only place that waits for the device."""
         flat = iter(torch.cat(list(picked)).tolist())
         return [tuple(sorted(next(flat) for _ in range(k))) for k in self.picks]
 
 
 def _log_probability(logits: Tensor, picked: Tensor) -> Tensor:
-    """Return the logarithm of the probability that these indices are drawn in this order, without replacement."""
+    """Return the log-probability of drawing these indices in this order, without replacement."""
     turn = torch.zeros_like(logits).scatter(0, picked, torch.arange(len(picked), 0, -1).to(logits))
-    ordered = logits[turn.argsort(descending=True)]  # what was drawn comes first, in its order
-    left = ordered.flip(0).logcumsumexp(0).flip(0)  # the sum over what is not drawn yet
+    ordered = logits[turn.argsort(descending=True)]  # drawn options first, in the order of drawing
+    left = ordered.flip(0).logcumsumexp(0).flip(0)  # log-sum-exp over the options not drawn yet
     return (ordered - left)[: len(picked)].sum()

@@ -1,4 +1,4 @@
-"""Execution: how a supernet is computed, whatever it computes: in groups, compiled, or with less memory."""
+"""Execution: how a supernet's forward pass is computed: grouped, compiled, or with less memory. The function is the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.supernets.supernet import Supernet
 
 
 def apply_execution(supernet: Supernet, declared: SupernetSearch, phases: tuple[Phase, ...]) -> None:
-    """Let a supernet be executed as declared, in place. Raises RecordError where its method does not allow it."""
+    """Set up a supernet's execution as declared, in place. Raises RecordError where its method does not allow it."""
     if _is_grouped(declared, phases):
         group_cells(supernet.model)
     layers = getattr(supernet.model, "layers", nn.ModuleList())
@@ -28,7 +28,8 @@ def apply_execution(supernet: Supernet, declared: SupernetSearch, phases: tuple[
 
 
 def _is_grouped(declared: SupernetSearch, phases: tuple[Phase, ...]) -> bool:
-    goes_on = any(phase.keep_weights for phase in phases)  # stacked weights do not find theirs in a smaller supernet
+    """Return whether cells are grouped. Raises RecordError where "grouped" is asked for and the method does not allow it."""
+    goes_on = any(phase.keep_weights for phase in phases)  # stacked weights cannot be transplanted
     allowed = declared.method.mixes_all and not goes_on
     if declared.execution == "grouped" and not allowed:
         why = "keeps weights from phase to phase" if goes_on else "computes only some of the options"
@@ -40,7 +41,7 @@ def _is_grouped(declared: SupernetSearch, phases: tuple[Phase, ...]) -> bool:
 
 @final
 class Recomputed(nn.Module):
-    """Keeps only what goes into a layer, and computes the layer again in the backward pass."""
+    """A layer that stores only its inputs and is recomputed in the backward pass (gradient checkpointing)."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()

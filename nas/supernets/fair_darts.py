@@ -15,8 +15,9 @@ from nas.supernets.policy import Policy
 class FairDarts(Differentiable):
     """Mix all options, each by the sigmoid of its alpha, with the zero-one loss as penalty (section 4).
 
-    The paper keeps every operation above 0.85, at most two edges a node; a space's members have exactly as many edges as
-    it says, so no threshold is applied. The released alphas begin at 0, where the penalty has no gradient; ours beside it.
+    The paper keeps every operation above 0.85, with at most two edges per node; here the space fixes the number of edges,
+    so no threshold is applied. The released code initialises alphas at 0, where the penalty has no gradient; here they
+    start near 0.
     """
 
     is_smooth = True

@@ -1,4 +1,4 @@
-"""Gates: how much each option of each open choice counts in a forward pass; what the parts of a supernet read."""
+"""Gates: the weight of each option of each open choice in a forward pass, read by the modules of a supernet."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """Says how the options of one choice are combined: those in `active` are computed, in ascending order.
+    """How the options of one choice are combined: the options in `active`, in ascending order, are computed and added.
 
-    `weights`, (options,), scales them; without, they are added as they are. `scalars` are the weights one by one.
+    `weights`, (options,), scales them; without weights they are added unscaled. `scalars` holds the same weights as
+    separate tensors.
     """
 
     active: tuple[int, ...]
@@ -22,16 +23,16 @@ class Gate:
     scalars: tuple[Tensor, ...] = ()
 
     def detach(self) -> Gate:
-        """Return it without the graph of the weights."""
+        """Return the gate with its weights detached from the autograd graph."""
         weights = None if self.weights is None else self.weights.detach()
         return Gate(self.active, weights, tuple(each.detach() for each in self.scalars))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepContext:
-    """Says when gates are made: how far the search is, from 0 to 1, and whether it is for a step of the alphas.
+    """The context in which gates are made: the search's `progress`, from 0 to 1, and whether the step is for the alphas.
 
-    Draws come from `generator`, on the processor, so that a GPU and several workers draw alike.
+    Random numbers are drawn from `generator`, on the CPU, so that a GPU and all workers draw the same.
     """
 
     progress: float
@@ -40,14 +41,14 @@ class StepContext:
 
 
 Places = tuple[tuple[str, int], ...]
-"""Options, each by its choice and number, that must all be active for a branch of the network to count."""
+"""Options, each as (name of the choice, index), that must all be active for a branch of the network to count."""
 
 
 @final
 class Gates:
-    """Holds the gates of the current forward pass by the names of their choices; one object shared by a supernet's parts.
+    """The gates of the current forward pass by choice name; one object shared by all modules of a supernet.
 
-    A copy, also a pickled one, has the same gates without their graph: a graph cannot be copied.
+    A copy, also a pickled one, has the same gates detached: an autograd graph cannot be copied.
     """
 
     def __init__(self) -> None:
@@ -59,16 +60,16 @@ class Gates:
         return {"_gates": detached, "progress": self.progress}
 
     def set(self, gates: Mapping[str, Gate], moment: StepContext) -> None:
-        """Take the gates of the coming forward pass, and how far the search is."""
+        """Set the gates of the next forward pass and the progress of the search."""
         self._gates, self.progress = gates, moment.progress
 
     def __getitem__(self, name: str) -> Gate:
         return self._gates[name]
 
     def get(self, name: str) -> Gate | None:
-        """Return the gate of a choice, if it has one."""
+        """Return the gate of a choice, or None."""
         return self._gates.get(name)
 
     def open(self, places: Places) -> bool:
-        """Whether the options at all places are active; one whose choice has no gate is."""
+        """Whether the options at all places are active; options of a choice without a gate are active."""
         return all((gate := self.get(name)) is None or index in gate.active for name, index in places)

@@ -14,11 +14,11 @@ from nas.supernets.sampling import active, gumbel, straight_through
 
 @record
 class Gdas(Differentiable):
-    """Draw an option by the Gumbel-max trick and compute it alone; the gradient is that of the softmax (section 3.2).
+    """Sample one option by the Gumbel-max trick and compute it alone, with the softmax's gradient (section 3.2).
 
-    The temperature falls linearly from `tau_from` to `tau_to`. The released code also adds the gates of the options that
-    are not computed, zeros, to the map, so that they too get a gradient, which no equation of the paper has; we follow the
-    paper. Of a `some_of` the k options with the largest perturbed alphas are taken, which the paper has not.
+    The temperature falls linearly from `tau_from` to `tau_to`. The released code also adds the zero gates of the options
+    that are not computed, which gives them a gradient too; no equation of the paper has it, and we follow the paper. For
+    a `some_of` the k options with the largest perturbed alphas are taken, a case the paper does not have.
     """
 
     mixes_all = False

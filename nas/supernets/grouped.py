@@ -1,9 +1,12 @@
-"""Grouped cells: a supernet's cells computed by few large kernels in place of many small ones; the same function.
+"""Grouped cells: a supernet's cells computed by few large kernels instead of many small ones; the same function.
 
-What the edges that leave one state have in common is done once: the ReLU that opens an option, and poolings with their
-norm. Options alike, as the 3x3 separable convolutions on all edges that leave a state, run as one, with their channels
-side by side, and the weight of an option is the scale of the norm that ends it. The plain cell, `CellModule`, says what
-the function is.
+Work that the edges leaving one state have in common is done once: the ReLU that opens an option, and poolings with their
+norm. Equal options, such as the 3x3 separable convolutions on all edges leaving a state, run as one operation on
+concatenated channels. The weight of an option becomes the scale of its last norm. The plain cell, `CellModule`, is the
+reference.
+
+Terms: a state is an input or node of the cell, (B, C, H, W). An edge "i-j" is input j of node i. A branch is one option
+on an edge.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from nas.topology.cell import CellModule
 
 
 def group_cells(model: nn.Module) -> None:
-    """Replace the cells inside a model by their grouped forms, cells in cells first; one without open edges stays."""
+    """Replace the cells of a model by their grouped forms, inner cells first; a cell without open edges stays."""
     made: dict[nn.Module, nn.Module] = {}
     for parent in reversed(list(model.modules())):
         for name, child in parent.named_children():
@@ -36,21 +39,23 @@ def group_cells(model: nn.Module) -> None:
 
 
 def grouped(cell: CellModule) -> nn.Module:
-    """Return the grouped form of a built cell, which takes its weights over: as many, of the same values, stacked.
+    """Return the grouped form of a built cell; it takes over the cell's weights, stacked, with the same number and values.
 
-    Takes and returns what the cell does. Its norms must be those of a supernet, not affine and by the statistics of the
-    batch; an option that it does not know, or that has another norm, is computed as it is, where it is active. It computes
-    all others, so it raises RecordError where gradients are wanted and an option is not active; else that counts as zero.
+    Inputs and outputs are those of the cell. Its norms must be those of a supernet: not affine, with batch statistics. An
+    option that is not supported, or has another norm, is computed by its own module, where it is active. All others are
+    always computed: so it raises RecordError where gradients are wanted and such an option is not active. Without
+    gradients an inactive option counts as zero.
     """
     return GroupedCell(cell) if any(map(_branches, _operations(cell))) else cell
 
 
 def _operations(cell: CellModule) -> list[nn.Module]:
+    """Return the operations on all edges of a cell."""
     return [operation for node in cell.nodes for operation in node.children()]
 
 
 def _branches(operation: nn.Module) -> list[tuple[Places, nn.Module]]:
-    """Return the modules that an edge adds up, each with what scales it; nothing where the edge is not open."""
+    """Return the modules that an edge adds up, each with the options that scale it; empty where the edge is not open."""
     places: Places = ()
     while isinstance(operation, WeightedBranch):
         places, operation = (*places, (operation.name, operation.index)), operation.branch
@@ -60,7 +65,7 @@ def _branches(operation: nn.Module) -> list[tuple[Places, nn.Module]]:
 
 
 def _zeros(operation: nn.Module) -> nn.Module | None:
-    """Return the option of an open edge that is zeros, if it has one."""
+    """Return the zero operation among the options of an open edge, or None."""
     while isinstance(operation, WeightedBranch):
         operation = operation.branch
     if not isinstance(operation, Mixed):
@@ -71,7 +76,7 @@ def _zeros(operation: nn.Module) -> nn.Module | None:
 
 @final
 class GroupedCell(nn.Module):
-    """The graph of a cell at work, state by state: each state is first all that the edges which leave it make of it."""
+    """The forward pass of a cell, state by state: once a state is known, all open edges that leave it are computed."""
 
     def __init__(self, cell: CellModule) -> None:
         super().__init__()
@@ -108,6 +113,7 @@ class GroupedCell(nn.Module):
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
 
     def _node(self, node: int, states: Sequence[Tensor], edges: dict[str, Tensor]) -> Tensor:
+        """Add up the edges that enter a node; drop path applies to all but identities."""
         parts = []
         for i, source in enumerate(self.sources[node]):
             name = f"{node}-{i}"
@@ -119,7 +125,7 @@ class GroupedCell(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Branch:
-    """A module on an edge, which is given by its number among those that leave the state."""
+    """A module on an edge; `edge` is the index among the edges that leave the state."""
 
     edge: int
     places: Places
@@ -133,14 +139,14 @@ class _Branch:
 
 @final
 class Leaving(nn.Module):
-    """All open edges that leave one state; returns what each makes of it, by the edge's name.
+    """All open edges that leave one state; returns the output of each edge, by the edge's name.
 
-    What an edge makes where nothing else of it is active are the `zeros` that it offers or, on an edge that a path has not,
+    An edge with no active option returns its `zeros` option if it has one; else, as on an edge that is not in the path,
     one zero, (1, 1, 1, 1).
 
-    `places` says what it is given scales for, in this order: the options in groups; the maps that have no weights, edge by
-    edge, None where an edge has no such option; the modules that are computed as they are. Those are computed only where
-    they are active: choices inside them may have no active option otherwise, and so no map of the right shape.
+    `places` lists what the scales in `forward` belong to, in this order: the grouped options; the maps without weights,
+    edge by edge, None where an edge has no such option; the modules that are computed by themselves. The latter run only
+    where they are active: otherwise choices inside them may have no active option, and so no output of the right shape.
     """
 
     def __init__(
@@ -165,9 +171,11 @@ class Leaving(nn.Module):
         options = sum(map(len, self.owners))
         self.channels: int = next((each.channels for each in self.groups if isinstance(each, Group)), 0)
         self.widths: list[int] = [len(owners) * self.channels for owners in self.owners]
+        # lengths of the three parts of `scales`, as in `places`
         self.sizes = [options, len(self.edges) * len(self.maps), len(unknown)]
 
     def _add_group(self, alike: Sequence[_Branch]) -> None:
+        """Add options with equal steps as one group, after the steps that they share."""
         options = [each.steps or [] for each in alike]
         first = next(i for i, step in enumerate(options[0]) if weighted(step))
         prepared = preparation(options[0][first], len(alike))
@@ -177,10 +185,11 @@ class Leaving(nn.Module):
         self.places += [each.places for each in alike]
 
     def _add_maps(self, bare: Sequence[_Branch]) -> list[int]:
-        """Return which shared maps are mixed; a map twice where an edge has two options that give it."""
+        """Return the indices of the shared maps to mix; a map occurs twice where an edge has two options that produce it."""
         columns: list[tuple[int, dict[int, Places]]] = []
         for each in bare:
             made = self.shared.add(each.steps or [])
+            # a column is one shared map with at most one option per edge; a second one on an edge needs a new column
             free = (column for at, column in columns if at == made and each.edge not in column)
             column = next(free, None)
             if column is None:
@@ -194,6 +203,7 @@ class Leaving(nn.Module):
         made = self.shared(state)
         options, maps, others = torch.split(scales, self.sizes)
         parts: list[list[Tensor]] = [[] for _ in self.edges]
+        # a group's output is (B, edges * C, H, W): one chunk of channels per edge
         for owners, total in self._totals(made, options).items():
             for edge, part in zip(owners, total.chunk(len(owners), 1), strict=True):
                 parts[edge].append(part)
@@ -208,11 +218,12 @@ class Leaving(nn.Module):
         return {name: reduce(add, each) if each else self._nothing(name, state) for name, each in edges}
 
     def _nothing(self, name: str, state: Tensor) -> Tensor:
+        """Return the output of an edge that has no active option."""
         zeros: Tensor = self.zeros[name](state) if name in self.zeros else state.new_zeros(1, 1, 1, 1)
         return zeros
 
     def _totals(self, made: Sequence[Tensor], scales: Tensor) -> dict[tuple[int, ...], Tensor]:
-        """Add up the groups that belong to the same edges."""
+        """Run all groups, and add up those that belong to the same edges."""
         totals: dict[tuple[int, ...], Tensor] = {}
         parts = torch.split(scales.repeat_interleave(self.channels), self.widths)
         for group, at, owners, part in zip(self.groups, self.reads, self.owners, parts, strict=True):
@@ -222,7 +233,7 @@ class Leaving(nn.Module):
 
 
 def _alike(branches: Sequence[_Branch]) -> list[list[_Branch]]:
-    """Return the branches with weights, those together that do the same steps."""
+    """Return the branches with weights, grouped by equal steps."""
     found: dict[tuple[str, ...], list[_Branch]] = {}
     for each in branches:
         if each.has_weights:
@@ -232,7 +243,7 @@ def _alike(branches: Sequence[_Branch]) -> list[list[_Branch]]:
 
 @final
 class Scales(nn.Module):
-    """Reads the gates; returns the scales of each part of a cell, as many as it has places, by the part's name."""
+    """The gates, read as one scale per place: returns the scales of each `Leaving`, by its name."""
 
     constants: Tensor
     index: Tensor
@@ -253,20 +264,26 @@ class Scales(nn.Module):
         self.register_buffer("index", self._index(every).to(like.device), persistent=False)
 
     def _index(self, every: Sequence[Places | None]) -> Tensor:
-        """Return where the factors of each scale are, (factors, scales), among two constants and the rows of all gates."""
+        """Return the index of each scale's factors, (factors, scales), into the two constants and the concatenated gates.
+
+        A scale is a product of gates. Missing factors point at the constant 1; a place of None points at the constant 0.
+        """
         starts, start = {}, len(self.constants)
         for name, size in self.options.items():
             starts[name], start = start, start + size
+        # index 0 is the constant 1, index 1 the constant 0
         found = [[1] if each is None else [starts[name] + i for name, i in each] for each in every]
         factors = max(map(len, found))
         return torch.tensor([each + [0] * (factors - len(each)) for each in found]).T.contiguous()
 
     def forward(self) -> dict[str, Tensor]:
+        # one gather and one product for the whole cell instead of one multiplication per option
         rows = torch.cat([self.constants, *(self._row(name, size) for name, size in self.options.items())])
         scales = reduce(mul, rows[self.index].unbind())
         return dict(zip(self.sizes, torch.split(scales, list(self.sizes.values())), strict=True))
 
     def _row(self, name: str, size: int) -> Tensor:
+        """Return the weights of a choice, (size,), with inactive options at 0."""
         gate = self.gates[name] if name in self.mixed else self.gates.get(name)
         if gate is None:
             return self.constants[:1].expand(size)

@@ -1,4 +1,4 @@
-"""The operations of grouped cells: what an option does step by step, and the same step of several options as one."""
+"""The operations of grouped cells: the steps of an option, and the same step of several options as one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nas.supernets.depthwise import depthwise
 
 
 def steps(module: nn.Module) -> list[nn.Module] | None:
-    """Return what a module does step by step; None where it does anything but what grouped cells can do.
+    """Return the steps of a module; None where it does anything that grouped cells do not support.
 
-    A class derived from one of torch's may do anything.
+    Types are compared exactly: a class derived from one of torch's may do anything.
     """
     if type(module) is nn.Identity:
         return []
     if type(module) is nn.ReLU:
-        return [nn.ReLU()]  # never in place, as others read the same state
+        return [nn.ReLU()]  # never in place: other options read the same state
     if type(module) is nn.Sequential:
         return _joined([steps(part) for part in module])
     if type(module) is FactorizedReduce:
@@ -42,7 +42,7 @@ def _joined(parts: Sequence[list[nn.Module] | None]) -> list[nn.Module] | None:
 
 
 def signature(step: nn.Module) -> str:
-    """Return all that two steps must have in common to be done as one; their weights are not part of it."""
+    """Return all settings that two steps must share to be computed as one; weights are not among them."""
     if isinstance(step, FactorizedReduce):
         return f"FactorizedReduce {signature(step.even)} {signature(step.odd)}"
     settings = {name: value for name, value in vars(step).items() if not name.startswith("_") and name != "training"}
@@ -50,13 +50,13 @@ def signature(step: nn.Module) -> str:
 
 
 def weighted(step: nn.Module) -> bool:
-    """Say whether a step has weights, so that options do not share it."""
+    """Return whether a step has weights, so that options cannot share it."""
     return isinstance(step, nn.Conv2d | FactorizedReduce)
 
 
 @final
 class BatchNorm(nn.Module):
-    """Normalises by the statistics of the batch, then scales each channel, if scales (C,) are given."""
+    """Batch norm by batch statistics, followed by a scale per channel, (C,), if given."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class BatchNorm(nn.Module):
 
 @final
 class Repeated(nn.Module):
-    """Repeats all channels: (B, C, H, W) becomes (B, times * C, H, W)."""
+    """Repetition of all channels: (B, C, H, W) becomes (B, times * C, H, W)."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Repeated(nn.Module):
 
 @final
 class Subsampled(nn.Module):
-    """Keeps every step-th pixel, from the first."""
+    """Every step-th pixel of each row and column, from the first."""
 
     def __init__(self, step: int) -> None:
         super().__init__()
@@ -91,9 +91,9 @@ class Subsampled(nn.Module):
 
 
 def preparation(step: nn.Module, options: int) -> list[nn.Module]:
-    """Return what comes before the first step with weights of so many options that read one map, and is done once.
+    """Return the modules to run once before the first weighted step of `options` options that read one map.
 
-    A kernel as dilated as it is strided sees every step-th pixel alone, where it is an undilated one.
+    A kernel whose dilation equals its stride reads every step-th pixel only; on the subsampled map it is undilated.
     """
     prepared: list[nn.Module] = []
     if isinstance(step, nn.Conv2d) and _skips_pixels(step):
@@ -104,12 +104,13 @@ def preparation(step: nn.Module, options: int) -> list[nn.Module]:
 
 
 def _skips_pixels(conv: nn.Conv2d) -> bool:
+    """Return whether a convolution is as dilated as it is strided, so that it reads a subsampled map only."""
     equal = conv.stride[0] == conv.stride[1] and conv.dilation == conv.stride and conv.stride[0] > 1
     return equal and all(int(padding) % conv.stride[0] == 0 for padding in conv.padding)
 
 
 def stacked(alike: Sequence[nn.Module], first: bool) -> nn.Module:
-    """Return the same step of several options as one, on their channels side by side; the `first` ones read one map."""
+    """Return the same step of several options as one, on concatenated channels; `first` if all of them read one map."""
     if isinstance(alike[0], FactorizedReduce):
         return StackedReduce([each for each in alike if isinstance(each, FactorizedReduce)])
     if isinstance(alike[0], nn.Conv2d):
@@ -119,19 +120,21 @@ def stacked(alike: Sequence[nn.Module], first: bool) -> nn.Module:
 
 @final
 class StackedConv(nn.Module):
-    """The convolutions of several options as one. The first ones are given what `preparation` makes of the one map."""
+    """The convolutions of several options as one; `first` ones read the map that `preparation` returns."""
 
     def __init__(self, convs: Sequence[nn.Conv2d], first: bool) -> None:
         super().__init__()
         conv = convs[0]
         self.weight = _stacked_weights(convs)
         self.groups = conv.groups if first and conv.groups == 1 else conv.groups * len(convs)
+        # `preparation` has subsampled the map already: stride, dilation and padding shrink by that factor
         step = conv.stride[0] if first and _skips_pixels(conv) else 1
         self.stride, self.dilation = (tuple(each // step for each in sizes) for sizes in (conv.stride, conv.dilation))
         self.padding = tuple(int(padding) // step for padding in conv.padding)
         self.same = self._is_depthwise_and_same()
 
     def _is_depthwise_and_same(self) -> bool:
+        """Return whether `depthwise` can compute the convolution: depthwise, square stride and dilation, size-keeping padding."""
         whole = (self.stride[0], self.dilation[0])
         square = self.stride == whole[:1] * 2 and self.dilation == whole[1:] * 2
         sizes = zip(self.padding, self.dilation, self.weight.shape[2:], strict=True)
@@ -146,7 +149,7 @@ class StackedConv(nn.Module):
 
 @final
 class StackedReduce(nn.Module):
-    """The two convolutions of several factorised reductions of one map as one, without their ReLU and norm."""
+    """Several factorised reductions of one map as one convolution, without their ReLU and norm."""
 
     def __init__(self, reductions: Sequence[FactorizedReduce]) -> None:
         super().__init__()
@@ -155,6 +158,8 @@ class StackedReduce(nn.Module):
         self.odd = _stacked_weights([each.odd for each in reductions])
 
     def forward(self, x: Tensor) -> Tensor:
+        # Both 1x1 convolutions become one on 2C channels: even pixels and odd pixels, with zeros for the weights of
+        # the respective other half.
         shifted = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1::2, 1::2]
         none, channels = (0, 0, 0, 0), x.shape[1]
         even = functional.pad(self.even.view(self.options, -1, channels, 1, 1), (*none, 0, channels))
@@ -169,9 +174,9 @@ def _stacked_weights(convs: Sequence[nn.Conv2d]) -> nn.Parameter:
 
 @final
 class Group(nn.Module):
-    """Several options alike of the edges that leave one state, as one: from their first weights on to their scales.
+    """Equal options of the edges that leave one state, from their first weights to their scales, as one.
 
-    Takes the prepared map and a scale for each channel that comes out, (options * `channels`,).
+    Takes the prepared map and one scale for each output channel, (options * `channels`,).
     """
 
     def __init__(self, options: Sequence[Sequence[nn.Module]]) -> None:
@@ -196,7 +201,7 @@ def _channels(step: nn.Module) -> int:
 
 @final
 class Shared(nn.Module):
-    """Steps without weights that several options of one state begin with, each done once: a tree, with the state as root."""
+    """The leading steps without weights of the options of one state, each computed once: a tree, with the state as root."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,7 +209,7 @@ class Shared(nn.Module):
         self.steps = nn.ModuleList()
 
     def add(self, steps: Sequence[nn.Module]) -> int:
-        """Return the number of what steps make of the state; 0 is the state itself."""
+        """Add a chain of steps to the tree; return the index of its last map. Index 0 is the state itself."""
         at = 0
         for step in steps:
             at = self._child(at, step)
@@ -226,10 +231,11 @@ class Shared(nn.Module):
 
 
 def mixtures(maps: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
-    """Return the sums of `maps`, each (B, C, H, W), by each row of `weights`, (sums, maps); it reads each map once."""
+    """Return the sums of `maps`, each (B, C, H, W), weighted by each row of `weights`, (sums, maps); each map is read once."""
     channels_last = maps[0].stride(1) == 1
     arranged = [each.permute(0, 2, 3, 1) if channels_last else each for each in maps]
     side_by_side = torch.stack(arranged, 1)
+    # (B, sums, maps) @ (B, maps, C * H * W)
     mixed = torch.bmm(weights.expand(len(side_by_side), -1, -1), side_by_side.flatten(2))
     sums = mixed.view(-1, len(weights), *side_by_side.shape[2:]).unbind(1)
     return [each.permute(0, 3, 1, 2) if channels_last else each for each in sums]

@@ -1,4 +1,4 @@
-"""Method: how one published search relaxes decisions and learns them. A new one is a new file beside this one."""
+"""Method: how one published search relaxes decisions and learns them. A new method is a new file next to this one."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from nas.supernets.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of a search: `epochs` with a `method` of its own, on a network whose `network` options differ.
+    """A phase of a search: `epochs` with its own `method`, on a network whose `network` options differ.
 
-    Of each `one_of` the `options` strongest so far are kept, those of the supernet alone among them. With `keep_weights`
-    the weights and alphas that fit go on, and so does the cosine of the learning rate; else all begin anew. The alphas
-    learn from epoch `alphas_from` on, counted from 0.
+    Each `one_of` keeps its `options` strongest options so far, supernet-only options among them. With `keep_weights` the
+    weights and alphas that fit are kept and the cosine of the learning rate continues; otherwise all start again. The
+    alphas learn from epoch `alphas_from` on, counted from 0.
     """
 
     method: Method
@@ -39,87 +39,90 @@ class Phase:
 
 
 def divided(epochs: int, parts: int) -> list[int]:
-    """Divide epochs among the parts of a search, evenly; what is left goes to the first. Raises RecordError if too few."""
+    """Divide epochs evenly among the phases of a search; the remainder goes to the first ones.
+
+    Raises RecordError where there are fewer epochs than phases.
+    """
     if epochs < parts:
         raise RecordError(f"{epochs} epochs are fewer than the {parts} phases of the search: give more epochs")
     return [epochs // parts + (i < epochs % parts) for i in range(parts)]
 
 
 class Method(ABC):
-    """Searches with a supernet; a record, whose fields are its settings."""
+    """A search method with a supernet; a record, whose fields are its settings."""
 
     edge_weights: ClassVar[bool] = False
-    """Whether the options of every `some_of` have weights of their own; else only where no choice inside tells them apart."""
+    """Whether the options of every `some_of` have their own weights; otherwise only those that no choice inside tells apart."""
     joint: ClassVar[bool] = False
-    """Whether what is learnt of the architecture learns from the weights' own step, on the same images."""
+    """Whether the alphas learn in the weights' own step, on the same images."""
     mixes_all: ClassVar[bool] = False
     """Whether every forward pass computes every option, so that cells may be executed in groups."""
     is_smooth: ClassVar[bool] = False
-    """Whether the loss has a Hessian by the alphas, which the monitor may measure."""
+    """Whether the loss has a Hessian with respect to the alphas, which the monitor may measure."""
 
     @abstractmethod
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
-        """Return what is learnt beside the weights, for the choices of a supernet by name."""
+        """Return the policy, which holds the alphas, for the choices of a supernet by name."""
 
     @property
     def differentiates_steps(self) -> bool:
-        """Whether it differentiates through a step of the weights, which cells computed twice do not allow."""
+        """Whether the method differentiates through a step of the weights; recomputed or compiled cells do not allow that."""
         return False
 
     def relax(self, choice: Choice, site: Site, mixed: Callable[[Site], nn.Module]) -> nn.Module:
-        """Return what stands for a `one_of` at a site; `mixed` builds its mixture at whatever site it is given."""
+        """Return the module for a `one_of` at a site; `mixed` builds its mixture at the site it is given."""
         return mixed(site)
 
     def option(self, node: Node, module: nn.Module, gates: Gates) -> nn.Module:
-        """Return what stands for one option of a `one_of`: its module, or something around it that may read the `gates`."""
+        """Return the module for one option of a `one_of`: `module` itself, or a wrapper that may read the `gates`."""
         return module
 
     def phases(self, epochs: int, alphas_from: int) -> tuple[Phase, ...]:
-        """Return the parts of a search of so many epochs."""
+        """Return the phases of a search of `epochs` epochs."""
         return (Phase(self, epochs, alphas_from=alphas_from),)
 
     def learn(self, step: Step) -> Outcome:
-        """Set the gradients of the policy's parameters; return the answer to the alphas' images from which they are, detached.
+        """Set the gradients of the policy's parameters; return the outcome on the alphas' batch, detached.
 
-        The search reports it as the loss and the accuracy on the alphas' images.
+        The search reports that outcome as the loss and the accuracy on the alphas' images.
         """
         return first_order(step)
 
     def penalty(self, policy: Policy) -> Tensor | None:
-        """Return what is added to the policy's loss."""
+        """Return the term that is added to the policy's loss, or None."""
         return None
 
     def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
-        """Return the architecture that was found; `score` measures one by its path, in percent of the alphas' images."""
+        """Return the derived architecture; `score` returns a path's accuracy on the alphas' images, in percent."""
         return self.derive_from(space, policy.strengths())
 
     def derive_from(self, space: Any, strengths: Strengths) -> Any:
-        """Return the architecture that strengths, also earlier ones, stand for."""
+        """Return the architecture derived from strengths, which may be those of an earlier epoch."""
         return derive(space, strengths)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
-    """Holds the `weights`, (choices, options), with which options are mixed; `active` lists those computed, if not all."""
+    """The mixture `weights`, (choices, options); `active` lists the computed options per choice, if not all."""
 
     weights: Tensor
     active: Sequence[tuple[int, ...]] | None = None
 
 
 class Differentiable(Method):
-    """Learns one number, an alpha, for each option of each choice, by its gradient."""
+    """A method that learns one number, an alpha, for each option of each choice, by gradient."""
 
     mixes_all = True
 
     @abstractmethod
     def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
-        """Return the weights of the options of several choices alike, from their `alphas` (choices, options).
+        """Return the mixture weights for choices with equally many options, from their `alphas` (choices, options).
 
-        `k` options are to be chosen of each in the end.
+        The derived architecture takes `k` options of each.
         """
 
     def strength(self, alphas: Tensor) -> Tensor:
-        """Return how much each option counts, (choices, options), when the architecture is derived."""
+        """Return the strength of each option, (choices, options), by which the architecture is derived."""
         return alphas.softmax(1)
 
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
@@ -128,9 +131,9 @@ class Differentiable(Method):
 
 @final
 class Alphas(Policy):
-    """Holds the alphas: one matrix (choices, options) for all choices with as many options, so that few kernels do them all.
+    """The alphas: one matrix (choices, options) for all choices with equally many options, so that few kernels suffice.
 
-    They begin as 0.001 times normal numbers, as in the released DARTS code; the paper begins with zeros.
+    They are initialised as 0.001 times normal numbers, as in the released DARTS code; the paper starts from zeros.
     """
 
     def __init__(self, method: Differentiable, choices: Mapping[str, Choice]) -> None:
@@ -148,6 +151,7 @@ class Alphas(Policy):
         gates = {}
         for ((size, k), names), alphas in zip(self.groups.items(), self.matrices, strict=True):
             mixture = self.method.mix(alphas, k, moment)
+            # unbind once per matrix: its backward pass is one stack; indexing would add one node per option
             rows, scalars = mixture.weights.unbind(0), mixture.weights.flatten().unbind(0)
             for i, name in enumerate(names):
                 active = mixture.active[i] if mixture.active is not None else tuple(range(size))
@@ -156,17 +160,18 @@ class Alphas(Policy):
 
     @torch.no_grad()
     def take_over(self, before: Policy) -> None:
-        """Go on from the alphas of the choices and options that were there before."""
+        """Copy the alphas of the choices and options that `before` has too."""
         assert isinstance(before, Alphas)
         for name in self.choices.keys() & before.choices.keys():
             own, old = self._row(name), before._row(name)
+            # options are matched by content, not by index: pruning shifts indices
             known = options_with_inner_names(before.choices[name])
             for i, option in enumerate(options_with_inner_names(self.choices[name])):
                 if option in known:
                     own[i] = old[known.index(option)]
 
     def _row(self, name: str) -> Tensor:
-        """Return the alphas of a choice, (options,), as a part of their matrix."""
+        """Return the alphas of a choice, (options,), as a view of their matrix."""
         pairs = zip(self.groups.values(), self.matrices, strict=True)
         row: Tensor = next(alphas[names.index(name)] for names, alphas in pairs if name in names)
         return row
@@ -182,7 +187,7 @@ class Alphas(Policy):
 @final
 @record
 class ChoiceName(Open):
-    """A choice of which nothing but the name is known."""
+    """A choice of which only the name is known."""
 
     name: str
 
@@ -191,5 +196,5 @@ class ChoiceName(Open):
 
 
 def options_with_inner_names(choice: Choice) -> list[Any]:
-    """Return all options, with the choices inside them by their names alone: pruning changes what those offer."""
+    """Return all options, with inner choices replaced by their names: pruning changes the options of those."""
     return [rebuild(each, lambda inner: ChoiceName(inner.name)) for each in (*choice.options, *choice.supernet_only)]

@@ -1,4 +1,4 @@
-"""The parts of a supernet that stand for open choices: mixed options, weighed branches, depths."""
+"""The modules for open choices in a supernet: mixed options, weighted branches, depths."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nas.supernets.gates import Gate, Gates
 
 @final
 class Mixed(nn.Module):
-    """Adds up the active options of a `one_of`, each scaled by its weight; zeros are never computed.
+    """The sum of the active options of a `one_of`, each scaled by its weight; zeros are never computed.
 
-    Where nothing is active, as on an edge that a path has not, it gives one zero, (1, 1, 1, 1).
-    Takes what the options take, one or two maps (B, C, H, W), and returns one map of their common shape. `keys` names the
-    options, so that weights find theirs in a supernet that has fewer.
+    Takes what the options take, one or two maps (B, C, H, W), and returns one map of their common shape. With no active
+    option, as on an edge that is not in the path, it returns one zero, (1, 1, 1, 1). `keys` names the options, by which
+    weights are transplanted to a supernet with fewer options.
     """
 
     def __init__(self, name: str, options: Sequence[nn.Module], gates: Gates, keys: Sequence[str] = ()) -> None:
@@ -33,7 +33,7 @@ class Mixed(nn.Module):
         if not gate.active:
             return inputs[0].new_zeros(1, 1, 1, 1)
         parts = [scaled(gate, i, self.options[i](*inputs)) for i in gate.active if i in self.computed]
-        if not parts:  # all that is active is zero
+        if not parts:  # only zeros are active
             zeros: Tensor = self.options[gate.active[0]](*inputs)
             return zeros
         return reduce(add, parts)
@@ -41,9 +41,9 @@ class Mixed(nn.Module):
 
 @final
 class WeightedBranch(nn.Module):
-    """Stands for one of several branches whose outputs are added; where it is not active it gives one zero, (1, 1, 1, 1).
+    """One of several branches whose outputs are added; where it is not active it returns one zero, (1, 1, 1, 1).
 
-    Without a gate, it is active.
+    Without a gate it is active.
     """
 
     def __init__(self, name: str, index: int, branch: nn.Module, gates: Gates) -> None:
@@ -60,7 +60,7 @@ class WeightedBranch(nn.Module):
 
 @final
 class Depths(nn.Module):
-    """Applies layers one after another and mixes what comes out after each depth that may be chosen."""
+    """Layers in sequence, and the mixture of their outputs at each depth that may be chosen."""
 
     def __init__(self, name: str, depths: Sequence[int], layers: Sequence[nn.Module], gates: Gates) -> None:
         super().__init__()

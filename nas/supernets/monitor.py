@@ -1,4 +1,4 @@
-"""The monitor: whether a search by alphas collapses, as it is known to do."""
+"""The monitor: detects the collapse to skip connections that searches by alphas are known for."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ STOP_RATIO = 0.75
 
 @record
 class Monitor:
-    """Says what is watched. A warning is given where more than `warn_skips` of the operations that may skip do,
-    three epochs in a row.
+    """The monitoring of a search: warns of too many skip connections, measures the Hessian, and may stop early.
 
-    Every `hessian_every` epochs, if not 0, the largest eigenvalue of the Hessian of the loss by the alphas is measured on a
-    batch of the alphas' images. With `early_stop` it is measured every epoch and the search ends, at the architecture of five
-    epochs before, when its mean over five epochs has grown by more than a third in five: from the tenth epoch on, as
-    RobustDARTS does (Zela et al. 2020, arXiv:1909.09656, section 4.3).
+    A warning is given where, three epochs in a row, more than `warn_skips` of the operations that may be skips are skips.
+    Every `hessian_every` epochs, if not 0, the largest eigenvalue of the Hessian of the loss with respect to the alphas
+    is measured, on a batch of the alphas' images. With `early_stop` it is measured every epoch. From the tenth epoch on,
+    the search then ends where the eigenvalue's mean over five epochs has grown by more than a third in five epochs; the
+    architecture is that of five epochs before. So does RobustDARTS (Zela et al. 2020, arXiv:1909.09656, section 4.3).
     """
 
     warn_skips: Fraction = 0.5
@@ -36,11 +36,11 @@ class Monitor:
     early_stop: bool = False
 
     def measures(self, epoch: int) -> bool:
-        """Whether the eigenvalue is measured after this epoch, the first being 1."""
+        """Whether the eigenvalue is measured after this epoch, counted from 1."""
         return self.early_stop or (self.hessian_every > 0 and epoch % self.hessian_every == 0)
 
     def warning(self, skips: Sequence[tuple[int, int]]) -> str:
-        """Return a warning, or nothing where all is well; `skips` of how many operations were skips after each epoch."""
+        """Return a warning, or an empty string; `skips` has the number of skips and of skippable operations after each epoch."""
         lately = skips[-PATIENCE:]
         if len(lately) < PATIENCE or any(each <= self.warn_skips * skippable for each, skippable in lately):
             return ""
@@ -52,7 +52,7 @@ class Monitor:
         )
 
     def stops(self, eigenvalues: Sequence[float]) -> bool:
-        """Whether the search ends after these eigenvalues, one an epoch."""
+        """Whether the search ends after these eigenvalues, one per epoch."""
         if not self.early_stop or len(eigenvalues) < LEAST_EPOCHS:
             return False
         now, before = eigenvalues[-WINDOW:], eigenvalues[-2 * WINDOW : -WINDOW]
@@ -60,7 +60,7 @@ class Monitor:
 
 
 def entropy(strengths: Strengths) -> float:
-    """Return the mean over the choices of the entropy of their options' shares: 1 where all count alike, 0 where one does."""
+    """Return the normalised entropy of the options' shares, averaged over choices: 1 if all are equal, 0 if one has all."""
     found = [_entropy(each) for each in strengths.values() if len(each) > 1]
     return sum(found) / len(found) if found else 0.0
 
@@ -72,7 +72,7 @@ def _entropy(strengths: Sequence[float]) -> float:
 
 
 def count_skips(space: Any, architecture: Any) -> tuple[int, int]:
-    """Return at how many choices the architecture skips, and at how many it might."""
+    """Return the number of choices at which the architecture has a skip, and at which it could have one."""
     known = choices(space)
     picked = [
         known[name].options[decision]
@@ -89,15 +89,16 @@ def largest_eigenvalue(
     average: Callable[[Sequence[Tensor]], None] = lambda _: None,
     iterations: int = 20,
 ) -> float:
-    """Return the eigenvalue of the Hessian of the loss by the alphas that is largest in size, by power iteration.
+    """Return the eigenvalue, largest in absolute value, of the Hessian of the loss with respect to the alphas.
 
-    `average` makes tensors the mean over all workers, in place.
+    By power iteration. `average` averages tensors over all workers, in place.
     """
     gradients = torch.autograd.grad(loss(), alphas, create_graph=True)
     vector = [torch.randn(each.shape, generator=generator).to(each) for each in alphas]
     eigenvalue = 0.0
     for _ in range(iterations):
         vector = _scaled(vector, 1 / _norm(vector))
+        # Hessian-vector product: differentiate the gradient once more, along `vector`
         product = torch.autograd.grad(gradients, alphas, vector, retain_graph=True)
         average(product)
         eigenvalue = float(sum((p * v).sum() for p, v in zip(product, vector, strict=True)))

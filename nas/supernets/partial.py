@@ -1,4 +1,4 @@
-"""Partial channels: a mixture of some of the channels, which the others bypass."""
+"""Partial channels: a mixture on some of the channels, which the others bypass."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nas.choice import Choice
 
 
 def partial_channels(choice: Choice, site: Site, mixed: Callable[[Site], nn.Module], k: int) -> nn.Module:
-    """Build a mixture of 1/k of the channels, or of all where none can bypass it: where the options change their number, or
-    have a width or a stride of their own.
+    """Build a mixture on 1/k of the channels, or on all where the others cannot bypass it.
 
-    Xu et al. 2020, arXiv:1907.05737, section 3.2. Raises BuildError where k does not divide the channels.
+    They cannot where the options change the number of channels or set their own width or stride. Xu et al. 2020,
+    arXiv:1907.05737, section 3.2. Raises BuildError where k does not divide the channels.
     """
     channels, height, width = site.shape
     if k == 1 or inputs_of(choice) != 1 or site.channels != channels or not _keeps_width(choice, site):
@@ -32,17 +32,17 @@ def partial_channels(choice: Choice, site: Site, mixed: Callable[[Site], nn.Modu
 
 
 def _keeps_width(choice: Choice, site: Site) -> bool:
-    """Whether what comes out has the width and the size that are asked for at the site."""
+    """Return whether the output has the width and the size that the site asks for."""
     node: Any = choice
     return site.output(node) == (site.channels, *(math.ceil(size / site.stride) for size in site.shape[1:]))
 
 
 @final
 class PartialChannels(nn.Module):
-    """Mixes the first 1/k of the channels, joins the others, and shuffles them all, so that each has its turn.
+    """A mixture on the first 1/k of the channels, concatenated with the others and shuffled, so that each has its turn.
 
-    Takes (B, C, H, W), returns (B, C, H / stride, W / stride), rounded up. As in the released code the others are
-    max-pooled where the mixture is strided; the paper does not say.
+    Takes (B, C, H, W), returns (B, C, H / stride, W / stride), rounded up. As in the released code, the others are
+    max-pooled where the mixture is strided; the paper does not specify it.
     """
 
     def __init__(self, mixed: nn.Module, k: int, stride: int) -> None:

@@ -15,12 +15,12 @@ from nas.supernets.supernet import Supernet
 from nas.training import best_device, evaluate, load_weights, to_device
 
 PATH_SCORES = ("validation_top1_percent", "params", "macs", "seconds")
-"""The scores of an architecture by its path."""
+"""The scores of an architecture evaluated as a path."""
 
 
 @final
 class PathScores:
-    """Scores jobs by their path's accuracy on the alphas' images; the supernet is loaded once by each worker."""
+    """Scores jobs by their path's accuracy on the alphas' images; each worker loads the supernet once."""
 
     def __init__(self, declared: SupernetSearch, task: Task, weights: Path) -> None:
         self.declared, self.task, self.weights = declared, task, weights
@@ -30,6 +30,7 @@ class PathScores:
 
     @cached_property
     def _supernet(self) -> Supernet:
+        """The trained supernet, on the device."""
         supernet = Supernet(self.task.network(self.task.space), self.declared.method, self.task.input)
         apply_execution(supernet, self.declared, self.declared.method.phases(self.declared.epochs, 0))
         load_weights(supernet.model, self.weights)

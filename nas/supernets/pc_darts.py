@@ -1,4 +1,4 @@
-"""PC-DARTS: a quarter of the channels is mixed, and edges are normalised. Xu et al. 2020, arXiv:1907.05737."""
+"""PC-DARTS: a mixture on a quarter of the channels, with normalised edges. Xu et al. 2020, arXiv:1907.05737."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nas.supernets.partial import partial_channels
 
 @record
 class PcDarts(Differentiable):
-    """Mix the options on 1/k of the channels (section 3.2), and the edges of a node by weights of their own (section 3.3).
+    """Mix the options on 1/k of the channels (section 3.2), and the edges of a node by edge weights (section 3.3).
 
-    Both are softmaxes. An edge counts, when the architecture is derived, by the product of the two. Where options change
+    Both weights are softmaxes. In the derivation the strength of an edge is the product of the two. Where options change
     the number of channels, as outside of cells, all channels are mixed.
     """
 

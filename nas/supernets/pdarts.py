@@ -1,4 +1,4 @@
-"""P-DARTS: a supernet that grows deeper while its options grow fewer. Chen et al. 2019, arXiv:1904.12760."""
+"""P-DARTS: a supernet that becomes deeper while it loses options. Chen et al. 2019, arXiv:1904.12760."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from nas.supernets.method import Differentiable, Mixture, Phase, divided
 from nas.topology.cell import Cells
 
 PHASE = 25
-"""The epochs of a published phase, in which the decay of the dropout is stated."""
+"""The number of epochs of a published phase, to which the decay of the dropout refers."""
 
 
 @record
 class PDarts(Differentiable):
-    """Search in phases, each from new weights and alphas, on a deeper network with fewer options (section 3.2).
+    """Search in phases, each with new weights and alphas, on a deeper network with fewer options (section 3.2).
 
-    A phase has so many `layers`, an option of the network, where the tuple is not empty, and so many `options`, of which
-    the first phase has all; in its first `weights_only` epochs the alphas rest. Identities are followed by dropout, which
-    begins at `skip_dropout` and decays, and at most `skips` are left in the normal cell, or in a space of no such cells in
-    all (section 3.3). The defaults are the published ones for CIFAR-10, three phases of 25 epochs.
+    Each phase stacks its entry of `layers`, an option of the network, unless the tuple is empty; it keeps its entry of
+    `options`, where the first phase has all. In the first `weights_only` epochs of a phase the alphas do not learn.
+    Identities are followed by dropout, which starts at `skip_dropout` and decays. At most `skips` skip connections are
+    left in the normal cell, or, in a space without cells, in the whole architecture (section 3.3). The defaults are the
+    published ones for CIFAR-10, three phases of 25 epochs.
     """
 
     is_smooth = True
@@ -53,12 +54,15 @@ class PDarts(Differentiable):
         return Mixture(alphas.softmax(1))
 
     def option(self, node: Node, module: nn.Module, gates: Gates) -> nn.Module:
-        """Follow an identity by dropout, that of the first phase which the method has."""
+        """Follow an identity by dropout, with the rate of the method's first phase."""
         drops = isinstance(node, Skip) and isinstance(module, nn.Identity) and self.skip_dropout[0] > 0
         return SkipDropout(self.skip_dropout[0], gates) if drops else module
 
     def phases(self, epochs: int, alphas_from: int) -> tuple[Phase, ...]:
-        """Divide the epochs evenly; the alphas rest for `weights_only` of each part. Raises RecordError where that is all."""
+        """Divide the epochs evenly; the alphas rest for `weights_only` epochs of each phase.
+
+        Raises RecordError where a phase has no epoch left for the alphas.
+        """
         parts = divided(epochs, len(self.options))
         if min(parts) <= self.weights_only:
             raise RecordError(
@@ -74,14 +78,15 @@ class PDarts(Differentiable):
         return Phase(alone, epochs, self.options[i] if i else None, network, alphas_from=self.weights_only)
 
     def derive_from(self, space: Any, strengths: Strengths) -> Any:
-        """Derive; while there are too many skips, let the weakest of them count nothing, and derive again.
+        """Derive; while there are too many skips, set the strength of the weakest to 0 and derive again.
 
-        So does the released code; the paper takes all but the strongest out at once.
+        So does the released code; the paper removes all but the strongest at once.
         """
         left = {name: list(each) for name, each in strengths.items()}
         while True:
             architecture = derive(space, left)
             skips = _skips(space, architecture)
+            # a skip of strength 0 that is still taken has no alternative: it stays
             removable = [(name, i) for name, i in skips if left[name][i] > 0]
             if len(skips) <= self.skips or not removable:
                 return architecture
@@ -90,7 +95,7 @@ class PDarts(Differentiable):
 
 
 def _skips(space: Any, architecture: Any) -> list[tuple[str, int]]:
-    """Return the choices, in the normal cell if there is one, at which the architecture skips, and the skip's place there."""
+    """Return the choices at which the architecture has a skip, and the skip's index; of the normal cell, if there is one."""
     open_, closed = (each.normal if isinstance(each, Cells) else each for each in (space, architecture))
     known = choices(open_)
     taken = decisions(open_, closed).items()
@@ -99,10 +104,11 @@ def _skips(space: Any, architecture: Any) -> list[tuple[str, int]]:
 
 @final
 class SkipDropout(nn.Module):
-    """Drops numbers of a skip's output, (B, C, H, W), in training.
+    """Dropout on the output of a skip connection, (B, C, H, W), in training.
 
-    As in the released code the probability falls linearly in the first 10 of a phase's 25 epochs, and from the full one
-    by exp(-0.2) an epoch afterwards; the paper only says that it decays. In a phase of other length all this is scaled.
+    As in the released code, the probability falls linearly in the first 10 of a phase's 25 epochs; from then on it decays
+    from the full value by exp(-0.2) an epoch. The paper only says that it decays. In a phase of another length the
+    schedule is scaled.
     """
 
     def __init__(self, probability: float, gates: Gates) -> None:
@@ -113,7 +119,7 @@ class SkipDropout(nn.Module):
         return functional.dropout(x, self.now(), self.training)
 
     def now(self) -> float:
-        """Return the probability at this part of the phase."""
+        """Return the probability at the current progress of the phase."""
         epoch = PHASE * self.gates.progress
         part = 1 - (epoch + 1) / PHASE if epoch < 10 else math.exp(-0.2 * (epoch - 10))
         return self.probability * part

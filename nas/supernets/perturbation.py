@@ -1,4 +1,4 @@
-"""Derivation by perturbation: how much an option matters is how far the accuracy falls without it.
+"""Derivation by perturbation: the importance of an option is the accuracy that the supernet loses without it.
 
 Wang et al. 2021, arXiv:2108.04392 (DARTS-PT), section 4.
 """
@@ -18,14 +18,16 @@ from nas.supernets.supernet import Supernet
 def derive_by_perturbation(
     space: Any, supernet: Supernet, top1_percent: Callable[[], float], tune: Callable[[], None], rng: Random
 ) -> Any:
-    """Decide choice by choice, in random order: what lowers the supernet's accuracy most when it is taken out, stays.
+    """Decide choice by choice, in random order: the option whose removal lowers the supernet's accuracy most is kept.
 
-    First each `one_of` is decided, then which k options of each `some_of` stay; after each decision the supernet is tuned.
+    First each `one_of` is decided, then which k options of each `some_of` are kept. After each decision the supernet is
+    tuned.
     """
     masks, decided = _Masks(supernet), dict[str, int]()
     supernet.use(masks.gates)
     known = sorted(choices(space).values(), key=lambda choice: (choice.k is not None, rng.random()))
     for choice in known:
+        # (accuracy without option i, i): the lowest accuracy marks the most important option
         falls = [(masks.trial(masks.without(choice, i), top1_percent), i) for i in range(len(choice.options))]
         kept = tuple(sorted(i for _, i in sorted(falls)[: choice.k or 1]))
         decided[choice.name] = kept[0] if choice.k is None else combination_index(len(choice.options), kept)
@@ -36,12 +38,12 @@ def derive_by_perturbation(
 
 
 Mask = frozenset[tuple[str, int]]
-"""Options, by the names of their choices, that count nothing."""
+"""Options, as (name of the choice, index), whose weight is set to 0."""
 
 
 @final
 class _Masks:
-    """Takes options out of a supernet: those in `lasting` for good, others for a trial."""
+    """Options masked out of a supernet: those in `lasting` for good, those in `tried` for one trial."""
 
     def __init__(self, supernet: Supernet) -> None:
         self.supernet = supernet
@@ -49,14 +51,14 @@ class _Masks:
         self.tried: Mask = frozenset()
 
     def trial(self, mask: Mask, top1_percent: Callable[[], float]) -> float:
-        """Return the accuracy without some options."""
+        """Return the accuracy with a mask applied."""
         self.tried = mask
         accuracy = top1_percent()
         self.tried = frozenset()
         return accuracy
 
     def without(self, choice: Choice, index: int) -> Mask:
-        """Return the mask that takes one option out; one that nothing weighs, by all that is chosen inside it."""
+        """Return the mask that removes one option; for an option without a weight, the mask of all options inside it."""
         if (choice.name, index) not in self.supernet.unweighed:
             return frozenset(((choice.name, index),))
         inner = choices(choice.options[index]).values()
@@ -69,7 +71,7 @@ class _Masks:
         return frozenset().union(extra, *(self.without(choice, i) for i in out))
 
     def gates(self) -> dict[str, Gate]:
-        """Return the policy's gates, with what is masked weighing nothing."""
+        """Return the policy's gates, with masked options at weight 0."""
         gates = self.supernet.policy.gates(self.supernet.moment)
         like = next(weights for gate in gates.values() if (weights := gate.weights) is not None)
         out: dict[str, list[int]] = {}

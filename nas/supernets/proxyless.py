@@ -12,11 +12,12 @@ from nas.supernets.sampling import active, gumbel, straight_through
 
 @record
 class Proxyless(Differentiable):
-    """Draw one option for the weights; for the alphas draw two, of which one is open and both are learnt (section 3.2).
+    """Sample one option for the weights; for the alphas sample two, open one and update both (section 3.2).
 
     The gradient passes through the softmax over the two. The released script by default computes all options to learn the
-    alphas, and two as its `grad_binary_mode`; we follow the paper. The paper also rescales the two alphas after each step,
-    so that the others keep their probabilities; that is left out. Of a `some_of` k are open, drawn from k + 1.
+    alphas, and two with `grad_binary_mode`; we follow the paper. The paper also rescales the two alphas after each step,
+    so that the probabilities of the others do not change; that is left out. For a `some_of` k options are open, sampled
+    from k + 1.
     """
 
     mixes_all = False
@@ -26,7 +27,7 @@ class Proxyless(Differentiable):
         if not moment.for_alphas:
             return Mixture(straight_through(alphas.detach(), drawn), active(drawn))
         pair = alphas.gather(1, drawn)
-        # drawn anew: which of two was drawn first does not have the probabilities of the softmax over them
+        # sampled again: the order of the first draw does not follow the softmax over the two
         opened = (pair + gumbel(pair, moment)).topk(k, 1).indices
         gates = alphas.new_zeros(alphas.shape).scatter(1, drawn, straight_through(pair.softmax(1), opened))
         return Mixture(gates, active(drawn))

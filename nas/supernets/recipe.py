@@ -1,4 +1,4 @@
-"""How a supernet is searched with, as records; the defaults are those of DARTS on CIFAR-10."""
+"""The records that declare a search with a supernet; the defaults are those of DARTS on CIFAR-10."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas.training import Recipe
 
 @record
 class WeightsRecipe:
-    """Says how a supernet's weights are trained: by SGD, with a cosine from `lr` to `final_lr` that is set once an epoch.
+    """Training of a supernet's weights by SGD: a cosine from `lr` to `final_lr`, set once an epoch.
 
     The paper ends at 0, the released code at 0.001; we follow the code. `precision` and `channels_last` are as in Recipe.
     """
@@ -36,7 +36,7 @@ class WeightsRecipe:
     channels_last: Literal["auto"] | bool = "auto"
 
     def over(self, epochs: int) -> Recipe:
-        """Return the recipe of a training of so many epochs."""
+        """Return the recipe of a training of `epochs` epochs."""
         return Recipe(
             epochs=epochs,
             batch=self.batch,
@@ -57,9 +57,9 @@ class WeightsRecipe:
 
 @record
 class AlphasRecipe:
-    """Says how what is learnt of the architecture is trained: by Adam, on `images` of its own, from epoch `from_epoch` on.
+    """Training of the architecture parameters (alphas) by Adam, on separate `images`, from epoch `from_epoch` on.
 
-    `images` is a fraction of the training images, or a number of them. They are varied as those of the weights.
+    `images` is a fraction of the training images, or a number of them. They are augmented like those of the weights.
     """
 
     images: int | float = 0.5
@@ -72,27 +72,26 @@ class AlphasRecipe:
 
 @record
 class Seed:
-    """Stands for the search with one seed, where a run proposes and evaluates."""
+    """The search with one seed, as an item that a run proposes and evaluates."""
 
     number: Natural
 
     def describe(self) -> str:
-        """Write it as short text."""
+        """Return a short text."""
         return f"seed {self.number}"
 
 
 @record
 class SupernetSearch:
-    """Trains a supernet of the space by `method`, with `seeds` different seeds, and derives an architecture from each.
+    """Train supernets of the space by `method`, one per seed, and derive an architecture from each.
 
-    `network` holds the options by which the supernet is stacked, where they differ from the experiment's. `images` limits
-    the images for the weights. `execution` "grouped" computes what edges have in common once; "auto" does where the method
-    allows it. `checkpoint_cells` computes cells again in the backward pass instead of keeping their maps: less memory, a
-    third more time. `compile_cells` compiles each with torch.compile.
+    `seeds` is their number. `network` holds the options by which the supernet is stacked, where they differ from the
+    experiment's. `images` limits the images for the weights. `execution` "grouped" computes common work of edges once;
+    "auto" does so where the method allows it. `checkpoint_cells` recomputes cells in the backward pass instead of storing
+    their activations: less memory, a third more time. `compile_cells` compiles each cell with torch.compile.
 
-    With `derivation` "perturbation" the options are compared by how much the accuracy falls without them, choice by
-    choice, not by their alphas (Wang et al. 2021, arXiv:2108.04392); between two choices the supernet is tuned for
-    `tune_epochs`.
+    With `derivation` "perturbation" options are compared, choice by choice, by the accuracy lost without them instead of
+    by their alphas (Wang et al. 2021, arXiv:2108.04392); between two choices the supernet is tuned for `tune_epochs`.
     """
 
     method: Method
@@ -137,7 +136,7 @@ class SupernetSearch:
         method.phases(self.epochs, self.alphas.from_epoch)
 
     def split(self) -> Split:
-        """Return the images: those to train the weights, and as validation those from which the alphas learn."""
+        """Return the images: the training part for the weights, the validation part for the alphas."""
         return split(self.data, self.alphas.images, self.split_seed, self.images)
 
     def prepare(self, space: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What methods that draw have in common: Gumbel noise, gates that are hard forwards and soft backwards."""
+"""Common parts of methods that sample: Gumbel noise, and gates that are hard in the forward and soft in the backward pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.supernets.gates import StepContext
 
 
 def gumbel(like: Tensor, moment: StepContext) -> Tensor:
-    """Draw standard Gumbel numbers of a tensor's shape and kind; the same on every device."""
+    """Draw standard Gumbel noise of a tensor's shape, dtype and device; the same numbers on every device."""
     noise = torch.empty(like.shape, dtype=torch.float64).exponential_(generator=moment.generator)
     return -noise.log().to(like, non_blocking=True)
 
@@ -24,10 +24,10 @@ def straight_through(soft: Tensor, chosen: Tensor) -> Tensor:
 
 
 def active(chosen: Tensor) -> list[tuple[int, ...]]:
-    """Return each row of indices (rows, k) in ascending order; the one place where a device is waited for."""
+    """Return each row of indices (rows, k) in ascending order; the only place that waits for the device."""
     return [tuple(sorted(row)) for row in chosen.tolist()]
 
 
 def best_of(architectures: Iterable[Any], score: Callable[[Any], float]) -> Any:
-    """Return the architecture with the highest score, of equals the first; one that is there twice is scored once."""
+    """Return the architecture with the highest score, the first of equals; duplicates are scored once."""
     return max(dict.fromkeys(architectures), key=score)

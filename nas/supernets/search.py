@@ -1,4 +1,4 @@
-"""The search with a supernet: phase by phase and epoch by epoch, with a checkpoint after each, to an architecture."""
+"""The search with a supernet: phase by phase and epoch by epoch, with checkpoints, to a derived architecture."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ DERIVED_SCORES = (
     "epochs",
     "seconds",
 )
-"""The scores of an architecture that is derived from a supernet."""
+"""The scores of an architecture derived from a supernet."""
 
 
 @record
 class SupernetEpoch:
-    """Reports one epoch of a search, the first being 1; losses are means, accuracies of the varied images, in percent.
+    """The report of one epoch of a search, counted from 1.
 
-    `strengths` says how much each option of each choice counts now, `entropy` how undecided they are, from 1 to 0; of the
-    `skippable` operations of the architecture that would be derived now, `skips` are skips.
+    Losses are means, accuracies in percent on augmented images. `strengths` has the current strength of each option of
+    each choice, `entropy` their normalised entropy, from 1 to 0. Of the `skippable` operations of the architecture that
+    would be derived now, `skips` are skips.
     """
 
     epoch: int
@@ -70,8 +71,8 @@ class SupernetEpoch:
 class SupernetResult:
     """The result of a supernet with one seed: the derived architecture, its epochs, and its scores at the end.
 
-    The architecture is None until the search has ended. `number` is that of the seed in its run. `options` names, for each
-    phase, the options of each choice in the order of the strengths.
+    The architecture is None until the search has ended. `number` is that of the seed in its run. `options` names, for
+    each phase, the options of each choice in the order of the strengths.
     """
 
     formerly: ClassVar = ("Searched",)
@@ -85,11 +86,12 @@ class SupernetResult:
 
 
 def search(declared: SupernetSearch, folder: Path, derives: bool, task: Task, job: Job) -> Evaluation:
-    """Search with one supernet: yields its progress after each epoch, returns the scores of what it found.
+    """Search with one supernet: yields its progress after each epoch, returns the scores.
 
-    Where it does not derive an architecture, because a strategy will search the supernet, there is none of those.
-    What was found so far is in `<folder>/<job.number>.json`, the supernet's weights in the end in the `.safetensors` beside
-    it. With a checkpoint it goes on where it was cut off; on a processor to the same end, bit by bit.
+    If `derives` is false, because a strategy will search the supernet, no architecture is derived, and the scores are
+    those of the search alone. The result so far is in `<folder>/<job.number>.json`; the supernet's final weights are in
+    the `.safetensors` next to it. With a checkpoint an interrupted search resumes; on a CPU the result is the same, bit
+    for bit.
     """
     run = _Run(declared, task, job)
     run.restore()
@@ -104,7 +106,10 @@ def search(declared: SupernetSearch, folder: Path, derives: bool, task: Task, jo
 
 
 def check(declared: SupernetSearch, task: Task) -> None:
-    """Build the supernets of all phases without their memory, of the whole space. Raises RecordError where one cannot be."""
+    """Build the supernets of all phases, for the whole space, on the meta device.
+
+    Raises RecordError where one cannot be built.
+    """
     phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
     for phase in phases:
         if unknown := phase.network.keys() - task.options.keys():
@@ -120,7 +125,7 @@ def check(declared: SupernetSearch, task: Task) -> None:
 
 @final
 class _Run:
-    """A search under way: its phase, the space that is left in it, the supernet, and the epochs so far."""
+    """A search in progress: its phase, the remaining space, the supernet, and the epochs so far."""
 
     def __init__(self, declared: SupernetSearch, task: Task, job: Job) -> None:
         self.declared, self.task, self.job = declared, task, job
@@ -149,13 +154,15 @@ class _Run:
         self.supernet.policy.to(self.device)
         to_device(self.supernet.model, self.declared.weights.over(1), self.device)
         names = {name: (*each.options, *each.supernet_only) for name, each in supernet.choices.items()}
+        # appends the entry of this phase, or replaces it when a run resumes
         self.options[index:] = [{name: tuple(map(label, each)) for name, each in names.items()}]
         self.turns = SupernetTrainer(
             supernet, self.declared, self.phase, self.split, self.job.seed, self.peers, self._cosine()
         )
 
     def _cosine(self) -> tuple[int, int]:
-        """Return how many epochs of the learning rate's cosine are over when the phase begins, and how many it has."""
+        """Return how many epochs of the learning rate's cosine are over when the phase begins, and how many it has in total."""
+        # a cosine spans consecutive phases that keep weights
         begins = [i for i, phase in enumerate(self.phases) if i == 0 or not phase.keep_weights]
         first = max(i for i in begins if i <= self.index)
         last = min((i for i in begins if i > self.index), default=len(self.phases))
@@ -167,7 +174,7 @@ class _Run:
         return self.stopped or (self.index == len(self.phases) - 1 and self.done == self.phase.epochs)
 
     def epoch(self) -> SupernetEpoch:
-        """Train one epoch, in the next phase where this one is over, and save a checkpoint."""
+        """Train one epoch, entering the next phase where the current one is over, and save a checkpoint if due."""
         if self.done == self.phase.epochs:
             self._advance()
         started = perf_counter()
@@ -182,7 +189,7 @@ class _Run:
         return report
 
     def _advance(self) -> None:
-        """Begin the next phase, on what is left of the space; what fits of weights and alphas goes on where the phase says so."""
+        """Begin the next phase on the pruned space; with `keep_weights`, the weights and alphas that fit are kept."""
         before, following = self.supernet, self.phases[self.index + 1]
         strengths = self.supernet.policy.strengths()
         space = self.space if following.options is None else prune(self.space, strengths, following.options)
@@ -219,6 +226,7 @@ class _Run:
     def _eigenvalue(self, number: int) -> float:
         batch = self.turns.fixed_batch(number)
         generator = stream(self.job.seed, "hessian", number)
+        # a separate seed: measuring the Hessian leaves the random streams of the training unchanged
         with seeded(mixed_seed(self.job.seed, "hessian layers", number, self.peers.rank), self.device):
             return largest_eigenvalue(
                 lambda: self.turns.outcome(batch).loss, self.turns.alphas, generator, self.peers.all_reduce_mean
@@ -244,8 +252,10 @@ class _Run:
         return {**of_found, **self.scores()}
 
     def _derive(self) -> Any:
+        """Return the architecture: of an earlier epoch after an early stop, by perturbation, or by the method."""
         method, rng = self.phase.method, Random(mixed_seed(self.job.seed, "derivation"))
         if self.stopped:
+            # RobustDARTS: the strengths of WINDOW epochs ago, before the eigenvalue grew
             return method.derive_from(self.space, self.epochs[-1 - WINDOW].strengths)
         if self.declared.derivation == "perturbation":
             self.supernet.moment = StepContext(1.0, stream(self.job.seed, "derivation gates"))
@@ -253,7 +263,7 @@ class _Run:
         return method.derive(self.space, self.supernet.policy, self._score, rng)
 
     def _score(self, architecture: Any) -> float:
-        """Return the accuracy of an architecture by its path in the supernet, in percent of the alphas' images."""
+        """Return the accuracy of an architecture's path in the supernet on the alphas' images, in percent."""
         self.supernet.take(self.space, architecture)
         top1_percent = self._top1_percent()
         self.supernet.use(None)
@@ -270,7 +280,7 @@ class _Run:
             self.tuned += 1
 
     def write(self, folder: Path, scores: Mapping[str, float]) -> None:
-        """Write what is found, with the epochs so far; before the end, without an architecture."""
+        """Write the result so far and its epochs; before the end, without an architecture."""
         searched = SupernetResult(
             self.job.seed, self.found, tuple(self.options), tuple(self.epochs), scores, self.job.number
         )
@@ -279,6 +289,7 @@ class _Run:
             write_atomically(path, lambda beside: beside.write_text(write(searched), encoding="utf-8"))
 
     def _save(self) -> None:
+        # only rank 0 writes; within `checkpoint_seconds` of the last checkpoint, only the end of the search is saved
         path, now = self.job.checkpoint, perf_counter()
         if (
             path is None
@@ -298,7 +309,7 @@ class _Run:
         self.saved = now
 
     def restore(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Resume from the checkpoint, if there is one."""
         state = load_together(self.job.checkpoint, (self.name, self.former_name), self.peers, self.device)
         if state is None:
             return
@@ -313,7 +324,7 @@ class _Run:
 
 
 def label(option: Any) -> str:
-    """Return a short name of an option, as `SepConv 3` or `Conv 3 bottleneck=4`: no two options have the same."""
+    """Return a short name of an option, such as `SepConv 3` or `Conv 3 bottleneck=4`; names of different options differ."""
     if not is_dataclass(option):
         return str(option)
     values = {each.name: getattr(option, each.name) for each in fields(option)}
@@ -333,7 +344,7 @@ def _short(value: Any) -> str:
 
 
 def _shown(epoch: SupernetEpoch) -> dict[str, float | str]:
-    """Return what is shown while the search goes on."""
+    """Return the values that are shown while the search runs."""
     shown: dict[str, float | str] = {"epoch": epoch.epoch, "epochs": epoch.epochs}
     shown |= {"loss": epoch.loss, "top1_percent": epoch.top1_percent}
     if epoch.alphas_top1_percent is not None:

@@ -1,4 +1,4 @@
-"""SNAS: options mixed by samples of a concrete distribution. Xie et al. 2019, arXiv:1812.09926."""
+"""SNAS: a mixture of options, sampled from a concrete distribution. Xie et al. 2019, arXiv:1812.09926."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from nas.supernets.sampling import gumbel
 
 @record
 class Snas(Differentiable):
-    """Mix all options by a sample of the concrete distribution (section 2.2), learnt with the weights from the same images.
+    """Mix all options by a sample of the concrete distribution (section 2.2).
 
-    The temperature falls linearly from `tau_from` to `tau_to`, as in the released code; the paper gives no numbers. The
-    resource constraint (section 2.4) is left out. The paper keeps every edge whose strongest operation is not `none`; a
-    space's members have as many edges as it says, so the strongest are kept, as in DARTS.
+    Weights and alphas learn from the same images. The temperature falls linearly from `tau_from` to `tau_to`, as in the
+    released code; the paper gives no numbers. The resource constraint (section 2.4) is left out. The paper keeps every
+    edge whose strongest operation is not `none`; here the space fixes the number of edges, so the strongest are kept, as
+    in DARTS.
     """
 
     joint = True

@@ -1,4 +1,4 @@
-"""Single path one-shot: paths drawn uniformly, nothing learnt of the architecture. Guo et al. 2020, arXiv:1904.00420."""
+"""Single path one-shot: paths drawn uniformly, without architecture parameters. Guo et al. 2020, arXiv:1904.00420."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Spos(Method):
     """Train a path drawn uniformly in each step (section 3), and take the best of `candidates` random paths.
 
     The paper searches the trained supernet by evolution, 50 paths in each of 20 generations; the random search is that of
-    Li and Talwalkar 2019, arXiv:1902.07638. What a supernet mixes beside the space is never drawn.
+    Li and Talwalkar 2019, arXiv:1902.07638. Supernet-only options are never drawn.
     """
 
     edge_weights = True
@@ -34,7 +34,7 @@ class Spos(Method):
         return UniformPaths(choices)
 
     def learn(self, step: Step) -> Outcome:
-        """Return the answer to the alphas' images: there is nothing to learn."""
+        """Return the outcome on the alphas' batch: there is nothing to learn."""
         with torch.no_grad():
             return step.outcome(step.alphas_batch)
 
@@ -44,7 +44,7 @@ class Spos(Method):
 
 @final
 class UniformPaths(Policy):
-    """Draws each decision uniformly; has no parameters."""
+    """A policy without parameters that draws each decision uniformly."""
 
     def __init__(self, choices: Mapping[str, Choice]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Supernet: a space built as one network, in which every architecture of the space is a part."""
+"""Supernet: a space built as one network, of which every architecture of the space is a part."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from nas.supernets.policy import path_gates
 
 @final
 class Supernet(nn.Module):
-    """The network of a space with choices still open, and the policy that says how much each option counts.
+    """The network of a space with its choices open, and the policy that weighs the options.
 
-    Takes images (B, C, H, W), returns logits (B, classes). `model` has the weights, `policy` what is learnt of the
-    architecture. All its batch norms use the statistics of the batch, as running ones would mix those of many paths.
-    Raises SpaceError where a choice does not relax.
+    Takes images (B, C, H, W), returns logits (B, classes). `model` has the weights, `policy` the architecture parameters
+    (alphas). All batch norms use batch statistics, as running statistics would mix those of many paths. Raises SpaceError
+    where a choice cannot be relaxed.
     """
 
     def __init__(self, tree: Node, method: Method, input: Shape = (3, 32, 32)) -> None:
@@ -47,16 +47,16 @@ class Supernet(nn.Module):
         return self.model(x)
 
     def use(self, source: Callable[[], Mapping[str, Gate]] | None) -> None:
-        """Take the gates of each forward pass from elsewhere from now on; with None, from the policy."""
+        """Take the gates of each following forward pass from `source`; with None, from the policy."""
         self._source = source
 
     def take(self, space: Any, architecture: Any) -> None:
-        """Compute only the path of one architecture of the space from now on, until `use(None)`.
+        """Compute only the path of one architecture of the space, until `use(None)`.
 
-        A path is the network of its architecture with the supernet's weights: the operations on an edge count as they are,
-        not by their alphas. Three things stay as they are in the supernet: norms use the statistics of the batch, also
-        behind poolings; with partial channels an operation has its part, and the others bypass it; a cell that concatenates
-        what no edge reads concatenates all states. Raises SpaceError where the architecture leaves a choice open.
+        A path is the network of its architecture with the supernet's weights: operations on an edge are not weighted by
+        their alphas. Three things stay as in the supernet. Norms use batch statistics, also after poolings. With partial
+        channels an operation has its part of the channels, and the others bypass it. A cell that concatenates the nodes
+        no edge reads concatenates all nodes. Raises SpaceError where the architecture leaves a choice open.
         """
         taken = decisions(space, architecture)
         if missing := [name for name in self._outermost if name not in taken]:
@@ -69,7 +69,7 @@ class Supernet(nn.Module):
 
 @final
 class _Builder(Relaxation):
-    """Stands in for the choices while one supernet is built, and notes which there are."""
+    """The relaxation of all choices while one supernet is built; records the choices it meets."""
 
     def __init__(self, method: Method, tree: Node) -> None:
         self.method, self.gates = method, Gates()
@@ -96,13 +96,14 @@ class _Builder(Relaxation):
     def weigh(self, choice: Choice, index: int, module: nn.Module) -> nn.Module:
         has_weights = self.method.edge_weights or not _are_told_apart_inside(choice)
         (self.used if has_weights else self.without_weights).setdefault(choice.name, choice)
+        # An edge without an edge weight needs no wrapper if its mixture is on no other edge.
         if not has_weights and isinstance(module, Mixed) and self._stands_alone(module, (choice.name, index)):
             self.unweighed.add((choice.name, index))
-            return module  # it gives zero where nothing of it is active
+            return module  # a mixture with no active option returns zero by itself
         return WeightedBranch(choice.name, index, module, self.gates)
 
     def _stands_alone(self, mixed: Mixed, edge: tuple[str, int]) -> bool:
-        """Whether a mixture's choice stands on this edge and nowhere else, so that it is active only where the edge is."""
+        """Return whether a mixture's choice occurs on this edge only, so that it is active only where the edge is."""
         (edges, *others) = self.edges_of.get(mixed.name, {()})
         return not others and edge in edges
 
@@ -112,21 +113,21 @@ class _Builder(Relaxation):
 
 
 def _are_told_apart_inside(choice: Choice) -> bool:
-    """Whether each option of a `some_of` has a choice that no other has, whose strengths are then those of the option."""
+    """Return whether each option of a `some_of` has a choice that no other option has; its strengths are then the option's."""
     inside = [choices(option).keys() for option in choice.options]
     every = Counter(name for names in inside for name in names)
     return choice.k is not None and all(any(every[name] == 1 for name in names) for names in inside)
 
 
 def outermost(tree: Any) -> list[str]:
-    """Return the names of the choices that stand in no other: every architecture decides them."""
+    """Return the names of the choices that are in no other choice: every architecture decides them."""
     names: dict[str, Choice] = {}
     rebuild(tree, lambda choice: names.setdefault(choice.name, choice))
     return list(names)
 
 
 def edges_of_choices(tree: Any) -> dict[str, set[Places]]:
-    """Return where each choice stands, by its name: below which options of `some_of`s, the outermost first."""
+    """Return the occurrences of each choice, by name: the options of `some_of`s around it, outermost first."""
     found: dict[str, set[Places]] = {}
 
     def visit(part: Any, edges: Places) -> None:
@@ -150,17 +151,18 @@ def _use_batch_statistics(model: nn.Module) -> None:
 
 
 def transplant(old: nn.Module, new: nn.Module) -> None:
-    """Copy the weights that two supernets have in common; where one is wider, its first channels (DrNAS)."""
+    """Copy the weights that two supernets have in common; where the shapes differ, the first channels (DrNAS)."""
     weights = _by_option(old)
     with torch.no_grad():
         for name, own in _by_option(new).items():
             if name in weights and weights[name].dim() == own.dim():
+                # the part of the tensor that both shapes contain
                 part = tuple(slice(0, min(sizes)) for sizes in zip(own.shape, weights[name].shape, strict=True))
                 own[part] = weights[name][part]
 
 
 def _by_option(model: nn.Module) -> dict[str, Tensor]:
-    """Return a model's weights by names in which an option of a mixture is named by what it is, not by its place."""
+    """Return a model's weights, with each option of a mixture named by its key instead of its index."""
     renamed = {
         f"{place}.options.{i}.": f"{place}.options.{key}."
         for place, module in model.named_modules()
@@ -169,6 +171,7 @@ def _by_option(model: nn.Module) -> dict[str, Tensor]:
     }
     found = {}
     for name, weight in model.state_dict().items():
+        # longest prefix first: renaming an outer mixture would hide the inner one
         for old in sorted((each for each in renamed if name.startswith(each)), key=len, reverse=True):
             name = name.replace(old, renamed[old], 1)
         found[name] = weight

@@ -1,4 +1,4 @@
-"""One epoch of a search: batch by batch the architecture learns from its images, and the weights from theirs."""
+"""One epoch of a search: batch by batch, a step of the alphas on their images, then a step of the weights on theirs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from nas.training.peers import Peers
 
 @dataclass(frozen=True, slots=True)
 class EpochMeans:
-    """Holds means over an epoch, accuracies in percent; those on the alphas' images are None where nothing learnt there."""
+    """Means over an epoch, accuracies in percent; those on the alphas' images are None where the alphas did not learn there."""
 
     loss: float
     top1_percent: float
@@ -46,9 +46,9 @@ class EpochMeans:
 
 @final
 class SupernetTrainer:
-    """A supernet in training, for one phase of a search: its optimizers, and the images on the device.
+    """The training of a supernet in one phase of a search: its optimizers, and the images on the device.
 
-    `cosine` says how many epochs of the learning rate's cosine are over before the phase, and how many it has.
+    `cosine` is how many epochs of the learning rate's cosine are over before the phase, and how many it has in total.
     """
 
     def __init__(
@@ -71,23 +71,21 @@ class SupernetTrainer:
         betas = how.beta1, how.beta2
         self.alphas_optimizer = Adam(self.alphas, how.lr, betas, weight_decay=how.weight_decay) if self.alphas else None
         self.images, self.alphas_images = (_held(images).to(self.device) for images in (split.train, split.validation))
-        peers.broadcast(
-            list(supernet.state_dict().values())
-        )  # equal by their seed; on unlike processors, but for rounding
+        peers.broadcast(list(supernet.state_dict().values()))  # equal by seed, but different CPUs may round differently
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of the optimizers."""
+        """Return the optimizers' states, for a checkpoint."""
         alphas = self.alphas_optimizer.state_dict() if self.alphas_optimizer else None
         return {"optimizer": self.optimizer.state_dict(), "alphas_optimizer": alphas}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what a checkpoint holds of the optimizers."""
+        """Restore the optimizers' states from a checkpoint."""
         self.optimizer.load_state_dict(state["optimizer"])
         if self.alphas_optimizer:
             self.alphas_optimizer.load_state_dict(state["alphas_optimizer"])
 
     def epoch(self, done: int, number: int, frozen: bool = False) -> EpochMeans:
-        """Train one epoch: `done` of the phase are over; all draws come from `number`, that of the epoch in the search.
+        """Train one epoch: `done` epochs of the phase are over; `number` is the epoch in the search and seeds all draws.
 
         With `frozen` only the weights learn.
         """
@@ -112,7 +110,7 @@ class SupernetTrainer:
         return EpochMeans(loss, top1, *(alphas_tally.means(self.peers, number + 1) if other else (None, None)))
 
     def _learn(self, batch: Batch, alphas_batch: Batch, tally: EpochSums) -> None:
-        """Let the policy learn from its images."""
+        """Update the policy on the alphas' batch."""
         group = self.optimizer.param_groups[0]
         step = Step(
             model=self.supernet.model,
@@ -133,15 +131,17 @@ class SupernetTrainer:
         self._step_alphas()
 
     def _train(self, batch: Batch, tally: EpochSums, joint: bool) -> None:
-        """Let the weights learn from their images; the policy too, where it learns from the same."""
+        """Update the weights on their batch; with `joint` the policy too."""
         outcome = self.outcome(batch)
         tally.add(outcome, len(batch[1]))
         penalty = self.phase.method.penalty(self.supernet.policy) if joint else None
         learning = [*self.weights, *self.alphas] if joint else self.weights
         self.optimizer.zero_grad()
+        # alphas are not in this optimizer: a joint step must not add to their old gradients
         for alpha in self.alphas:
             alpha.grad = None
         loss = outcome.loss if penalty is None else outcome.loss + penalty
+        # `inputs` skips the gradients of the alphas in a step of the weights alone
         torch.autograd.backward(loss, inputs=learning)
         self.peers.all_reduce_mean([each.grad for each in self.weights if each.grad is not None])
         if self.recipe.clip is not None:
@@ -156,7 +156,7 @@ class SupernetTrainer:
         self.alphas_optimizer.step()
 
     def outcome(self, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Outcome:
-        """Return the supernet's answer to a batch, also with other parameters by their names in the supernet."""
+        """Return the supernet's outcome on a batch, optionally with other parameters, given by name."""
         with autocast(self.recipe, self.device):
             if parameters is None:
                 logits: Tensor = self.supernet(batch[0])
@@ -165,7 +165,7 @@ class SupernetTrainer:
         return Outcome.of(logits.float() if logits.dtype == torch.bfloat16 else logits, batch[1])
 
     def fixed_batch(self, number: int) -> Batch:
-        """Return the first batch of the alphas' images in an epoch of that number."""
+        """Return the first batch of the alphas' images in the epoch `number`."""
         draws = _SearchRandom(self, number)
         return draws.batch(
             self.alphas_images, draws.order("alphas order", len(self.alphas_images))[0], "alphas augmentation"
@@ -178,7 +178,7 @@ class SupernetTrainer:
 
 @final
 class _SearchRandom:
-    """The random streams of one epoch. Batches and gates are drawn alike by all workers, augmentation by each its own."""
+    """The random streams of one epoch. All workers draw the same batches and gates; each has its own augmentation."""
 
     def __init__(self, turns: SupernetTrainer, number: int) -> None:
         self.turns, self.number = turns, number
@@ -190,7 +190,7 @@ class _SearchRandom:
         }
 
     def order(self, purpose: str, images: int) -> tuple[Tensor, ...]:
-        """Return the indices of each batch, this worker's share of them. Raises RecordError where no share has two."""
+        """Return this worker's share of the indices of each batch. Raises RecordError where no share has two images."""
         turns, batch = self.turns, self.turns.recipe.batch
         parts = batches(images, batch, stream(turns.seed, purpose, self.number))
         shares = (turns.peers.share(part) for part in parts)
@@ -203,7 +203,7 @@ class _SearchRandom:
         return kept
 
     def batch(self, images: Images, indices: Tensor, purpose: str) -> Batch:
-        """Return the images at `indices`, varied and normalised, with their labels."""
+        """Return the images at `indices`, augmented and normalised, with their labels."""
         turns, drawn = self.turns, images.at(indices.to(self.turns.device, non_blocking=True))
         mean, std = turns.split.mean, turns.split.std
         x = augment(drawn.x, turns.recipe.augmentation, mean, std, BatchRandom(self.streams[purpose], len(drawn)))
@@ -211,7 +211,7 @@ class _SearchRandom:
 
 
 def _held(images: Images | Encoded) -> Images:
-    """Return images that are in memory: each is seen twice an epoch, and a search takes small ones."""
+    """Return images that are in memory: each is read twice an epoch, and a search takes small ones."""
     if isinstance(images, Images):
         return images
     raise RecordError(
@@ -222,7 +222,7 @@ def _held(images: Images | Encoded) -> Images:
 
 @final
 class EpochSums:
-    """Adds up losses and hits on the device, so that nothing waits for them."""
+    """Sums of losses and hits on the device, so that no step waits for them."""
 
     def __init__(self, device: torch.device, batches: int) -> None:
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
@@ -230,17 +230,17 @@ class EpochSums:
         self.steps = 0
 
     def add(self, outcome: Outcome, images: int) -> None:
-        """Count one batch of so many images."""
+        """Add a batch of `images` images."""
         loss = outcome.loss.detach()
         self.losses[self.steps] = loss
-        number = torch.full_like(self.sums[0], images)  # filled on the device: a copy would wait
+        number = torch.full_like(self.sums[0], images)  # filled on the device: a copy from the host would wait
         self.sums += torch.stack([loss.double() * images, outcome.hits.double(), number])
         self.steps += 1
 
     def means(self, peers: Peers, epoch: int) -> tuple[float, float]:
         """Return the mean loss and the accuracy in percent, over all workers.
 
-        Raises Diverged, on all workers alike, where a loss of one of them is not finite.
+        Raises Diverged, on all workers, where a loss of any worker is not finite.
         """
         peers.all_reduce_mean([self.losses, self.sums])
         finite = self.losses.isfinite()
