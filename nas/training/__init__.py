@@ -1,4 +1,4 @@
-"""Training: the recipe, the one loop, checkpoints, and randomness that is an argument."""
+"""Training: the recipe, the training loop, checkpoints, and randomness as an argument."""
 
 from nas.training.checkpoint import load_weights, save_weights
 from nas.training.execution import Execution

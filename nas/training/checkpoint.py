@@ -1,4 +1,4 @@
-"""Files that training leaves: a checkpoint to go on from, and weights to use. No file is ever unpickled freely."""
+"""The files that training writes: checkpoints to resume from, and weights. No file is unpickled without restrictions."""
 
 from __future__ import annotations
 
@@ -17,31 +17,30 @@ from nas.records import RecordError
 from nas.training.peers import Peers
 
 FORMAT = 2
-"""The version of a checkpoint. Another version is refused."""
+"""The version of the checkpoint format. Other versions are refused."""
 
 NETWORK = "cellstack_network"
-"""The key, in a safetensors file, of the digest of the network whose weights it holds."""
+"""The key, in a safetensors file, of the digest of the network that the weights belong to."""
 
 DESCRIPTION = "cellstack_description"
-"""The key, in a safetensors file, of the JSON that says what the weights are of, and what they were trained with."""
+"""The key, in a safetensors file, of the JSON that describes the network and the data that it was trained with."""
 
 
 def save_checkpoint(path: Path, run: str, state: dict[str, Any]) -> None:
     """Write the state of the run named `run`, atomically."""
 
     def write(beside: Path) -> None:
-        with beside.open("wb") as file:  # given a path, torch does not say that the disk is full
+        with beside.open("wb") as file:  # given a path, torch does not report a full disk
             torch.save({"cellstack": FORMAT, "run": run, **state}, file)
 
     write_atomically(path, write)
 
 
 def load_checkpoint(path: Path, run: str, former: str = "") -> dict[str, Any] | None:
-    """Return the state that was saved for the run, on the processor, or None where there is no file.
+    """Return the saved state of the run, on the CPU, or None where there is no file.
 
-    `former` is the name that version 0.1 gave to the run.
-
-    Raises RecordError where the file is broken, or is of another run: other recipe, seed, data or network.
+    `former` is the name that version 0.1 gave to the run. Raises RecordError where the file is broken or belongs to
+    another run: one with another recipe, seed, data or network.
     """
     if not path.exists():
         return None
@@ -65,9 +64,9 @@ def load_checkpoint(path: Path, run: str, former: str = "") -> dict[str, Any] | 
 def load_together(
     path: Path | None, names: tuple[str, str], peers: Peers, device: torch.device
 ) -> dict[str, Any] | None:
-    """Return what `load_checkpoint` does, in each of the processes that train together; None without a path.
+    """Return the state from `load_checkpoint` in all ranks; None without a path.
 
-    `names` are those of the run, now and in version 0.1. Raises RecordError where some of them do not see the file.
+    `names` are the run's names, now and in version 0.1. Raises RecordError where only some ranks see the file.
     """
     state = load_checkpoint(path, *names) if path is not None else None
     if peers.mean(float(state is None), device) not in (0.0, 1.0):
@@ -76,10 +75,10 @@ def load_together(
 
 
 def save_weights(model: nn.Module, path: Path, network: str = "", description: str = "") -> None:
-    """Write the model's weights and buffers as safetensors, atomically; a weight that is shared is written at each place.
+    """Write the model's weights and buffers as safetensors, atomically; a shared weight is written under each of its names.
 
-    `network` is the digest of the tree that the model was built from; a file that has it fits no other. `description` is JSON
-    that says what the weights are of, so that the file can be used without any other.
+    `network` is the digest of the tree that the model was built from; a file with a digest loads into no other network.
+    `description` is JSON that describes the network, so that the file can be used on its own.
     """
     from safetensors.torch import save_file
 
@@ -91,10 +90,10 @@ def save_weights(model: nn.Module, path: Path, network: str = "", description: s
 
 
 def load_weights(model: nn.Module, path: Path, network: str = "") -> None:
-    """Read into the model what `save_weights` wrote.
+    """Load a file written by `save_weights` into the model.
 
-    Raises RecordError where the file is missing or broken, is of another network by its digest, or a tensor is missing,
-    unknown or of another shape.
+    Raises RecordError where the file is missing, broken or, by its digest, of another network, or where a tensor is
+    missing, unknown or of another shape.
     """
     of, tensors = _read_weights(path)
     if network and of and network != of:
@@ -113,13 +112,13 @@ def load_weights(model: nn.Module, path: Path, network: str = "") -> None:
 
 
 def read_description(path: Path) -> str:
-    """Return the JSON that a file of weights was given; empty where it has none. No tensor is read."""
+    """Return the JSON description in a file of weights; empty where it has none. No tensor is read."""
     with _opened(path) as file:
         return str((file.metadata() or {}).get(DESCRIPTION, ""))
 
 
 def _read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """Return the digest of the network that is in a file, if it is, and the tensors."""
+    """Return the network's digest in a file, empty where it has none, and the tensors."""
     with _opened(path) as file:
         return (file.metadata() or {}).get(NETWORK, ""), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 

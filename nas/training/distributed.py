@@ -1,4 +1,4 @@
-"""Together: one model that several processes train, each with its part of every batch."""
+"""Distributed training: one model that several ranks train, each on its share of every batch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from nas.training.peers import Peers
 
 
 def parallel(model: nn.Module, peers: Peers, device: torch.device) -> nn.Module:
-    """Return what a step calls: the model or, with others, one whose backward pass averages gradients over all of them.
+    """Return the module that a step calls: the model or, with several ranks, DistributedDataParallel around it.
 
-    Some weights may get no gradient: edges of a cell that reach no output are built, too.
+    Its backward pass averages gradients over the ranks. Some weights may get no gradient: edges of a cell that reach no
+    output are built, too.
     """
     if peers.size == 1:
         return model
@@ -26,12 +27,12 @@ def parallel(model: nn.Module, peers: Peers, device: torch.device) -> nn.Module:
 
 
 def sync_buffers(model: nn.Module, peers: Peers) -> None:
-    """Make the running statistics of batch norms the mean over all processes."""
+    """All-reduce the running statistics of batch norms to their mean over the ranks."""
     peers.all_reduce_mean([buffer for buffer in model.buffers() if buffer.is_floating_point()])
 
 
 def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
-    """Return the model with batch norms that take their statistics over the batches of all processes."""
+    """Return the model with batch norms that compute their statistics over the batches of all ranks."""
     if device.type == "cuda":
         synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return synchronised
@@ -44,11 +45,14 @@ def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
 
 @final
 class _SharedBatchNorm(_BatchNorm):
-    """Normalises (B, C, H, W) by the statistics of all processes; torch's own does so on GPUs alone. Parts are of one size."""
+    """Batch norm of (B, C, H, W) with the statistics of all ranks; torch's SyncBatchNorm runs on GPUs only.
+
+    All ranks must have batches of the same size.
+    """
 
     @classmethod
     def of(cls, norm: nn.BatchNorm2d) -> _SharedBatchNorm:
-        """Return one with the weights and buffers of a norm."""
+        """Return a synchronised norm that shares the weights and buffers of `norm`."""
         own = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
         own._parameters, own._buffers, own.training = norm._parameters, norm._buffers, norm.training
         return own
@@ -62,6 +66,7 @@ class _SharedBatchNorm(_BatchNorm):
             return super().forward(input)
         self._check_input_dim(input)
         x = input.to(torch.promote_types(input.dtype, torch.float32))
+        # two all-reduces, mean first: the variance of centred values is more exact than E[x^2] - E[x]^2
         mean = _mean_of_all(x.mean((0, 2, 3)))
         centred = x - mean[:, None, None]
         variance = _mean_of_all(centred.square().mean((0, 2, 3)))
@@ -72,6 +77,7 @@ class _SharedBatchNorm(_BatchNorm):
         return normalised.to(input.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor, values: int) -> None:
+        """Update the running statistics; `values` is the number of values per channel in all ranks."""
         if not self.track_running_stats:
             return
         assert self.running_mean is not None
@@ -80,17 +86,19 @@ class _SharedBatchNorm(_BatchNorm):
         self.num_batches_tracked.add_(1)
         momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, momentum)
+        # the running variance is unbiased, as in torch
         self.running_var.lerp_(variance * values / max(1, values - 1), momentum)
 
 
 def _mean_of_all(values: Tensor) -> Tensor:
+    """Return the mean over the ranks, with gradients."""
     total: Tensor = _Total.apply(values)  # type: ignore[no-untyped-call]
     return total / _processes()
 
 
 @final
 class _Total(torch.autograd.Function):
-    """Adds up a tensor over all processes, and its gradients likewise."""
+    """Sum of a tensor over the ranks; the backward pass sums the gradients likewise."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Execution: how a training is carried out on the hardware at hand."""
+"""Execution: how a training runs on the available hardware."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from nas.records import Natural, NonNegative, Positive, record
 
 @record
 class Execution:
-    """Says how a training is carried out; of its results only rounding and noise depend on it, so it may change on resuming.
+    """The execution of a training. It affects results only by rounding and noise, so it may change on resuming.
 
-    `accumulate` computes a batch in so many parts, for a GPU that has no room for the whole; batch norm sees one part at a
-    time. `decoders` is the number of processes that decode images, by default as many as there are processors for it; 0
-    decodes here. `compile_layers` compiles each layer by itself, which takes minutes. Within an epoch progress is reported
-    every `report_seconds`; a checkpoint is written then, and after an epoch, where the last is `checkpoint_seconds` old.
+    `accumulate` is the number of parts in which a batch is computed, for a GPU without memory for all of it; batch norm
+    sees one part at a time. `decoders` is the number of worker processes that decode images, by default one per available
+    CPU; 0 decodes in the training process. `compile_layers` compiles each layer separately, which takes minutes. Within
+    an epoch, progress is reported every `report_seconds`. A checkpoint is written at a report or after an epoch, where
+    the last one is at least `checkpoint_seconds` old.
     """
 
     accumulate: Positive = 1
@@ -25,7 +26,7 @@ class Execution:
     checkpoint_seconds: NonNegative = 30.0
 
     def decoders_here(self) -> int:
-        """Return how many processes decode for this one, of those that train on this machine."""
+        """Return the number of decoding processes of this rank; by default the ranks on this machine share its CPUs."""
         if self.decoders is not None:
             return self.decoders
         return max(1, processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

@@ -1,4 +1,4 @@
-"""The one training loop: trains candidates of a search and the final network alike, alone or together with others."""
+"""The training loop, for candidates of a search and for final networks, on one rank or several."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ def train(
 ) -> Reports:
     """Train `model` in place on the training images; yields a report after each epoch, and within long ones.
 
-    Returns the moving average of the model, if the recipe has one. The run is a function of its arguments and the model's
-    weights: torch's own random state is not read, and is as before whenever the caller has control. On a processor it is
-    the same bit for bit.
+    Returns the moving average (EMA) of the model, if the recipe has one. The run is a function of its arguments and the
+    model's initial weights: torch's global random state is not read, and is restored whenever the caller has control. On
+    a CPU results are the same bit for bit.
 
-    With `checkpoint` the state is written there as `execution` says, and always after the last epoch. Where the file exists
-    the run goes on from it, and ends with the weights that it would have had; where the run is finished, its last report
-    is yielded again. `frozen` says for how many epochs a part of the model, by its module's name, does not learn; its
-    batch norms keep their statistics, too.
+    With `checkpoint` the state is written to that file as `execution` says, and always after the last epoch. Where the
+    file exists the run resumes from it, and ends with the weights of an uninterrupted run. Where the run is finished, its
+    last report is yielded again. `frozen` maps the names of modules to the number of epochs during which they do not
+    learn; their batch norms keep their statistics, too.
 
-    In a process group, as Ray Train and torchrun set up, the processes share every batch: the result is that of one process
-    with the same batch, but for batch norms, which see their part alone unless the recipe synchronises them, for the noise of
-    drop path and dropout, and for the partners of mixed images, which are of the same process.
+    In a process group, as set up by Ray Train and torchrun, the ranks share every batch. The result is that of one
+    process with the same batch, with three exceptions: batch norms see their rank's share alone unless the recipe
+    synchronises them; drop path and dropout have other noise; and mixed images have partners from the same rank.
 
-    Raises RecordError if the file is of another run, and Diverged if the loss is no finite number.
+    Raises RecordError if the file belongs to another run, and Diverged if the loss is not finite.
     """
     run = _Run(model, split, recipe, seed, device or best_device(), execution, frozen or {}, checkpoint)
     if (done := run.restore()) is not None and run.number > recipe.epochs:
@@ -73,7 +73,7 @@ def train(
 
 @dataclass(slots=True)
 class EpochSums:
-    """What an epoch under way has come to in this process; `sums` are of losses, right answers and images."""
+    """The sums of an epoch in progress in this rank; `sums` are those of losses, correct images and images."""
 
     sums: Tensor
     steps: int = 0
@@ -82,14 +82,14 @@ class EpochSums:
     broken: int = 0
 
     def add(self, loss: Tensor, right: Tensor, images: int) -> None:
-        """Count a step; nothing is read back from the device."""
+        """Add a step; nothing is read back from the device."""
         self.steps += 1
         self.sums += torch.stack([loss.double() * images, right.double(), torch.full_like(self.sums[0], images)])
 
 
 @final
 class _Run:
-    """A training run under way: where it is, what it has come to, and when it was saved."""
+    """A training run in progress: its position, its sums, and the time of its last checkpoint."""
 
     def __init__(
         self,
@@ -119,10 +119,11 @@ class _Run:
         return EpochSums(torch.zeros(3, dtype=torch.float64, device=self.device))
 
     def restore(self) -> Epoch | None:
-        """Take over the checkpoint's state, if there is one, and return the report of the last epoch that was finished."""
+        """Restore the checkpoint's state, if there is one, and return the report of the last finished epoch."""
         state = load_together(self.checkpoint, (self.name, self.former_name), self.peers, self.device)
         if state is not None:
             self.stepper.load_state_dict(state["stepper"])
+            # the checkpoint has the sums over all ranks: each rank takes an equal share, also of another number of ranks
             sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.device) / self.peers.size
             self.tally = EpochSums(sums, *state["tally"])
             self.number = state["epoch"]
@@ -130,7 +131,7 @@ class _Run:
         return self.report
 
     def _save(self) -> None:
-        """Write all that the rest of the run depends on. Random states are not in it: each step has its own from the seed."""
+        """Write the state that the rest of the run depends on. Random states are not in it: each step is seeded by its number."""
         self.stepper.sync_buffers()
         sums = self.tally.sums.clone()
         self.peers.all_reduce_sum([sums])
@@ -147,12 +148,12 @@ class _Run:
         self.saved = perf_counter()
 
     def _save_if_due(self) -> None:
-        """Save where the last checkpoint is old enough, by the clocks of all processes."""
+        """Save where the last checkpoint is old enough, by the mean of all ranks' clocks."""
         if self.peers.mean(perf_counter() - self.saved, self.device) >= self.execution.checkpoint_seconds:
             self._save()
 
     def epoch(self) -> Generator[Epoch | Underway, None, None]:
-        """Train what is left of the epoch, measure it and report; a checkpoint is written where one is due."""
+        """Train the rest of the epoch, validate and report; a checkpoint is written where one is due."""
         self.stepper.begin(self.number, self.frozen)
         yield from self._train()
         self.report = self._measured()
@@ -164,7 +165,7 @@ class _Run:
         yield self.report
 
     def _train(self) -> Generator[Underway, None, None]:
-        """Train on the batches that are left of the epoch, and look up now and then."""
+        """Train on the remaining batches of the epoch, and report progress from time to time."""
         parts = self._batches()
         crop = RandomCrop(self.recipe.crop_scale, mixed_seed(self.seed, "crop", self.number))
         own = [self.peers.share(part) for part in parts[self.tally.steps :]]
@@ -176,6 +177,7 @@ class _Run:
             for batch in self._waited_for(coming):
                 losses.append(self._step(batch, parts))
                 self.tally.seconds = before + perf_counter() - timer.begun
+                # losses are read back only here and after the epoch: in between, the CPU runs ahead of the device
                 if timer.is_due() and self.tally.steps < len(parts):
                     _check_finite(losses, self.number, self.tally.steps)
                     losses.clear()
@@ -185,7 +187,7 @@ class _Run:
         self.tally.seconds = before + perf_counter() - timer.begun
 
     def _batches(self) -> list[Tensor]:
-        """Return the indices of each batch of the epoch; a last one of less than two images a process is left out."""
+        """Return the indices of each batch of the epoch; a last batch of less than two images per rank is left out."""
         order = self.images.order(stream(self.seed, "order", self.number))
         parts = list(in_batches(order, self.recipe.batch))
         if len(parts) > 1 and len(parts[-1]) < 2 * self.peers.size:
@@ -198,7 +200,7 @@ class _Run:
         return parts
 
     def _waited_for(self, coming: BatchLoader) -> Iterator[Images]:
-        """Yield what comes, and count the time until it does."""
+        """Yield the batches, and add up the time spent waiting for them."""
         asked, before = perf_counter(), self.tally.broken
         for batch in coming:
             self.tally.waited_seconds += perf_counter() - asked
@@ -226,7 +228,7 @@ class _Run:
         )
 
     def _measured(self) -> Epoch:
-        """Return the report of an epoch that is trained, with the accuracies on the validation images if they are due."""
+        """Return the report of a trained epoch, with the validation accuracies if they are due."""
         tally, begun = self.tally, perf_counter()
         validation = self._validate()
         times = torch.tensor([tally.waited_seconds, tally.broken], dtype=torch.float64, device=self.device)
@@ -250,7 +252,7 @@ class _Run:
         )
 
     def _validate(self) -> tuple[float | None, float | None]:
-        """Return the accuracy in percent of the weights, and of their moving average."""
+        """Return the validation accuracies, in percent, of the weights and of their moving average."""
         due = self.number % self.recipe.validate_every == 0 or self.number == self.recipe.epochs
         if not due or not len(self.validation):
             return None, None
@@ -273,18 +275,18 @@ class _Run:
 
 
 def _check_finite(losses: Sequence[Tensor], epoch: int, steps: int) -> None:
-    """Raise Diverged where one of the last losses of so many steps is no finite number."""
+    """Raise Diverged where one of the latest losses is not finite; `steps` is the number of steps so far."""
     finite = torch.stack(list(losses)).isfinite() if losses else torch.ones(0, dtype=torch.bool)
     if not finite.all():
         raise Diverged(epoch, 1 + steps - len(losses) + int(finite.logical_not().nonzero()[0]))
 
 
 def _near(images: Images | Encoded, device: torch.device) -> Images | Encoded:
-    """Return images that are held in memory on the device; others stay where they are."""
+    """Return images held in memory moved to the device; encoded ones unchanged."""
     return images.to(device) if isinstance(images, Images) else images
 
 
 def _structure(model: nn.Module) -> str:
-    """Describe the layers and the shapes of their tensors; addresses in memory are left out."""
+    """Return a description of the layers and the shapes of their tensors, without memory addresses."""
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     return re.sub(r" at 0x[0-9a-f]+", "", f"{model!r} {shapes}")

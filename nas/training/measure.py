@@ -1,4 +1,4 @@
-"""Measuring a trained network: how well it classifies, how far its confidence can be trusted, and how fast it is."""
+"""Evaluation of a trained network: its accuracy, the calibration of its confidence, and its speed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from nas.training.recipe import Recipe
 from nas.training.step import autocast, best_device, memory_format, to_device
 
 BINS = 15
-"""How many bins of confidence the calibration error is taken over, as by Guo et al. 2017."""
+"""The number of confidence bins for the calibration error, as in Guo et al. 2017."""
 
 Percent = Annotated[float, Range(0, 100)]
 
 
 @record
 class Accuracy:
-    """Holds how well images are classified, over all and by class, in the order of the data's classes.
+    """The accuracy on a set of images, in total and by class, in the order of the data's classes.
 
-    `loss` is the cross-entropy, without smoothing. The expected calibration error is the mean difference between the
-    accuracy and the top probability, over 15 equal bins of that probability (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+    `loss` is the cross-entropy, without label smoothing. The expected calibration error is the mean difference between
+    the accuracy and the top probability, over 15 equal bins of that probability (Guo et al. 2017, arXiv:1706.04599, eq.
+    3).
     """
 
     top1_percent: Percent
@@ -46,7 +47,10 @@ class Accuracy:
 
 @record
 class Speed:
-    """Holds how fast a network is used, not trained: at a batch, and one image alone, by the median and the slowest tenth."""
+    """The inference speed of a network: throughput on a batch, and latency of a single image.
+
+    Latency is the median, and the 90th percentile.
+    """
 
     images_per_second: NonNegative
     batch: Positive
@@ -56,9 +60,9 @@ class Speed:
 
 @record
 class TestResult:
-    """The test of a trained network: its accuracy with the raw weights and with their moving average (EMA), and its speed.
+    """The test of a trained network: its speed, and its accuracy with raw weights and with their moving average (EMA).
 
-    `mean` and `std` normalised the images; `source` says in words which images were tested.
+    `mean` and `std` normalised the images; `source` describes in words which images were tested.
     """
 
     formerly: ClassVar = ("Measured",)
@@ -73,7 +77,7 @@ class TestResult:
 
     @property
     def decisive(self) -> Accuracy:
-        """The accuracy of the weights that are handed over: the moving average's, if there is one."""
+        """The accuracy of the weights that are exported: of the moving average, if there is one."""
         return self.ema or self.raw
 
 
@@ -88,14 +92,14 @@ def evaluate(
     peers: Peers = Peers(),  # noqa: B008, a frozen value
     accumulate: int = 1,
 ) -> Accuracy:
-    """Measure the model on `images`, normalised with the split's mean and deviation.
+    """Evaluate the model on `images`, normalised with the split's mean and standard deviation.
 
-    Images that cannot be decoded are left out, however many they are, and a warning says how many.
+    Images that cannot be decoded are left out, however many there are, and counted in a warning. The model is moved to
+    the device; each of its modules keeps its mode, training or not. `processes` is the number of decoding processes. The
+    evaluation batch is twice the part of a batch that is trained at once, given `accumulate`. Each rank evaluates its
+    share of the images, and all ranks return the same result. With fewer than five classes the top-5 accuracy is 100.
 
-    Puts the model on the device, and leaves its parts in the mode, training or not, in which they were. `processes` is how many
-    decode images. Twice the part of a batch that is trained at once, by `accumulate`, is measured at once. Each of the peers
-    measures its part of the images, and all return the same. With fewer than five classes the top-5 accuracy is 100.
-    Raises RecordError if there are no images, or where an output of the network is no finite number.
+    Raises RecordError if there are no images, or where an output of the network is not finite.
     """
     if not len(images):
         raise RecordError("there are no images to evaluate on: give the split a validation part")
@@ -120,14 +124,14 @@ def _warn_of_broken(broken: int, images: int) -> None:
 
 
 def _parts(images: int, batch: int, peers: Peers) -> list[Tensor]:
-    """Return the indices of each batch that this process measures; every image is in one batch of one process."""
+    """Return the indices of each batch that this rank evaluates; every image is in one batch of one rank."""
     share = torch.arange(images).tensor_split(peers.size)[peers.rank]
     return [part for part in torch.split(share, max(1, 2 * batch // peers.size)) if len(part)]
 
 
 @contextmanager
 def _in_evaluation(model: nn.Module) -> Iterator[None]:
-    """Put the model into evaluation mode in the block; afterwards each part of it has its own mode again."""
+    """Put the model into evaluation mode within the block; afterwards the mode of each module is restored."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -139,16 +143,16 @@ def _in_evaluation(model: nn.Module) -> Iterator[None]:
 
 @final
 class _Sums:
-    """What is added up over the images, in float64 on the device; nothing is read back before the end."""
+    """Sums over the evaluated images, in float64 on the device; nothing is read back before the end."""
 
     def __init__(self, classes: int, device: torch.device) -> None:
         zeros = partial(torch.zeros, dtype=torch.float64, device=device)
         self.whole = zeros(3)
-        """The losses, how many are right among five, and how many outputs are not finite."""
+        """Sum of losses, number of images correct in the top 5, number of outputs that are not finite."""
         self.bins = zeros(BINS, 2)
-        """In each bin of confidence how many are right, and the sum of the confidences."""
+        """For each confidence bin the number of correct images, and the sum of confidences."""
         self.classes = zeros(classes, 2)
-        """Of each class how many there are, and how many are right."""
+        """For each class the number of images, and the number of correct ones."""
         self.edges = torch.arange(1, BINS, dtype=torch.float64, device=device) / BINS
 
     def add(self, logits: Tensor, y: Tensor) -> None:
@@ -159,17 +163,21 @@ class _Sums:
         is_finite = logits.isfinite().all(1).double()
         self.whole += torch.stack([losses.sum(), hits.sum(), (1 - is_finite).sum()])
         right, confidence = hits[:, 0], logits.softmax(1).amax(1).double()
+        # (B, BINS) one-hot; the product below sums per bin without reading anything back
         bins = functional.one_hot(torch.bucketize(confidence, self.edges), BINS).double()
         self.bins += bins.T @ torch.stack([right, confidence], 1)
         self.classes.index_add_(0, y, torch.stack([torch.ones_like(right), right], 1))
 
     def over(self, peers: Peers) -> _Sums:
-        """Add up what all processes have, in place; returns the same sums."""
+        """Sum over all ranks, in place; returns itself."""
         peers.all_reduce_sum([self.whole, self.bins, self.classes])
         return self
 
     def accuracy(self, expected: int) -> Accuracy:
-        """Return the accuracy. Raises RecordError if none of the `expected` images was decoded, or outputs are not finite."""
+        """Return the accuracy.
+
+        Raises RecordError if none of the `expected` images was decoded, or if outputs are not finite.
+        """
         class_images, class_right = ([round(each) for each in column] for column in self.classes.T.tolist())
         if not (images := sum(class_images)):
             raise RecordError(f"none of {expected} images could be decoded: give image files that are whole")
@@ -200,10 +208,11 @@ def measure_speed(
     batch: int,
     seconds: float = 1.5,
 ) -> Speed:
-    """Measure how fast the model classifies random images of a shape (C, H, W) that are on the device already.
+    """Measure the inference speed of the model on random images of shape (C, H, W) that are on the device already.
 
-    Takes about `seconds` for one image and again for a batch. The batch is doubled from one image up to `batch`, as long as a
-    round of it fits into that time several times; the batch reached is reported. Leaves the model as `evaluate` does.
+    Takes about `seconds` for single images and again for batches. The batch is doubled from one image up to `batch`, as
+    long as several forward passes of it fit into that time; the batch reached is reported. Leaves the model as `evaluate`
+    does.
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.randn((batch, *shape), generator=generator).to(device, memory_format=memory_format(recipe))
@@ -216,7 +225,7 @@ def measure_speed(
         size, needed = 1, float(alone.median())
         while size < batch and 4 * needed < seconds:
             size = min(2 * size, batch)
-            run(size)  # the first time a size is met, memory is allocated and kernels are chosen
+            run(size)  # warm-up: at a new size memory is allocated and kernels are chosen
             needed = run(size)
         together = _rounds(lambda: run(size), seconds)
     return Speed(
@@ -228,7 +237,7 @@ def measure_speed(
 
 
 def _rounds(run: Callable[[], float], seconds: float) -> Tensor:
-    """Run until the time is over, once at least, after warming up for a tenth of it; returns the seconds of each round."""
+    """Run repeatedly for `seconds`, at least once, after a warm-up of a tenth of it; returns the seconds of each run."""
     for share in (0.1, 0.9):
         started, needed = perf_counter(), [run()]
         while perf_counter() - started < share * seconds:
@@ -237,7 +246,7 @@ def _rounds(run: Callable[[], float], seconds: float) -> Tensor:
 
 
 def _seconds(run: Callable[[], object], recipe: Recipe, device: torch.device) -> float:
-    """Return how long a run takes until the device has finished it."""
+    """Return the seconds of a run, until the device has finished it."""
     synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda device: None
     synchronise(device)
     started = perf_counter()

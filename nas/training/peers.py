@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed
 
 SIGNS_OF_LOSS = re.compile(r"gloo/|Connection (closed|reset) by peer|NCCL|Timed out waiting")
-"""What is in an error of Gloo, which has no type of its own, or of NCCL."""
+"""Patterns in the messages of Gloo, which has no error type, and of NCCL."""
 
 
 class PeerLost(BaseException):
@@ -51,7 +51,7 @@ class Peers:
         self._exchange(tensors, partial(distributed.broadcast, src=0))
 
     def _exchange(self, tensors: Sequence[Tensor], exchange: Callable[[Tensor], object]) -> None:
-        kinds = dict.fromkeys(tensor.dtype for tensor in tensors)  # no set, whose order is each process's own
+        kinds = dict.fromkeys(tensor.dtype for tensor in tensors)  # not a set: its order may differ between ranks
         for kind in kinds if self.size > 1 else ():
             alike = [tensor.detach() for tensor in tensors if tensor.dtype == kind]
             flat = torch.cat([tensor.flatten() for tensor in alike])

@@ -1,4 +1,4 @@
-"""Randomness as an argument: generators and torch's own state from a seed, with the caller's state left as it was."""
+"""Randomness as an argument: generators and torch's global state from a seed; the caller's state is restored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ CPU = torch.device("cpu")
 
 
 def mixed_seed(seed: int, *purpose: str | int) -> int:
-    """Return a seed of 63 bits for one purpose of a run, such as (7, "order", 3); the same in every process.
+    """Return a 63-bit seed for one purpose of a run, such as (7, "order", 3); the same in every process.
 
-    Generators of the same seed give the same numbers, so each purpose needs its own.
+    Generators with equal seeds give equal numbers, so each purpose needs a separate seed.
     """
     text = "/".join(map(str, (seed, *purpose)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
@@ -27,7 +27,7 @@ def stream(seed: int, *purpose: str | int, device: torch.device = CPU) -> torch.
 
 @contextmanager
 def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
-    """Seed what layers draw from (initial weights, dropout, drop path) in the block, and restore it afterwards."""
+    """Seed the state that layers draw from (initial weights, dropout, drop path) in the block, and restore it afterwards."""
     indices = [torch.empty(0, device=device).get_device()] if device.type == "cuda" else []
     with torch.random.fork_rng(indices):
         torch.default_generator.manual_seed(seed)

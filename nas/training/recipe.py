@@ -1,4 +1,4 @@
-"""The recipe: how a network is trained, as a record."""
+"""The recipe: the hyperparameters of a training, as a record."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from nas.space import Choice
 
 @record
 class Recipe:
-    """Says how to train; the defaults are the published CIFAR evaluation of DARTS (Liu et al. 2019, arXiv:1806.09055).
+    """The hyperparameters of a training; the defaults are those of DARTS on CIFAR (Liu et al. 2019, arXiv:1806.09055).
 
-    `lr` falls to `final_lr` by `schedule`, or for "step" is multiplied by `decay` every `decay_every` epochs;
-    `schedule_by` says how often it is set. In the first `warmup_epochs` it rises linearly from lr / warmup_epochs to
-    lr, and the schedule runs over the epochs that are left. `clip` bounds the gradient's norm. `drop_path` is the
-    probability that is approached, linearly over the epochs, or by `drop_path_schedule` the same all the time.
-    `auxiliary` weighs the loss of an auxiliary classifier.
+    `lr` falls to `final_lr` by `schedule`; with "step" it is multiplied by `decay` every `decay_every` epochs instead.
+    `schedule_by` is how often it is set. In the first `warmup_epochs` it rises linearly from lr / warmup_epochs to lr,
+    and the schedule runs over the remaining epochs. `clip` bounds the gradient's norm. `drop_path` is the final
+    probability of drop path, approached linearly over the epochs; with `drop_path_schedule` "constant" it holds in all
+    epochs. `auxiliary` weighs the loss of an auxiliary classifier.
 
-    `crop_scale` bounds the part of the area that a random crop of an image at its own size has, as ImageNet's; images held
-    in memory are cropped by `crop_pad`. `color_jitter` bounds changes of brightness, contrast, saturation and hue,
-    `rand_augment` is a number of operations an image, of a magnitude up to 10, `erasing` the probability of random
-    erasing; `mixup` and `cutmix` are the alphas of their beta distributions, 0 for none, and where both are given each
-    batch takes one of them. `ema` is the decay of the weights' moving average, 0 for none. `decay_norms` False leaves
-    norms and biases without weight decay. `sync_batch_norm` lets workers that train together share their statistics.
+    `crop_scale` bounds the area of a random crop as a share of the image, for images decoded at their own size, as
+    ImageNet's; images held in memory are cropped by `crop_pad`. `color_jitter` bounds changes of brightness, contrast,
+    saturation and hue. `rand_augment` is the number of operations per image, of a magnitude up to 10; `erasing` is the
+    probability of random erasing. `mixup` and `cutmix` are the alphas of their beta distributions, 0 for none; where both
+    are given, each batch takes one of them. `ema` is the decay of the weights' moving average, 0 for none. `decay_norms`
+    False exempts norms and biases from weight decay. `sync_batch_norm` shares batch statistics between ranks.
 
     The validation accuracy is measured every `validate_every` epochs and after the last. `precision` "auto" is bfloat16
-    on a GPU that computes in it and float32 elsewhere: most processors only emulate bfloat16, 8 times slower.
-    `channels_last` "auto" is yes: networks of depthwise convolutions train 1.5 times faster on a processor.
+    on a GPU with native support and float32 elsewhere: most CPUs only emulate bfloat16, 8 times slower. `channels_last`
+    "auto" is true: networks of depthwise convolutions train 1.5 times faster on a CPU.
     """
 
     epochs: Positive = 600
@@ -81,7 +81,7 @@ class Recipe:
 
     @property
     def augmentation(self) -> Augmentation:
-        """Return how the training images are varied."""
+        """The augmentation of the training images."""
         return Augmentation(
             self.crop_pad,
             self.flip,
@@ -94,15 +94,17 @@ class Recipe:
 
 
 def _are_closed(*values: object) -> bool:
+    """Return whether no value is an open choice."""
     return not any(isinstance(value, Choice) for value in values)
 
 
 def learning_rate(recipe: Recipe, epochs_done: float) -> float:
-    """Return the learning rate after so many epochs, a fraction of one included: `lr` at 0, `final_lr` at the end.
+    """Return the learning rate after `epochs_done` epochs, fractions included: `lr` at 0, `final_lr` at the end.
 
-    Set once an epoch, as in DARTS, the last epoch is trained at the rate just before the end, not at `final_lr`.
+    If it is set once an epoch, as in DARTS, the last epoch is trained at the rate of its start, not at `final_lr`.
     """
     if epochs_done < recipe.warmup_epochs:
+        # the first warm-up epoch has lr / warmup_epochs; set by step, the rate rises within it too
         first = 1 / recipe.warmup_epochs
         rise = epochs_done * (1 - first if recipe.schedule_by == "step" else 1) / recipe.warmup_epochs
         return recipe.lr * min(1.0, first + rise)

@@ -1,4 +1,4 @@
-"""Reports: what a training says of itself."""
+"""Reports: the progress and results that a training yields."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nas.records import record
 
 @record
 class Epoch:
-    """Reports one finished epoch, the first being 1.
+    """The report of one finished epoch, counted from 1.
 
-    `loss` is what was minimised, the auxiliary loss included, and `train_top1_percent` is of the varied images while
-    the weights changed; of mixed images the first of the two labels counts. The accuracies on validation images, of the
+    `loss` is the minimised loss, auxiliary loss included. `train_top1_percent` is measured on the augmented images while
+    the weights change; for mixed images the first of the two labels counts. The accuracies on validation images, of the
     weights and of their moving average, are None where they were not measured. `seconds` includes the validation,
-    `images_per_second` does not; `total_seconds` are those of all epochs so far. `waiting_percent` is the share of the
-    training's time in which it waited for images, `broken_images` the number that could not be decoded. `lr` is the rate at
-    the epoch's start.
+    `images_per_second` does not; `total_seconds` sums over all epochs so far. `waiting_percent` is the share of the
+    training time spent waiting for images, `broken_images` the number of images that could not be decoded. `lr` is the
+    learning rate at the epoch's start.
     """
 
     epoch: int
@@ -36,7 +36,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Underway:
-    """Reports an epoch under way: how many epochs are done, as 3.4, and the mean loss of this one so far."""
+    """The report of an epoch in progress: the number of epochs done, such as 3.4, and the mean loss of this one so far."""
 
     epochs_done: float
     epochs: int
@@ -47,7 +47,7 @@ class Underway:
 
 @final
 class Diverged(ArithmeticError):
-    """Says at which epoch and step, both counted from 1, the loss was no longer a finite number."""
+    """The error of a loss that is not finite, at an epoch and a step, both counted from 1."""
 
     def __init__(self, epoch: int, step: int) -> None:
         super().__init__(epoch, step)

@@ -1,4 +1,4 @@
-"""The parts of a training step, for the loop and for what trains supernets."""
+"""The parts of a training step, used by the training loop and by the training of supernets."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from nas.training.recipe import Recipe
 
 
 def best_device() -> torch.device:
-    """Return the GPU where there is one, else the processor."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """Return the context in which the model computes in the recipe's precision."""
+    """Return the autocast context of the recipe's precision."""
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     lowered = recipe.precision == "bfloat16" or (recipe.precision == "auto" and fast)
     return torch.autocast(device.type, torch.bfloat16, enabled=lowered)
 
 
 def memory_format(recipe: Recipe) -> torch.memory_format:
-    """Return the layout of images and weights."""
+    """Return the memory format of images and weights."""
     return torch.contiguous_format if recipe.channels_last is False else torch.channels_last
 
 
 def to_device(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
-    """Put the model on the device, its weights in the recipe's layout; returns the same model."""
+    """Move the model to the device, its weights in the recipe's memory format; returns the same model."""
     moved: nn.Module = model.to(device=device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
     return moved
 
 
 def make_optimizer(weights: Iterable[nn.Parameter], recipe: Recipe) -> Optimizer:
-    """Return the recipe's optimizer; every weight decays, batch norm's too, as in the published code, unless it says no."""
+    """Return the recipe's optimizer.
+
+    Every weight decays, those of batch norms too, as in the published code, unless `decay_norms` is False.
+    """
     groups = list(weights) if recipe.decay_norms else _by_decay(weights, recipe)
     decay = recipe.weight_decay
     if recipe.optimizer == "sgd":
@@ -48,7 +51,7 @@ def make_optimizer(weights: Iterable[nn.Parameter], recipe: Recipe) -> Optimizer
 
 
 def _by_decay(weights: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the weights in two groups: kernels and matrices, which decay, and norms and biases, which do not."""
+    """Return two parameter groups: kernels and matrices, with weight decay, and norms and biases, without."""
     every = list(weights)
     vectors = [weight for weight in every if weight.dim() <= 1]
     others = [weight for weight in every if weight.dim() > 1]
@@ -61,9 +64,9 @@ def batches(images: int, batch: int, generator: torch.Generator) -> tuple[Tensor
 
 
 def in_batches(order: Tensor, batch: int) -> tuple[Tensor, ...]:
-    """Return the indices of each batch, in their order.
+    """Split `order` into the indices of each batch.
 
-    The last, smaller batch is kept, as in DARTS, so that an epoch is every image once; but a single image left over is
+    The last, smaller batch is kept, as in DARTS, so that an epoch has every image once. A single remaining image is
     dropped, because batch norm cannot normalise it where the map is one pixel.
     """
     parts = order.tensor_split(list(range(batch, len(order), batch)))
@@ -73,8 +76,8 @@ def in_batches(order: Tensor, batch: int) -> tuple[Tensor, ...]:
 def loss_of(output: Tensor | tuple[Tensor, Tensor], y: Tensor | Labels, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Return the loss in float32, and the logits (B, classes), of a model's output.
 
-    An output `(logits, auxiliary logits)` adds the auxiliary loss with its weight. All losses are smoothed; of mixed images
-    each label counts by its share.
+    For an output `(logits, auxiliary logits)` the weighted auxiliary loss is added. Label smoothing applies to all
+    losses; for mixed images each label counts by its share.
     """
     logits, *auxiliary = output if isinstance(output, tuple) else (output,)
     loss = _smoothed(logits, y, recipe.label_smoothing)
@@ -93,6 +96,6 @@ def _smoothed(logits: Tensor, y: Tensor | Labels, smoothing: float) -> Tensor:
 
 
 def compile_layers(model: nn.Module) -> None:
-    """Let each layer of a network be compiled when it is first used; a network as a whole would take far longer."""
+    """Mark each layer of a network to be compiled at first use; compiling the network as a whole would take far longer."""
     for layer in getattr(model, "layers", ()):
         layer.compile()

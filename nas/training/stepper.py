@@ -1,4 +1,4 @@
-"""Stepper: one batch, one change of the weights."""
+"""Stepper: one batch, one update of the weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nas.training.step import autocast, compile_layers, loss_of, make_optimizer,
 
 @final
 class Stepper:
-    """The model, its optimizer and its moving average at work; each step draws from the seed and its own number."""
+    """The model, its optimizer and its moving average; the randomness of each step comes from the seed and the step's number."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class Stepper:
             )
         self.split, self.recipe, self.seed, self.device = split, recipe, seed, device
         self.peers, self.parts = peers, execution.accumulate
-        is_cropped = not isinstance(split.train, Images)  # where it was decoded
+        is_cropped = not isinstance(split.train, Images)  # already, while decoding
         self.augmentation = replace(recipe.augmentation, crop_pad=0) if is_cropped else recipe.augmentation
         self.model = to_device(model, recipe, device)
         peers.broadcast(
             list(self.model.state_dict().values())
-        )  # equal by their seed; on unlike processors, but for rounding
+        )  # equal by seed, but different CPUs may round differently
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(self.weights, recipe)
         self.average = averaged(self.model, recipe.ema) if recipe.ema else None
@@ -63,25 +63,25 @@ class Stepper:
         self.parallel, self.shut = parallel(self.model, peers, device), frozenset[str]()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the steps to come depend on."""
+        """Return the state that later steps depend on."""
         average = self.average.state_dict() if self.average is not None else None
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "average": average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Restore a state returned by `state_dict`."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
 
     def sync_buffers(self) -> None:
-        """Make the running statistics of batch norms, and those of the moving average, the mean over all processes."""
+        """All-reduce the running statistics of the model's batch norms, and those of the moving average, to their means."""
         sync_buffers(self.model, self.peers)
         if self.average is not None:
             sync_buffers(self.average.module, self.peers)
 
     def begin(self, epoch: int, frozen: Mapping[str, int]) -> None:
-        """Set what is of an epoch: the probability of drop path, and which parts do not learn yet."""
+        """Set up an epoch: the probability of drop path, and which modules are frozen."""
         self.model.train()
         progress = (epoch - 1) / self.recipe.epochs if self.recipe.drop_path_schedule == "linear" else 1.0
         for module in self.model.modules():
@@ -91,17 +91,18 @@ class Stepper:
         for name in frozen:
             self.model.get_submodule(name).requires_grad_(name not in shut).train(name not in shut)
         if shut != self.shut:
+            # DistributedDataParallel registers hooks on parameters that require gradients when it is built
             self.parallel, self.shut = parallel(self.model, self.peers, self.device), shut
 
     def set_lr(self, epochs_done: float) -> None:
-        """Set the learning rate of the schedule."""
+        """Set the scheduled learning rate."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, epochs_done)
 
     def step(self, epoch: int, step: int, batch: Images, whole: int) -> tuple[Tensor, Tensor]:
-        """Change the weights by this process's share of a batch of `whole` images.
+        """Update the weights by this rank's share of a batch of `whole` images.
 
-        Returns the mean loss of the share and how many of it were right, both still on the device.
+        Returns the mean loss of the share and its number of correct images, both still on the device.
         """
         x, labels = self._varied(batch, whole, epoch, step)
         loss, right = torch.zeros((), device=self.device), torch.zeros((), dtype=torch.int64, device=self.device)
@@ -119,7 +120,9 @@ class Stepper:
         return loss, right
 
     def _varied(self, batch: Images, whole: int, epoch: int, step: int) -> tuple[Tensor, Tensor | Labels]:
+        """Return the augmented images of the share and their labels, mixed with `mixup` or `cutmix`."""
         recipe, own = self.recipe, self.peers.share(torch.arange(whole)) if self.peers.size > 1 else None
+        # every rank draws for the whole batch and keeps its share: the same augmentation for any number of ranks
         generator = stream(self.seed, "augmentation", epoch, step, device=self.device)
         draws = BatchRandom(generator, whole, own)
         x = augment(batch.x, self.augmentation, self.split.mean, self.split.std, draws)
@@ -130,7 +133,7 @@ class Stepper:
         return x.contiguous(memory_format=memory_format(recipe)), labels
 
     def _accumulated(self, images: int) -> Iterator[tuple[slice, AbstractContextManager[None]]]:
-        """Yield the parts of a batch; gradients are averaged over the processes after the last."""
+        """Yield the parts of a batch; gradients are averaged over the ranks after the last part only."""
         number = max(1, min(self.parts, images // 2))  # batch norm cannot normalise a single image
         bounds = [images * i // number for i in range(number + 1)]
         parts = [slice(a, b) for a, b in pairwise(bounds) if b > a]
@@ -139,9 +142,11 @@ class Stepper:
             yield part, nullcontext() if is_last or not isinstance(model, DistributedDataParallel) else model.no_sync()
 
     def _backward(self, x: Tensor, labels: Tensor | Labels, weight: float) -> tuple[Tensor, Tensor]:
+        """Run the forward and backward pass of a part; return its weighted loss and its number of correct images."""
         with autocast(self.recipe, self.device):
             output = self.parallel(x)
         loss, logits = loss_of(output, labels, self.recipe)
+        # `weight` is the part's share of the batch: the gradients of the parts sum to that of the batch's mean loss
         torch.autograd.backward(loss * weight)
         y = labels if isinstance(labels, Tensor) else labels.y
         return loss.detach() * weight, (logits.detach().argmax(1) == y).sum()

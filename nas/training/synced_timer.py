@@ -12,7 +12,10 @@ from nas.training.peers import Peers
 
 @final
 class SyncedTimer:
-    """Fires about every `seconds` seconds, at the same step in all ranks; the next step is agreed on by an all-reduce."""
+    """A timer that fires about every `seconds` seconds, at the same step in all ranks.
+
+    The next step to look at the clock is agreed on by an all-reduce.
+    """
 
     def __init__(self, peers: Peers, device: torch.device, seconds: float) -> None:
         self.peers, self.device, self.every = peers, device, seconds
@@ -27,6 +30,7 @@ class SyncedTimer:
         now = perf_counter()
         waited, all_of_it = (self.peers.mean(now - since, self.device) for since in (self.last, self.begun))
         fires = waited >= self.every
+        # Estimate the steps until the timer is due from the mean seconds per step, and at most double the steps so far.
         left = self.every if fires else self.every - waited
         self.next += max(1, min(int(left * self.steps / all_of_it), self.steps))
         self.last = now if fires else self.last
