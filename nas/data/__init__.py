@@ -1,4 +1,4 @@
-"""Data sets, their splits, and augmentation on the device. One file a data set, found by itself."""
+"""Data sets, their splits, and augmentation on the device. One file per data set; files are discovered automatically."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -44,6 +44,6 @@ __all__ = [
     "split",
 ]
 
-# `split` and `load_batches`, functions, take the places of the modules, which importing the modules a second time leaves alone.
+# The function `split` has the name of its module; importing the modules a second time does not rebind it.
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

@@ -1,4 +1,4 @@
-"""Files of a published data set in a folder, or in the archive that they are published as."""
+"""The files of a published data set, in a folder or in the archive in which they are published."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import final
 from nas.records import RecordError
 
 LARGEST_BYTES = 2**28
-"""Larger files are none of a data set that is held in memory."""
+"""Larger files cannot belong to a data set that is held in memory."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class PublishedFiles:
-    """A folder of files, or an archive whose files are in `contents`."""
+    """A folder of files, or an archive whose files have been read into `contents`."""
 
     path: Path
     contents: Mapping[str, bytes] | None = field(default=None, repr=False)
 
     def read(self, name: str) -> bytes | None:
-        """Return what a file holds; None where it is missing."""
+        """Return the bytes of a file; None where it is missing."""
         if self.contents is not None:
             return self.contents.get(name)
         file = self.path / name
@@ -32,9 +32,9 @@ class PublishedFiles:
 
 
 def open_archive(path: Path, folder: str, names: Collection[str]) -> PublishedFiles:
-    """Read those files of a tar archive, compressed or not, that are in a folder of it; nothing is written to the disk.
+    """Read the files `names` in a folder of a tar archive, compressed or not; nothing is written to the disk.
 
-    Raises RecordError where the archive is torn.
+    Raises RecordError where the archive is truncated.
     """
     wanted = {f"{folder}/{name}": name for name in names}
     contents = dict[str, bytes]()

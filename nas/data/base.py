@@ -1,4 +1,4 @@
-"""What a data set is: a record that loads images and labels."""
+"""The interface of a data set: a record that loads images and labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.data.identity import DataIdentity, digest_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
-    """Holds images `x`, uint8 (N, C, H, W), and their labels `y`, int64 (N,)."""
+    """Images `x`, uint8 (N, C, H, W), and their labels `y`, int64 (N,)."""
 
     x: Tensor
     y: Tensor
@@ -30,7 +30,7 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return one image's (C, H, W)."""
+        """The shape (C, H, W) of one image."""
         channels, height, width = self.x.shape[1:]
         return channels, height, width
 
@@ -50,17 +50,17 @@ class Images:
         return torch.randperm(len(self), generator=generator, device=generator.device)
 
     def digest(self) -> str:
-        """Return the digest of the shape, the pixels and the labels; 50,000 images of CIFAR take a tenth of a second."""
+        """Return a digest of the shape, the pixels and the labels; the 50,000 images of CIFAR take a tenth of a second."""
         x, y = (each.cpu().contiguous().numpy() for each in (self.x, self.y))
         return digest_of([str(x.shape).encode(), x, y])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """Holds a whole data set, in memory or encoded; `mean` and `std` are of a channel's values scaled to 0..1.
+    """A whole data set, in memory or encoded; `mean` and `std` are per channel, of values scaled to 0..1.
 
-    `digest` identifies the images where their pixels depend on the libraries that decoded or scaled them; by default the
-    parts say what they hold. `test_source` says in words which images the test images are.
+    `digest` identifies the images where their pixels depend on the libraries that decoded or scaled them; by default it
+    is computed from the contents of both parts. `test_source` describes in words which images the test images are.
     """
 
     train: Images | Encoded
@@ -72,14 +72,14 @@ class Loaded:
     test_source: str = ""
 
     def identity(self) -> DataIdentity:
-        """Return how many images were found, and the digest of all."""
+        """Return the number of images in each part, and the digest of all."""
         images = {"train": len(self.train), "test": len(self.test)}
         known = self.digest or digest_of(part.digest().encode() for part in (self.train, self.test))
         return DataIdentity(images, known)
 
 
 class Data(ABC):
-    """Names a data set and how to read it. A subclass is a record in a file of its own in nas/data/."""
+    """A data set and how to read it. A subclass is a record in its own file in nas/data/."""
 
     __slots__ = ()
 
@@ -87,19 +87,20 @@ class Data(ABC):
     def load(self) -> Loaded:
         """Read the data set: the same images in the same order each time.
 
-        Raises RecordError where the files are missing or broken.
+        Raises RecordError where files are missing or broken.
         """
 
     def as_test(self) -> Data:
-        """Return the data set as it is to be tested on: without test images of its own, all of them are, where it can."""
+        """Return the data set for testing: without separate test images, all images are test images, if supported."""
         return self
 
 
 def channel_statistics(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and the standard deviation of each channel of uint8 (N, C, H, W), scaled to 0..1; exact.
+    """Return the exact mean and standard deviation of each channel of uint8 (N, C, H, W), scaled to 0..1.
 
-    A channel of one value has no deviation; it is given one grey level, so that dividing by it works.
+    A constant channel has deviation 0; it is given one grey level, 1/255, so that dividing by it works.
     """
+    # from the histograms of the 256 levels, so no float copy of the images is needed
     counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in x.unbind(1)]).double()
     values = torch.arange(256, dtype=torch.float64) / 255
     total = counts.sum(1)
@@ -109,14 +110,16 @@ def channel_statistics(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def stratified_order(y: Tensor, seed: int) -> Tensor:
-    """Return a random order of the images with labels `y`, (N,), in which every stretch has the classes' proportions.
+    """Return a random order of images with labels `y`, (N,), in which every contiguous part has the classes' proportions.
 
-    Each class is shuffled and spread evenly over the whole, so in each stretch a class has its share within two images.
+    Each class is shuffled and spread evenly over the whole, so the number of its images in any part is exact within two
+    images.
     """
     shuffled = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
     by_class = y[shuffled].argsort(stable=True)
     labels, counts = y[shuffled][by_class], y.bincount()
     within = torch.arange(len(y)) - (counts.cumsum(0) - counts)[labels]
     place = torch.empty(len(y), dtype=torch.float64)
+    # the j-th of a class's n images goes to position (j + 1/2) / n of the order
     place[by_class] = (within.double() + 0.5) / counts[labels]
     return shuffled[place.argsort(stable=True)]

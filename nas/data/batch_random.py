@@ -1,4 +1,4 @@
-"""Draws: random numbers for the images of a batch, the same for each image whoever computes it."""
+"""Random numbers for the images of a batch; each image gets the same numbers in whichever process computes it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchRandom:
-    """Draws for each image of a batch of `images`, and keeps what belongs to the images `own`: all of them, if None.
+    """Random numbers for each image of a batch of `images`; those of the images `own` are kept, or all, if None.
 
-    So several processes that share a batch vary its images as one process would. What is drawn is on the generator's
-    device. `own` is int64 (own images,), best on the processor: then nothing waits for the device.
+    Several ranks that share a batch thus augment its images as one process would. The numbers are on the generator's
+    device. `own` is int64 (own images,), best on the CPU: then nothing waits for the device.
     """
 
     generator: torch.Generator
@@ -22,7 +22,7 @@ class BatchRandom:
     own: Tensor | None = None
 
     def integers(self, options: int, *shape: int) -> Tensor:
-        """Return whole numbers from 0 to options - 1, int64 (own images, *shape)."""
+        """Return integers from 0 to options - 1, int64 (own images, *shape)."""
         shape = (self.images, *shape)
         return self._kept(torch.randint(options, shape, generator=self.generator, device=self.generator.device))
 
@@ -32,15 +32,15 @@ class BatchRandom:
         return self._kept(low + (high - low) * drawn)
 
     def order(self, options: int) -> list[int]:
-        """Return the numbers from 0 to options - 1 in an order that is drawn once for the whole batch."""
+        """Return the numbers from 0 to options - 1 in a random order, drawn once for the whole batch."""
         order: list[int] = torch.randperm(options, generator=self.on_host().generator).tolist()
         return order
 
     def on_host(self) -> BatchRandom:
-        """Return draws on the processor that follow from these, which move on: they are known without a wait."""
+        """Return a BatchRandom on the CPU, seeded from this one, which advances; its numbers are available without a wait."""
         if self.generator.device.type == "cpu":
             return self
-        state = self.generator.get_state()  # its seed and how much was drawn, which the processor keeps
+        state = self.generator.get_state()  # seed and offset, which are kept on the host
         torch.rand(1, generator=self.generator, device=self.generator.device)
         seed = int.from_bytes(hashlib.sha256(state.numpy().tobytes()).digest()[:8]) >> 1
         own = None if self.own is None else self.own.cpu()

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, from the files as published or through the `datasets` library."""
+"""CIFAR-10 and CIFAR-100, from the published files or through the `datasets` library."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How one of the two data sets is published: folders, (name, images) of its files, where the label stands."""
+    """The published form of one of the two data sets: folders, (name, images) of its files, and the place of the labels."""
 
     title: str
     hub: str
@@ -85,12 +85,13 @@ _CIFAR100 = _Form(
 
 @record
 class Cifar10(Data):
-    """Reads CIFAR-10: 50,000 training and 10,000 test images, (3, 32, 32), 10 classes. Krizhevsky 2009.
+    """CIFAR-10: 50,000 training and 10,000 test images, (3, 32, 32), 10 classes. Krizhevsky 2009.
 
-    `folder`, or else the environment variable NAS_DATA, is cifar-10-batches-bin or cifar-10-batches-py, or holds one of
-    them, or the archive cifar-10-binary.tar.gz or cifar-10-python.tar.gz as torchvision leaves it, which is read where it is;
-    the binary form is read where both are there. With neither, the `datasets` library fetches uoft-cs/cifar10.
-    Mean and deviation are those of the DARTS code. Raises RecordError for a missing or broken file.
+    `folder`, or else the environment variable NAS_DATA, is cifar-10-batches-bin, cifar-10-batches-py, the archive
+    cifar-10-binary.tar.gz or cifar-10-python.tar.gz as torchvision downloads it, or a folder that contains one of these.
+    An archive is read in place. The binary form is preferred. Without a folder, the `datasets` library fetches
+    uoft-cs/cifar10. Mean and standard deviation are those of the DARTS code. Raises RecordError for a missing or broken
+    file.
     """
 
     folder: Annotated[str, Place("NAS_DATA")] | None = None
@@ -101,10 +102,10 @@ class Cifar10(Data):
 
 @record
 class Cifar100(Data):
-    """Reads CIFAR-100 with its 100 fine labels: 50,000 training and 10,000 test images, (3, 32, 32). Krizhevsky 2009.
+    """CIFAR-100 with its 100 fine labels: 50,000 training and 10,000 test images, (3, 32, 32). Krizhevsky 2009.
 
-    `folder` as in Cifar10, with cifar-100-binary and cifar-100-python; the hub name is uoft-cs/cifar100. Mean and
-    deviation are those of the NAS-Bench-201 code. Raises RecordError for a missing or broken file.
+    `folder` is as in Cifar10, with cifar-100-binary and cifar-100-python; the name on the hub is uoft-cs/cifar100. Mean
+    and standard deviation are those of the NAS-Bench-201 code. Raises RecordError for a missing or broken file.
     """
 
     folder: Annotated[str, Place("NAS_DATA")] | None = None
@@ -133,7 +134,7 @@ def _read_folder(form: _Form, folder: Path) -> tuple[Images, Images]:
 
 
 def _place(form: _Form, folder: Path, name: str, suffix: str) -> PublishedFiles | None:
-    """Return where the files of a form are: in the folder, in one of that name in it, or in the archive as published."""
+    """Return the location of the files: the folder itself, a subfolder `name`, or the archive as published; or None."""
     test = f"{form.test_file[0]}{suffix}"
     for place in (folder, folder / name):
         if (place / test).is_file():
@@ -147,7 +148,7 @@ def _place(form: _Form, folder: Path, name: str, suffix: str) -> PublishedFiles 
 
 
 def _read_binary(form: _Form, place: PublishedFiles, name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read rows of label bytes, the fine label last, and one image's channels."""
+    """Read rows of label bytes, the fine label last, followed by the image's channels."""
     size = images * (form.label_bytes + PIXELS)
     data = place.read(name)
     if data is None or len(data) != size:
@@ -172,6 +173,7 @@ def _read_python(form: _Form, place: PublishedFiles, name: str, images: int) -> 
 
 
 def _checked(form: _Form, path: Path, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the images (N, 3, 32, 32) and the labels. Raises RecordError where a label is out of range."""
     if labels.min() < 0 or labels.max() >= len(form.classes):
         raise RecordError(
             f"{path} has a label {labels.max()}, and {form.title} has {len(form.classes)}: download it again"

@@ -8,17 +8,19 @@ from random import Random
 from typing import final
 
 RATIOS = (3 / 4, 4 / 3)
-"""The bounds of a random crop's width by its height."""
+"""The bounds of a random crop's width divided by its height."""
 
 TRIES = 10
+"""The number of random crops drawn before a central one is taken."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Says that the box (left, top, right, bottom) is scaled to (width, height), of which the middle is kept.
+    """A crop: the box (left, top, right, bottom) is scaled to (width, height), and the centre of the result is kept.
 
-    `gap` is how many times larger than the scaled box an image must be decoded at least, where it can be decoded smaller.
+    `gap` is the least factor by which the decoded box must exceed the scaled one, where an image can be decoded at
+    reduced size.
     """
 
     box: tuple[int, int, int, int]
@@ -27,13 +29,13 @@ class Cut:
 
     @property
     def shrink(self) -> int:
-        """Return by how much the image may be shrunk while it is decoded: 1, 2, 4 or 8, what JPEG offers."""
+        """The factor by which the image may be shrunk while decoding: 1, 2, 4 or 8, as JPEG offers."""
         left, top, right, bottom = self.box
         spare = min((right - left) / self.scaled[0], (bottom - top) / self.scaled[1]) / self.gap
         return next(factor for factor in (8, 4, 2, 1) if factor <= max(1.0, spare))
 
     def within(self, shrink: float, width: int, height: int) -> tuple[int, int, int, int]:
-        """Return the box in the image that was shrunk to (width, height); it has one pixel at least."""
+        """Return the box in an image that was shrunk to (width, height); it has at least one pixel."""
         left, top, right, bottom = (round(each / shrink) for each in self.box)
         left, top = min(left, width - 1), min(top, height - 1)
         return left, top, max(left + 1, min(right, width)), max(top + 1, min(bottom, height))
@@ -42,22 +44,23 @@ class Cut:
 @final
 @dataclass(frozen=True, slots=True)
 class RandomCrop:
-    """Cuts a random part out of each image, of an area between two shares of the whole, with a seed for each image.
+    """A random crop of each image, with an area between two shares of the whole, seeded per image.
 
-    The area is uniform, the ratio of the sides log-uniform from 3/4 to 4/3; after ten tries that do not fit, the largest
-    central part of such a ratio is taken. Szegedy et al. 2015 (arXiv:1409.4842, section 6), as torchvision has it.
+    The area is uniform, the aspect ratio log-uniform from 3/4 to 4/3. After ten tries that do not fit, the largest
+    central crop of an allowed ratio is taken. Szegedy et al. 2015 (arXiv:1409.4842, section 6), as in torchvision.
     """
 
     scale: tuple[float, float]
     seed: int
 
     def cut(self, image: int, width: int, height: int, size: int) -> Cut:
-        """Return the part of the image numbered `image`, which is scaled to (size, size)."""
-        draw = Random(f"{self.seed}/{image}")  # by the text's SHA-512, the same in every process
+        """Return the crop of the image numbered `image`, scaled to (size, size)."""
+        draw = Random(f"{self.seed}/{image}")  # seeded by the text's SHA-512, the same in every process
         low, high = map(math.log, RATIOS)
         for _ in range(TRIES):
             area = width * height * draw.uniform(*self.scale)
             ratio = math.exp(draw.uniform(low, high))
+            # w * h = area and w / h = ratio
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
                 return _cut(draw.randint(0, width - w), draw.randint(0, height - h), w, h, size)
@@ -70,9 +73,10 @@ def _cut(left: int, top: int, width: int, height: int, size: int) -> Cut:
 
 
 def central_cut(width: int, height: int, size: int, centre: float) -> Cut:
-    """Return the whole image, its shorter side scaled to size / centre; `size` of its middle is kept.
+    """Return the central crop: the shorter side is scaled to size / centre, and the central `size` is kept.
 
-    Decoded at no less than twice that scale, so that it is the image that published results were measured with.
+    It is decoded at no less than twice that scale, so that it matches the images on which published results were
+    measured.
     """
     shorter = max(size, round(size / centre))
     longer = max(size, int(shorter * max(width, height) / min(width, height)))

@@ -1,8 +1,9 @@
 """Decoding: from the bytes of an image file to the pixels that the network sees.
 
-JPEG is decoded by simplejpeg where it is installed, which brings its own libjpeg-turbo; all else, and whatever it does
-not take, by Pillow, so that Pillow decides what is broken. The two have the same pixels where their versions of
-libjpeg-turbo do; they may differ by a grey level or two. Scaling is torch's, bilinear with antialias, on bytes.
+JPEG is decoded by simplejpeg, if installed, which has its own libjpeg-turbo. All other files, and those that it refuses,
+are decoded by Pillow, so that Pillow decides which are broken. Both give the same pixels if their versions of
+libjpeg-turbo do; otherwise they may differ by a grey level or two. Scaling is torch's, bilinear with antialiasing, on
+bytes.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from nas.data.libraries import optional
 from nas.data.pixels import NUMPY, RGB, Depth, Pixels, Undecodable, depth_of
 
 ORIENTATION = 0x0112
-"""The EXIF tag that says how an image must be turned to be upright."""
+"""The EXIF tag with the orientation of an image."""
 
 LARGEST = 2**26
-"""Larger images, in pixels, are left to Pillow, which refuses those that would fill the memory."""
+"""The largest image, in pixels, for simplejpeg. Larger ones go to Pillow, which refuses those that would fill the memory."""
 
 FAULTS = (
     OSError,
@@ -41,25 +42,25 @@ FAULTS = (
     AttributeError,
     struct.error,
 )
-"""What Pillow raises for one broken file or another."""
+"""The errors that Pillow raises for broken files."""
 
 GREY = Pixels(1)
 
 TIFF = b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"
-"""How a TIFF file begins."""
+"""The first bytes of a TIFF file."""
 
 Choose = Callable[[int, int], Cut]
-"""Chooses what to cut out of an upright image of a width and a height."""
+"""A function that chooses the crop of an upright image of a width and a height."""
 
 
 def decoder_name() -> str:
-    """Return which libraries decode, with their versions, such as "simplejpeg 1.9.0 for JPEG, Pillow 12.0.0"."""
+    """Return the decoding libraries with their versions, such as "simplejpeg 1.9.0 for JPEG, Pillow 12.0.0"."""
     fast = f"simplejpeg {version('simplejpeg')} for JPEG, " if has_simplejpeg() else ""
     return f"{fast}Pillow {optional('PIL', 'Pillow').__version__}"
 
 
 def has_simplejpeg() -> bool:
-    """Whether the fast decoder for JPEG is installed."""
+    """Return whether the fast decoder for JPEG is installed."""
     try:
         return bool(import_module("simplejpeg"))
     except ImportError:
@@ -67,9 +68,10 @@ def has_simplejpeg() -> bool:
 
 
 def decode(data: bytes, choose: Choose, size: int, fast: bool, form: Pixels = RGB) -> Tensor:
-    """Return the part of an image that is chosen, as uint8 (channels, size, size); `fast` uses simplejpeg for JPEG.
+    """Return the crop of an image that `choose` returns, as uint8 (channels, size, size); `fast` uses simplejpeg for JPEG.
 
-    The image is turned upright first, and has the form's channels. Raises Undecodable where it is broken, or has others.
+    The image is turned upright first and converted to the form's channels. Raises Undecodable where it is broken or has
+    other channels.
     """
     if (array := whole_array(data, form)) is not None:
         cut = choose(array.shape[1], array.shape[0])
@@ -77,7 +79,7 @@ def decode(data: bytes, choose: Choose, size: int, fast: bool, form: Pixels = RG
         pixels = array[top:bottom, left:right]
     else:
         pixels, cut = (_by_simplejpeg(data, choose, form) if fast else None) or _by_pillow(data, choose, form)
-    image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # channels last, which is scaled twice as fast
+    image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # channels last: scaled twice as fast
     width, height = cut.scaled
     scaled = functional.interpolate(image, (height, width), mode="bilinear", antialias=True)[0]
     top, left = round((height - size) / 2), round((width - size) / 2)
@@ -85,7 +87,7 @@ def decode(data: bytes, choose: Choose, size: int, fast: bool, form: Pixels = RG
 
 
 def fit(data: bytes, size: int, form: Pixels) -> Tensor:
-    """Return the middle of an image, scaled by Pillow, bicubic, as uint8 (channels, size, size). Raises Undecodable."""
+    """Return the centre of an image, scaled by Pillow, bicubic, as uint8 (channels, size, size). Raises Undecodable."""
     array = whole_array(data, form)
     if array is None:
         array = _upright(data, size, form)
@@ -95,7 +97,7 @@ def fit(data: bytes, size: int, form: Pixels) -> Tensor:
 
 
 def has_16_bits(data: bytes) -> bool:
-    """Whether an image file holds grey of 16 bits, or an array of such numbers."""
+    """Return whether an image file holds 16-bit grey, or a NumPy array."""
     if data.startswith(NUMPY):
         return True
     pillow = optional("PIL.Image", "Pillow")
@@ -107,13 +109,14 @@ def has_16_bits(data: bytes) -> bool:
 
 
 def _fitted(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Return the middle of an RGB or grey image (h, w, channels) as (size, size, channels)."""
+    """Return the centre of an RGB or grey image (h, w, channels) as (size, size, channels)."""
     pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")
     image = pillow.fromarray(pixels if pixels.shape[2] == 3 else np.ascontiguousarray(pixels[:, :, 0]))
     return np.array(operations.fit(image, (size, size), pillow.Resampling.BICUBIC)).reshape(size, size, -1)
 
 
 def _upright(data: bytes, size: int, form: Pixels) -> NDArray[np.uint8]:
+    """Return an upright image, decoded at no less than `size`, as uint8 (h, w, channels). Raises Undecodable."""
     pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")
     try:
         with pillow.open(BytesIO(data)) as image:
@@ -125,9 +128,9 @@ def _upright(data: bytes, size: int, form: Pixels) -> NDArray[np.uint8]:
 
 
 def whole_array(data: bytes, form: Pixels) -> NDArray[np.uint8] | None:
-    """Return all of an image that is not read as grey or RGB by Pillow, uint8 (h, w, channels); None for one that is.
+    """Return an image that Pillow does not read as grey or RGB, uint8 (h, w, channels); None for one that it does.
 
-    That is an array of NumPy, or a file with other channels, which are its bands or its pages. Raises Undecodable.
+    That is a NumPy array, or a file whose channels are its bands or its pages. Raises Undecodable.
     """
     if not data:
         raise Undecodable("EOFError: the file is empty")
@@ -152,6 +155,7 @@ def whole_array(data: bytes, form: Pixels) -> NDArray[np.uint8] | None:
 
 
 def _page(image: Any, number: int, depth: Depth) -> NDArray[np.uint8]:
+    """Return a page of a file as a grey image, uint8 (h, w, 1)."""
     image.seek(number)
     return GREY.of_image(optional("PIL.ImageOps", "Pillow").exif_transpose(image), depth)
 
@@ -163,7 +167,7 @@ def _by_tifffile(data: bytes) -> NDArray[Any]:
         raise Undecodable("Pillow cannot read a TIFF with such channels: pip install tifffile") from None
     try:
         found: NDArray[Any] = tifffile.imread(BytesIO(data))
-    except (*FAULTS, RuntimeError) as error:  # tifffile's own errors are ValueErrors and RuntimeErrors
+    except (*FAULTS, RuntimeError) as error:  # tifffile's errors are ValueErrors and RuntimeErrors
         raise Undecodable(_reason(error)) from error
     return found
 
@@ -175,7 +179,7 @@ def _reason(error: Exception) -> str:
 
 
 def _by_simplejpeg(data: bytes, choose: Choose, form: Pixels) -> tuple[Any, Cut] | None:
-    """Return the pixels of the box, uint8 (h, w, channels), and the cut; None for what is not a plain, upright, sound JPEG."""
+    """Return the pixels of the box, uint8 (h, w, channels), and the crop; None for all but intact, upright, ordinary JPEGs."""
     if not data.startswith(b"\xff\xd8") or _may_be_turned(data):
         return None
     simplejpeg = import_module("simplejpeg")
@@ -193,7 +197,7 @@ def _by_simplejpeg(data: bytes, choose: Choose, form: Pixels) -> tuple[Any, Cut]
 
 
 def _may_be_turned(data: bytes) -> bool:
-    """Whether a JPEG's header names an orientation; most have none, and this is quicker than to ask Pillow."""
+    """Return whether a JPEG may have to be turned; most have no orientation, and this is faster than asking Pillow."""
     header = data[: data.find(b"\xff\xda")]
     if b"Exif\0\0" not in header and b"tiff:Orientation" not in header:
         return False
@@ -206,13 +210,15 @@ def _may_be_turned(data: bytes) -> bool:
 
 
 def _by_pillow(data: bytes, choose: Choose, form: Pixels) -> tuple[Any, Cut]:
+    """Return the pixels of the box, uint8 (h, w, channels), and the crop. Raises Undecodable."""
     pillow, operations = optional("PIL.Image", "Pillow"), optional("PIL.ImageOps", "Pillow")
     try:
         with pillow.open(BytesIO(data)) as image:
             turned, depth = _orientation(image), depth_of(image)
+            # orientations 5 to 8 swap width and height
             width, height = image.size if turned < 5 else image.size[::-1]
             cut = choose(width, height)
-            if cut.shrink > 1 or form.channels == 1:  # only JPEG can, and does
+            if cut.shrink > 1 or form.channels == 1:  # works for JPEG only
                 image.draft(form.mode, (image.width // cut.shrink, image.height // cut.shrink))
             upright = operations.exif_transpose(image) if turned != 1 else image
             box = cut.within(width / upright.width, upright.width, upright.height)
@@ -222,7 +228,7 @@ def _by_pillow(data: bytes, choose: Choose, form: Pixels) -> tuple[Any, Cut]:
 
 
 def _orientation(image: Any) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where there is none, or the EXIF data are broken."""
+    """Return the EXIF orientation, 1 to 8; 1 where there is none or the EXIF data are broken."""
     try:
         found = image.getexif().get(ORIENTATION, 1)
     except FAULTS:

@@ -1,4 +1,4 @@
-"""Digits: real scans of handwritten digits that come with scikit-learn, for tests and first steps."""
+"""Digits: real scans of handwritten digits, included in scikit-learn, for tests and first steps."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TEST_IMAGES = 359
 
 @record
 class Digits(Data):
-    """Reads 1,797 scans of the digits, (1, 8, 8), their 16 grey levels scaled to 0..255; no download.
+    """1,797 scans of the digits, (1, 8, 8), their 16 grey levels scaled to 0..255; no download.
 
-    359 images, 20 %, are the test set: the first in the stratified order of seed 0. Alpaydin and Kaynak 1998, UCI; the
-    published test set of other writers is not used, because scikit-learn holds only that part.
+    359 images, 20 %, are the test set: the first in the stratified order of seed 0. Alpaydin and Kaynak 1998, UCI. The
+    published test set, by other writers, is not used, because scikit-learn has the rest of the data only.
     """
 
     def load(self) -> Loaded:

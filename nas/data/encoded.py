@@ -1,4 +1,4 @@
-"""Encoded images: as files hold them, read by number when they are needed; the counterpart of images held in memory."""
+"""Encoded images: kept as in their files and read by number when needed; the counterpart of images held in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOLERATED = 0.01
 """The share of images that may be broken."""
 
 FEW = 3
-"""How many images may be broken where the share that is tolerated is of few images."""
+"""The number of images that may always be broken, also where the tolerated share is less, unless that is 0."""
 
 PerChannel = tuple[NonNegative, ...]
 
@@ -29,39 +29,39 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def tolerated_images(images: int, tolerated: float) -> float:
-    """Return how many of the images may be broken: a share of them, and of few images three; none for a share of 0."""
+    """Return how many of the images may be broken: the tolerated share, and at least three; none for a share of 0."""
     return max(tolerated * images, FEW if tolerated else 0)
 
 
 class Source(ABC):
-    """Reads encoded images by number. It is sent to worker processes: keep it small, and able to be pickled."""
+    """A reader of encoded images by number. It is sent to worker processes: keep it small, and able to be pickled."""
 
     __slots__ = ()
 
     @abstractmethod
     def read(self, number: int) -> bytes:
-        """Return an image as its file holds it; an OSError makes it a broken one."""
+        """Return the bytes of an image's file; an OSError marks the image as broken."""
 
     @abstractmethod
     def name(self, number: int) -> str:
-        """Return what the image is called in messages: where to find it."""
+        """Return the name of an image in messages: where to find it."""
 
     def order(self, numbers: Tensor, generator: torch.Generator) -> Tensor:
-        """Return a random order, int64 (M,), in which to read the images `numbers`, (M,); here any order is as quick."""
+        """Return a random order, int64 (M,), in which to read the images `numbers`, (M,); here any order is equally fast."""
         return torch.randperm(len(numbers), generator=generator)
 
     def digest(self, numbers: Tensor) -> str:
-        """Return the digest of the images `numbers`, (M,): the same wherever they are kept; here of their names."""
+        """Return a digest of the images `numbers`, (M,), independent of their location; by default of their names."""
         return digest_of(f"{self.name(number)}\n".encode(errors="surrogateescape") for number in numbers.tolist())
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """Holds where images are, `numbers` of a source, int64 (N,), and their labels `y`, int64 (N,).
+    """The places of images, as `numbers` of a source, int64 (N,), and their labels `y`, int64 (N,).
 
-    They are decoded to (channels, size, size) by `load_batches`, as `pixels` says. `centre` is the side of the central crop as a
-    share of the shorter side, `tolerated` the share of images that may be broken before it is an error.
+    `load_batches` decodes them to (channels, size, size), as set by `pixels`. `centre` is the side of the central crop as
+    a share of the shorter side; `tolerated` is the share of images that may be broken without an error.
     """
 
     source: Source
@@ -82,7 +82,7 @@ class Encoded:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return one decoded image's (C, H, W)."""
+        """The shape (C, H, W) of one decoded image."""
         return self.pixels.channels, self.size, self.size
 
     def __repr__(self) -> str:
@@ -93,18 +93,18 @@ class Encoded:
         return replace(self, numbers=self.numbers[indices], y=self.y[indices])
 
     def order(self, generator: torch.Generator) -> Tensor:
-        """Return a random order of the images, int64 (N,), in which their source is quick to read."""
+        """Return a random order of the images, int64 (N,), in which their source is fast to read."""
         return self.source.order(self.numbers, generator)
 
     def digest(self) -> str:
-        """Return the digest of the images and their labels; no image is read."""
+        """Return a digest of the images and their labels; no image is read."""
         return digest_of([self.source.digest(self.numbers).encode(), self.y.contiguous().numpy()])
 
 
 def class_names(train: Tensor, test: Tensor, names: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """Return the names of the classes that labels (N,) stand for; without `names`, the labels up to the largest.
+    """Return the names of the classes of labels (N,); without `names`, the labels up to the largest.
 
-    Raises RecordError where there are no images, or one class, or where a label has no name, or is of test images alone.
+    Raises RecordError where a part has no images, the training images have one class, or a label has no name.
     """
     for part, y in (("train", train), ("test", test)):
         if not len(y):

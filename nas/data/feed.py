@@ -1,9 +1,9 @@
-"""Feed: the batches of an epoch, one after another, on the device; encoded images are decoded by worker processes.
+"""The batches of an epoch, in order, on the device; encoded images are decoded by worker processes.
 
-Workers are forked where the system is Linux: a fork starts in milliseconds, shares the source's memory, and works in a
-script without a main guard, which a forked server or a fresh process does not. A worker neither touches the GPU nor uses
-more than one thread, and what it needs is imported before, so no lock that another thread holds is in its way. It dies
-with the thread that started it.
+On Linux workers are forked: a fork starts in milliseconds, shares the source's memory, and works in a script without a
+main guard; a fork server or a spawned process does not. A worker never uses the GPU nor more than one thread, and its
+imports are done before the fork, so it cannot wait for a lock that another thread holds. A worker dies with the thread
+that started it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,16 @@ from nas.records import RecordError
 __all__ = ["BatchLoader", "RandomCrop", "load_batches", "processors"]
 
 NAMED = 3
-"""How many broken images an error names."""
+"""The number of broken images that an error names."""
 
 PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl: which signal a process gets when its parent dies."""
+"""An option of Linux's prctl: the signal that a process gets when its parent dies."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's mallopt: else the pages of every image go back to the system, and getting them again takes a third of the time."""
+"""Options of glibc's mallopt: by default the pages of every image are returned to the system.
+
+Getting them again takes a third of the time.
+"""
 
 
 def load_batches(
@@ -51,14 +54,15 @@ def load_batches(
     processes: int | None = None,
     sharers: int = 1,
 ) -> BatchLoader:
-    """Return the batches of images of each part, int64 (B,) on the processor, in order, on the device.
+    """Return the batches of images of each part, int64 (B,) on the CPU, in order, on the device.
 
-    Encoded images are decoded by so many worker processes, by default one for each processor that this process may
-    use, and by this process for 0; the batches are the same for any number. With `crop` a random part of each is
-    scaled to (channels, size, size), without it a central one. An image that cannot be decoded is named in a warning; with
-    `crop` the next sound one of the batch takes its place, and where more than the tolerated number of the images are
-    broken, of which `sharers` processes have equal parts, the next batch raises RecordError. Without `crop` it is left out, a
-    batch of nothing too, however many there are.
+    Encoded images are decoded by `processes` worker processes, by default one per available CPU; 0 decodes in this
+    process. The batches are the same for any number. With `crop` a random crop of each image is scaled to (channels,
+    size, size), without it a central one.
+
+    An image that cannot be decoded is named in a warning. With `crop` it is replaced by the next intact one of the batch.
+    If then more than the tolerated number of images are broken (equally divided among `sharers` ranks), the next batch
+    raises RecordError. Without `crop` it is left out, however many there are; so is a batch without an intact image.
     """
     if isinstance(images, Images):
         return BatchLoader(_from_memory(images, parts, device), _Broken(0, is_limited=False))
@@ -69,35 +73,35 @@ def load_batches(
 
 @final
 class BatchLoader(Iterator[Images]):
-    """Yields batches of images, uint8 (B, C, H, W), on the device; closing it, or letting it go, ends its workers."""
+    """An iterator over batches of images, uint8 (B, C, H, W), on the device; closing or deleting it ends its workers."""
 
     def __init__(self, batches: Iterator[Images], broken: _Broken) -> None:
         self._batches, self._broken = batches, broken
 
     @property
     def broken(self) -> int:
-        """Return how many images could not be decoded so far."""
+        """The number of images that could not be decoded so far."""
         return len(self._broken.names)
 
     def __next__(self) -> Images:
         return next(self._batches)
 
     def close(self) -> None:
-        """End the worker processes; there are no more batches then."""
+        """End the worker processes; afterwards there are no more batches."""
         self._batches = iter(())
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class _Broken:
-    """Counts what could not be decoded."""
+    """The images that could not be decoded."""
 
     tolerated: float
     is_limited: bool
     names: list[str] = field(default_factory=list)
 
     def add(self, images: Encoded, number: int, reason: str) -> None:
-        """Name an image; raises RecordError if there are now more than is tolerated."""
+        """Add an image. Raises RecordError if more are broken than tolerated."""
         self.names.append(name := images.source.name(number))
         if len(self.names) <= self.tolerated:
             warnings.warn(f"{name} cannot be decoded ({reason}): repair or remove it", stacklevel=2)
@@ -137,7 +141,7 @@ def _decoded(
 
 
 def _sound(images: int, failed: set[int], replace: bool) -> Tensor:
-    """Return the places of the sound images; to replace, at each broken one's place is the next sound one."""
+    """Return the indices of the intact images; with `replace`, each broken one is replaced by the next intact one."""
     sound = [place for place in range(images) if place not in failed]
     if not replace:
         return torch.tensor(sound, dtype=torch.int64)
@@ -149,7 +153,7 @@ def _sound(images: int, failed: set[int], replace: bool) -> Tensor:
 def _loader(
     images: Encoded, parts: Sequence[Tensor], crop: RandomCrop | None, workers: int, device: torch.device
 ) -> DataLoader[tuple[Tensor, list[tuple[int, str]]]]:
-    optional("PIL.ImageOps", "Pillow").Image.init()  # once, and not in each worker
+    optional("PIL.ImageOps", "Pillow").Image.init()  # once, before the fork, and not in each worker
     jobs = ((part.numpy(), images.numbers[part].numpy()) for part in parts)
     return DataLoader(
         _Decoding(images.source, crop, images.size, images.centre, images.pixels, has_simplejpeg()),
@@ -160,14 +164,14 @@ def _loader(
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         worker_init_fn=partial(_begin, os.getpid()),
         pin_memory=device.type == "cuda",
-        generator=torch.Generator(),  # else a seed is drawn from torch's own
+        generator=torch.Generator(),  # otherwise a seed is drawn from the global generator
     )
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class _Decoding(Dataset[tuple[Tensor, list[tuple[int, str]]]]):
-    """Decodes a batch: what each worker does."""
+    """The decoding of batches, as run by each worker."""
 
     source: Source
     crop: RandomCrop | None
@@ -177,9 +181,9 @@ class _Decoding(Dataset[tuple[Tensor, list[tuple[int, str]]]]):
     fast: bool
 
     def __getitem__(self, job: Any) -> tuple[Tensor, list[tuple[int, str]]]:
-        """Return the images, uint8 (B, channels, size, size), and the place of each that is broken, with the reason.
+        """Return the images, uint8 (B, channels, size, size), and the index of each broken one, with the reason.
 
-        A job is the images' places in the data, which seed their crops, and their numbers in the source.
+        A job has the images' indices in the data set, which seed their crops, and their numbers in the source.
         """
         x = _shared(len(job[0]), self.size, self.size, self.pixels.channels).permute(0, 3, 1, 2)
         broken = []
@@ -198,7 +202,7 @@ class _Decoding(Dataset[tuple[Tensor, list[tuple[int, str]]]]):
 
 
 def _shared(*shape: int) -> Tensor:
-    """Return bytes in memory that processes share, so that a batch is not copied on its way."""
+    """Return uint8 memory shared between processes, so that a batch is not copied on its way."""
     shared: Tensor = torch.empty(shape, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
     return shared
 
@@ -208,11 +212,12 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _begin(parent: int, _: int) -> None:
-    """Let a worker die with its parent, whatever it is doing, and be quiet about odd files and content with its memory."""
+    """Set up a worker: it dies with its parent, ignores warnings about odd files, and keeps freed memory."""
     warnings.simplefilter("ignore")
     if sys.platform == "linux":
         system = ctypes.CDLL(None)
         system.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # the parent may have died before prctl was called
         if os.getppid() != parent:
             os._exit(1)
         if hasattr(system, "mallopt"):
@@ -221,7 +226,7 @@ def _begin(parent: int, _: int) -> None:
 
 
 def _to_device(batches: Iterator[Images], device: torch.device) -> Iterator[Images]:
-    """Yield each batch on the device, copied to a GPU beside what it computes."""
+    """Yield each batch on the device; copies to a GPU overlap with its computations."""
     if device.type != "cuda":
         yield from (batch.to(device) for batch in batches)
         return
@@ -230,6 +235,7 @@ def _to_device(batches: Iterator[Images], device: torch.device) -> Iterator[Imag
         now = torch.cuda.current_stream(device)
         with torch.cuda.stream(beside):
             x, y = (each.to(device, non_blocking=True) for each in (batch.x, batch.y))
+        # The copy runs on a side stream. record_stream keeps its memory from being reused while `now` reads it.
         now.wait_stream(beside)
         for each in (x, y):
             each.record_stream(now)

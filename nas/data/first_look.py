@@ -1,4 +1,4 @@
-"""A first look at images that are decoded as needed: whether they can be, and by which mean and deviation to normalise them."""
+"""A first check of images that are decoded when needed: whether they can be decoded, and their mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from nas.data.pixels import Undecodable
 from nas.records import RecordError
 
 LOOKED_AT = 8
-"""How many images, evenly spread, are decoded to see whether all can be."""
+"""The number of images, evenly spaced, that are decoded as a check."""
 
 MEASURED, AT_ONCE = 256, 32
-"""Of how many images mean and deviation are measured, and how many are decoded at once."""
+"""The number of images for measuring mean and standard deviation, and the number decoded at once."""
 
 NEARLY_BLACK = 16
-"""The brightest level of samples of 12 bits, if they are read as of 16."""
+"""The brightest level of 12-bit samples that are read as 16-bit samples."""
 
 
 def loaded_encoded(
     parts: tuple[Encoded, Encoded], classes: tuple[str, ...], mean: PerChannel, std: PerChannel, test_source: str
 ) -> Loaded:
-    """Return the loaded data set of training and test images, after a look at some of them.
+    """Return the data set of training and test images, after decoding some of them as a check.
 
-    ImageNet's mean and deviation are of RGB: for other channels those of 256 images are taken instead. Raises RecordError
-    where none of the images looked at can be decoded, or where others are given of another number of channels.
+    ImageNet's mean and standard deviation are those of RGB: for other channels they are measured on 256 images. Raises
+    RecordError where none of the checked images can be decoded, or where a given mean or deviation has another number of
+    channels.
     """
     images = parts[0] if len(parts[0]) else parts[1]
     _look_at(images)
@@ -40,6 +41,7 @@ def loaded_encoded(
 
 
 def _look_at(images: Encoded) -> None:
+    """Decode some images. Raises RecordError where all of them are broken."""
     reasons, brightest = list[str](), 0
     chosen = images.numbers[_spread(images, LOOKED_AT)].tolist()
     for number in chosen:
@@ -56,7 +58,7 @@ def _look_at(images: Encoded) -> None:
 
 
 def warn_if_black(brightest: int, data: bytes, name: str) -> None:
-    """Warn where files of 16 bits, of which `data` is one, hold samples of fewer: their brightest level is near 0."""
+    """Warn where 16-bit files, such as `data`, hold samples of fewer bits: their brightest level is near 0."""
     if 0 < brightest <= NEARLY_BLACK and has_16_bits(data):
         warnings.warn(
             f"images of 16 bits, as {name}, are nearly black, with {brightest} of 255 levels at most: give bits: 12 if their "
@@ -66,6 +68,7 @@ def warn_if_black(brightest: int, data: bytes, name: str) -> None:
 
 
 def _mean_and_std(images: Encoded, mean: PerChannel, std: PerChannel) -> tuple[PerChannel, PerChannel]:
+    """Return mean and standard deviation per channel: as given, or measured where ImageNet's do not apply."""
     channels = images.pixels.channels
     if len(mean) == len(std) == channels:
         return mean, std
@@ -81,4 +84,5 @@ def _mean_and_std(images: Encoded, mean: PerChannel, std: PerChannel) -> tuple[P
 
 
 def _spread(images: Encoded, number: int) -> Tensor:
+    """Return the indices of up to `number` evenly spaced images."""
     return torch.linspace(0, len(images) - 1, min(number, len(images))).long()

@@ -1,4 +1,4 @@
-"""Any folder of images, one subfolder a class."""
+"""Any folder of images, with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ T = TypeVar("T", Images, Encoded)
 
 @record
 class ImageFolder(Data):
-    """Reads a folder of images, a subfolder for each class, all held in memory as (channels, size, size).
+    """A folder of images with a subfolder for each class, all held in memory as (channels, size, size).
 
-    An image is decoded, turned upright, its shorter side scaled to `size` and its centre cut out. Where the folder has
-    `train` and also `test`, `val` or `validation`, or the like, those hold the classes: the test set is the first of the
-    three that is there, and the images of the others join the training images. Else a stratified fraction `test`, drawn
-    with `seed`, is held out; 1 makes all of them test images. `channels` is 3 for RGB, 1 for grey, or as many as the files
-    have, .npy or TIFF; `bits` is the depth of the samples in files of 16 bits. An image that cannot be decoded is skipped with
-    a warning; more than 1 % of such, and more than three, are an error. Raises RecordError.
+    An image is decoded and turned upright, its shorter side is scaled to `size`, and its centre is cropped. If the folder
+    has `train` and also `test`, `val` or `validation`, or similar names, the classes are in those. The test set is then
+    the first of the three that exists, and the images of the others join the training images. Otherwise a stratified
+    fraction `test`, drawn with `seed`, is held out; 1 makes all images test images. `channels` is 3 for RGB, 1 for grey,
+    or the number of channels of .npy or TIFF files; `bits` is the depth of the samples in 16-bit files. An image that
+    cannot be decoded is skipped with a warning; if more than 1 % and more than three are broken, that is an error. Raises
+    RecordError.
     """
 
     path: FilePath
@@ -69,10 +70,10 @@ class ImageFolder(Data):
 
 
 def shared_out(listing: Listing, read: Callable[[Files], T], test: float, seed: int) -> tuple[T, T, str]:
-    """Return the training and the test images that are read from a listing, and in words which the test images are.
+    """Return the training images and the test images of a listing, and in words which images the test images are.
 
     Where no folder holds test images, a stratified fraction `test`, drawn with `seed`, is held out; 1 makes all of them
-    test images. Raises RecordError if there are too few.
+    test images. Raises RecordError if there are too few images.
     """
     train: T = read(listing.train)
     if listing.test is not None:
@@ -84,7 +85,10 @@ def shared_out(listing: Listing, read: Callable[[Files], T], test: float, seed: 
 
 
 def held_out(images: T, test: float, seed: int) -> tuple[T, T]:
-    """Return training and test images: a stratified fraction `test`, drawn with `seed`; RecordError if there are too few."""
+    """Return training and test images: a stratified fraction `test`, drawn with `seed`, is held out.
+
+    Raises RecordError if there are too few images.
+    """
     count = round(test * len(images))
     if not 0 < count < len(images):
         raise RecordError(f"a test set of {count} of {len(images)} images: give more images or another `test`")
@@ -93,7 +97,7 @@ def held_out(images: T, test: float, seed: int) -> tuple[T, T]:
 
 
 def _decode(file: str, size: int, form: Pixels) -> torch.Tensor | Undecodable:
-    """Return one image as uint8 (channels, size, size), or why it is broken."""
+    """Return one image as uint8 (channels, size, size), or the reason why it is broken."""
     try:
         return fit(Path(file).read_bytes(), size, form)
     except Undecodable as error:
@@ -103,7 +107,7 @@ def _decode(file: str, size: int, form: Pixels) -> torch.Tensor | Undecodable:
 
 
 def _report(decoded: Sequence[tuple[str, object]], folder: str) -> None:
-    """Warn of the images that are broken. Raises RecordError if more are than is tolerated."""
+    """Warn of broken images. Raises RecordError if more are broken than tolerated."""
     broken = [(file, reason) for file, reason in decoded if isinstance(reason, Undecodable)]
     if not broken:
         return

@@ -1,4 +1,4 @@
-"""Images that the `datasets` library reads: from the Hugging Face hub, a local folder, or parquet files."""
+"""Images read by the `datasets` library: from the Hugging Face hub, a local folder, or parquet files."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from nas.records import Fraction, Positive, RecordError, one_line, record
 
 @record
 class HubImages(Data):
-    """Reads a data set of the hub, such as ILSVRC/imagenet-1k, or a local folder of images or parquet files.
+    """A data set of the hub, such as ILSVRC/imagenet-1k, or a local folder of images or parquet files.
 
-    `datasets` fetches it once and keeps it as memory-mapped files; images are decoded when they are needed. `train` and
-    `test` name its parts, `image` and `label` its columns. The other fields are those of ImageFiles. Raises RecordError.
+    `datasets` fetches it once and keeps it as memory-mapped files; images are decoded when needed. `train` and `test`
+    name its parts, `image` and `label` its columns. The other fields are those of ImageFiles. Raises RecordError.
     """
 
     name: Annotated[str, Place(or_name=True)]
@@ -60,7 +60,7 @@ class HubImages(Data):
         return loaded_encoded((images, test_images), classes, self.mean, self.std, f"the part {self.test!r}")
 
     def _fetch(self) -> Any:
-        """Return the parts by name; those wanted are looked through for their columns."""
+        """Return the parts by name, after checking the columns of those used."""
         datasets = optional("datasets", "datasets")
         saved = (Path(self.name).expanduser() / "dataset_dict.json").is_file()
         try:
@@ -96,14 +96,14 @@ def _check_known(name: str, known: list[str], what: str, repair: str) -> None:
 
 
 def _label_names(part: Any, column: str) -> tuple[str, ...]:
-    """Return the names of the classes, where the data set names them."""
+    """Return the names of the classes; empty where the data set has none."""
     return tuple(getattr(part.features[column], "names", ()))
 
 
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows(Source):
-    """Reads rows of a memory-mapped table: bytes, or the path of a file."""
+    """The rows of a memory-mapped table, which hold the bytes of an image or the path of a file."""
 
     rows: Any
     column: str
@@ -117,7 +117,7 @@ class _Rows(Source):
         return found
 
     def digest(self, numbers: Tensor) -> str:
-        """Return the digest of the images' lengths in bytes, which the table keeps apart, or of their files."""
+        """Return a digest of the images' lengths in bytes, stored separately in the table, or of their files."""
         compute = optional("pyarrow.compute", "pyarrow")
         column = self.rows.data.column(self.column)
         lengths = compute.fill_null(compute.binary_length(compute.struct_field(column, "bytes")), -1).to_numpy()

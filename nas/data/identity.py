@@ -1,4 +1,4 @@
-"""Identity: which images were found, so that a run can be held to those that it began with."""
+"""Identity: which images were found, so that a resumed run can be checked to use the same ones."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from nas.records import Natural, record
 THREADS = 8
 
 AT_ONCE = 1000
-"""How many files a thread asks for their sizes at once."""
+"""The number of files whose sizes a thread reads per task."""
 
 
 @record
 class DataIdentity:
     """Number of images in each part of a data set, as {"train": 50000, "test": 10000}, and a digest of all of them.
 
-    Images in files are identified by their names below the data's folder and their sizes in bytes, and so are the same in
-    a folder that was moved or copied; images in arrays by their pixels and labels. Neither depends on the libraries that
-    decode.
+    Images in files are identified by their names below the data's folder and their sizes in bytes, so a moved or copied
+    folder is the same. Images in arrays are identified by their pixels and labels. Neither depends on the decoding
+    libraries.
     """
 
     images: Mapping[str, Natural]
@@ -30,7 +30,7 @@ class DataIdentity:
 
 
 def digest_of(parts: Iterable[Any]) -> str:
-    """Return 16 hexadecimal digits for a sequence of bytes, or of contiguous arrays."""
+    """Return 16 hexadecimal digits for a sequence of bytes or of contiguous arrays."""
     known = hashlib.sha256()
     for part in parts:
         known.update(part)
@@ -38,7 +38,7 @@ def digest_of(parts: Iterable[Any]) -> str:
 
 
 def files_digest(files: Sequence[str], root: str) -> str:
-    """Return the digest of files by their names below `root` and their sizes, whatever their order; content is not read."""
+    """Return a digest of files by their names below `root` and their sizes, independent of their order; contents are not read."""
     parts = [files[i : i + AT_ONCE] for i in range(0, len(files), AT_ONCE)]
     with ThreadPoolExecutor(THREADS) as threads:
         sizes = [size for part in threads.map(_sizes, parts) for size in part]
@@ -52,7 +52,7 @@ def _sizes(files: Sequence[str]) -> list[int]:
 
 
 def _size(file: str) -> int:
-    """Return the size in bytes, -1 for a file that is gone."""
+    """Return the size in bytes, -1 for a missing file."""
     try:
         return os.stat(file).st_size  # noqa: PTH116, called for a million files
     except OSError:

@@ -1,4 +1,4 @@
-"""A folder of images that are read when they are needed, one subfolder a class: ImageNet as it is unpacked."""
+"""A folder of images that are read when needed, with one subfolder per class, such as the unpacked ImageNet."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from nas.records import Fraction, Natural, Positive, record
 
 @record
 class ImageFiles(Data):
-    """Reads a folder of images of any number and size, a subfolder for each class, when they are needed.
+    """A folder of images of any number and size, a subfolder for each class, read when needed.
 
     The folder has the layout of ImageFolder: `train` and also `test`, `val` or `validation`, or classes of which a
-    stratified fraction `test`, drawn with `seed`, is held out. Images are (channels, size, size), normalised with `mean` and
-    `std`: by default ImageNet's, or measured where `channels` is not 3. `centre` is the side of the central crop that is
-    tested on as a share of the shorter side; `channels` and `bits` are those of ImageFolder. An image that cannot be
-    decoded is named in a warning; more than the share `tolerated` of such, and more than three, are an error in training.
+    stratified fraction `test`, drawn with `seed`, is held out. Images are (channels, size, size), normalised with `mean`
+    and `std`: by default ImageNet's, or measured where `channels` is not 3. `centre` is the side of the central test crop
+    as a share of the shorter side; `channels` and `bits` are those of ImageFolder. An image that cannot be decoded is
+    named in a warning; if more than the share `tolerated` and more than three are broken, that is an error in training.
     Raises RecordError.
     """
 
@@ -63,7 +63,7 @@ class ImageFiles(Data):
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class _Files(Source):
-    """Reads files; their paths are one block of bytes, which workers share, as they would not share a million texts."""
+    """The files of a folder; their paths are one block of bytes, which workers share, unlike a million strings."""
 
     paths: NDArray[Any]
     root: str
@@ -75,5 +75,5 @@ class _Files(Source):
         return os.fsdecode(self.paths[number])
 
     def digest(self, numbers: Tensor) -> str:
-        """Return the digest of the names below the root, and of the files' sizes."""
+        """Return a digest of the names below the root and of the files' sizes."""
         return files_digest([self.name(number) for number in numbers.tolist()], self.root)

@@ -1,7 +1,7 @@
 """The layout of a folder of images: which of its subfolders are splits, which are classes, and the files of each.
 
-A folder holds a subfolder for each class, or one for each split with the classes below. Splits are known by their names;
-where subfolders hold the same folders below them and have other names, that is an error and never classes.
+A folder holds a subfolder for each class, or one for each split with the classes below. Splits are recognised by their
+names. Subfolders with other names that contain the same folders are an error and are never taken for classes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nas.records import RecordError
 SUFFIXES = frozenset(".bmp .gif .jfif .jp2 .jpe .jpeg .jpg .npy .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split())
 THREADS = 8
 NAMED = 5
-"""How many folders or classes a message names."""
+"""The number of folders or classes that a message names."""
 
 Role = Literal["train", "validation", "test"]
 
@@ -32,13 +32,13 @@ ROLES: Mapping[Role, frozenset[str]] = {
     "validation": frozenset("val valid validate validation valset dev devel development holdout".split()),
     "test": frozenset("test testing tst testset eval evaluation".split()),
 }
-"""The words by which the name of a folder says which split it is."""
+"""The words in a folder's name that identify its split."""
 
 FILLING = frozenset("set split data dataset image images img imgs folder".split())
-"""Words that say nothing of the split."""
+"""Words in a folder's name that do not identify a split."""
 
 MOST_SPLITS = 64
-"""Among how many folders splits are looked for; with more they are classes."""
+"""The number of folders that are compared as possible splits; further ones are classes."""
 
 REPAIR = "give a folder with a subfolder of images for each of at least two classes"
 
@@ -46,7 +46,7 @@ REPAIR = "give a folder with a subfolder of images for each of at least two clas
 @final
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files of images and the label of each; `source` says in words which they are."""
+    """Image files and the label of each; `source` describes in words which they are."""
 
     files: Sequence[str]
     labels: Sequence[int]
@@ -56,7 +56,7 @@ class Files:
 @final
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Lists the images of a folder; `test` is None where no subfolder holds test images."""
+    """The images of a folder; `test` is None where no subfolder holds test images."""
 
     classes: tuple[str, ...]
     train: Files
@@ -70,7 +70,7 @@ class Listing:
 @final
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder with the images in it, the subfolders that hold images at any depth, by name, and those that hold none."""
+    """A folder: its images, its subfolders that hold images at any depth, by name, and the names of those that hold none."""
 
     path: str
     images: Sequence[str]
@@ -79,14 +79,14 @@ class _Folder:
 
     @property
     def inner(self) -> _Folder:
-        """The first folder, from this one down, that does not merely hold one other: `images` in train/images/cat."""
+        """The first folder, from this one down, that is more than a wrapper around one other, as `images` in train/images/cat."""
         if self.images or len(self.folders) != 1:
             return self
         (only,) = self.folders.values()
         return only.inner if only.folders and not only.images else self
 
     def files(self) -> list[str]:
-        """Return the images at any depth, sorted by the parts of their paths."""
+        """Return the images at any depth, sorted by the components of their paths."""
         return sorted(self._files(), key=lambda path: path.replace(os.sep, "\0"))
 
     def _files(self) -> Iterator[str]:
@@ -96,11 +96,11 @@ class _Folder:
 
 
 def list_images(root: Path) -> Listing:
-    """Return the classes and files of a folder; a file is known by its suffix, and not looked at.
+    """Return the classes and files of a folder; image files are recognised by their suffix and not opened.
 
-    The test images are those of the folder for testing, or else for validation; a validation folder next to a test folder
-    joins the training images. Classes are those of the training images. A test folder without some of them is warned of.
-    Raises RecordError where the folder is absent, has no two classes, or is sorted in a way that cannot be told.
+    The test images are those of the test folder, or else of the validation folder; a validation folder next to a test
+    folder joins the training images. Classes are those of the training images; a warning is given if the test folder
+    lacks some. Raises RecordError where the folder is absent, has fewer than two classes, or has an ambiguous layout.
     """
     if not root.is_dir():
         raise RecordError(f"folder {root} does not exist: give a folder with a subfolder of images for each class")
@@ -132,7 +132,7 @@ def _labelled(parts: Sequence[Mapping[str, list[str]]], expected: Sequence[str],
 
 
 def _classes(folder: _Folder) -> dict[str, list[str]]:
-    """Return the files of each class, which a subfolder is; subfolders without an image are warned of."""
+    """Return the files of each class, one per subfolder; a warning is given for subfolders without images."""
     if len(folder.folders) < 2:
         found = f"one class, {next(iter(folder.folders))!r}" if folder.folders else "no images in subfolders"
         raise RecordError(f"folder {folder.path} has {found}: {REPAIR}")
@@ -142,7 +142,7 @@ def _classes(folder: _Folder) -> dict[str, list[str]]:
 
 
 def _known_classes(folder: _Folder, expected: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return the files of each class. Raises RecordError where one is not among the expected."""
+    """Return the files of each class. Raises RecordError where a class is not among the expected ones."""
     if not folder.folders:
         raise RecordError(f"folder {folder.path} has no images in subfolders: {REPAIR}")
     if unknown := sorted(folder.folders.keys() - set(expected)):
@@ -164,6 +164,8 @@ def _splits(folder: _Folder) -> dict[Role, _Folder] | None:
         name: role for name in folder.folders if (role := role_of(name)) and (name in alike or is_split_name(name))
     }
     roles = {name: role for name, role in named.items() if name in nested}
+    # Split names alone decide only if there is a training split, next to another one or to no other folder at all: a
+    # class may be called "train", too.
     if "train" in roles.values() and (len(set(named.values())) > 1 or named.keys() == folder.folders.keys()):
         return _by_role(folder, nested, roles)
     if alike:
@@ -192,23 +194,24 @@ def _by_role(folder: _Folder, nested: Mapping[str, _Folder], roles: Mapping[str,
 
 
 def role_of(name: str) -> Role | None:
-    """Return which split a folder may be by a word of its name, as in Validation or seg_train; None for others."""
+    """Return the split that a word of the folder's name identifies, as in Validation or seg_train; None for other names."""
     words = _words(name)
     return next((role for role, known in ROLES.items() if words & known), None)
 
 
 def is_split_name(name: str) -> bool:
-    """Whether a folder's name says nothing but which split it is, such as train, VALID or test_images."""
+    """Return whether all words of a folder's name identify a split, as in train, VALID or test_images."""
     words = _words(name) - FILLING
     return bool(words) and words <= frozenset[str]().union(*ROLES.values())
 
 
 def _words(name: str) -> frozenset[str]:
+    """Return the words of a name, in lower case."""
     return frozenset(word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+", name))
 
 
 def _refuse_splits_of_classes(folder: _Folder, nested: Mapping[str, _Folder]) -> None:
-    """Raise RecordError where splits stand below the classes, as cat/train and cat/test."""
+    """Raise RecordError where splits are below the classes, as in cat/train and cat/test."""
     for name, each in nested.items():
         inner = {role_of(inner): inner for inner in each.folders}
         if role_of(name) is None and "train" in inner and inner.keys() & {"test", "validation"}:
@@ -219,17 +222,19 @@ def _refuse_splits_of_classes(folder: _Folder, nested: Mapping[str, _Folder]) ->
 
 
 def _alike(nested: Mapping[str, _Folder]) -> list[str]:
-    """Return the folders that have half of their subfolders in common with another, or more."""
+    """Return the folders that share at least half of their subfolders with another folder."""
     found = set[str]()
     for one, other in combinations(list(nested)[:MOST_SPLITS], 2):
         first, second = (_lowered(nested[name]) for name in (one, other))
         least = min(len(first), len(second))
+        # two splits rarely have exactly the same classes: half of the smaller one is enough
         if least > 1 and 2 * len(first & second) >= least:
             found |= {one, other}
     return sorted(found)
 
 
 def _shared(nested: Mapping[str, _Folder], alike: Sequence[str]) -> str:
+    """Return the name of a subfolder that similar folders share."""
     first = nested[alike[0]]
     others = set[str]().union(*(_lowered(nested[name]) for name in alike[1:]))
     return next(name for name in sorted(first.folders) if name.lower() in others)
@@ -245,7 +250,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _scan(root: str) -> _Folder:
-    """Look through a folder level by level, the folders of each by several threads."""
+    """Scan a folder level by level; the folders of a level are read by several threads."""
     entries: dict[str, tuple[list[str], list[str]]] = {}
     level = [root]
     with ThreadPoolExecutor(THREADS) as threads:
@@ -264,7 +269,7 @@ def _tree(path: str, entries: Mapping[str, tuple[list[str], list[str]]]) -> _Fol
 
 
 def _entries(path: str) -> tuple[list[str], list[str]]:
-    """Return the names of the images and of the folders in a folder; a link to a folder above is left out."""
+    """Return the names of the images and of the folders in a folder; links to a parent folder are left out."""
     images, folders = list[str](), list[str]()
     try:
         with os.scandir(path) as entries:
@@ -281,10 +286,11 @@ def _entries(path: str) -> tuple[list[str], list[str]]:
 
 
 def _is_above(link: str, path: str) -> bool:
+    """Return whether a link points to a folder that contains `path`."""
     target, here = (os.path.realpath(each) for each in (link, path))
     return os.path.commonpath([target, here]) == target
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of a name is an image, by its suffix."""
+    """Return whether a file name has the suffix of an image."""
     return name[name.rfind(".") :].lower() in SUFFIXES

@@ -1,4 +1,4 @@
-"""What operating systems, file servers and editors leave in folders and archives; it is never an image nor a class."""
+"""Files and folders left behind by operating systems, file servers and editors; they are never images nor classes."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ NAMES = frozenset(
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file or folder of a name, without its path, is to be passed over: hidden ones, and those that begin with ~$."""
+    """Return whether a file or folder name is to be skipped: names that are known, hidden, or begin with ~$."""
     return name.startswith((".", "~$")) or name.casefold() in NAMES
 
 
 def is_below_leftover(path: str) -> bool:
-    """Whether a path in an archive, with / between its parts, is a leftover, or below one."""
+    """Return whether a path in an archive, with / as separator, is a leftover or below one."""
     return any(is_leftover(part) for part in path.split("/") if part not in (".", ".."))

@@ -1,4 +1,4 @@
-"""Libraries that are needed for some data sets alone."""
+"""Libraries that only some data sets need."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.records import RecordError
 
 
 def optional(module: str, package: str) -> Any:
-    """Import a module of the `data` extra; raises RecordError naming the package where it is absent."""
+    """Import a module of the `data` extra. Raises RecordError naming the package where it is not installed."""
     try:
         return import_module(module)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Mixing of the images of a batch with each other: mixup and CutMix."""
+"""Mixing of the images within a batch: mixup and CutMix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """Holds the two labels of each mixed image, int64 (B,); `share`, float32 (), is the part of `y`, the rest is `other`'s."""
+    """The two labels of each mixed image, int64 (B,); `share`, float32 (), weighs `y`, and 1 - `share` weighs `other`."""
 
     y: Tensor
     other: Tensor
@@ -18,12 +18,12 @@ class Labels:
 
 
 def mix(x: Tensor, y: Tensor, mixup: float, cutmix: float, rng: Random) -> tuple[Tensor, Labels]:
-    """Mix each of the float images (B, C, H, W), labels int64 (B,), with the one before it, the first with the last.
+    """Mix each of the float images (B, C, H, W), labels int64 (B,), with the previous one; the first with the last.
 
-    `mixup` blends the two (Zhang et al. 2017, arXiv:1710.09412), `cutmix` pastes a rectangle of the other (Yun et al. 2019,
-    arXiv:1905.04899). Both numbers are the alphas of Beta(alpha, alpha), of which the image's share is drawn once a batch
-    as in the released codes; where both are above 0 each batch takes one of the two, as likely as the other. The released
-    codes draw the pairs; here the batch must be in random order. Nothing is read back from the device.
+    `mixup` blends the two (Zhang et al. 2017, arXiv:1710.09412), `cutmix` pastes a rectangle of the other (Yun et al.
+    2019, arXiv:1905.04899). Both numbers are the alphas of Beta(alpha, alpha), from which the image's share is drawn once
+    a batch, as in the released codes. Where both are above 0, each batch takes one of the two with equal probability. The
+    released codes draw the pairs; here the batch must be in random order. Nothing is read back from the device.
     """
     cuts = cutmix > 0 and (mixup == 0 or rng.random() < 0.5)
     alpha = cutmix if cuts else mixup
@@ -36,9 +36,9 @@ def mix(x: Tensor, y: Tensor, mixup: float, cutmix: float, rng: Random) -> tuple
 
 
 def _paste(x: Tensor, share: float, rng: Random) -> tuple[Tensor, float]:
-    """Paste a rectangle of 1 - share of the area, clipped at the border; returns the share that is left, too.
+    """Paste a rectangle of 1 - share of the area, clipped at the border; returns the images and the share that is left.
 
-    Of an odd side the released code pastes one pixel less; we do not, as with cutout.
+    For an odd side the released code pastes one pixel less; we do not, as with cutout.
     """
     rows, columns = (_span(size, (1 - share) ** 0.5, rng) for size in x.shape[2:])
     mixed = x.clone()
@@ -48,6 +48,7 @@ def _paste(x: Tensor, share: float, rng: Random) -> tuple[Tensor, float]:
 
 
 def _span(size: int, part: float, rng: Random) -> slice:
+    """Return the rows or columns of a rectangle with a uniform centre, clipped at the border."""
     side = int(size * part)
     first = rng.randrange(size) - side // 2
     return slice(max(first, 0), min(first + side, size))

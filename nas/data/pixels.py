@@ -1,4 +1,4 @@
-"""From what an image file holds to the bytes that the network sees: of any depth, and of one, three or more channels."""
+"""Conversion of decoded images to uint8 pixels: of any bit depth, with one, three or more channels."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from nas.records import Range
 Bits = Annotated[int, Range(8, 16)]
 
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
-"""TIFF's tags: how deep a sample is, whether its lowest value is white (0), and whether it is an unsigned number (1)."""
+"""TIFF tags: bits per sample, whether the lowest value is white (0), and whether samples are unsigned integers (1)."""
 
 NUMPY = b"\x93NUMPY"
-"""How a .npy file begins."""
+"""The first bytes of a .npy file."""
 
 
 class Undecodable(ValueError):
-    """Says why an image cannot be decoded."""
+    """The error of an image that cannot be decoded, with the reason."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Says which value of a sample is the brightest, and whether the values count from white down."""
+    """The range of a sample: the value of the brightest, and whether values count down from white."""
 
     most: int = 255
     is_inverted: bool = False
@@ -36,10 +36,10 @@ class Depth:
 @final
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """Says how files become bytes (h, w, channels): 1 is grey, 3 RGB, any other number as the files hold them.
+    """The conversion of files to bytes (h, w, channels): 1 channel is grey, 3 are RGB, other numbers as in the files.
 
-    Samples of 9 to 16 bits are scaled by the depth that the file states; with `bits` below 16, files of 16 bits are scaled as
-    if they were of that depth, as cameras of 12 bits write them. Transparency is left out, as by torchvision.
+    Samples of 9 to 16 bits are scaled by the depth that the file states. With `bits` below 16, 16-bit files are scaled as
+    if they had that depth, as 12-bit cameras write them. Transparency is dropped, as in torchvision.
     """
 
     channels: int = 3
@@ -47,11 +47,11 @@ class Pixels:
 
     @property
     def mode(self) -> str:
-        """Pillow's mode of a decoded image: grey, or colours."""
+        """Pillow's mode of a decoded image: grey or RGB."""
         return "L" if self.channels == 1 else "RGB"
 
     def of_image(self, image: Any, depth: Depth) -> NDArray[np.uint8]:
-        """Return the bytes of a Pillow image, or of a part of it, whose file has a depth. Raises Undecodable."""
+        """Return the bytes of a Pillow image, or of a crop of it, from a file of a given depth. Raises Undecodable."""
         if depth.most != 255:
             levels = self._scaled(np.array(image), depth.most)
             image = optional("PIL.Image", "Pillow").fromarray(255 - levels if depth.is_inverted else levels)
@@ -75,6 +75,7 @@ class Pixels:
         if array.dtype not in (np.uint8, np.uint16):
             raise Undecodable(f"it holds {array.dtype}, whose range is not known: save uint8 or uint16")
         known = (1, 3, self.channels)
+        # channels first, as rasters of several bands often are
         if array.shape[2] not in known and array.shape[0] in known:
             array = array.transpose(1, 2, 0)
         scaled = array if array.dtype == np.uint8 else self._scaled(array, 2**16 - 1)
@@ -84,12 +85,15 @@ class Pixels:
         return self._with_channels(scaled)
 
     def _scaled(self, levels: NDArray[Any], most: int) -> NDArray[np.uint8]:
+        """Return samples up to `most` scaled to 0..255, rounded. Raises Undecodable for values out of range."""
         most = 2**self.bits - 1 if most == 2**16 - 1 else most
         if levels.size and (levels.max() > most or levels.min() < 0):
             raise Undecodable(f"it holds values from {levels.min()} to {levels.max()}, and its depth goes to {most}")
+        # rounded integer division: the same on every machine
         return ((levels.astype(np.uint32) * 255 + most // 2) // most).astype(np.uint8)
 
     def _with_channels(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the array with the wanted channels; grey is repeated for RGB. Raises Undecodable for other channels."""
         if array.shape[2] == 1 and self.channels == 3:
             array = array.repeat(3, axis=2)
         if array.shape[2] != self.channels:
@@ -105,7 +109,7 @@ RGB = Pixels()
 def depth_of(image: Any) -> Depth:
     """Return the depth of an opened Pillow image, as its file states it.
 
-    Raises Undecodable for numbers whose range the file does not state: floating-point, signed, and of 32 bits.
+    Raises Undecodable for samples whose range the file does not state: floating-point, signed, and 32-bit.
     """
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return Depth()

@@ -1,4 +1,4 @@
-"""The preprocessing of each data set, and the data set that prepares images as a preprocessing says."""
+"""The preprocessing of each data set, and the data set that applies a given preprocessing to a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.preprocessing import Preprocessing, Resize
 
 
 def preprocessing_of(images: Split) -> Preprocessing:
-    """Return how the images of a split are made into inputs."""
+    """Return the preprocessing that turns the images of a split into inputs."""
     channels = {1: "gray", 3: "RGB"}.get(images.shape[0], f"{images.shape[0]} channels")
     resize, centre, interpolation = _resizing(images.data)
     return Preprocessing(images.mean, images.std, channels, resize, centre, interpolation)
@@ -31,7 +31,7 @@ def _resizing(data: Data) -> tuple[Resize, float, Literal["bicubic", "bilinear"]
 
 
 def folder_read_alike(path: str, preprocessing: Preprocessing | None) -> Data:
-    """Return the images of a folder, decoded, cut and scaled as those that a network was trained with."""
+    """Return the images of a folder, decoded, cropped and scaled like those that a network was trained with."""
     if preprocessing is None or preprocessing.interpolation != "bilinear" or preprocessing.resize != "crop":
         return ImageFolder(path)
     rgb = {"mean": preprocessing.mean, "std": preprocessing.std} if len(preprocessing.mean) == 3 else {}

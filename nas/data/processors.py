@@ -1,4 +1,4 @@
-"""Processors: how many of the machine's this process may use."""
+"""The number of CPUs that this process may use."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ GROUP_OF_THIS_PROCESS = Path("/proc/self/cgroup")
 
 
 def processors() -> int:
-    """Return how many processors this process may use: those that it is bound to, and what a container's quota leaves of them."""
+    """Return the number of CPUs that this process may use: those it is bound to, limited by a container's quota."""
     return max(1, math.ceil(min(len(bound_to()), quota())))
 
 
 def bound_to() -> set[int]:
-    """Return the numbers of the processors that this process may run on."""
+    """Return the numbers of the CPUs that this process may run on."""
     return set(os.sched_getaffinity(0)) if sys.platform == "linux" else set(range(os.cpu_count() or 1))
 
 
 def quota(groups: Path = GROUPS, of_this_process: Path = GROUP_OF_THIS_PROCESS) -> float:
-    """Return how many processors' time the control group of this process may use, version 1 or 2; infinity without a limit."""
+    """Return the CPU quota of this process's control group, version 1 or 2, in CPUs; infinity without a limit."""
     return min((_limit(folder) for folder in _folders(groups, of_this_process)), default=math.inf)
 
 
 def _folders(groups: Path, of_this_process: Path) -> list[Path]:
-    """Return the folders of the control group and of those around it."""
+    """Return the folders of the control group and of its parents."""
     folders = [groups, groups / "cpu"]
     for line in _read(of_this_process).splitlines():
         _, controllers, name = line.split(":", 2)
@@ -40,7 +40,7 @@ def _folders(groups: Path, of_this_process: Path) -> list[Path]:
 
 
 def _limit(folder: Path) -> float:
-    """Return the limit of one control group: a part of each period, both in microseconds."""
+    """Return the limit of one control group, in CPUs: a quota per period, both in microseconds."""
     together = _read(folder / "cpu.max").split()
     part, period = together or (_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
     try:

@@ -1,7 +1,7 @@
-"""The published Python form of CIFAR, read without giving the file a way to run code.
+"""The published Python form of CIFAR, read without letting the file run code.
 
 The files are pickles, and a pickle may call anything that its reader can import. This reader imports nothing: the three
-names of NumPy that such a file holds are stand-ins defined here, and any other name is refused.
+NumPy names in such a file map to the stand-ins defined here, and any other name is refused.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from nas.records import RecordError
 
 
 class _Type:
-    """Stands for numpy.dtype."""
+    """A stand-in for numpy.dtype."""
 
     def __init__(self, name: str | bytes = b"", *_: object) -> None:
         self.name = name if isinstance(name, bytes) else name.encode()
 
     def __setstate__(self, state: object) -> None:
-        """Byte order and alignment, which a byte does not have."""
+        """Ignore byte order and alignment, which a byte does not have."""
 
 
 class _Array:
-    """Stands for numpy.ndarray; takes bytes and nothing else."""
+    """A stand-in for numpy.ndarray; accepts bytes only."""
 
     def __init__(self, *_: object) -> None:
         self.values: NDArray[np.uint8] = np.empty(0, np.uint8)
@@ -48,6 +48,8 @@ _STAND_INS: dict[tuple[str, str], type] = {
 
 
 class _Reader(pickle.Unpickler):
+    """An unpickler that knows the stand-ins only."""
+
     def find_class(self, module: str, name: str) -> type:
         if (module, name) in _STAND_INS:
             return _STAND_INS[module, name]
@@ -60,7 +62,8 @@ class _Reader(pickle.Unpickler):
 def read_python_batch(data: bytes, label: bytes, name: str) -> tuple[NDArray[np.uint8], list[int]]:
     """Return the pixels, (N, 3072), and the labels under the key `label` of one batch file, called `name` in errors.
 
-    Raises RecordError where the file is torn, or holds anything but containers, numbers, texts and arrays of bytes.
+    Raises RecordError where the file is truncated, or holds anything but containers, numbers, strings and arrays of
+    bytes.
     """
     try:
         batch: Any = _Reader(BytesIO(data), encoding="bytes").load()

@@ -1,7 +1,7 @@
-"""Changes of colour and shape of each image of a batch, and RandAugment, which draws among them.
+"""Colour and geometric changes of each image of a batch, and RandAugment, which draws among them.
 
-Every change takes float32 (B, C, H, W) of grey levels 0 to 255 and a number for each image, (B, 1, 1, 1), and returns
-levels within 0 to 255. An image of other than three channels has the mean of its channels for its grey, and no hue.
+Every change takes float32 (B, C, H, W) with grey levels from 0 to 255 and a number for each image, (B, 1, 1, 1), and
+returns levels from 0 to 255. For images without three channels, grey is the mean of the channels and hue does not exist.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ Change = Callable[[Tensor, Tensor], Tensor]
 
 
 def rand_augment(x: Tensor, operations: int, magnitude: float, draws: BatchRandom) -> Tensor:
-    """Change each image of uint8 (B, C, H, W) by `operations` drawn for it (Cubuk et al. 2019, arXiv:1909.13719).
+    """Apply `operations` drawn changes to each image of uint8 (B, C, H, W) (Cubuk et al. 2019, arXiv:1909.13719).
 
-    The 14 operations and their ranges are torchvision's, and `magnitude` is the part of each range, from 0 to 10 as in
-    the paper and in timm: torchvision's 9 of its 30 is 3 here. Signs are drawn. Geometry is bilinear, and black outside.
+    The 14 operations and their ranges are torchvision's. `magnitude` is the part of each range, from 0 to 10 as in the
+    paper and in timm: torchvision's 9 of its 30 is 3 here. Signs are random. Geometric changes are bilinear, with black
+    outside.
     """
     x = x.clone()
     for _ in range(operations):
-        drawn = draws.on_host().integers(1 + len(CHANGES))  # the one more is the identity
+        drawn = draws.on_host().integers(1 + len(CHANGES))  # the extra one is the identity
         amounts = (2 * draws.integers(2, 1, 1, 1) - 1) * (magnitude / 10)
         for number, change in enumerate(CHANGES):
+            # the drawn operations are on the CPU, so that indexing does not wait for the device
             here = (drawn == number).nonzero()[:, 0].to(x.device, non_blocking=True)
             if len(here):
                 x[here] = change(x[here].float(), amounts[here]).round().byte()
@@ -36,29 +38,29 @@ def rand_augment(x: Tensor, operations: int, magnitude: float, draws: BatchRando
 
 
 def change_brightness(x: Tensor, factor: Tensor) -> Tensor:
-    """Blend with black: 0 is black, 1 the image, and more is brighter."""
+    """Blend with black: 0 is black, 1 is the image, more is brighter."""
     return (x * factor).clamp_(0, 255)
 
 
 def change_contrast(x: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the image's mean grey: 0 is that grey, 1 the image."""
+    """Blend with the image's mean grey: 0 is that grey, 1 is the image."""
     return _blend(_grey(x.mean((2, 3), keepdim=True)), x, factor)
 
 
 def change_saturation(x: Tensor, factor: Tensor) -> Tensor:
-    """Blend with each pixel's grey: 0 is a grey image, 1 the image."""
+    """Blend with each pixel's grey: 0 is a grey image, 1 is the image."""
     return _blend(_grey(x), x, factor)
 
 
 def change_sharpness(x: Tensor, factor: Tensor) -> Tensor:
-    """Blend with a smoothed image: 0 is smooth, 1 the image. Pixels at the border stay, as in Pillow."""
+    """Blend with a smoothed image: 0 is smooth, 1 is the image. Border pixels are unchanged, as in Pillow."""
     smooth, inner = x.clone(), x[..., 1:-1, 1:-1]
     smooth[..., 1:-1, 1:-1] = (9 * functional.avg_pool2d(x, 3, 1) + 4 * inner) / 13
     return _blend(smooth, x, factor)
 
 
 def turn_hue(x: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue by a part of the circle; value and saturation, those of HSV, stay."""
+    """Rotate the hue by a part of the hue circle; HSV's value and saturation are unchanged."""
     if x.shape[1] != 3:
         return x
     value = x.amax(1, keepdim=True)
@@ -69,8 +71,9 @@ def turn_hue(x: Tensor, turns: Tensor) -> Tensor:
 
 
 def _hue_in_sixths(x: Tensor, value: Tensor, chroma: Tensor) -> Tensor:
+    """Return the hue in sixths of the circle, (B, 1, H, W), from HSV's value and chroma."""
     red, green, blue = x.chunk(3, 1)
-    some = chroma.clamp(min=1e-3)  # grey levels: none where all three are alike
+    some = chroma.clamp(min=1e-3)  # avoids 0 / 0 where all three are equal
     of_green, of_blue = 2 + (blue - red) / some, 4 + (red - green) / some
     return torch.where(red == value, (green - blue) / some, torch.where(green == value, of_green, of_blue))
 
@@ -120,9 +123,10 @@ def _places(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sample(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the image as it is at other places, between its pixels bilinear, outside of it black."""
+    """Sample the image at other places, bilinearly between its pixels and black outside."""
     count, _, height, width = x.shape
     right, down = (2 * places / size - 1 for places, size in ((columns, width), (rows, height)))
+    # grid_sample takes (x, y) from -1 to 1, (B, H, W, 2)
     grid = torch.stack([each[:, 0].expand(count, height, width) for each in (right, down)], -1)
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
@@ -150,18 +154,18 @@ def _posterize(x: Tensor, amount: Tensor) -> Tensor:
 
 
 def _solarize(x: Tensor, amount: Tensor) -> Tensor:
-    """Invert what is at a threshold or above it. At magnitude 0 that is 256, torchvision's 255 would invert white."""
+    """Invert levels from a threshold on. At magnitude 0 it is 256; torchvision's 255 would invert white."""
     return torch.where(x < 256 * (1 - amount.abs()), x, 255 - x)
 
 
 def _autocontrast(x: Tensor, _: Tensor) -> Tensor:
-    """Stretch each channel to the whole range; a channel of one level stays."""
+    """Stretch each channel to the whole range; a channel with one level is unchanged."""
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
     return torch.where(high > low, (x - low) * 255 / (high - low).clamp(min=1), x)
 
 
 def _equalize(x: Tensor, _: Tensor) -> Tensor:
-    """Spread each channel's levels so that all are about as frequent, in Pillow's whole numbers."""
+    """Equalise each channel's histogram, in Pillow's integer arithmetic."""
     levels = x.flatten(2).long()
     counts = levels.new_zeros(*x.shape[:2], 256).scatter_add_(2, levels, torch.ones_like(levels))
     brightest = counts.gather(2, levels.amax(2, keepdim=True))
@@ -186,4 +190,4 @@ CHANGES: tuple[Change, ...] = (
     _autocontrast,
     _equalize,
 )
-"""RandAugment's operations but for the identity, by signed parts of their ranges, from -1 to 1."""
+"""RandAugment's operations except the identity, each a function of a signed part of its range, from -1 to 1."""

@@ -1,4 +1,4 @@
-"""Images of another data set, made as a network wants them."""
+"""Images of another data set, scaled to a network's input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT_ONCE = 4096
 
 @record
 class Resized(Data):
-    """Reads the images of `data` that are held in memory, scaled to (channels, size, size); grey becomes equal colours.
+    """The in-memory images of `data`, scaled to (channels, size, size); grey is repeated in each channel.
 
     Scaling is bilinear, with antialiasing where images become smaller. Raises RecordError where colours would be lost.
     """

@@ -1,4 +1,4 @@
-"""Splits: what a search may see of a data set, with the test set behind a call."""
+"""Splits: the part of a data set that a search may see; the test set must be opened by a call."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nas.places import without_places
 from nas.records import RecordError, digest
 
 NAMED = 5
-"""How many classes a warning names."""
+"""The number of classes that a warning names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Holds the training and the validation images of a data set; `mean` and `std` are those to normalise with.
+    """The training and validation images of a data set; `mean` and `std` are those to normalise with.
 
-    The test images are no attribute. A search that looks at them chooses the architecture by them, and the reported
-    accuracy is then that of the choice, not of the architecture: the second way to overfit, beside the weights.
+    The test images are no attribute. A search that looks at them selects the architecture by them, and the reported
+    accuracy is then that of the selection, not of the architecture: the second way to overfit, besides the weights.
     """
 
     name: str
-    """A digest of the images that were found and of how they were split, the same wherever they are kept."""
+    """A digest of the images that were found and of how they were split, independent of their location."""
     data: Data
     train: Images | Encoded
     validation: Images | Encoded
@@ -36,20 +36,20 @@ class Split:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     former_name: str = ""
-    """The name that version 0.1 gave: a digest of where the data set is and of how it was split."""
+    """The name in version 0.1: a digest of the data set's location and of how it was split."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return one image's (C, H, W)."""
+        """The shape (C, H, W) of one image."""
         return self.train.shape
 
     def open_test(self) -> Images | Encoded:
-        """Return the test images, for the last measurement of an architecture that is already chosen."""
+        """Return the test images, for the final test of an architecture that is already chosen."""
         return _loaded(self.data).test
 
     @property
     def test_source(self) -> str:
-        """Return in words which images the test images are, such as "20% of the 450 in the folder, drawn with seed 0"."""
+        """Which images the test images are, in words, such as "20% of the 450 in the folder, drawn with seed 0"."""
         return _loaded(self.data).test_source
 
 
@@ -57,10 +57,11 @@ class Split:
 def split(data: Data, validation: int | float, seed: int, train: int | None = None) -> Split:
     """Split the training images of `data` into training and validation images that keep the classes' proportions.
 
-    `validation` is a fraction in [0, 1) or a number of images; `train` limits the training images to so many. Each part has
-    an image of each class where there are two of it; a part that is too small for that is warned of with the classes. For one
-    seed the validation images are the same whatever `train` is, and fewer training images are a part of more. Nothing
-    else decides, so every process gets the same split. Raises RecordError where the images do not suffice.
+    `validation` is a fraction in [0, 1) or a number of images; `train` limits the number of training images. Each part
+    has an image of each class that has at least two; a warning names the classes missing from a part that is too small.
+    For one seed the validation images are the same for any `train`, and a smaller `train` gives a part of a larger one.
+    The split depends on nothing else, so it is the same in every process. Raises RecordError where there are too few
+    images.
     """
     whole = _loaded(data)
     if not len(whole.train):
@@ -81,7 +82,7 @@ def split(data: Data, validation: int | float, seed: int, train: int | None = No
 
 
 def evaluation_split(data: Data) -> Split:
-    """Return a split with the test images of `data` alone: all of them, where the data set has none of its own."""
+    """Return a split for testing on `data`: its test images, or all images, where the data set has no separate test images."""
     whole = _loaded(data.as_test())
     none = whole.train.at(slice(0))
     return Split(digest((data, "test")), data.as_test(), none, none, whole.classes, whole.mean, whole.std)
@@ -97,15 +98,15 @@ def _warn_of_missing_classes(whole: Loaded, part: Images | Encoded, name: str, r
 
 
 def identify(data: Data) -> DataIdentity:
-    """Return which images were found: their numbers in each part, and a digest. Raises RecordError as `load` does.
+    """Return the number of images in each part, and their digest. Raises RecordError as `load` does.
 
-    The data set is that of the last `split` of it, and so is not read again. No image file is opened for it.
+    The data set last loaded by `split` is reused. No image file is opened.
     """
     return _loaded(data).identity()
 
 
 def count_classes(data: Data) -> dict[str, int]:
-    """Return how many images, of training and of test, each class has. Raises RecordError as `load` does."""
+    """Return the number of images, training and test, of each class. Raises RecordError as `load` does."""
     whole = _loaded(data)
     counts = sum(part.y.cpu().bincount(minlength=len(whole.classes)) for part in (whole.train, whole.test))
     return dict(zip(whole.classes, torch.as_tensor(counts).tolist(), strict=True))
@@ -117,6 +118,7 @@ def _loaded(data: Data) -> Loaded:
 
 
 def _number(validation: int | float, images: int) -> int:
+    """Return the number of validation images."""
     if isinstance(validation, float) and 0 <= validation < 1:
         return round(validation * images)
     if isinstance(validation, int) and 0 <= validation < images:

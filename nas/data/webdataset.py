@@ -1,4 +1,4 @@
-"""Images in tar archives, many in each: the form in which large data sets are kept on storage that dislikes small files."""
+"""Images in tar archives, many in each: the format of large data sets on storage that is slow with small files."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from nas.records import Fraction, Positive, RecordError, record
 
 SUFFIXES = {"jpeg", "jpg", "png", "webp"}
 BLOCK = 512
-"""Everything in a tar archive begins at a multiple of so many bytes."""
+"""The size of a tar block in bytes; headers and files start at multiples of it."""
 
 THREADS = 8
 OPEN_FILES = 64
 
 WINDOW = 4
-"""Of how many shards the images are mixed: while an epoch is read so many are open, each being read once to its end."""
+"""The number of shards whose images are mixed: that many are open at a time, each read once to its end."""
 
 
 @record
 class WebDataset(Data):
-    """Reads tar archives ("shards") in which the members of an image have one name, as 000123.jpg and 000123.cls.
+    """Tar archives ("shards") in which the files of one image share a name, as 000123.jpg and 000123.cls.
 
-    `train` and `test` are paths with a range of shards in braces, as "imagenet/train-{000000..000146}.tar", or with a
-    glob's stars. The member of suffix `label` holds the number of the class as text, that of suffix jpg, jpeg, png or
-    webp the image. `classes` names the classes; by default they are called by their numbers. The shards are looked
-    through once for where the images are, and an epoch reads some at a time, nearly from beginning to end: the shards
-    are shuffled, and the images of every few mixed. The other fields are those of ImageFiles. Raises RecordError.
+    `train` and `test` are paths with a range of shards in braces, as "imagenet/train-{000000..000146}.tar", or with glob
+    patterns. The file with suffix `label` holds the class number as text, the one with suffix jpg, jpeg, png or webp the
+    image. `classes` names the classes, by default their numbers. The shards are indexed once. An epoch reads a few shards
+    at a time, nearly sequentially: the order of shards is shuffled, and the images of neighbouring shards are mixed. The
+    other fields are those of ImageFiles. Raises RecordError.
     """
 
     train: FilePath
@@ -75,7 +75,7 @@ class WebDataset(Data):
 
 
 def _shards(pattern: str) -> list[str]:
-    """Return the files that a pattern stands for; raises RecordError if there are none, or one is missing."""
+    """Return the files that a pattern matches. Raises RecordError if there are none, or one is missing."""
     named = list(_expanded(str(Path(pattern).expanduser())))
     paths = [path for each in named for path in (sorted(glob(each)) if has_magic(each) else [each])]  # noqa: PTH207, a star may stand anywhere
     missing = [path for path in paths if not Path(path).is_file()]
@@ -86,7 +86,7 @@ def _shards(pattern: str) -> list[str]:
 
 
 def _expanded(pattern: str) -> Iterator[str]:
-    """Yield the paths that ranges in braces stand for, the numbers as long as the first."""
+    """Yield the paths that ranges in braces expand to, with numbers zero-padded like the first."""
     if not (found := re.search(r"\{(\d+)\.\.(\d+)\}", pattern)):
         yield pattern
         return
@@ -96,7 +96,10 @@ def _expanded(pattern: str) -> Iterator[str]:
 
 
 def _index(path: str, label: str) -> Tensor:
-    """Return offset, length and label of the images in a shard, int64 (3, N); raises RecordError where one has no label."""
+    """Return offset, length and label of the images in a shard, int64 (3, N).
+
+    Raises RecordError where an image has no label.
+    """
     images, labels = dict[str, tuple[int, int]](), dict[str, int]()
     with Path(path).open("rb", buffering=0) as file:
         for name, offset, length in _members(file):
@@ -138,7 +141,7 @@ def _members(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
         elif kind in b"0\0":
             yield long_name or _name(header), place, length
             long_name = ""
-        elif kind != b"g":  # a folder or a link, whose name it was
+        elif kind != b"g":  # a folder or a link, which used up the long name
             long_name = ""
         place += -(-length // BLOCK) * BLOCK
 
@@ -164,7 +167,7 @@ def _text(field: bytes) -> str:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shards(Source):
-    """Reads members of tar archives: of each its shard, and where in it the image is, int64 (N,) each."""
+    """Files in tar archives: the shard of each image, and its offset and length there, int64 (N,) each."""
 
     paths: tuple[str, ...]
     shard: Tensor
@@ -182,13 +185,14 @@ class _Shards(Source):
         return f"{_name(header)} in {path}"
 
     def digest(self, numbers: Tensor) -> str:
-        """Return the digest of the shards' file names, and of where in which of them each image begins and ends."""
+        """Return a digest of the shards' file names, and of the shard, offset and length of each image."""
         shards = "\n".join(Path(path).name for path in self.paths)
         places = (each[numbers].numpy() for each in (self.shard, self.offset, self.length))
         return digest_of([shards.encode(errors="surrogateescape"), *places])
 
     def order(self, numbers: Tensor, generator: torch.Generator) -> Tensor:
-        """Return a random order that goes through the shards in random order, the images of a few mixed at a time."""
+        """Return a random order that passes through the shards in random order and mixes the images of a few at a time."""
+        # sort by the shard's turn plus noise of up to WINDOW turns: an image is read at most WINDOW turns late
         turn = torch.randperm(len(self.paths), generator=generator)[self.shard[numbers]]
         late = torch.rand(len(numbers), generator=generator, dtype=torch.float64) * min(WINDOW, len(self.paths))
         return (turn + late).argsort()
@@ -196,5 +200,5 @@ class _Shards(Source):
 
 @lru_cache(maxsize=OPEN_FILES)
 def _opened(path: str) -> BinaryIO:
-    """Return a shard, open; reading does not move in it, so processes may share it."""
+    """Return a shard, open; `os.pread` does not move the file position, so processes may share it."""
     return Path(path).open("rb", buffering=0)
