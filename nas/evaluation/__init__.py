@@ -1,1 +1,1 @@
-"""Evaluation: how an architecture gets its scores. One evaluator a file, found by itself."""
+"""Evaluation: how an architecture gets its scores. One evaluator per file; files are discovered automatically."""

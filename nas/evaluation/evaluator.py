@@ -17,18 +17,19 @@ from nas.history import Scores
 from nas.preprocessing import Preprocessing
 
 Progress = Mapping[str, float | str]
-"""What an evaluation reports on its way: `epoch`, `epochs`, scores so far, and a `warning` in words where there is one."""
+"""The progress of an evaluation: `epoch`, `epochs`, scores so far, and possibly a `warning` in words."""
 
 Evaluation = Generator[Progress, None, Scores]
-"""An evaluation under way: yields its progress, returns the scores."""
+"""An evaluation in progress: yields its progress, returns the scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is searched: the space, how a member of it is stacked to a network, and the shape (C, H, W) of its images.
+    """A search task: the space, the function that stacks an architecture to a network, and the shape (C, H, W) of its images.
 
-    With a `fit` each member is stacked as wide as its budget allows. `family` is the name of the space's family, `classes`
-    names the classes of the images, and `preprocessing` says how they become inputs: what a user of the weights has to know.
+    With a `fit` each architecture is stacked as wide as its budget allows. `family` is the name of the space's family,
+    `classes` names the classes of the images, and `preprocessing` is how images become inputs: the facts that a user of
+    the weights needs.
     """
 
     space: Any
@@ -41,7 +42,7 @@ class Task:
     preprocessing: Preprocessing | None = None
 
     def network(self, architecture: Any) -> Node:
-        """Return the network that an architecture becomes."""
+        """Return the network of an architecture."""
         return self.stack(architecture, **self.options_for(architecture))
 
     def options_for(self, architecture: Any) -> Mapping[str, Any]:
@@ -51,7 +52,7 @@ class Task:
         return self.fit.options(partial(self.stack, architecture), self.options, self.input)
 
     def found(self, architecture: Any, scores: Scores | None = None) -> StackedNetwork:
-        """Return an architecture as files hold it: how it is stacked, and what its weights take and give."""
+        """Return an architecture as files store it: with its stacking options, and the inputs and classes of its weights."""
         options = self.options_for(architecture)
         return StackedNetwork(
             self.family, architecture, options, self.input, scores or {}, self.classes, self.preprocessing
@@ -60,9 +61,9 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One evaluation to do: small, so that it is sent to a worker; the network is built there.
+    """One evaluation: small, so that it can be sent to a worker; the network is built there.
 
-    With `checkpoint` an evaluation that was cut off goes on from that file.
+    With `checkpoint` an interrupted evaluation resumes from that file.
     """
 
     number: int
@@ -72,45 +73,45 @@ class Job:
 
 
 class Evaluator(ABC):
-    """Scores architectures; a record, whose fields are its settings."""
+    """An evaluator of architectures; a record, whose fields are its settings."""
 
     def prepare(self, space: Any) -> dict[str, Any]:
-        """Load what evaluations need, and return what they fix of a network: its number of `classes` and `input` shape.
+        """Load what evaluations need, and return what it fixes of a network: its number of `classes` and `input` shape.
 
-        What describes trained weights may be among it: `class_names`, and `preprocessing`, how images become inputs. Raises
-        RecordError where the data or the table do not suffice, before any worker starts.
+        It may also return descriptions of trained weights: `class_names`, and `preprocessing`, which turns images into
+        inputs. Raises RecordError where the data or the table do not suffice, before any worker starts.
         """
         return {}
 
     def check(self, task: Task) -> None:
-        """Raise RecordError where no architecture could be scored at all; called before any worker starts."""
+        """Raise RecordError where no architecture at all could be scored; called before any worker starts."""
         return
 
     def scores(self) -> tuple[str, ...] | None:
-        """Return the names of the scores of `evaluate`; None where they are known only when it has been done."""
+        """Return the names of the scores of `evaluate`; None where they are known only after it."""
         return None
 
     def test_scores(self) -> tuple[str, ...] | None:
-        """Return the names of the scores of `test`; None where they are known only when it has been done."""
+        """Return the names of the scores of `test`; None where they are known only after it."""
         return None
 
     def identity(self) -> DataIdentity | None:
-        """Return what identifies a table, or other data than images, that the scores are from; None where there is none."""
+        """Return the identity of a table, or of other data than images, that scores come from; None where there is none."""
         return None
 
     @abstractmethod
     def evaluate(self, task: Task, job: Job) -> Evaluation:
-        """Score an architecture by what a search may see: training and validation data."""
+        """Score an architecture on the data that a search may see: training and validation data."""
 
     @abstractmethod
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
-        """Score a chosen architecture on the test data; called once, when the search is over.
+        """Score a chosen architecture on the test data; called once, after the search.
 
-        What is trained for it is left in the file `weights`, as safetensors.
+        Trained weights are written to the file `weights`, as safetensors.
         """
 
 
 def at_once(scores: Scores) -> Evaluation:
-    """Return an evaluation that has its scores without any progress to report."""
+    """Return an evaluation that returns its scores without yielding progress."""
     yield from ()
     return scores

@@ -1,4 +1,4 @@
-"""Scoring of the toy problem of Real et al. 2019, appendix B: a string of bits, measured with noise."""
+"""The toy problem of Real et al. 2019, appendix B: a string of bits, scored with noise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas.records import NonNegative, digest, record
 
 @record
 class NoisyBits(Evaluator):
-    """Score a `Bits` by the share of ones plus Gaussian noise; `true_fitness` is the share without it."""
+    """Score a `Bits` by the share of ones plus Gaussian noise; `true_fitness` is the share without noise."""
 
     noise: NonNegative = 0.01
 

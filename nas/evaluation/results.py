@@ -1,6 +1,6 @@
-"""Results: the files that a final training leaves beside its weights, and how they are read.
+"""The files that a final training writes next to its weights, and how they are read.
 
-Of several processes that train together the first one writes.
+Of several ranks that train together, rank 0 writes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from nas.training.peers import peers
 
 
 def beside(weights: Path, ending: str) -> Path:
-    """Return the file of the same name beside the weights, as best.test.json beside best.safetensors."""
+    """Return the file of the same name next to the weights, as best.test.json next to best.safetensors."""
     return weights.with_name(f"{weights.name.removesuffix('.safetensors')}.{ending}")
 
 
 @dataclass(frozen=True, slots=True)
 class TestedNetwork:
-    """A network whose training is over: its tree, its model, the moving average if there is one, and what was measured.
+    """A trained and tested network: its tree, its model, the moving average (EMA) if there is one, and the test result.
 
-    `description` is JSON that says what the weights are of.
+    `description` is JSON that describes the network of the weights.
     """
 
     network: Node
@@ -41,7 +41,7 @@ class TestedNetwork:
 
 
 def save_test(weights: Path, tested: TestedNetwork) -> None:
-    """Write the weights that are handed over, the moving average's if there is one, and what was measured of them."""
+    """Write the weights, those of the moving average (EMA) if there is one, and the test result."""
     if peers().rank:
         return
     name, model, average, measured = digest(tested.network), tested.model, tested.average, tested.measured
@@ -53,7 +53,7 @@ def save_test(weights: Path, tested: TestedNetwork) -> None:
 
 
 def append_epoch(weights: Path, epoch: Epoch) -> None:
-    """Add the report of an epoch to those beside the weights."""
+    """Append the report of an epoch to the `.epochs.jsonl` next to the weights."""
     if peers().rank:
         return
     weights.parent.mkdir(parents=True, exist_ok=True)
@@ -62,20 +62,20 @@ def append_epoch(weights: Path, epoch: Epoch) -> None:
 
 
 def read_epochs(weights: Path) -> list[Epoch]:
-    """Return the epochs of the training whose weights are, or will be, in that file; of an epoch done again the last report."""
+    """Return the epochs of the training that writes, or wrote, these weights; of repeated epochs the last report counts."""
     path = beside(weights, "epochs.jsonl")
     found: dict[int, Epoch] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             epoch: Epoch = from_plain(json.loads(line), Epoch)
-        except ValueError:  # torn, when the training was killed
+        except ValueError:  # truncated, as the training was killed
             continue
         found[epoch.epoch] = epoch
     return [found[number] for number in sorted(found)]
 
 
 def read_test(weights: Path) -> TestResult | None:
-    """Return what was measured of the weights in that file. Raises RecordError where it cannot be read."""
+    """Return the test result of the weights in that file, or None. Raises RecordError where it cannot be read."""
     path = beside(weights, "test.json")
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Scaling: a found network made deeper, wider and finer at once, by one number."""
+"""Compound scaling: a derived network made deeper, wider and of higher resolution by one coefficient."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from nas.layers.attention import divisible
 from nas.records import NonNegative, Positive, Range, RecordError, nearest, record
 
 DEPTHS = ("layers", "cells_per_stage", "depth")
-"""What a family's network function may call its depth; the first that it has is scaled."""
+"""The possible names of the depth option of a family's network function; the first that exists is scaled."""
 
 AtLeastOne = Annotated[float, Range(1)]
 
 
 @record
 class Scale:
-    """Choose depth, width and resolution by one coefficient: `depth`**phi, `width`**phi and `resolution`**phi times.
+    """Scale depth, width and resolution by one coefficient: by `depth`**phi, `width`**phi and `resolution`**phi.
 
     Compound scaling, EfficientNet, Tan and Le 2019, arXiv:1905.11946, section 3.3, equation 3: with depth * width^2 *
-    resolution^2 near 2, as the defaults found there, the multiply-adds grow 2^phi times.
+    resolution^2 near 2, as with the defaults found there, the MACs grow by 2^phi.
 
-    Rounded as in the released code: a depth up, a width to the nearest multiple (of 8 there) or, where that is over a tenth
-    too narrow, to the next. We deviate where it counts a rounding error as a layer (10 layers, 1.1 times, are 12 there), and
-    where it rounds a width that is not scaled. Its resolutions stand in a table, 224 to 600, and follow no rule; a size is
-    rounded as a width is.
+    Rounding is as in the released code: a depth up, a width to the nearest multiple (of 8 there) or, where that is more
+    than a tenth too narrow, to the next one. We deviate in two points: the released code counts a rounding error as a
+    layer (10 layers, 1.1 times, are 12 there), and it rounds a width that is not scaled. Its resolutions come from a
+    table, 224 to 600, and follow no rule; here a size is rounded like a width.
     """
 
     phi: NonNegative
@@ -40,7 +40,7 @@ class Scale:
     def options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options of a family's network function, deeper and wider.
 
-        Raises RecordError where the function has no such option, or its value is no number.
+        Raises RecordError where the function has no such option, or its value is not an integer.
         """
         depth = self.depth_option or next((name for name in DEPTHS if name in options), DEPTHS[0])
         layers = self._option(options, "depth_option", depth)
@@ -52,7 +52,7 @@ class Scale:
         }
 
     def size(self, pixels: int) -> int:
-        """Return the height or width of the images, finer."""
+        """Return the scaled height or width of the images."""
         return _rounded(pixels, self.resolution**self.phi, self.pixels_multiple)
 
     def _option(self, options: Mapping[str, Any], field: str, name: str) -> int:
@@ -64,8 +64,10 @@ class Scale:
 
 
 def _up(number: float) -> int:
-    return math.ceil(round(number, 6))  # 10 * 1.1 is 11.000000000000002
+    """Return a depth rounded up, without the error of floating-point multiplication."""
+    return math.ceil(round(number, 6))  # 10 * 1.1 is 11.000000000000002 in floating point
 
 
 def _rounded(number: int, factor: float, multiple: int) -> int:
+    """Return a width or size scaled and rounded to a multiple; unchanged for a factor of 1."""
     return number if factor == 1 else divisible(number * factor, multiple)

@@ -1,4 +1,4 @@
-"""Scoring by a table: a benchmark whose architectures were all trained before."""
+"""Scoring by a table: a benchmark whose architectures have all been trained already."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nas.space import choices, decisions
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A table's rows, by the decisions that lead to them, in the space's order of choices."""
+    """A table's rows, by the decisions of an architecture, in the space's order of choices."""
 
     path: Path
     rows: Mapping[tuple[int, ...], int]
@@ -37,11 +37,11 @@ class Table:
 
 @record
 class Tabular(Evaluator):
-    """Look an architecture up in a table, with the training time that it would have taken as the clock.
+    """Look an architecture up in a table, with the simulated training time as the clock.
 
-    `table` is a path, or a name under the folder that the environment variable NAS_DATA names: a .npz with `ops`
-    (N, decisions), `columns` and `values` (N, columns), such as NAS-Bench-201's. The simulated `seconds` are
-    `seconds_offset` + `seconds_per_unit` times the `seconds` column. `test` gives the test scores by name.
+    `table` is a path, or a name under the folder in the environment variable NAS_DATA: a .npz with `ops` (N, decisions),
+    `columns` and `values` (N, columns), such as NAS-Bench-201's. The simulated `seconds` are `seconds_offset` +
+    `seconds_per_unit` times the `seconds` column. `test_columns` maps the names of the test scores to columns.
     """
 
     table: Annotated[str, Place("NAS_DATA")]
@@ -94,7 +94,7 @@ class Tabular(Evaluator):
 
 @lru_cache(maxsize=4)
 def load_table(name: str) -> Table:
-    """Read a table. Raises RecordError where there is none, or it is torn, or lacks a part."""
+    """Read a table. Raises RecordError where it is missing or truncated, or lacks an array."""
     path = find_data(name)
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -112,7 +112,7 @@ def load_table(name: str) -> Table:
 
 
 def find_data(name: str) -> Path:
-    """Return the path of a data file: as it is, or under NAS_DATA. Raises RecordError where it is at neither."""
+    """Return the path of a data file: the path itself, or under NAS_DATA. Raises RecordError where neither exists."""
     folder = os.environ.get("NAS_DATA")
     for path in (Path(name), *([Path(folder, name)] if folder else [])):
         if path.is_file():

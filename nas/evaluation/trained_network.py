@@ -24,7 +24,7 @@ class TrainedNetwork:
     weights: Path
 
     def model(self) -> nn.Module:
-        """Build the network with its weights. Raises RecordError where they are another network's."""
+        """Build the network with its weights. Raises RecordError where they belong to another network."""
         network = self.stacked.tree()
         with seeded(0):
             model = build(network, self.stacked.input)
@@ -32,16 +32,16 @@ class TrainedNetwork:
         return model
 
     def normalised(self, images: Split) -> Split:
-        """Return images that are normalised by the mean and deviation of its training, where these are known."""
+        """Return the images with the mean and standard deviation of the network's training, where these are known."""
         known = self.stacked.preprocessing
         return replace(images, mean=known.mean, std=known.std) if known is not None and known.mean else images
 
 
 def described(weights: Path, inside: StackedNetwork | None, beside: StackedNetwork | None) -> StackedNetwork:
-    """Return what weights are of, from the description inside their file and from the .json beside it, if there are such.
+    """Return the description of weights, from inside their file and from the .json next to it, where they exist.
 
-    Weights of version 0.1 hold none; what was measured of them, in the .test.json beside, names classes, mean and deviation.
-    Raises RecordError where there is no description, or the two contradict each other.
+    Weights of version 0.1 have no description inside; their test result, in the .test.json next to them, has classes,
+    mean and standard deviation. Raises RecordError where there is no description, or the two contradict each other.
     """
     found = beside or inside
     if found is None:
@@ -58,6 +58,7 @@ def described(weights: Path, inside: StackedNetwork | None, beside: StackedNetwo
 
 
 def _check_agreement(weights: Path, inside: StackedNetwork, beside: StackedNetwork) -> None:
+    """Raise RecordError where both descriptions have classes or preprocessing and these differ."""
     for name in ("classes", "preprocessing"):
         mine, theirs = getattr(inside, name), getattr(beside, name)
         if mine and theirs and mine != theirs:
@@ -68,7 +69,7 @@ def _check_agreement(weights: Path, inside: StackedNetwork, beside: StackedNetwo
 
 
 def unknown_of(found: StackedNetwork) -> str:
-    """Say what weights do not tell of how they are used; empty where they tell all."""
+    """Return in words which facts about their use weights lack; empty where they lack none."""
     missing = {
         "its classes": not found.classes,
         "the mean and the deviation of its training": found.preprocessing is None or not found.preprocessing.mean,

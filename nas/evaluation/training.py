@@ -1,4 +1,4 @@
-"""Scoring by training: build the network, train it, measure it on images that it was not trained on."""
+"""Scoring by training: build the network, train it, and evaluate it on held-out images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nas.training.measure import TestResult, measure_speed
 from nas.training.peers import peers
 
 TRIED = 5
-"""How many architectures are drawn to see whether any can be built."""
+"""The number of architectures drawn to check that any can be built."""
 
 
 TEST_SCORES = ("test_top1_percent", "test_top5_percent")
@@ -38,12 +38,13 @@ COSTS = ("params", "macs", "seconds")
 class Training(Evaluator):
     """Train each architecture by `recipe` and score it by its accuracy on the validation images.
 
-    `validation` is a fraction or a number of images, `images` limits those trained on. A candidate is trained from the
-    start, with a seed of its own; cut off, it goes on from its checkpoint. In a process group each training is everybody's.
+    `validation` is a fraction or a number of images, `images` limits the number of training images. A candidate is
+    trained from scratch, with a separate seed; an interrupted training resumes from its checkpoint. In a process group
+    all ranks share each training.
 
-    A test leaves beside the weights, as `<name>.safetensors`, what was measured (`<name>.test.json`) and how the epochs went
-    (`<name>.epochs.jsonl`). With a moving average the weights are those, and it is them that the test score is of; the raw
-    ones are in `<name>.raw.safetensors`.
+    A test writes, next to the weights `<name>.safetensors`, the test result (`<name>.test.json`) and the reports of the
+    epochs (`<name>.epochs.jsonl`). With a moving average (EMA), those weights are the averaged ones, and the test score
+    is theirs; the raw weights are in `<name>.raw.safetensors`.
     """
 
     data: Data
@@ -63,7 +64,7 @@ class Training(Evaluator):
         return (*TEST_SCORES, *self.scores())
 
     def check(self, task: Task) -> None:
-        """Try to build one of a few drawn architectures, without its memory, and to run it on one image."""
+        """Build one of a few drawn architectures on the meta device, and run it on one image."""
         rng, reasons = Random(0), list[str]()
         for _ in range(TRIED):
             try:
@@ -86,6 +87,7 @@ class Training(Evaluator):
         model = _built(network, job, images)
         last, average = yield from self._train(model, job, images, weights)
         measured = measure_on_test(model, average, images, self.recipe, self.execution)
+        # speed is that of one device: rank 0 measures it
         if peers().rank == 0:
             at_once = max(1, self.recipe.batch // self.execution.accumulate)
             speed = measure_speed(model, images.shape, self.recipe, best_device(), at_once)
@@ -108,7 +110,7 @@ class Training(Evaluator):
 
 
 def facts_of(images: Split) -> dict[str, Any]:
-    """Return what images fix of a network that is trained with them, and what a user of its weights has to know."""
+    """Return the facts that images fix of a network trained on them, and those that a user of its weights needs."""
     fixed = {"classes": len(images.classes), "input": images.shape}
     return {**fixed, "class_names": images.classes, "preprocessing": preprocessing_of(images)}
 
@@ -116,7 +118,7 @@ def facts_of(images: Split) -> dict[str, Any]:
 def measure_on_test(
     model: nn.Module, average: nn.Module | None, images: Split, recipe: Recipe, execution: Execution
 ) -> TestResult:
-    """Open the test set, and measure the weights and their moving average."""
+    """Open the test set, and evaluate the weights and their moving average (EMA) on it."""
     test, device, decoders, together = images.open_test(), best_device(), execution.decoders_here(), peers()
     settings = recipe, device, decoders, together, execution.accumulate
     raw = evaluate(model, test, images, *settings)
@@ -127,9 +129,9 @@ def measure_on_test(
 def reported(
     reports: Reports, weights: Path | None = None
 ) -> Generator[Progress, None, tuple[Epoch, nn.Module | None]]:
-    """Go on with a training: yields its progress, returns the last report and the moving average.
+    """Run a training: yields its progress, returns the last report and the moving average (EMA).
 
-    With `weights` each epoch is written to the `.epochs.jsonl` beside that file.
+    With `weights` each epoch is appended to the `.epochs.jsonl` next to that file.
     """
     validation: dict[str, float] = {}
     last: Epoch | None = None
@@ -149,12 +151,14 @@ def reported(
 
 
 def _progress(report: Epoch | Underway) -> dict[str, float]:
+    """Return the values of a report that are shown."""
     done = report.epoch if isinstance(report, Epoch) else report.epochs_done
     speed = {"images_per_second": report.images_per_second, "waiting_percent": report.waiting_percent}
     return {"epoch": done, "epochs": report.epochs, "loss": report.loss, **speed}
 
 
 def _scores(last: Epoch, network: Node, images: Split) -> dict[str, float]:
+    """Return the validation accuracy, if measured, and the costs."""
     cost = profile(network, images.shape)
     costs = {"params": cost.params, "macs": cost.macs, "seconds": last.total_seconds}
     accuracy = last.validation_top1_percent
@@ -162,5 +166,6 @@ def _scores(last: Epoch, network: Node, images: Split) -> dict[str, float]:
 
 
 def _built(network: Node, job: Job, images: Split) -> nn.Module:
+    """Build a network with the initial weights of the job's seed."""
     with seeded(job.seed):
         return build(network, images.shape)
