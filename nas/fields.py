@@ -119,7 +119,7 @@ def field_checks(cls: type, defaults: Mapping[str, object]) -> tuple[tuple[Field
         except (NameError, AttributeError, KeyError):
             is_complete = False
             continue
-        if (test := test_of(hint)) is not ANYTHING:
+        if (test := type_test(hint)) is not ANYTHING:
             checks.append(FieldCheck(name, default, test.known, test.fits, hint))
     return tuple(checks), is_complete
 
@@ -136,7 +136,7 @@ def _hint(cls: type, name: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Test:
+class TypeTest:
     """The test of a value against an annotation; fast for right values, as records are made by the million.
 
     `known` collects the types whose every value fits, as they are met; `fits` tests any value.
@@ -146,26 +146,26 @@ class Test:
     known: set[type] = field(default_factory=set)
 
 
-ANYTHING = Test(lambda value: True)
+ANYTHING = TypeTest(lambda value: True)
 
 
 @cache
-def test_of(hint: Any) -> Test:
+def type_test(hint: Any) -> TypeTest:
     """Return the test of an annotation."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
         ranges = [each for each in parts[1:] if isinstance(each, Range)]
-        return _bounded(parts[0], ranges) if ranges else test_of(parts[0])
+        return _bounded(parts[0], ranges) if ranges else type_test(parts[0])
     if origin in (Union, types.UnionType):
-        return _union([test_of(kind) for kind in parts])
+        return _union([type_test(kind) for kind in parts])
     if origin is Literal:
         return _literal(parts)
     if origin is Sequence or (origin is tuple and parts[-1:] == (...,)):
-        return _row(test_of(parts[0]))
+        return _row(type_test(parts[0]))
     if origin is tuple:
-        return _tuple([test_of(kind) for kind in parts])
+        return _tuple([type_test(kind) for kind in parts])
     if origin is Mapping or origin is dict:
-        return _mapping(test_of(parts[1]))
+        return _mapping(type_test(parts[1]))
     if hint in _SCALARS:
         return _scalar(_SCALARS[hint])
     kind = origin or hint
@@ -196,17 +196,17 @@ def _opened(value: Any, fits: Callable[[Any], bool]) -> bool:
     return fits in passed
 
 
-def _scalar(kinds: set[type]) -> Test:
+def _scalar(kinds: set[type]) -> TypeTest:
     def fits(value: Any) -> bool:
         return type(value) in kinds or _opened(value, fits)
 
-    return Test(fits, kinds)
+    return TypeTest(fits, kinds)
 
 
-def _bounded(kind: Any, ranges: Sequence[Range]) -> Test:
+def _bounded(kind: Any, ranges: Sequence[Range]) -> TypeTest:
     if not ranges:  # the annotation has other metadata, such as that a text is a path
-        return test_of(kind)
-    inner, least = test_of(kind), max((each.least for each in ranges), default=float("-inf"))
+        return type_test(kind)
+    inner, least = type_test(kind), max((each.least for each in ranges), default=float("-inf"))
     most, kinds = min((each.most for each in ranges), default=float("inf")), _SCALARS.get(kind, set())
 
     def fits(value: Any) -> bool:
@@ -214,10 +214,10 @@ def _bounded(kind: Any, ranges: Sequence[Range]) -> Test:
             return bool(least <= value <= most)
         return _opened(value, fits) or (not kinds and inner.fits(value) and Range(least, most).holds(value))
 
-    return Test(fits)
+    return TypeTest(fits)
 
 
-def _union(tests: Sequence[Test]) -> Test:
+def _union(tests: Sequence[TypeTest]) -> TypeTest:
     known: set[type] = set()
 
     def fits(value: Any) -> bool:
@@ -226,19 +226,19 @@ def _union(tests: Sequence[Test]) -> Test:
             return True
         return any(test.fits(value) for test in tests) or _opened(value, fits)
 
-    return ANYTHING if ANYTHING in tests else Test(fits, known)
+    return ANYTHING if ANYTHING in tests else TypeTest(fits, known)
 
 
-def _literal(values: tuple[Any, ...]) -> Test:
+def _literal(values: tuple[Any, ...]) -> TypeTest:
     kinds = {type(value) for value in values}
 
     def fits(value: Any) -> bool:
         return (type(value) in kinds and value in values) or _opened(value, fits)
 
-    return Test(fits)
+    return TypeTest(fits)
 
 
-def _row(every: Test) -> Test:
+def _row(every: TypeTest) -> TypeTest:
     """Return the test of a tuple of any length."""
 
     def fits(value: Any) -> bool:
@@ -246,26 +246,26 @@ def _row(every: Test) -> Test:
             return _opened(value, fits)
         return every is ANYTHING or every.known.issuperset(map(type, value)) or all(map(every.fits, value))
 
-    return Test(fits)
+    return TypeTest(fits)
 
 
-def _tuple(tests: Sequence[Test]) -> Test:
+def _tuple(tests: Sequence[TypeTest]) -> TypeTest:
     def fits(value: Any) -> bool:
         if type(value) is not tuple:
             return _opened(value, fits)
         return len(value) == len(tests) and all(test.fits(part) for test, part in zip(tests, value, strict=True))
 
-    return Test(fits)
+    return TypeTest(fits)
 
 
-def _mapping(every: Test) -> Test:
+def _mapping(every: TypeTest) -> TypeTest:
     def fits(value: Any) -> bool:
         return (isinstance(value, Mapping) and all(map(every.fits, value.values()))) or _opened(value, fits)
 
-    return Test(fits)
+    return TypeTest(fits)
 
 
-def _instance(kind: type) -> Test:
+def _instance(kind: type) -> TypeTest:
     known: set[type] = set()
 
     def fits(value: Any) -> bool:
@@ -273,7 +273,7 @@ def _instance(kind: type) -> Test:
             known.add(type(value))
         return type(value) in known or _opened(value, fits)
 
-    return Test(fits, known)
+    return TypeTest(fits, known)
 
 
 # ---------------------------------------------------------------------------------------------------- values made to fit
@@ -284,7 +284,7 @@ def conform(value: Any, hint: Any, where: str) -> Any:
 
     Raises RecordError, with the place of the wrong part, where it cannot be converted.
     """
-    if test_of(hint).fits(value):
+    if type_test(hint).fits(value):
         return value
     origin, parts = get_origin(hint), get_args(hint)
     if isinstance(value, Open):

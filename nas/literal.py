@@ -16,7 +16,7 @@ MAPPINGS = ("dict", "OrderedDict", "defaultdict")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class LiteralCall:
     """A value printed as a call, such as a namedtuple: `Genotype(normal=[...], normal_concat=range(2, 6))`."""
 
     name: str
@@ -79,4 +79,4 @@ def _call(node: ast.Call) -> Any:
         return LISTS[name](values[0])
     if name in MAPPINGS:
         return {**dict(values[-1] if values else {}), **named}
-    return Call(name, values, named)
+    return LiteralCall(name, values, named)

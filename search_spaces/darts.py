@@ -13,7 +13,7 @@ from typing import Any, Literal
 from nas.building import Node
 from nas.family import Family
 from nas.fields import shown
-from nas.literal import LONGEST_RANGE, Call, literal
+from nas.literal import LONGEST_RANGE, LiteralCall, literal
 from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
@@ -79,7 +79,7 @@ def from_genotype(genotype: Any) -> Cells:
 
 def genotype_fields(genotype: Any) -> Mapping[str, Any]:
     """Return the fields of a genotype in any of its forms. Raises RecordError where it has others."""
-    if isinstance(genotype, Call):
+    if isinstance(genotype, LiteralCall):
         if len(genotype.values) > len(FIELDS):
             raise RecordError(f"the genotype has {len(genotype.values)} parts: give {', '.join(FIELDS)}")
         genotype = {**dict(zip(FIELDS, genotype.values, strict=False)), **genotype.fields}

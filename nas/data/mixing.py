@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labels:
+class MixedLabels:
     """The two labels of each mixed image, int64 (B,); `share`, float32 (), weighs `y`, and 1 - `share` weighs `other`."""
 
     y: Tensor
@@ -17,7 +17,7 @@ class Labels:
     share: Tensor
 
 
-def mix(x: Tensor, y: Tensor, mixup: float, cutmix: float, rng: Random) -> tuple[Tensor, Labels]:
+def mix(x: Tensor, y: Tensor, mixup: float, cutmix: float, rng: Random) -> tuple[Tensor, MixedLabels]:
     """Mix each of the float images (B, C, H, W), labels int64 (B,), with the previous one; the first with the last.
 
     `mixup` blends the two (Zhang et al. 2017, arXiv:1710.09412), `cutmix` pastes a rectangle of the other (Yun et al.
@@ -32,7 +32,7 @@ def mix(x: Tensor, y: Tensor, mixup: float, cutmix: float, rng: Random) -> tuple
         mixed, share = _paste(x, share, rng)
     else:
         mixed = x.roll(1, 0).lerp_(x, share)
-    return mixed, Labels(y, y.roll(1), x.new_full((), share))
+    return mixed, MixedLabels(y, y.roll(1), x.new_full((), share))
 
 
 def _paste(x: Tensor, share: float, rng: Random) -> tuple[Tensor, float]:

@@ -8,7 +8,7 @@ from typing import Any
 from nas.building import Node
 from nas.choice import SCALARS, Choice
 from nas.drawing.graphs import is_graph
-from nas.drawing.words import kind_of, label_of, said_of
+from nas.drawing.words import kind_of, node_label, said_of
 from nas.records import classes
 
 Options = tuple[tuple[str, str], ...]
@@ -50,7 +50,7 @@ def options_of(choice: Choice) -> Options:
     options = [(each, "") for each in choice.options] + [(each, " (supernet only)") for each in choice.supernet_only]
     if any(holds_nodes(each) for each, _ in options):
         return ()
-    return tuple((", ".join((label_of(each), *said_of(each))) + said, kind_of(each)) for each, said in options)
+    return tuple((", ".join((node_label(each), *said_of(each))) + said, kind_of(each)) for each, said in options)
 
 
 def pulled_in(name: str, options: tuple[Any, ...]) -> Any:

@@ -14,7 +14,7 @@ from nas.drawing.inside import Options, held_by, holds_nodes, options_of, pulled
 from nas.drawing.numbers import NumberedModules
 from nas.drawing.shapes import TIMES
 from nas.drawing.sketch import Block, Framed, Level, Levels, Paths, Row, Sketch
-from nas.drawing.words import in_lines, kind_of, label_of, said_of, value_of
+from nas.drawing.words import kind_of, node_label, said_of, value_of, wrap_words
 from nas.notation import name_of, notation
 from nas.topology.appended import Appended
 from nas.topology.branches import Branches
@@ -128,7 +128,7 @@ class Sketcher:
         """Return the sketch of any other node that holds nodes: a frame around them, titled with its other fields."""
         held = held_by(node)
         parts = [part for value in held.values() for part in tuple_of(value)]
-        title = ", ".join((label_of(node), *said_of(node, held)))
+        title = ", ".join((node_label(node), *said_of(node, held)))
         made = tuple(self.several(tuple(parts), seen))
         return Framed(title, made[0] if len(made) == 1 else Paths(made, ""))
 
@@ -198,7 +198,7 @@ class Sketcher:
         for each in tuple_of(network.auxiliary):
             if each is not None:
                 head = getattr(each, "head", None)
-                part = Block(label_of(each), kind=kind_of(each)) if head is None else self.sketch(head)
+                part = Block(node_label(each), kind=kind_of(each)) if head is None else self.sketch(head)
                 after = value_of(getattr(each, "after", "?"))
                 yield Level("", "", part, f"in training, after layer {after}")
 
@@ -209,7 +209,7 @@ def block(node: Any, words: list[str] | None = None, seen: NumberedModules | Non
     if seen is not None and kind_of(node) not in ("classifier", "norm, activation"):
         said = [each for each in said if not each.endswith(" channels") and not each.startswith(TIMES)]
         said.insert(0, str(seen.output[0]))
-    return Block(label_of(node), in_lines(said), kind_of(node), is_open=is_open(node), spelt=_spelt(node))
+    return Block(node_label(node), wrap_words(said), kind_of(node), is_open=is_open(node), spelt=_spelt(node))
 
 
 def _alike(numbered: tuple[int, Any]) -> Any:

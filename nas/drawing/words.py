@@ -64,7 +64,7 @@ def kind_of(node: Any) -> str:
     return next((kind for word, kind in KINDS.items() if word in name), "other")
 
 
-def label_of(node: Any) -> str:
+def node_label(node: Any) -> str:
     """Return the label of a node, such as `sep_conv_3x3`."""
     if isinstance(node, Activation) and isinstance(node.name, str):
         return node.name
@@ -85,7 +85,7 @@ def value_of(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, Node):
-        return " ".join((label_of(value), *said_of(value)))
+        return " ".join((node_label(value), *said_of(value)))
     return "none" if value is None else notation(value) if type(value).__name__ in classes else str(value)
 
 
@@ -138,7 +138,7 @@ def _said(name: str, value: Any) -> str:
     return marks.get(name, f"{words} {text}")
 
 
-def in_lines(words: Iterable[str]) -> tuple[str, ...]:
+def wrap_words(words: Iterable[str]) -> tuple[str, ...]:
     """Return words as comma-separated lines; a word too long for a line is broken at its spaces."""
     lines: list[str] = []
     for word in words:

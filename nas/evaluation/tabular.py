@@ -95,7 +95,7 @@ class Tabular(Evaluator):
 @lru_cache(maxsize=4)
 def load_table(name: str) -> Table:
     """Read a table. Raises RecordError where it is missing or truncated, or lacks an array."""
-    path = find_data(name)
+    path = find_table(name)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             ops, names, values = arrays["ops"], arrays["columns"], arrays["values"]
@@ -111,7 +111,7 @@ def load_table(name: str) -> Table:
     return Table(path, rows, {str(each): values[:, i].tolist() for i, each in enumerate(names)})
 
 
-def find_data(name: str) -> Path:
+def find_table(name: str) -> Path:
     """Return the path of a data file: the path itself, or under NAS_DATA. Raises RecordError where neither exists."""
     folder = os.environ.get("NAS_DATA")
     for path in (Path(name), *([Path(folder, name)] if folder else [])):

@@ -37,7 +37,7 @@ class TrainedNetwork:
         return replace(images, mean=known.mean, std=known.std) if known is not None and known.mean else images
 
 
-def described(weights: Path, inside: StackedNetwork | None, beside: StackedNetwork | None) -> StackedNetwork:
+def describe_weights(weights: Path, inside: StackedNetwork | None, beside: StackedNetwork | None) -> StackedNetwork:
     """Return the description of weights, from inside their file and from the .json next to it, where they exist.
 
     Weights of version 0.1 have no description inside; their test result, in the .test.json next to them, has classes,

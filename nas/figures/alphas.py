@@ -9,9 +9,9 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, final
 
-from nas.figures.colours import INK, Line, lines
-from nas.figures.curves import Block, LearntChoice, Points, blocks, kind, learnt_choices, overview
-from nas.figures.page import LETTER, STYLE, Page, shortened
+from nas.figures.colours import INK, LineStyle, line_styles
+from nas.figures.curves import CurveGroup, LearntChoice, Points, blocks, kind, learnt_choices, overview
+from nas.figures.page import LETTER, STYLE, FigurePage, shortened
 from nas.files import write_atomically
 from nas.records import RecordError
 from nas.supernets.search import SupernetResult
@@ -26,7 +26,7 @@ SHOWN = 48
 LEFT, INNER, RIGHT, BOTTOM, GAP, SPACE = 0.55, 11.2, 0.25, 0.1, 0.16, 0.45
 TOP, TITLE, LINE, OVERVIEW, NAME, PANEL, TICKS = 0.3, 0.32, 0.2, 1.1, 0.27, 0.82, 0.4
 
-OVERVIEW_LINES = (Line(INK), Line("#d55e00"))
+OVERVIEW_LINES = (LineStyle(INK), LineStyle("#d55e00"))
 
 READING = (
     "Each small panel is a choice, each of its lines an option: how much that option counts after each epoch. Above a panel "
@@ -54,7 +54,7 @@ def plot_alphas(searched: SupernetResult, path: Path, title: str = "") -> bool:
     with style.context(["default", STYLE]):
         sheet = _Sheet(searched, choices, title)
         figure = Figure(figsize=(LEFT + INNER + RIGHT, sheet.height), facecolor="#ffffff")
-        sheet.draw(Page(figure))
+        sheet.draw(FigurePage(figure))
         form, metadata = path.suffix[1:], {"Date": None} if path.suffix == ".svg" else None
         write_atomically(path, lambda beside: figure.savefig(beside, format=form, dpi=130, metadata=metadata))
     return True
@@ -69,7 +69,9 @@ class _Sheet:
         self.blocks = blocks(choices[:SHOWN])
         # the fewest rows over all blocks, and of these the fewest columns, so the widest panels
         self.columns = min(range(4, 9), key=lambda columns: (sum(_rows(b, columns) for b in self.blocks), columns))
-        self.lines = lines(label for block in self.blocks for each in block.choices.values() for label in each.curves)
+        self.lines = line_styles(
+            label for block in self.blocks for each in block.choices.values() for label in each.curves
+        )
         self.ends = [a.epoch for a, b in pairwise(self.epochs) if a.phase != b.phase]
         self.notes = [line for paragraph in self.said(choices) for line in wrap(paragraph, 165)]
         self.abreast = max(1, min(8, int(INNER / (0.55 + max(map(len, self.lines)) * 8 * LETTER))))
@@ -80,7 +82,7 @@ class _Sheet:
         self.blocks_y = self.keys_y + LINE * len(self.keys)
         self.height = self.blocks_y + sum(map(self.height_of, self.blocks)) + BOTTOM
 
-    def height_of(self, block: Block) -> float:
+    def height_of(self, block: CurveGroup) -> float:
         """Return the height of a block: its heading, its panels, and the tick labels below them."""
         return 1.5 * LINE * bool(block.heading) + _rows(block, self.columns) * (NAME + PANEL) + TICKS
 
@@ -96,7 +98,7 @@ class _Sheet:
         if self.epochs[-1].warning:
             yield f"Warning: {self.epochs[-1].warning}."
 
-    def draw(self, page: Page) -> None:
+    def draw(self, page: FigurePage) -> None:
         """Draw everything on a page of the sheet's height."""
         for i, title in enumerate(self.titles):
             page.text(LEFT, TOP + i * TITLE, title, 13, bold=True)
@@ -111,7 +113,7 @@ class _Sheet:
             self.draw_block(page, block, y)
             y += self.height_of(block)
 
-    def draw_overview(self, page: Page) -> None:
+    def draw_overview(self, page: FigurePage) -> None:
         """Draw the measurements of each epoch as panels side by side."""
         panels = overview(self.epochs)
         pitch = (INNER + SPACE) / len(panels)
@@ -131,7 +133,7 @@ class _Sheet:
                 axes.set_ylim(-0.04 * most, 1.04 * most)
                 axes.locator_params(axis="y", nbins=5, integer=True)
 
-    def draw_block(self, page: Page, block: Block, y: float) -> None:
+    def draw_block(self, page: FigurePage, block: CurveGroup, y: float) -> None:
         """Draw a heading and its panels."""
         pitch, rows = (INNER + GAP) / self.columns, _rows(block, self.columns)
         if block.heading:
@@ -182,11 +184,11 @@ def _keys(labels: Iterable[str], abreast: int) -> list[list[str]]:
     return [each[i : i + abreast] for each in kinds for i in range(0, len(each), abreast)]
 
 
-def _rows(block: Block, columns: int) -> int:
+def _rows(block: CurveGroup, columns: int) -> int:
     return ceil(len(block.choices) / columns)
 
 
-def _plot(axes: Axes, points: Points, line: Line, width: float, label: str = "", above: bool = False) -> None:
+def _plot(axes: Axes, points: Points, line: LineStyle, width: float, label: str = "", above: bool = False) -> None:
     """Draw one line; up to 5 points are marked with dots too."""
     epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
     (drawn,) = axes.plot(epochs, values, color=line.colour, linestyle=line.style, linewidth=width, label=label)

@@ -28,45 +28,45 @@ STYLES = ("solid", (0, (5, 1, 1, 1)), (0, (1, 1)))
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineStyle:
     """The line style of one option: its colour, and a matplotlib dash style."""
 
     colour: str
     style: str | tuple[int, tuple[float, ...]] = "solid"
 
 
-def lines(labels: Iterable[str]) -> dict[str, Line]:
+def line_styles(labels: Iterable[str]) -> dict[str, LineStyle]:
     """Return the line style of each label, such as `sep_conv_3x3`: operations, then skips and zeros, edges, and values.
 
     A class of operations has a hue, and each of its sizes a shade; with only one or two classes, each size has a hue.
     """
     families: dict[str, list[str]] = {}
     for label in dict.fromkeys(labels):
-        families.setdefault(family(label), []).append(label)
+        families.setdefault(label_family(label), []).append(label)
     special = {name: families.pop(name, []) for name in ("skip_connect", "none", "Edge", "")}
     hues = list(families.values())
     if len(hues) <= 2:
         hues = [[*chain(*hues)][hue :: len(HUES)] for hue in range(len(HUES))]  # deal the labels out to all hues
     return {
         **{label: _shaded(hue, shade) for hue, members in enumerate(hues) for shade, label in enumerate(members)},
-        **{label: Line(INK, (0, (4, 2))) for label in special["skip_connect"]},
-        **{label: Line(PALE, (0, (2, 1.5))) for label in special["none"]},
+        **{label: LineStyle(INK, (0, (4, 2))) for label in special["skip_connect"]},
+        **{label: LineStyle(PALE, (0, (2, 1.5))) for label in special["none"]},
         **{label: _scaled(size) for size, label in enumerate(special["Edge"])},
         **{label: _scaled(size) for size, label in enumerate(special[""])},
     }
 
 
-def family(label: str) -> str:
+def label_family(label: str) -> str:
     """Return a label without its size: the class of an operation, `Edge`, or "" for a number."""
     found = re.match(r"[^\d(\[ ]*", label)
     return found.group().rstrip("_") if found else ""
 
 
-def _scaled(member: int) -> Line:
-    return Line(SCALE[member % len(SCALE)], STYLES[member // len(SCALE) % len(STYLES)])
+def _scaled(member: int) -> LineStyle:
+    return LineStyle(SCALE[member % len(SCALE)], STYLES[member // len(SCALE) % len(STYLES)])
 
 
-def _shaded(hue: int, member: int) -> Line:
+def _shaded(hue: int, member: int) -> LineStyle:
     again, hue = divmod(hue, len(HUES))
     more, shade = divmod(member, len(HUES[hue]))
-    return Line(HUES[hue][shade], STYLES[(again + more) % len(STYLES)])
+    return LineStyle(HUES[hue][shade], STYLES[(again + more) % len(STYLES)])

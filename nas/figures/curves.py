@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 
-from nas.figures.colours import family
+from nas.figures.colours import label_family
 from nas.labels import stored_label
 from nas.supernets.search import SupernetEpoch, SupernetResult
 
@@ -39,7 +39,7 @@ class LearntChoice:
 
 
 @dataclass(slots=True)
-class Block:
+class CurveGroup:
     """Choices of one kind under a heading, keyed by the part of their names that the heading does not have."""
 
     heading: str
@@ -58,7 +58,7 @@ class Block:
 
 def kind(labels: Iterable[str]) -> str:
     """Return the kind of the labels: "operations", "edges", or "values" (numbers, such as 2 and 3)."""
-    families = set(map(family, labels))
+    families = set(map(label_family, labels))
     return "edges" if families == {"Edge"} else "values" if families == {""} else "operations"
 
 
@@ -92,15 +92,15 @@ def _told_apart(labels: Sequence[str]) -> list[str]:
     return [f"{each} ({labels[: i + 1].count(each)})" if each in many else each for i, each in enumerate(labels)]
 
 
-def blocks(choices: Sequence[LearntChoice]) -> list[Block]:
+def blocks(choices: Sequence[LearntChoice]) -> list[CurveGroup]:
     """Group choices by the prefix of their names up to the last `/`, or up to the first if that would give many blocks."""
     names = [choice.name for choice in choices]
     fine = len({name.rpartition("/")[0] for name in names}) * 4 <= len(names)
-    found: dict[tuple[str, str], Block] = {}
+    found: dict[tuple[str, str], CurveGroup] = {}
     for choice in choices:
         prefix, _, rest = choice.name.rpartition("/") if fine else choice.name.partition("/")
         prefix, rest = (prefix, rest) if rest else ("", prefix)
-        block = found.setdefault((prefix, choice.kind), Block(prefix, choice.kind))
+        block = found.setdefault((prefix, choice.kind), CurveGroup(prefix, choice.kind))
         block.choices[rest] = choice
     for block in found.values():
         block.shorten(kinds=len({block.kind for block in found.values()}))

@@ -8,8 +8,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from nas.figures.colours import INK, Line
-from nas.figures.page import STYLE, Page
+from nas.figures.colours import INK, LineStyle
+from nas.figures.page import STYLE, FigurePage
 from nas.files import write_atomically
 from nas.records import RecordError
 
@@ -22,8 +22,8 @@ LEADING = 1.3 / 72
 """The line spacing of text in inches, per point of font size."""
 
 
-def write_page(
-    path: Path, size: tuple[float, float], draw: Callable[[Page], None], style: Mapping[str, float] | None = None
+def write_figure(
+    path: Path, size: tuple[float, float], draw: Callable[[FigurePage], None], style: Mapping[str, float] | None = None
 ) -> bool:
     """Write a page to `path`, an SVG or a PNG by its suffix; return whether a file was written.
 
@@ -39,7 +39,7 @@ def write_page(
         return False
     with styles.context(["default", {**STYLE, **(style or {})}]):
         figure = Figure(figsize=size, facecolor="#ffffff")
-        draw(Page(figure))
+        draw(FigurePage(figure))
         form, metadata = path.suffix[1:], {"Date": None} if path.suffix == ".svg" else None
         write_atomically(path, lambda beside: figure.savefig(beside, format=form, dpi=130, metadata=metadata))
     return True
@@ -52,7 +52,7 @@ class End:
     x: float
     y: float
     rows: Sequence[str]
-    line: Line
+    line: LineStyle
 
 
 def name_ends(axes: Axes, ends: Sequence[End], height: float, size: float) -> None:
@@ -94,7 +94,7 @@ def finish_percents(axes: Axes, whole: bool = False) -> None:
     axes.set_yticks([tick for tick in axes.get_yticks() if max(0, low) <= tick <= min(100, high)])
 
 
-def plot_line(axes: Axes, points: Points, line: Line, width: float, marker: str = "", size: float = 4.0) -> None:
+def plot_line(axes: Axes, points: Points, line: LineStyle, width: float, marker: str = "", size: float = 4.0) -> None:
     """Draw a line; without a `marker`, up to 5 points are marked with dots."""
     x, y = [each for each, _ in points], [each for _, each in points]
     (drawn,) = axes.plot(x, y, color=line.colour, linestyle=line.style, linewidth=width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from nas.figures.colours import INK, PALE, Line
+from nas.figures.colours import INK, PALE, LineStyle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ STYLE = {
 
 
 @final
-class Page:
+class FigurePage:
     """A white page of `width` by `height` inches; x is measured from the left, y from the top."""
 
     def __init__(self, figure: Figure) -> None:
@@ -55,7 +55,7 @@ class Page:
         weight = "bold" if bold else "normal"
         self.whole.text(x, y, text, fontsize=size, fontweight=weight, ha=side, va="baseline", parse_math=False)
 
-    def key(self, x: float, y: float, line: Line, text: str) -> None:
+    def key(self, x: float, y: float, line: LineStyle, text: str) -> None:
         """Draw an entry of a legend: a piece of the line, and its text."""
         self.whole.plot([x, x + 0.34], [y - 0.04, y - 0.04], color=line.colour, linestyle=line.style, linewidth=2)
         self.text(x + 0.42, y, text)

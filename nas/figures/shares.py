@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.building import Node
 from nas.choice import Choice, parts_of
-from nas.figures.colours import INK, lines
+from nas.figures.colours import INK, line_styles
 from nas.figures.page import STYLE
 from nas.files import write_atomically
 from nas.labels import option_label
@@ -31,7 +31,7 @@ WORDS = {"Residual": "residual", "Dense": "dense", "Branches": "inception", "Cha
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class SharePanel:
     """The options that each evaluation took at one choice, or at several choices with the same options."""
 
     title: str
@@ -88,9 +88,9 @@ def plot_shares(space: Any, architectures: Sequence[Any], window: int, path: Pat
     return True
 
 
-def _draw(axis: Axes, panel: Panel, window: int) -> None:
+def _draw(axis: Axes, panel: SharePanel, window: int) -> None:
     shares = {label: values for label, values in panel.shares(window).items() if any(values)}
-    styles = lines(panel.labels)
+    styles = line_styles(panel.labels)
     total = len(panel.taken)
     drawn = sorted({*range(0, total, max(1, total // POINTS)), total - 1})
     colours = [styles[label].colour for label in shares]
@@ -107,7 +107,7 @@ def _draw(axis: Axes, panel: Panel, window: int) -> None:
         below += values[-1]
 
 
-def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
+def panels(space: Any, architectures: Sequence[Any]) -> list[SharePanel]:
     """Return the panels of a search: structures, operations, then numbers; choices that are not always open come last.
 
     Empty where the space has no choice of structures or operations.
@@ -121,7 +121,7 @@ def panels(space: Any, architectures: Sequence[Any]) -> list[Panel]:
         return []  # numbers alone: spares reading the decisions of every architecture
     taken = [_labelled(space, each, groups) for each in architectures]
     found = [
-        Panel(title, labels, [[at[name] for name in names if name in at] for at in taken])
+        SharePanel(title, labels, [[at[name] for name in names if name in at] for at in taken])
         for labels, every_name in sorted(groups.items(), key=lambda group: _rank(group[0]))
         for title, names in _titled(every_name)
     ]
@@ -151,16 +151,16 @@ def _rank(labels: tuple[str, ...]) -> int:
 
 def labels_of(choice: Choice) -> tuple[str, ...]:
     """Return a short label for each option: its structure or its name, numbered where labels repeat."""
-    labels = [label_of(option) for option in choice.options]
+    labels = [structure_label(option) for option in choice.options]
     bare = [re.sub(r"\(.*\)", "", label) for label in labels]
     labels = [each if bare.count(each) == 1 else label for each, label in zip(bare, labels, strict=True)]
     numbered = (f"{label} {i + 1}" if labels.count(label) > 1 else label for i, label in enumerate(labels))
     return tuple(numbered)
 
 
-def label_of(option: Any) -> str:
+def structure_label(option: Any) -> str:
     """Return the structure of an option, which is that of its first node that is not a chain; else its name."""
-    if isinstance(option, Choice) and len(alike := {label_of(each) for each in option.options}) == 1:
+    if isinstance(option, Choice) and len(alike := {structure_label(each) for each in option.options}) == 1:
         return alike.pop()
     if isinstance(option, Chain | Stage):
         inner = next(_structures(option), None)

@@ -9,9 +9,9 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, final
 
-from nas.figures.colours import INK, Line
-from nas.figures.figure import End, Points, finish_percents, name_ends, plot_line, write_page
-from nas.figures.page import Page
+from nas.figures.colours import INK, LineStyle
+from nas.figures.figure import End, Points, finish_percents, name_ends, plot_line, write_figure
+from nas.figures.page import FigurePage
 from nas.training.reports import Epoch
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ TOP, TITLE, NOTE, NAME, LARGE, SMALL, TICKS = 0.32, 0.32, 0.21, 0.34, 2.3, 1.15,
 
 STYLE = {"axes.labelsize": 9.0, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5}
 
-TRAINED, VALIDATED, AVERAGED = Line(INK), Line("#d55e00"), Line("#0072b2")
+TRAINED, VALIDATED, AVERAGED = LineStyle(INK), LineStyle("#d55e00"), LineStyle("#0072b2")
 
 
 def plot_training(epochs: Sequence[Epoch], path: Path, title: str = "") -> bool:
@@ -36,15 +36,15 @@ def plot_training(epochs: Sequence[Epoch], path: Path, title: str = "") -> bool:
     if not epochs:
         return False
     sheet = _Sheet(epochs, title)
-    return write_page(path, (LEFT + INNER + RIGHT, sheet.height), sheet.draw, STYLE)
+    return write_figure(path, (LEFT + INNER + RIGHT, sheet.height), sheet.draw, STYLE)
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class TrainingCurve:
     """One line of a panel; its label is written at its end."""
 
     label: str
-    line: Line
+    line: LineStyle
     points: Points
 
     @property
@@ -60,13 +60,13 @@ class _Sheet:
 
     def __init__(self, epochs: Sequence[Epoch], title: str) -> None:
         self.epochs = sorted({each.epoch: each for each in epochs}.values(), key=lambda each: each.epoch)
-        self.titles, self.notes = wrap(title, 75), wrap(" ".join(said(self.epochs)), 120)
+        self.titles, self.notes = wrap(title, 75), wrap(" ".join(epoch_notes(self.epochs)), 120)
         self.notes_y = TOP + TITLE * len(self.titles)
         self.large_y = self.notes_y + NOTE * len(self.notes) + NAME - 0.12
         self.small_y = self.large_y + LARGE + TICKS + NAME
         self.height = self.small_y + SMALL + BOTTOM
 
-    def draw(self, page: Page) -> None:
+    def draw(self, page: FigurePage) -> None:
         """Draw everything on a page of the sheet's height."""
         for i, title in enumerate(self.titles):
             page.text(LEFT, TOP + i * TITLE, title, 13, bold=True)
@@ -76,7 +76,7 @@ class _Sheet:
         self.draw_row(page, worked(self.epochs), self.small_y, INNER + RIGHT - 0.25, SMALL)
 
     def draw_row(
-        self, page: Page, panels: Mapping[str, Sequence[Curve]], y: float, width: float, height: float
+        self, page: FigurePage, panels: Mapping[str, Sequence[TrainingCurve]], y: float, width: float, height: float
     ) -> None:
         """Draw panels side by side, each below its title."""
         pitch = (width + GAP) / len(panels)
@@ -105,7 +105,7 @@ class _Sheet:
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
 
 
-def said(epochs: Sequence[Epoch]) -> Sequence[str]:
+def epoch_notes(epochs: Sequence[Epoch]) -> Sequence[str]:
     """Return the notes above the plots; `epochs` must be in order."""
     last, notes = epochs[-1], list[str]()
     if last.epoch < last.epochs:
@@ -121,25 +121,25 @@ def said(epochs: Sequence[Epoch]) -> Sequence[str]:
     return notes
 
 
-def learnt(epochs: Sequence[Epoch]) -> dict[str, list[Curve]]:
+def learnt(epochs: Sequence[Epoch]) -> dict[str, list[TrainingCurve]]:
     """Return the curves of loss and accuracy, by the title of their panel."""
     accuracies = [
-        Curve("training", TRAINED, _known(epochs, lambda each: each.train_top1_percent)),
-        Curve("validation", VALIDATED, _known(epochs, lambda each: each.validation_top1_percent)),
-        Curve("validation, EMA", AVERAGED, _known(epochs, lambda each: each.ema_top1_percent)),
+        TrainingCurve("training", TRAINED, _known(epochs, lambda each: each.train_top1_percent)),
+        TrainingCurve("validation", VALIDATED, _known(epochs, lambda each: each.validation_top1_percent)),
+        TrainingCurve("validation, EMA", AVERAGED, _known(epochs, lambda each: each.ema_top1_percent)),
     ]
     return {
-        "loss": [Curve("", TRAINED, _known(epochs, lambda each: each.loss))],
+        "loss": [TrainingCurve("", TRAINED, _known(epochs, lambda each: each.loss))],
         "accuracy, %": [each for each in accuracies if each.points],
     }
 
 
-def worked(epochs: Sequence[Epoch]) -> dict[str, list[Curve]]:
+def worked(epochs: Sequence[Epoch]) -> dict[str, list[TrainingCurve]]:
     """Return the curves of learning rate, throughput and waiting time, by the title of their panel."""
     return {
-        "learning rate": [Curve("", TRAINED, _known(epochs, lambda each: each.lr))],
-        "images a second": [Curve("", TRAINED, _known(epochs, lambda each: each.images_per_second))],
-        "waiting for images, %": [Curve("", TRAINED, _known(epochs, lambda each: each.waiting_percent))],
+        "learning rate": [TrainingCurve("", TRAINED, _known(epochs, lambda each: each.lr))],
+        "images a second": [TrainingCurve("", TRAINED, _known(epochs, lambda each: each.images_per_second))],
+        "waiting for images, %": [TrainingCurve("", TRAINED, _known(epochs, lambda each: each.waiting_percent))],
     }
 
 

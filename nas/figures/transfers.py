@@ -11,9 +11,9 @@ from statistics import fmean
 from textwrap import wrap
 from typing import TYPE_CHECKING, final
 
-from nas.figures.colours import Line, lines
-from nas.figures.figure import LEADING, End, Points, finish_percents, name_ends, plot_line, rows_of, write_page
-from nas.figures.page import Page
+from nas.figures.colours import LineStyle, line_styles
+from nas.figures.figure import LEADING, End, Points, finish_percents, name_ends, plot_line, rows_of, write_figure
+from nas.figures.page import FigurePage
 from nas.records import RecordError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def plot_transfer(curves: Mapping[str, Sequence[tuple[float, float]]], path: Pat
     if not ways:
         return False
     sheet = _Sheet(ways, title)
-    return write_page(path, (LEFT + INNER + RIGHT, sheet.height), sheet.draw, STYLE)
+    return write_figure(path, (LEFT + INNER + RIGHT, sheet.height), sheet.draw, STYLE)
 
 
 @final
@@ -64,7 +64,7 @@ class _Sheet:
 
     def __init__(self, ways: Sequence[_Way], title: str) -> None:
         self.ways, self.titles = ways, wrap(title, 56)
-        self.lines = lines(way.name for way in ways)
+        self.lines = line_styles(way.name for way in ways)
         self.percents = sorted({x for way in ways for x, _ in way.mean})
         runs = max(way.runs for way in ways)
         note = f"Means of up to {runs} runs; bands reach from the lowest to the highest." if runs > 1 else ""
@@ -75,7 +75,7 @@ class _Sheet:
         self.inner = max(LEAST, LEADING * SIZE * sum(len(end.rows) for end in self.ends))
         self.height = self.panel_y + self.inner + BOTTOM
 
-    def draw(self, page: Page) -> None:
+    def draw(self, page: FigurePage) -> None:
         """Draw everything on a page of the sheet's height."""
         for i, title in enumerate(self.titles):
             page.text(LEFT, TOP + i * TITLE, title, 14, bold=True)
@@ -87,7 +87,7 @@ class _Sheet:
         self.finish(axes)
         name_ends(axes, self.ends, self.inner, SIZE)
 
-    def draw_way(self, axes: Axes, way: _Way, line: Line, marker: str) -> None:
+    def draw_way(self, axes: Axes, way: _Way, line: LineStyle, marker: str) -> None:
         """Draw the mean line of a way, and the band of its runs."""
         if way.runs > 1:
             percents = [x for x, _ in way.mean]

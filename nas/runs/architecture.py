@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nas.building import Shape
 from nas.choice import is_open
-from nas.evaluation.trained_network import described
+from nas.evaluation.trained_network import describe_weights
 from nas.family import StackedNetwork, families
 from nas.fields import shown
 from nas.places import is_there
@@ -100,7 +100,7 @@ def find_checkpoint(name: str) -> tuple[StackedNetwork, Path]:
         raise RecordError(f"{weights} is no .safetensors file: give a run folder, or the weights of one")
     text, beside = read_description(weights), weights.with_suffix(".json")
     inside = read_description_of(weights, text) if text else None
-    return described(weights, inside, read_found(beside) if beside.is_file() else None), weights
+    return describe_weights(weights, inside, read_found(beside) if beside.is_file() else None), weights
 
 
 def folder_of(name: str) -> Path:

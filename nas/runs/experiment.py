@@ -193,8 +193,8 @@ def task_of(name: str, space: Any, fixed: Options, network: Options, where: str)
             place = f"{where}.{key}"
             raise RecordError(f"{place} is {network[key]}, and the data have {of_data[key]}: leave it out", place)
     options = _defaults(stack) | known.network_arguments({**network, **of_data}, where)
-    described = {"classes": fixed.get("class_names", ()), "preprocessing": fixed.get("preprocessing")}
-    return Task(space, stack, options, fixed.get("input", (3, 32, 32)), family=name, **described)
+    describe_weights = {"classes": fixed.get("class_names", ()), "preprocessing": fixed.get("preprocessing")}
+    return Task(space, stack, options, fixed.get("input", (3, 32, 32)), family=name, **describe_weights)
 
 
 def _chosen(task: Task) -> Options:

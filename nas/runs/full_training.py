@@ -32,7 +32,7 @@ from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Views, carry_out
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.strategies.fixed_proposals import FixedProposals
 from nas.training import Execution, Recipe
 
@@ -182,7 +182,7 @@ def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: b
 
 def run_training(planned: TrainingPlan, folder: Path, views: Views) -> Evaluated:
     """Train and test, or go on where that was cut off; one that failed is tried again from its last checkpoint."""
-    stage = Stage(
+    stage = RunStage(
         "training",
         FixedProposals(((planned.found.architecture, "given"),)),
         partial(_test, planned, folder / WEIGHTS),

@@ -21,16 +21,16 @@ from nas.runs.experiment import Experiment, load
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
 from nas.runs.run_data import RunData, find_data, write_data
 from nas.runs.scores import check_scores
-from nas.runs.supernets import SUPERNETS, scores_of_search, search_supernets
+from nas.runs.supernets import SUPERNETS, derived_scores, search_supernets
 from nas.runtime.inline import Inline
 from nas.runtime.queue import SearchFailed, Views, carry_out, commonest_reason
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage, Work
+from nas.runtime.stage import RunStage, Work
 from nas.runtime.view import Silent
 from nas.space import sample
 from nas.strategies.fixed_proposals import FixedProposals
 from nas.supernets.paths import PathScores
-from nas.supernets.search import SupernetResult, check
+from nas.supernets.search import SupernetResult, check_supernet
 
 MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
 """What may be set anew when a run is resumed."""
@@ -105,7 +105,7 @@ def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: 
     hold(data)
     supernet = experiment.supernet_task(space)
     if experiment.supernet is not None and supernet is not None:
-        check(experiment.supernet, supernet)
+        check_supernet(experiment.supernet, supernet)
     planned = SearchPlan(experiment, space, experiment.task(space), experiment.final_task(space), supernet, data)
     if experiment.evaluator is not None:
         experiment.evaluator.check(planned.task)
@@ -139,14 +139,14 @@ def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
         return Result(history.best, history, _finals(planned, history.best, folder, views), searched)
 
 
-def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), folder: Path | None = None) -> Stage:
+def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), folder: Path | None = None) -> RunStage:
     """Return the search: a strategy's proposals or, without a strategy, the architectures derived from the supernets."""
     experiment = planned.experiment
     rules = experiment.rules
     derived = tuple((each.architecture, f"seed {each.number}") for each in searched)
     if experiment.strategy is None and rules.budget is None:
         rules = replace(rules, budget=Budget(len(derived)))
-    return Stage(
+    return RunStage(
         "search",
         experiment.strategy or FixedProposals(derived),
         _work(planned, folder),
@@ -164,7 +164,7 @@ def _work(planned: SearchPlan, folder: Path | None) -> Work:
         return partial(experiment.evaluator.evaluate, planned.task)
     assert folder is not None, "supernets are in a folder"
     if experiment.scored_by == "supernets":
-        return partial(scores_of_search, folder)
+        return partial(derived_scores, folder)
     assert experiment.supernet is not None, "checked when the experiment was made"
     assert planned.supernet is not None, "planned with the experiment"
     return PathScores(experiment.supernet, planned.supernet, folder / SUPERNETS / "0.safetensors")
@@ -194,7 +194,7 @@ def _finals(planned: SearchPlan, best: Evaluated, folder: Path, views: Views) ->
     for architecture, label in finalists[1:]:
         _write_found(planned, architecture, {}, folder / f"{_file_name(label)}.json")
     _set_aside_finals_of_another(folder, digest(best.architecture))
-    stage = Stage(
+    stage = RunStage(
         "final",
         FixedProposals(finalists),
         partial(_test, *planned.final, folder, labels),

@@ -14,10 +14,10 @@ from nas.records import RecordError, digest
 from nas.runs.experiment import Experiment
 from nas.runtime.queue import SearchFailed, Views, carry_out, commonest_reason
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.strategies.fixed_proposals import FixedProposals
 from nas.supernets.recipe import Seed
-from nas.supernets.search import SupernetResult, search
+from nas.supernets.search import SupernetResult, search_supernet
 
 SUPERNETS = "supernets"
 """The folder, in that of the run, of what supernet searches leave, and the name of their journal."""
@@ -38,14 +38,14 @@ def search_supernets(experiment: Experiment, task: Task, folder: Path, views: Vi
     return found
 
 
-def _stage(experiment: Experiment, task: Task, folder: Path) -> Stage:
+def _stage(experiment: Experiment, task: Task, folder: Path) -> RunStage:
     declared = experiment.supernet
     assert declared is not None, "the task is that of a supernet"
     seeds = tuple((Seed(i), f"seed {i}") for i in range(declared.seeds))
     never_given_up = len(seeds) + 1
     rules = Rules(Budget(len(seeds)), SUPERNET_OBJECTIVE, "evaluate", never_given_up, experiment.rules.seed)
-    work = partial(search, declared, folder / SUPERNETS, experiment.strategy is None, task)
-    return Stage(SUPERNETS, FixedProposals(seeds), work, rules, Seed.describe, seeds)
+    work = partial(search_supernet, declared, folder / SUPERNETS, experiment.strategy is None, task)
+    return RunStage(SUPERNETS, FixedProposals(seeds), work, rules, Seed.describe, seeds)
 
 
 def draw_searched(searched: Sequence[SupernetResult], folder: Path, experiment: Experiment) -> None:
@@ -70,7 +70,7 @@ def _read(path: Path) -> SupernetResult:
     return searched
 
 
-def scores_of_search(folder: Path, job: Job) -> Evaluation:
+def derived_scores(folder: Path, job: Job) -> Evaluation:
     """Return the scores that an architecture was given by the supernet from which it is derived."""
     name = digest(job.architecture)
     return at_once(

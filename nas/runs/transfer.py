@@ -26,13 +26,12 @@ from nas.runs.architecture import find_checkpoint
 from nas.runs.declared import load_declared
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
 from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, write_data
-from nas.runs.transfer_trials import SHORT, Transfer, adapted, carry_out, check, found_by
+from nas.runs.transfer_trials import SHORT, Transfer, adapted, check_transfer, found_by, perform_transfer
 from nas.runs.yaml_file import override
 from nas.runtime.executor import Executor
-from nas.runtime.queue import Views
-from nas.runtime.queue import carry_out as carry_out_stage
+from nas.runtime.queue import Views, carry_out
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.strategies.fixed_proposals import FixedProposals
 from nas.training.peers import peers
 
@@ -85,7 +84,7 @@ def plan_transfer(asked: TransferRequest, executor: Executor) -> TransferPlan:
     declared: Transfer = absolute(from_plain(plain, Transfer))
     executor.check()
     planned = TransferPlan(declared, found, weights.resolve(), executor.settled(), find_data({"data": declared}))
-    check(declared, planned.trained)
+    check_transfer(declared, planned.trained)
     return planned
 
 
@@ -145,16 +144,16 @@ def run_transfer(planned: TransferPlan, folder: Path, views: Views) -> History:
     never_given_up = len(trials) + 1
     rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", never_given_up, planned.declared.seed)
     source = FixedProposals(tuple((trial, trial.name) for trial in trials))
-    stage = Stage("transfer", source, partial(_carry_out, planned, folder), rules, describe, trials)
+    stage = RunStage("transfer", source, partial(_carry_out, planned, folder), rules, describe, trials)
     with held(folder):
-        history = carry_out_stage(stage, planned.executor, views, folder)
+        history = carry_out(stage, planned.executor, views, folder)
     draw_transfer(history, folder)
     return history
 
 
 def _carry_out(planned: TransferPlan, folder: Path, job: Job) -> Evaluation:
     """Do one trial, and describe the network whose weights it leaves."""
-    scores = yield from carry_out(planned.declared, planned.trained, folder, job)
+    scores = yield from perform_transfer(planned.declared, planned.trained, folder, job)
     found = replace(found_by(planned.declared, planned.trained, job.architecture), scores=scores)
     if peers().rank == 0:
         path = folder / f"{job.architecture.name}.json"

@@ -103,7 +103,7 @@ def adapted(data: Data, shape: Shape) -> Data:
     return data if found == shape else Resized(data, shape[1], shape[0])
 
 
-def check(declared: Transfer, trained: TrainedNetwork) -> None:
+def check_transfer(declared: Transfer, trained: TrainedNetwork) -> None:
     """Raise RecordError where the weights are of another network, or do not fit the images, or these are too few."""
     shapes = {split_of(declared, trial).shape for trial in declared.trials()}
     model = trained.model()
@@ -121,7 +121,7 @@ def check_channels(trained: TrainedNetwork, shape: Shape) -> None:
         )
 
 
-def carry_out(declared: Transfer, trained: TrainedNetwork, folder: Path, job: Job) -> Evaluation:
+def perform_transfer(declared: Transfer, trained: TrainedNetwork, folder: Path, job: Job) -> Evaluation:
     """Do one trial, and leave the weights and what was measured of them in the folder; returns the scores."""
     trial: TransferRun = job.architecture
     images = trained.normalised(split_of(declared, trial))

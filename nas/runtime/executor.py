@@ -12,7 +12,7 @@ from typing import Protocol
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.history import Scores
-from nas.runtime.stage import Stage, Work
+from nas.runtime.stage import RunStage, Work
 from nas.runtime.view import View
 
 
@@ -65,7 +65,7 @@ class Executor(ABC):
         """Write who does the work, as `2 workers, 1 thread each`."""
         return type(self).__name__
 
-    def watched(self, stage: Stage, folder: Path) -> AbstractContextManager[Sequence[View]]:
+    def watched(self, stage: RunStage, folder: Path) -> AbstractContextManager[Sequence[View]]:
         """Keep the views open that this executor adds to a stage, such as loggers; none by default."""
         return nullcontext(())
 

@@ -19,10 +19,10 @@ from nas.history import REUSED, Evaluated, History
 from nas.journal import Journal, finished_event, forget_failures, replay, started_event
 from nas.records import RecordError, nearest
 from nas.runtime.executor import Executor, Outcome
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.runtime.view import View
 
-Views = Callable[[Stage], View]
+Views = Callable[[RunStage], View]
 """Makes the view of a stage."""
 
 REUSED_IN_A_ROW = 1000
@@ -40,7 +40,7 @@ class Queue:
     handed out again first, under the same number, so that it finds its checkpoint.
     """
 
-    def __init__(self, stage: Stage, views: Sequence[View] = (), folder: Path | None = None) -> None:
+    def __init__(self, stage: RunStage, views: Sequence[View] = (), folder: Path | None = None) -> None:
         self.stage, self.rules, self.views, self.folder = stage, stage.rules, views, folder
         self._checkpoints = folder / "checkpoints" if folder else None
         path = stage.journal(folder) if folder else None
@@ -183,7 +183,7 @@ def commonest_reason(failures: Iterable[Evaluated]) -> str:
     return f"{counted.total()} evaluations in a row failed, {times} of them with: {reason}"
 
 
-def carry_out(stage: Stage, executor: Executor, views: Views, folder: Path) -> History:
+def carry_out(stage: RunStage, executor: Executor, views: Views, folder: Path) -> History:
     """Do a stage, or what is left of it, by an executor; return its history."""
     with executor.watched(stage, folder) as more, closing(Queue(stage, [views(stage), *more], folder)) as queue:
         executor.run(queue, stage.work, folder)

@@ -58,7 +58,7 @@ class RayTrain(Executor):
         with workers.opened():
             workers.check_room()
             limits = {"workers": self.workers, "retries": self.retries, "threads": self.threads}
-            tune_module("train").run(session, work, folder, need=workers.need, **limits)
+            tune_module("train").run_together(session, work, folder, need=workers.need, **limits)
 
     def _workers(self) -> RayWorkers:
         return RayWorkers(self.workers, self.cpus_per_worker, self.gpus_per_worker, self.address)

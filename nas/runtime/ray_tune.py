@@ -12,7 +12,7 @@ from nas.runtime.executor import Executor, Session
 from nas.runtime.loggers import Logger
 from nas.runtime.loggers.logged import logged
 from nas.runtime.ray_workers import RayWorkers, tune_module
-from nas.runtime.stage import Stage, Work
+from nas.runtime.stage import RunStage, Work
 from nas.runtime.threads import counted
 from nas.runtime.view import View
 
@@ -54,7 +54,7 @@ class RayTune(Executor):
         self.check()
         return self._workers().opened()
 
-    def watched(self, stage: Stage, folder: Path) -> AbstractContextManager[Sequence[View]]:
+    def watched(self, stage: RunStage, folder: Path) -> AbstractContextManager[Sequence[View]]:
         return logged(stage, self.loggers, folder)
 
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
@@ -62,7 +62,7 @@ class RayTune(Executor):
         limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries, "threads": self.threads}
         with workers.opened():
             workers.check_room()
-            tune_module("trials").run(session, work, folder, need=workers.need, **limits)
+            tune_module("trials").run_trials(session, work, folder, need=workers.need, **limits)
 
     def _workers(self) -> RayWorkers:
         return RayWorkers(self.workers, self.cpus_per_worker, self.gpus_per_worker, self.address)

@@ -19,7 +19,7 @@ Work = Callable[[Job], Evaluation]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RunStage:
     """A source of proposals, the work that scores them, the rules, and one name: that of its journal, panel and chart.
 
     The `source` is a strategy, or a fixed list; what it proposes is an architecture, a seed of a supernet, or a transfer.

@@ -22,21 +22,21 @@ Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class BatchOutcome:
     """The outcome of a forward pass on B images: the mean `loss`, (), and the number of correct images, `hits`, ()."""
 
     loss: Tensor
     hits: Tensor
 
     @staticmethod
-    def of(logits: Tensor, labels: Tensor) -> Outcome:
+    def of(logits: Tensor, labels: Tensor) -> BatchOutcome:
         """Return the cross-entropy and the hits of logits (B, classes)."""
         hits = (logits.detach().argmax(1) == labels).sum()
-        return Outcome(functional.cross_entropy(logits, labels), hits)
+        return BatchOutcome(functional.cross_entropy(logits, labels), hits)
 
-    def detach(self) -> Outcome:
+    def detach(self) -> BatchOutcome:
         """Return the outcome with the loss detached from the autograd graph."""
-        return Outcome(self.loss.detach(), self.hits)
+        return BatchOutcome(self.loss.detach(), self.hits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +52,7 @@ class Step:
     policy: Policy
     weights_batch: Batch
     alphas_batch: Batch
-    outcome: Callable[..., Outcome]
+    outcome: Callable[..., BatchOutcome]
     penalty: Callable[[], Tensor | None]
     lr: float
     momentum: float
@@ -77,7 +77,7 @@ class Step:
         return self.outcome(batch, parameters).loss
 
 
-def first_order(step: Step) -> Outcome:
+def first_order(step: Step) -> BatchOutcome:
     """Set the alphas' gradients to those of the loss at the current weights.
 
     Gradients of the weights are not computed, which saves their part of the backward pass.
@@ -87,7 +87,7 @@ def first_order(step: Step) -> Outcome:
     return outcome.detach()
 
 
-def second_order(step: Step) -> Outcome:
+def second_order(step: Step) -> BatchOutcome:
     """Set the alphas' gradients to those of the loss after one step of the weights, by finite differences.
 
     Liu et al. 2019, equations 6 to 8: the Hessian-vector product is the difference of two gradients, at weights moved by
@@ -108,7 +108,7 @@ def second_order(step: Step) -> Outcome:
     return outcome.detach()
 
 
-def exact_second_order(step: Step) -> Outcome:
+def exact_second_order(step: Step) -> BatchOutcome:
     """Set the alphas' gradients to those of the loss after one step of the weights, by differentiating through the step.
 
     It keeps two graphs at once: more memory than finite differences, but no error beyond rounding. Raises RecordError
@@ -131,7 +131,7 @@ def exact_second_order(step: Step) -> Outcome:
     extra = torch.autograd.grad(penalty, step.alphas, allow_unused=True) if penalty is not None else ()
     summed = _filled(step.alphas, extra or [None] * len(alphas))
     set_gradients(step.alphas, [g + e for g, e in zip(gradients.values(), summed, strict=True)])
-    return Outcome(loss, hits).detach()
+    return BatchOutcome(loss, hits).detach()
 
 
 def _weight_gradients(step: Step) -> list[Tensor]:

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from nas.records import record
-from nas.supernets.bilevel import Outcome, Step, exact_second_order, first_order, second_order
+from nas.supernets.bilevel import BatchOutcome, Step, exact_second_order, first_order, second_order
 from nas.supernets.gates import StepContext
 from nas.supernets.method import Differentiable, Mixture
 
@@ -35,5 +35,5 @@ class Darts(Differentiable):
     def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         return Mixture(alphas.softmax(1))
 
-    def learn(self, step: Step) -> Outcome:
+    def learn(self, step: Step) -> BatchOutcome:
         return _ORDERS[self.order](step)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nas.choice import Choice, combination_index
 from nas.records import Fraction, NonNegative, Positive, Range, record
 from nas.space import resolve
-from nas.supernets.bilevel import Outcome, Step, set_gradients
+from nas.supernets.bilevel import BatchOutcome, Step, set_gradients
 from nas.supernets.gates import Gate, StepContext
 from nas.supernets.method import Method
 from nas.supernets.policy import Policy
@@ -42,7 +42,7 @@ class Enas(Method):
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
         return Controller(self, choices)
 
-    def learn(self, step: Step) -> Outcome:
+    def learn(self, step: Step) -> BatchOutcome:
         """Draw a path, and set the REINFORCE gradients of the controller; return the outcome of the path."""
         policy = cast(Controller, step.policy)
         with torch.no_grad():

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from nas.records import RecordError
 from nas.supernets.gates import Gates, Places
-from nas.supernets.grouped_ops import Group, Shared, mixtures, preparation, signature, steps, weighted
+from nas.supernets.grouped_ops import OperationGroup, Shared, mixtures, preparation, signature, steps, weighted
 from nas.supernets.mixed import Mixed, WeightedBranch
 from nas.topology.cell import CellModule
 
@@ -169,7 +169,7 @@ class Leaving(nn.Module):
         self.others_at = [(each.edge, each.places) for each in unknown]
         self.places += [each.places for each in unknown]
         options = sum(map(len, self.owners))
-        self.channels: int = next((each.channels for each in self.groups if isinstance(each, Group)), 0)
+        self.channels: int = next((each.channels for each in self.groups if isinstance(each, OperationGroup)), 0)
         self.widths: list[int] = [len(owners) * self.channels for owners in self.owners]
         # lengths of the three parts of `scales`, as in `places`
         self.sizes = [options, len(self.edges) * len(self.maps), len(unknown)]
@@ -180,7 +180,7 @@ class Leaving(nn.Module):
         first = next(i for i, step in enumerate(options[0]) if weighted(step))
         prepared = preparation(options[0][first], len(alike))
         self.reads.append(self.shared.add([*options[0][:first], *prepared]))
-        self.groups.append(Group([option[first:] for option in options]))
+        self.groups.append(OperationGroup([option[first:] for option in options]))
         self.owners.append(tuple(each.edge for each in alike))
         self.places += [each.places for each in alike]
 

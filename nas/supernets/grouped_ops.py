@@ -67,7 +67,7 @@ class BatchNorm(nn.Module):
 
 
 @final
-class Repeated(nn.Module):
+class RepeatedOperation(nn.Module):
     """Repetition of all channels: (B, C, H, W) becomes (B, times * C, H, W)."""
 
     def __init__(self, times: int) -> None:
@@ -99,7 +99,7 @@ def preparation(step: nn.Module, options: int) -> list[nn.Module]:
     if isinstance(step, nn.Conv2d) and _skips_pixels(step):
         prepared.append(Subsampled(step.stride[0]))
     if isinstance(step, nn.Conv2d) and step.groups > 1 and options > 1:
-        prepared.append(Repeated(options))
+        prepared.append(RepeatedOperation(options))
     return prepared
 
 
@@ -173,7 +173,7 @@ def _stacked_weights(convs: Sequence[nn.Conv2d]) -> nn.Parameter:
 
 
 @final
-class Group(nn.Module):
+class OperationGroup(nn.Module):
     """Equal options of the edges that leave one state, from their first weights to their scales, as one.
 
     Takes the prepared map and one scale for each output channel, (options * `channels`,).

@@ -15,7 +15,7 @@ from nas.building import Node, Site
 from nas.choice import Choice, rebuild
 from nas.fields import Open
 from nas.records import RecordError, record
-from nas.supernets.bilevel import Outcome, Step, first_order
+from nas.supernets.bilevel import BatchOutcome, Step, first_order
 from nas.supernets.derivation import Strengths, derive
 from nas.supernets.gates import Gate, Gates, StepContext
 from nas.supernets.policy import Policy
@@ -81,7 +81,7 @@ class Method(ABC):
         """Return the phases of a search of `epochs` epochs."""
         return (Phase(self, epochs, alphas_from=alphas_from),)
 
-    def learn(self, step: Step) -> Outcome:
+    def learn(self, step: Step) -> BatchOutcome:
         """Set the gradients of the policy's parameters; return the outcome on the alphas' batch, detached.
 
         The search reports that outcome as the loss and the accuracy on the alphas' images.

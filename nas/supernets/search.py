@@ -85,7 +85,7 @@ class SupernetResult:
     number: Natural = 0
 
 
-def search(declared: SupernetSearch, folder: Path, derives: bool, task: Task, job: Job) -> Evaluation:
+def search_supernet(declared: SupernetSearch, folder: Path, derives: bool, task: Task, job: Job) -> Evaluation:
     """Search with one supernet: yields its progress after each epoch, returns the scores.
 
     If `derives` is false, because a strategy will search the supernet, no architecture is derived, and the scores are
@@ -105,7 +105,7 @@ def search(declared: SupernetSearch, folder: Path, derives: bool, task: Task, jo
     return scores
 
 
-def check(declared: SupernetSearch, task: Task) -> None:
+def check_supernet(declared: SupernetSearch, task: Task) -> None:
     """Build the supernets of all phases, for the whole space, on the meta device.
 
     Raises RecordError where one cannot be built.

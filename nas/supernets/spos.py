@@ -11,7 +11,7 @@ import torch
 from nas.choice import Choice
 from nas.records import Positive, record
 from nas.space import sample
-from nas.supernets.bilevel import Outcome, Step
+from nas.supernets.bilevel import BatchOutcome, Step
 from nas.supernets.gates import Gate, StepContext
 from nas.supernets.method import Method
 from nas.supernets.policy import Policy, path_gates
@@ -33,7 +33,7 @@ class Spos(Method):
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
         return UniformPaths(choices)
 
-    def learn(self, step: Step) -> Outcome:
+    def learn(self, step: Step) -> BatchOutcome:
         """Return the outcome on the alphas' batch: there is nothing to learn."""
         with torch.no_grad():
             return step.outcome(step.alphas_batch)

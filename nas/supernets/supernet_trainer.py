@@ -15,7 +15,7 @@ from nas.data import Images, Split, augment
 from nas.data.batch_random import BatchRandom
 from nas.data.encoded import Encoded
 from nas.records import RecordError
-from nas.supernets.bilevel import Batch, Outcome, Step
+from nas.supernets.bilevel import Batch, BatchOutcome, Step
 from nas.supernets.gates import StepContext
 from nas.supernets.method import Phase
 from nas.supernets.recipe import SupernetSearch
@@ -95,7 +95,7 @@ class SupernetTrainer:
         learns = self.alphas_optimizer is not None and done >= self.phase.alphas_from and not frozen
         parts = draws.order("order", len(self.images))
         other = draws.order("alphas order", len(self.alphas_images)) if learns and not self.phase.method.joint else ()
-        tally, alphas_tally = EpochSums(self.device, len(parts)), EpochSums(self.device, len(parts))
+        tally, alphas_tally = SupernetSums(self.device, len(parts)), SupernetSums(self.device, len(parts))
         progress = done / self.phase.epochs
         with seeded(mixed_seed(self.seed, "layers", number, self.peers.rank), self.device):
             for i, indices in enumerate(parts):
@@ -109,7 +109,7 @@ class SupernetTrainer:
         loss, top1 = tally.means(self.peers, number + 1)
         return EpochMeans(loss, top1, *(alphas_tally.means(self.peers, number + 1) if other else (None, None)))
 
-    def _learn(self, batch: Batch, alphas_batch: Batch, tally: EpochSums) -> None:
+    def _learn(self, batch: Batch, alphas_batch: Batch, tally: SupernetSums) -> None:
         """Update the policy on the alphas' batch."""
         group = self.optimizer.param_groups[0]
         step = Step(
@@ -130,7 +130,7 @@ class SupernetTrainer:
         tally.add(self.phase.method.learn(step), len(alphas_batch[1]))
         self._step_alphas()
 
-    def _train(self, batch: Batch, tally: EpochSums, joint: bool) -> None:
+    def _train(self, batch: Batch, tally: SupernetSums, joint: bool) -> None:
         """Update the weights on their batch; with `joint` the policy too."""
         outcome = self.outcome(batch)
         tally.add(outcome, len(batch[1]))
@@ -155,14 +155,14 @@ class SupernetTrainer:
         assert self.alphas_optimizer is not None
         self.alphas_optimizer.step()
 
-    def outcome(self, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Outcome:
+    def outcome(self, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> BatchOutcome:
         """Return the supernet's outcome on a batch, optionally with other parameters, given by name."""
         with autocast(self.recipe, self.device):
             if parameters is None:
                 logits: Tensor = self.supernet(batch[0])
             else:
                 logits = torch.func.functional_call(self.supernet, dict(parameters), (batch[0],))
-        return Outcome.of(logits.float() if logits.dtype == torch.bfloat16 else logits, batch[1])
+        return BatchOutcome.of(logits.float() if logits.dtype == torch.bfloat16 else logits, batch[1])
 
     def fixed_batch(self, number: int) -> Batch:
         """Return the first batch of the alphas' images in the epoch `number`."""
@@ -221,7 +221,7 @@ def _held(images: Images | Encoded) -> Images:
 
 
 @final
-class EpochSums:
+class SupernetSums:
     """Sums of losses and hits on the device, so that no step waits for them."""
 
     def __init__(self, device: torch.device, batches: int) -> None:
@@ -229,7 +229,7 @@ class EpochSums:
         self.losses = torch.zeros(batches, device=device)
         self.steps = 0
 
-    def add(self, outcome: Outcome, images: int) -> None:
+    def add(self, outcome: BatchOutcome, images: int) -> None:
         """Add a batch of `images` images."""
         loss = outcome.loss.detach()
         self.losses[self.steps] = loss

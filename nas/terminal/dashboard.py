@@ -21,7 +21,7 @@ from nas.plain import from_plain
 from nas.records import RecordError
 from nas.runs.experiment import Experiment
 from nas.runs.run import load_run
-from nas.runtime.loggers.labels import Labels
+from nas.runtime.loggers.labels import DecisionLabels
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often a journal is looked at for new lines."""
@@ -63,7 +63,7 @@ class Study:
         self.storage, self.folder = storage, folder
         self.experiment = load_run(folder)
         self.objective, _ = read_objective(self.experiment.rules.objective)
-        self._labels = Labels(self.experiment.open_space())
+        self._labels = DecisionLabels(self.experiment.open_space())
         self._distributions = _distributions(self._labels)
         self._tail = JournalFollower(folder / "history.jsonl")
         self._trials: dict[int, int] = {}  # Optuna's id of each evaluation
@@ -126,7 +126,7 @@ def _new_study(storage: Any, name: str, experiment: Experiment) -> int:
     return int(storage.get_study_id_from_name(name))
 
 
-def _distributions(labels: Labels) -> dict[str, Any]:
+def _distributions(labels: DecisionLabels) -> dict[str, Any]:
     from optuna.distributions import CategoricalDistribution
 
     return {name: CategoricalDistribution(ways) for name, ways in labels.ways.items()}

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from nas.evaluation.evaluator import Progress
 from nas.history import Evaluated, History, Proposal
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.runtime.stopping import listener
 from nas.runtime.view import View
 
@@ -32,7 +32,7 @@ SECONDS_BETWEEN_EPOCHS = 2.0
 class Terminal(View):
     """A panel of one stage: the best so far, what each worker does, what is done and left, and failures with their reasons."""
 
-    def __init__(self, console: Console, stage: Stage) -> None:
+    def __init__(self, console: Console, stage: RunStage) -> None:
         self.console, self.stage, self.total = console, stage.name, stage.total
         self.describe = stage.describe
         self.begun = time.monotonic()
@@ -150,7 +150,7 @@ class Panels:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def view(self, stage: Stage) -> View:
+    def view(self, stage: RunStage) -> View:
         """Close the panel of the last stage and open one for the next."""
         self._open.close()
         return self._open.enter_context(Terminal(self.console, stage))

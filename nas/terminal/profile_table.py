@@ -31,7 +31,7 @@ class ProfileRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class NetworkCosts:
     """What a network costs for an image of a shape."""
 
     profile: Profile
@@ -86,12 +86,12 @@ def show_profile(asked: ProfileRequest, against: str | None, as_json: bool, cons
     _print_totals(costs[asked.name], console)
 
 
-def _profile(asked: ProfileRequest) -> Costs:
+def _profile(asked: ProfileRequest) -> NetworkCosts:
     found = find_architecture(asked.name)
     options: dict[str, object] = {**found.options}
     override(options, asked.assignments)
     input = shape_of(asked.input) if asked.input is not None else found.input
-    return Costs(checked_profile(replace(found, options=options).tree(), input), input)
+    return NetworkCosts(checked_profile(replace(found, options=options).tree(), input), input)
 
 
 def _print_layers(costs: Profile, console: Console) -> None:
@@ -144,7 +144,7 @@ def _size(size_bytes: float) -> str:
     return f"{size_bytes / 1e6:,.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:,.2f} kB"
 
 
-def _print_totals(counted: Costs, console: Console) -> None:
+def _print_totals(counted: NetworkCosts, console: Console) -> None:
     costs = counted.profile
     console.print(f"{costs.params:,} params  {costs.macs:,} MACs", style="bold")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)

@@ -50,7 +50,7 @@ def fail_always(history: History, number: int) -> None:
     history.fail(number, "NaN")
 
 
-def search(
+def simulate_search(
     strategy: Strategy, space: Any, evaluations: int, workers: int = 1, seed: int = 0, finish: Finish = succeed
 ) -> History:
     """Search with simulated workers; the one that has worked longest finishes first."""
@@ -76,7 +76,7 @@ def generator(seed: int, history: History) -> Random:
 
 def in_flight(strategy: Strategy, space: Any, evaluations: int) -> History:
     """Return a history in which two proposals are still in flight."""
-    history = search(strategy, space, evaluations)
+    history = simulate_search(strategy, space, evaluations)
     for _ in range(2):
         if (proposal := strategy.propose(space, history, generator(0, history))) is not None:
             history.start(proposal)
@@ -101,7 +101,7 @@ def it_is_a_record(strategy: Strategy) -> None:
 def it_proposes_members_of_the_space(strategy: Strategy) -> None:
     """Also where one choice opens others."""
     for space in (SMALL, NESTED):
-        for proposal in search(strategy, space, 108, workers=3).proposals:
+        for proposal in simulate_search(strategy, space, 108, workers=3).proposals:
             try:
                 decisions(space, proposal.architecture)
             except SpaceError as error:
@@ -110,7 +110,7 @@ def it_proposes_members_of_the_space(strategy: Strategy) -> None:
 
 def its_parents_are_evaluations_that_succeeded(strategy: Strategy) -> None:
     """A proposal names its parents by their numbers, and its origin in a word."""
-    history = search(strategy, SMALL, 160, workers=4, finish=fail_often)
+    history = simulate_search(strategy, SMALL, 160, workers=4, finish=fail_often)
     for number, proposal in enumerate(history.proposals):
         require(bool(proposal.origin), f"proposal {number} has no origin")
         for parent in proposal.parents:
@@ -142,20 +142,25 @@ def it_leaves_the_history_as_it_is(strategy: Strategy) -> None:
 
 def it_searches_the_same_with_the_same_seed(strategy: Strategy) -> None:
     """And differently with another one."""
-    first, again, other = (search(strategy, SMALL, 130, workers=2, seed=seed).digests for seed in (0, 0, 1))
+    first, again, other = (simulate_search(strategy, SMALL, 130, workers=2, seed=seed).digests for seed in (0, 0, 1))
     require(first == again, "the same seed gives another search")
     require(first != other, "another seed gives the same search")
 
 
 def it_goes_on_after_failures(strategy: Strategy) -> None:
     """Whether some evaluations fail, or all."""
-    require(len(search(strategy, SMALL, 130, workers=3, finish=fail_often).scored) == 87, "failures end the search")
-    require(len(search(strategy, SMALL, 110, workers=3, finish=fail_always).failures) == 110, "failures end the search")
+    require(
+        len(simulate_search(strategy, SMALL, 130, workers=3, finish=fail_often).scored) == 87, "failures end the search"
+    )
+    require(
+        len(simulate_search(strategy, SMALL, 110, workers=3, finish=fail_always).failures) == 110,
+        "failures end the search",
+    )
 
 
 def it_searches_a_space_of_two(strategy: Strategy) -> None:
     """It proposes both, again and again; the run reuses their scores."""
-    history = search(strategy, one_of("only", (1, 2)), 130, workers=2)
+    history = simulate_search(strategy, one_of("only", (1, 2)), 130, workers=2)
     require({each.architecture for each in history.proposals} == {1, 2}, "of a space of two it does not propose both")
 
 

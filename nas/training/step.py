@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from nas.data.mixing import Labels
+from nas.data.mixing import MixedLabels
 from nas.training.recipe import Recipe
 
 
@@ -73,7 +73,7 @@ def in_batches(order: Tensor, batch: int) -> tuple[Tensor, ...]:
     return parts[:-1] if len(parts) > 1 and len(parts[-1]) == 1 else parts
 
 
-def loss_of(output: Tensor | tuple[Tensor, Tensor], y: Tensor | Labels, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def loss_of(output: Tensor | tuple[Tensor, Tensor], y: Tensor | MixedLabels, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Return the loss in float32, and the logits (B, classes), of a model's output.
 
     For an output `(logits, auxiliary logits)` the weighted auxiliary loss is added. Label smoothing applies to all
@@ -86,7 +86,7 @@ def loss_of(output: Tensor | tuple[Tensor, Tensor], y: Tensor | Labels, recipe: 
     return loss, logits
 
 
-def _smoothed(logits: Tensor, y: Tensor | Labels, smoothing: float) -> Tensor:
+def _smoothed(logits: Tensor, y: Tensor | MixedLabels, smoothing: float) -> Tensor:
     if isinstance(y, Tensor):
         return functional.cross_entropy(logits.float(), y, label_smoothing=smoothing)
     first, other = (

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nas.data import Images, Split, augment
 from nas.data.batch_random import BatchRandom
-from nas.data.mixing import Labels, mix
+from nas.data.mixing import MixedLabels, mix
 from nas.operations.drop_path import DropPath
 from nas.records import RecordError
 from nas.training.average import averaged
@@ -119,14 +119,14 @@ class Stepper:
             self.average.update_parameters(self.model)
         return loss, right
 
-    def _varied(self, batch: Images, whole: int, epoch: int, step: int) -> tuple[Tensor, Tensor | Labels]:
+    def _varied(self, batch: Images, whole: int, epoch: int, step: int) -> tuple[Tensor, Tensor | MixedLabels]:
         """Return the augmented images of the share and their labels, mixed with `mixup` or `cutmix`."""
         recipe, own = self.recipe, self.peers.share(torch.arange(whole)) if self.peers.size > 1 else None
         # every rank draws for the whole batch and keeps its share: the same augmentation for any number of ranks
         generator = stream(self.seed, "augmentation", epoch, step, device=self.device)
         draws = BatchRandom(generator, whole, own)
         x = augment(batch.x, self.augmentation, self.split.mean, self.split.std, draws)
-        labels: Tensor | Labels = batch.y
+        labels: Tensor | MixedLabels = batch.y
         if recipe.mixup or recipe.cutmix:
             rng = Random(mixed_seed(self.seed, "mixing", epoch, step))
             x, labels = mix(x, batch.y, recipe.mixup, recipe.cutmix, rng)
@@ -141,7 +141,7 @@ class Stepper:
             is_last, model = part is parts[-1], self.parallel
             yield part, nullcontext() if is_last or not isinstance(model, DistributedDataParallel) else model.no_sync()
 
-    def _backward(self, x: Tensor, labels: Tensor | Labels, weight: float) -> tuple[Tensor, Tensor]:
+    def _backward(self, x: Tensor, labels: Tensor | MixedLabels, weight: float) -> tuple[Tensor, Tensor]:
         """Run the forward and backward pass of a part; return its weighted loss and its number of correct images."""
         with autocast(self.recipe, self.device):
             output = self.parallel(x)
@@ -152,5 +152,5 @@ class Stepper:
         return loss.detach() * weight, (logits.detach().argmax(1) == y).sum()
 
 
-def _at(labels: Tensor | Labels, part: slice) -> Tensor | Labels:
-    return labels[part] if isinstance(labels, Tensor) else Labels(labels.y[part], labels.other[part], labels.share)
+def _at(labels: Tensor | MixedLabels, part: slice) -> Tensor | MixedLabels:
+    return labels[part] if isinstance(labels, Tensor) else MixedLabels(labels.y[part], labels.other[part], labels.share)

@@ -11,13 +11,13 @@ from typing import Any
 
 from nas.family import StackedNetwork
 from nas.foreign import Foreign
-from nas.literal import Call
+from nas.literal import LiteralCall
 from search_spaces.darts import FIELDS, from_genotype
 
 
 def recognises(content: Any) -> bool:
     """Whether a content is a genotype: a call of that name, or a mapping with one of its fields."""
-    if isinstance(content, Call):
+    if isinstance(content, LiteralCall):
         return "genotype" in content.name.lower() or bool(content.fields.keys() & set(FIELDS))
     return isinstance(content, Mapping) and bool(content.keys() & set(FIELDS))
 

@@ -10,7 +10,7 @@ from typing import Any
 from nas.family import StackedNetwork
 from nas.fields import shown
 from nas.foreign import Foreign
-from nas.literal import Call
+from nas.literal import LiteralCall
 from nas.records import RecordError
 from search_spaces.nasbench201 import from_edges
 
@@ -23,7 +23,7 @@ def recognises(content: Any) -> bool:
 
 def _nodes(content: Any) -> Any:
     """Return the nodes, which may be the argument of a call, as in `Structure([...])`."""
-    is_call = isinstance(content, Call) and len(content.values) == 1 and not content.fields
+    is_call = isinstance(content, LiteralCall) and len(content.values) == 1 and not content.fields
     return content.values[0] if is_call else content
 
 

@@ -18,7 +18,7 @@ from nas.runs.experiment import load
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Queue
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 
 EVALUATIONS = 20_000
 
@@ -35,7 +35,7 @@ def main() -> None:
     for journal in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             work = partial(experiment.evaluator.evaluate, task)
-            stage = Stage("search", experiment.strategy, work, rules, str, space)
+            stage = RunStage("search", experiment.strategy, work, rules, str, space)
             search = Queue(stage, folder=Path(folder) if journal else None)
             start = time.process_time()
             Inline().run(search, work, Path(folder))

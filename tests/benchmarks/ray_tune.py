@@ -16,7 +16,7 @@ from nas.history import Evaluated, History, Proposal
 from nas.runtime.queue import Queue
 from nas.runtime.ray_tune import RayTune
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.runtime.view import View
 from nas.strategies.random_search import RandomSearch
 from search_spaces.bits import bits, network
@@ -44,7 +44,7 @@ def run(evaluations: int, batch: int) -> list[float]:
     rules = Rules(Budget(evaluations=evaluations), "fitness", duplicates="evaluate")
     with tempfile.TemporaryDirectory() as folder:
         work = partial(NoisyBits().evaluate, Task(space, network))
-        search = Queue(Stage("search", RandomSearch(), work, rules, str, space), [watch], Path(folder))
+        search = Queue(RunStage("search", RandomSearch(), work, rules, str, space), [watch], Path(folder))
         RayTune(workers=2, batch=batch).run(search, work, Path(folder))
     assert len(search.history.scored) == evaluations
     return watch.ended

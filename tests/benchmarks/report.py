@@ -43,7 +43,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "run"
             create_folder(folder, planned)
-            run(planned, folder, lambda phase, total: Silent())
+            run(planned, folder, lambda stage: Silent())
             measure(name, folder)
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "run"

@@ -17,7 +17,7 @@ import pytest
 from nas.data import Digits
 from nas.evaluation.evaluator import Job, Task
 from nas.figures.alphas import plot_alphas
-from nas.figures.colours import Line, lines
+from nas.figures.colours import LineStyle, line_styles
 from nas.figures.curves import blocks, learnt_choices
 from nas.labels import stored_label
 from nas.plain import read
@@ -25,8 +25,7 @@ from nas.records import RecordError
 from nas.space import choices
 from nas.supernets.darts import Darts
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
-from nas.supernets.search import SupernetEpoch, SupernetResult, label
-from nas.supernets.search import search as search_supernet
+from nas.supernets.search import SupernetEpoch, SupernetResult, label, search_supernet
 from search_spaces.darts import darts
 from search_spaces.nasbench201 import nasbench201, network
 from search_spaces.nasnet import nasnet
@@ -249,16 +248,16 @@ def test_options_with_one_label_are_told_apart() -> None:
 @pytest.mark.parametrize("space", [darts(), nasnet(), nasbench201()], ids=["darts", "nasnet", "nasbench201"])
 def test_each_operation_has_a_line_of_its_own(space: Any) -> None:
     labels = {stored_label(each) for labels in options_of(space).values() for each in labels if not each.isdigit()}
-    found = lines(sorted(labels))
+    found = line_styles(sorted(labels))
     assert len({(line.colour, line.style) for line in found.values()}) == len(labels)
     dashed = {each for each, line in found.items() if line.style != "solid"}
     assert dashed == {each for each in labels if each.partition("(")[0] in ("skip_connect", "none")}
 
 
 def test_many_options_still_have_lines_of_their_own() -> None:
-    found = lines([f"mb_conv_{i}x{i}" for i in range(30)])
+    found = line_styles([f"mb_conv_{i}x{i}" for i in range(30)])
     assert len({(line.colour, line.style) for line in found.values()}) == 30
-    assert all(isinstance(line, Line) for line in lines(map(str, range(50))).values())
+    assert all(isinstance(line, LineStyle) for line in line_styles(map(str, range(50))).values())
 
 
 @pytest.mark.slow

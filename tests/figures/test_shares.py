@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 import nas
-from nas.figures.shares import label_of, panels, plot_shares, window_of
+from nas.figures.shares import panels, plot_shares, structure_label, window_of
 from nas.space import decisions, resolve
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.random_search import RandomSearch
@@ -58,7 +58,7 @@ def test_many_choices_of_one_kind_share_a_panel() -> None:
 
 
 def test_an_option_is_labelled_by_its_structure() -> None:
-    labels = [label_of(nas.from_plain(plain)) for plain in ({"Skip": {}}, {"SepConv": {"kernel": 5}})]
+    labels = [structure_label(nas.from_plain(plain)) for plain in ({"Skip": {}}, {"SepConv": {"kernel": 5}})]
     assert labels == ["skip_connect", "sep_conv_5x5"]
 
 

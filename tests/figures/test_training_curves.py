@@ -20,7 +20,7 @@ from rich.table import Table
 
 from nas.figures.figure import apart, rows_of
 from nas.figures.page import LETTER
-from nas.figures.trainings import AVERAGED, TRAINED, VALIDATED, learnt, plot_training, said
+from nas.figures.trainings import AVERAGED, TRAINED, VALIDATED, epoch_notes, learnt, plot_training
 from nas.figures.transfers import plot_transfer
 from nas.records import RecordError
 from nas.terminal.measured import class_table
@@ -141,7 +141,7 @@ def test_what_was_not_measured_is_not_shown() -> None:
     measured, unmeasured = trained(6), [replace(each, validation_top1_percent=None) for each in trained(6)]
     assert [curve.label for curve in learnt(measured)["accuracy, %"]] == ["training", "validation"]
     assert [curve.label for curve in learnt(unmeasured)["accuracy, %"]] == ["training"]
-    assert not said(unmeasured)
+    assert not epoch_notes(unmeasured)
 
 
 @pytest.mark.parametrize("count", [1, 600])
@@ -163,10 +163,10 @@ def test_reports_that_come_again_count_once_and_in_any_order(tmp_path: Path) -> 
 
 def test_what_is_unfinished_or_broken_is_said() -> None:
     epochs = [replace(each, broken_images=17 * (each.epoch == 2)) for each in trained(3, of=90)]
-    first, *_, last = said(epochs)
+    first, *_, last = epoch_notes(epochs)
     assert first == "Epoch 3 of 90."
     assert last == "Up to 17 images in an epoch could not be decoded."
-    assert len(said(trained(3))) == 1
+    assert len(epoch_notes(trained(3))) == 1
 
 
 def test_numbers_that_are_none_are_no_error(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def carried_out(text: str, folder: Path) -> Path:
     file.write_text(text, encoding="utf-8")
     planned = plan(experiments.load(file))
     create_folder(folder, planned)
-    run(planned, folder, lambda phase, total: Silent())
+    run(planned, folder, lambda stage: Silent())
     return folder
 
 

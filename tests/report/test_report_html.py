@@ -22,7 +22,7 @@ from nas.records import RecordError
 from nas.report.html.page import SCRIPTS, colours_of, render, write_page
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Failure, LearntAlphas, RunSummary, SupernetCurves, TrainingCurves, Trials
-from nas.report.summary.summary import Test as Measured
+from nas.report.summary.summary import TestSummary as Measured
 from search_spaces.darts import family
 
 if TYPE_CHECKING:

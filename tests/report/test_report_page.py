@@ -18,7 +18,7 @@ from nas.records import digest, to_plain
 from nas.report.html.page import write_page
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Finals, RunSummary
-from nas.report.summary.summary import Test as Measured
+from nas.report.summary.summary import TestSummary as Measured
 from nas.runs.scores import informative_scores
 from nas.space import mutate, sample
 

@@ -21,7 +21,7 @@ from nas.records import digest, to_plain
 from nas.report.summary.ancestry import ancestors_of, changes_between
 from nas.report.summary.baseline import HIGH, LOW, Spent, estimated, simulated
 from nas.report.summary.fronts import PROFILED, fronts_of
-from nas.report.summary.loaded import load
+from nas.report.summary.loaded import load_run_summary
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import RunSummary
 from nas.space import decisions, mutate, sample
@@ -269,7 +269,7 @@ def test_an_ancestor_of_both_parents_is_shown_once(tmp_path: Path) -> None:
     lines = [start(i, 0.0) for i in range(2)] + [finish(i, 1.0, "a", fitness=1.0) for i in range(2)]
     for number, parents in ((2, [0]), (3, [0, 1]), (4, [2, 3])):
         lines += [start(number, 2.0, "crossover", parents), finish(number, 3.0, "a", fitness=float(number))]
-    loaded = load(by_hand(tmp_path / "run", lines))
+    loaded = load_run_summary(by_hand(tmp_path / "run", lines))
     assert loaded.history.best is not None
     found = ancestors_of(loaded.space, loaded.history, loaded.history.best)
     assert [each.number for each in found] == [4, 2, 3, 0, 1]
@@ -307,7 +307,7 @@ def test_networks_are_profiled_where_the_scores_lack_costs_and_few_of_many(tmp_p
         line = {**start(number, float(number)), "digest": digest(architecture), "architecture": to_plain(architecture)}
         lines += [line, finish(number, 100.0 + number, "a", fitness=float(number))]
     text = TOY.replace("{bits: {length: 12}}", "nasbench201\nnetwork: {channels: 2, cells_per_stage: 1}")
-    loaded = load(by_hand(tmp_path / "run", lines, text))
+    loaded = load_run_summary(by_hand(tmp_path / "run", lines, text))
     fronts, missing = fronts_of(loaded)
     assert not missing
     assert len(fronts[0].number) == PROFILED

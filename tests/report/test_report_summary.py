@@ -21,7 +21,7 @@ from nas.family import family
 from nas.plain import write
 from nas.profiling import profile
 from nas.records import RecordError, digest, to_plain
-from nas.report.summary.loaded import load
+from nas.report.summary.loaded import load_run_summary
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import to_json
 from nas.report.summary.supernets import supernet_curves
@@ -70,7 +70,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
 
 
 def test_a_real_search_by_training_is_told_whole(small: Path) -> None:
-    summary, history = summarise(small), load(small).history
+    summary, history = summarise(small), load_run_summary(small).history
     finished = [event for event in events(small) if event["event"] == "finish"]
     best = max(finished, key=lambda event: event["scores"][OBJECTIVE])
     assert summary.best is not None
@@ -111,7 +111,7 @@ def test_finals_are_told_with_their_epochs_and_tests(toy: Path, tmp_path: Path) 
 def test_the_yaml_of_a_report_reads_as_the_experiment(small: Path, tmp_path: Path) -> None:
     summary = summarise(small)
     (tmp_path / "again.yaml").write_text(summary.reproduction.yaml, encoding="utf-8")
-    assert experiments.load(tmp_path / "again.yaml") == load(small).experiment
+    assert experiments.load(tmp_path / "again.yaml") == load_run_summary(small).experiment
     assert summary.head.versions
     assert f"# versions: {summary.head.versions}" in summary.reproduction.yaml
 

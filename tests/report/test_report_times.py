@@ -20,7 +20,7 @@ from nas.journal import Journal
 from nas.records import RecordError, to_plain
 from nas.report.summary.clock import Clock
 from nas.report.summary.journal import Log, Work
-from nas.report.summary.loaded import load
+from nas.report.summary.loaded import load_run_summary
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Curve, Failure, RunSummary, to_json
 from nas.report.summary.timeline import BARS, timeline_of
@@ -188,7 +188,7 @@ def test_a_stop_is_no_work_of_what_was_in_flight_and_says_not_how_long_it_took(
 
 def test_what_a_resumed_run_takes_up_is_work_from_then_on(tmp_path: Path) -> None:
     folder = by_hand(tmp_path / "run", [start(0, 0.0), start(1, 0.0)], TOY.replace("60", "3"))
-    run(plan(load(folder).experiment), folder, lambda phase, total: Silent())
+    run(plan(load_run_summary(folder).experiment), folder, lambda stage: Silent())
     costs = summarise(folder).costs
     assert costs is not None
     assert (costs.evaluated, costs.seconds < 60, costs.worker_hours < 60 / 3600) == (3, True, True)
@@ -344,7 +344,7 @@ def test_a_last_line_that_is_torn_is_left_out(tmp_path: Path) -> None:
     with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"event": "start", "num')
     assert summarise(folder).costs == summarise(folder).costs
-    assert len(load(folder).history.proposals) == 1
+    assert len(load_run_summary(folder).history.proposals) == 1
 
 
 def test_a_folder_that_is_no_run_names_what_would_be_one(tmp_path: Path) -> None:

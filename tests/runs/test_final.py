@@ -21,7 +21,7 @@ from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Queue
 from nas.runtime.rules import Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.runtime.view import View
 from nas.strategies.random_search import RandomSearch
 from search_spaces.bits import bits
@@ -65,7 +65,7 @@ def search(
     scoring: Scoring, rules: Rules, folder: Path | None = None, view: View | None = None, bit: int = 4
 ) -> History:
     """Search at random among strings of so many bits, in this process."""
-    stage = Stage(
+    stage = RunStage(
         "search", RandomSearch(), lambda job: at_once(scoring(job)), rules, str, bits(bit), retries_failures=False
     )
     session = Queue(stage, [view] if view else [], folder)

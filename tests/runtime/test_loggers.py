@@ -20,7 +20,7 @@ from nas.records import RecordError, record
 from nas.runs.experiment import load
 from nas.runtime.inline import Inline
 from nas.runtime.loggers import Logger
-from nas.runtime.loggers.labels import Labels
+from nas.runtime.loggers.labels import DecisionLabels
 from nas.runtime.loggers.logged import logged
 from nas.runtime.loggers.mlflow import MLflow
 from nas.runtime.loggers.tensorboard import TensorBoard
@@ -28,7 +28,7 @@ from nas.runtime.loggers.wandb import WandB
 from nas.runtime.queue import Queue
 from nas.runtime.ray_tune import RayTune
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.space import sample
 from nas.strategies.fixed_proposals import FixedProposals
 from nas.strategies.random_search import RandomSearch
@@ -80,10 +80,10 @@ def near(value: float) -> Any:
     return pytest.approx(value, rel=1e-6)
 
 
-def search(evaluations: int = 3, work: Any = None) -> Stage:
+def search(evaluations: int = 3, work: Any = None) -> RunStage:
     rules = Rules(Budget(evaluations=evaluations), "score")
     space = nasbench201.nasbench201()
-    return Stage("search", RandomSearch(), work or two_epochs, rules, str, space, retries_failures=False)
+    return RunStage("search", RandomSearch(), work or two_epochs, rules, str, space, retries_failures=False)
 
 
 def two_epochs(job: Job) -> Evaluation:
@@ -98,7 +98,7 @@ def two_epochs(job: Job) -> Evaluation:
     return {"score": 0.5, "params": 7}
 
 
-def run_logged(stage: Stage, loggers: list[Logger], folder: Path) -> None:
+def run_logged(stage: RunStage, loggers: list[Logger], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     with logged(stage, loggers, folder) as views, closing(Queue(stage, views, folder)) as queue:
         Inline().run(queue, stage.work, folder)
@@ -128,7 +128,7 @@ def test_a_candidate_is_listed_with_its_decisions(run_folder: Path) -> None:
     run_logged(search(1), [TensorBoard()], run_folder)
     (file,) = (run_folder / "tensorboard" / "search" / "00000").iterdir()
     drawn = replay(run_folder / "history.jsonl", "score").proposals[0].architecture
-    decided = Labels(nasbench201.nasbench201()).of(drawn)
+    decided = DecisionLabels(nasbench201.nasbench201()).of(drawn)
     assert len(decided) == 6
     for name, label in decided.items():
         assert name.encode() in file.read_bytes()
@@ -314,7 +314,7 @@ def test_a_ray_search_writes_to_mlflow_and_to_weights_and_biases(call: Call, tmp
     for number, scores in found.items():
         run = named[f"search/{number:05}"]
         assert run.data.metrics[top1] == scores[top1]
-        decided = Labels(nasbench201.nasbench201()).of(history.proposals[number].architecture)
+        decided = DecisionLabels(nasbench201.nasbench201()).of(history.proposals[number].architecture)
         assert {name: run.data.params[name] for name in decided} == decided
     offline = list((run_folder / "wandb").glob("offline-run-*/*.wandb"))
     assert len(offline) == 4

@@ -23,7 +23,7 @@ from nas.records import RecordError, record
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Queue, SearchFailed
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.runtime.view import View
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.strategy import Strategy
@@ -70,7 +70,7 @@ def search(
     scoring: Scoring, rules: Rules, folder: Path | None = None, view: View | None = None, bit: int = 4
 ) -> History:
     """Search at random among strings of so many bits, in this process."""
-    stage = Stage(
+    stage = RunStage(
         "search", RandomSearch(), lambda job: at_once(scoring(job)), rules, str, bits(bit), retries_failures=False
     )
     session = Queue(stage, [view] if view else [], folder)
@@ -156,7 +156,7 @@ def test_a_reuse_that_was_cut_off_is_finished_as_a_reuse(run_folder: Path) -> No
     def go(*architectures: Any) -> None:
         rules = Rules(Budget(len(architectures)), "fitness")
         work = lambda job: at_once(asked.append(job.number) or share(job))  # noqa: E731
-        session = Queue(Stage("search", Listed(*architectures), work, rules, str, bits(2)), folder=run_folder)
+        session = Queue(RunStage("search", Listed(*architectures), work, rules, str, bits(2)), folder=run_folder)
         Inline().run(session, work, None)
         session.close()
 
@@ -213,7 +213,7 @@ def test_a_failure_is_shown_as_it_is_with_its_brackets(terminal: bool) -> None:
     def scoring(job: Job) -> dict[str, float]:
         raise ValueError("a size of [/a] in [bold]")
 
-    with Terminal(console, Stage("search", RandomSearch(), print, Rules(Budget(2), "fitness"), str)) as view:
+    with Terminal(console, RunStage("search", RandomSearch(), print, Rules(Budget(2), "fitness"), str)) as view:
         search(scoring, Rules(Budget(2), "fitness"), view=view)
     assert console.file.getvalue().count("failed: ValueError: a size of [/a] in [bold]") == 2  # type: ignore[attr-defined]
 

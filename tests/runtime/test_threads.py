@@ -22,7 +22,7 @@ from nas.runtime.queue import Queue
 from nas.runtime.ray_train import RayTrain
 from nas.runtime.ray_tune import RayTune
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.runtime.threads import free_threads, threads_of_worker
 from nas.strategies.fixed_proposals import FixedProposals
 
@@ -126,7 +126,7 @@ def threads_of_torch(job: Job) -> Evaluation:
     return {"threads": torch.get_num_threads()}
 
 
-STAGE = Stage("training", FixedProposals(((1, "given"),)), threads_of_torch, Rules(Budget(1), "threads"), str)
+STAGE = RunStage("training", FixedProposals(((1, "given"),)), threads_of_torch, Rules(Budget(1), "threads"), str)
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -19,7 +19,7 @@ from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.strategy import Strategy
-from nas.testing.strategies import CHECKS, SMALL, fail_often, generator, score, search, succeed
+from nas.testing.strategies import CHECKS, SMALL, fail_often, generator, score, simulate_search, succeed
 from search_spaces.bits import bits
 
 import_all("nas.strategies")
@@ -47,7 +47,7 @@ def test_strategies_are_found() -> None:
 @every_space
 @every_strategy
 def test_proposals_are_members_of_the_space(strategy: Strategy, family: str) -> None:
-    history = search(strategy, space_of(family), 108, workers=3)
+    history = simulate_search(strategy, space_of(family), 108, workers=3)
     for proposal in history.proposals:
         decisions(space_of(family), proposal.architecture)
 
@@ -115,14 +115,14 @@ def watch(history: History) -> None:
 @every_strategy
 def test_a_proposal_looks_at_few_of_many_evaluations(strategy: Strategy) -> None:
     space = bits(16)
-    history = search(strategy, space, 3000)
+    history = simulate_search(strategy, space, 3000)
     watch(history)
     assert strategy.propose(space, history, Random(0)) is not None
     assert 0 <= Watched.looked < 500
 
 
 def test_looking_at_the_whole_history_is_noticed() -> None:
-    history = search(RandomSearch(), SMALL, 100)
+    history = simulate_search(RandomSearch(), SMALL, 100)
     watch(history)
     assert max(history.scored, key=history.value)
     assert list(history.finished.values())
@@ -157,7 +157,7 @@ def paper(strategy: RegularizedEvolution, evaluations: int, seed: int) -> list[A
 @pytest.mark.parametrize("sizes", [(10, 3), (5, 5), (1, 1), (2, 1)], ids=str)
 def test_evolution_is_algorithm_1(sizes: tuple[int, int], removes: Any, replacement: bool) -> None:
     strategy = RegularizedEvolution(*sizes, replacement=replacement, removes=removes)
-    found = [proposal.architecture for proposal in search(strategy, SMALL, 80, seed=3).proposals]
+    found = [proposal.architecture for proposal in simulate_search(strategy, SMALL, 80, seed=3).proposals]
     assert found == paper(strategy, 80, 3)
 
 
@@ -175,20 +175,20 @@ def test_parents_are_among_the_last_that_succeeded() -> None:
 
 
 def test_the_best_of_the_drawn_is_the_parent() -> None:
-    history = search(RandomSearch(), SMALL, 40)
+    history = simulate_search(RandomSearch(), SMALL, 40)
     proposal = RegularizedEvolution(20, 20, replacement=False).propose(SMALL, history, Random(0))
     assert proposal.parents == (max(history.scored[-20:], key=history.value).number,)
 
 
 def test_a_sample_of_one_draws_all_alike() -> None:
-    history = search(RandomSearch(), SMALL, 40)
+    history = simulate_search(RandomSearch(), SMALL, 40)
     parents = Counter(RegularizedEvolution(20, 1).propose(SMALL, history, Random(i)).parents for i in range(1000))
     assert parents.keys() == {(number,) for number in range(20, 40)}
     assert max(parents.values()) < 100
 
 
 def test_drawing_with_replacement_may_miss_the_best() -> None:
-    history = search(RandomSearch(), SMALL, 5)
+    history = simulate_search(RandomSearch(), SMALL, 5)
     best = max(history.scored, key=history.value).number
     for replacement, often in ((True, 0.672), (False, 1.0)):
         strategy = RegularizedEvolution(5, 5, replacement)
@@ -197,7 +197,7 @@ def test_drawing_with_replacement_may_miss_the_best() -> None:
 
 
 def test_a_child_differs_from_its_parent_in_one_decision() -> None:
-    history = search(RegularizedEvolution(5, 2), SMALL, 60)
+    history = simulate_search(RegularizedEvolution(5, 2), SMALL, 60)
     for proposal in history.proposals[5:]:
         (parent,) = proposal.parents
         assert proposal.architecture in set(neighbours(SMALL, history.proposals[parent].architecture))
@@ -205,7 +205,7 @@ def test_a_child_differs_from_its_parent_in_one_decision() -> None:
 
 def test_without_ageing_the_best_stay() -> None:
     strategy = RegularizedEvolution(5, 5, replacement=False, removes="worst")
-    history = search(strategy, SMALL, 60)
+    history = simulate_search(strategy, SMALL, 60)
     for number in range(5, 60):
         best = max(history.scored[:number], key=history.value)
         (parent,) = history.proposals[number].parents
@@ -214,7 +214,7 @@ def test_without_ageing_the_best_stay() -> None:
 
 @pytest.mark.parametrize("identity", [0.0, 0.3, 1.0])
 def test_a_parent_is_trained_again_as_often_as_asked(identity: float) -> None:
-    history = search(RandomSearch(), SMALL, 20)
+    history = simulate_search(RandomSearch(), SMALL, 20)
     strategy = RegularizedEvolution(20, 5, identity=identity)
     proposals = [strategy.propose(SMALL, history, Random(i)) for i in range(1000)]
     same = [each for each in proposals if each.origin == "identity"]
@@ -223,12 +223,12 @@ def test_a_parent_is_trained_again_as_often_as_asked(identity: float) -> None:
 
 
 def test_the_population_starts_at_random_and_then_mutates() -> None:
-    history = search(RegularizedEvolution(7, 3), SMALL, 12)
+    history = simulate_search(RegularizedEvolution(7, 3), SMALL, 12)
     assert [proposal.origin for proposal in history.proposals] == ["random"] * 7 + ["mutation"] * 5
 
 
 def test_free_workers_draw_from_what_has_finished() -> None:
-    history = search(RegularizedEvolution(6, 3), SMALL, 40, workers=6)
+    history = simulate_search(RegularizedEvolution(6, 3), SMALL, 40, workers=6)
     assert len(history.scored) == 40
 
 
@@ -259,7 +259,7 @@ def level(history: History, number: int) -> float:
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("move", ["first", "best"])
 def test_local_search_climbs_to_a_local_optimum(move: Any, workers: int) -> None:
-    history = search(LocalSearch(move), SMALL, 150, workers)
+    history = simulate_search(LocalSearch(move), SMALL, 150, workers)
     first, *others = climbs(history)
     assert others, "it never started anew"
     summit = history.finished[max(range(others[0][0]), key=lambda number: level(history, number))]
@@ -269,7 +269,7 @@ def test_local_search_climbs_to_a_local_optimum(move: Any, workers: int) -> None
 
 @pytest.mark.parametrize("move", ["first", "best"])
 def test_every_move_is_upwards_to_a_neighbour(move: Any) -> None:
-    history = search(LocalSearch(move), SMALL, 200)
+    history = simulate_search(LocalSearch(move), SMALL, 200)
     for climb in climbs(history):
         levels = [level(history, number) for number in climb]
         assert levels == sorted(set(levels))
@@ -280,14 +280,14 @@ def test_every_move_is_upwards_to_a_neighbour(move: Any) -> None:
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("move", ["first", "best"])
 def test_no_neighbour_is_proposed_twice(move: Any, workers: int) -> None:
-    history, seen = search(LocalSearch(move), SMALL, 300, workers), set()
+    history, seen = simulate_search(LocalSearch(move), SMALL, 300, workers), set()
     for proposal, name in zip(history.proposals, history.digests, strict=True):
         assert proposal.origin == "start" or name not in seen
         seen.add(name)
 
 
 def test_the_first_better_neighbour_is_the_next_centre() -> None:
-    history = search(LocalSearch("first"), SMALL, 150)
+    history = simulate_search(LocalSearch("first"), SMALL, 150)
     for number, proposal in enumerate(history.proposals[:-1]):
         if proposal.parents and level(history, number) > level(history, proposal.parents[0]):
             following = history.proposals[number + 1]
@@ -295,7 +295,7 @@ def test_the_first_better_neighbour_is_the_next_centre() -> None:
 
 
 def test_the_best_of_all_neighbours_is_the_next_centre() -> None:
-    history = search(LocalSearch("best"), SMALL, 150)
+    history = simulate_search(LocalSearch("best"), SMALL, 150)
     climb = climbs(history)[0]
     assert len(climb) > 1
     for one, other in pairwise(climb):
@@ -357,5 +357,5 @@ def test_random_search_is_uniform_over_architectures_where_asked() -> None:
 
 
 def test_random_search_draws_independently_of_the_history() -> None:
-    history = search(RandomSearch(), SMALL, 30)
+    history = simulate_search(RandomSearch(), SMALL, 30)
     assert RandomSearch().propose(SMALL, history, Random(4)) == RandomSearch().propose(SMALL, History("x"), Random(4))

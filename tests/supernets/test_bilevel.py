@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from nas.supernets.bilevel import Outcome, Step, exact_second_order, first_order, second_order
+from nas.supernets.bilevel import BatchOutcome, Step, exact_second_order, first_order, second_order
 from nas.supernets.darts import Darts
 from nas.supernets.gates import StepContext
 from nas.supernets.supernet import Supernet
@@ -82,10 +82,10 @@ class Answers:
 
     net: Any
 
-    def __call__(self, batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Outcome:
+    def __call__(self, batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> BatchOutcome:
         images, labels = batch
         logits = self.net(images) if parameters is None else functional_call(self.net, dict(parameters), (images,))
-        return Outcome.of(logits, labels)
+        return BatchOutcome.of(logits, labels)
 
 
 def step_of(net: Any, batches: Sequence[Any], penalised: bool = False) -> tuple[Step, list[tuple[int, ...]]]:
@@ -141,7 +141,7 @@ def error(found: Sequence[Tensor | None], expected: Sequence[Tensor]) -> float:
     return float((own - other).norm() / other.norm())
 
 
-def run(learn: Callable[[Step], Outcome], step: Step) -> tuple[list[Tensor | None], Tensor]:
+def run(learn: Callable[[Step], BatchOutcome], step: Step) -> tuple[list[Tensor | None], Tensor]:
     """Let the alphas learn, check that nothing else has changed, and return their gradients and the loss."""
     net: Any = cast(Answers, step.outcome).net
     before = {name: each.clone() for name, each in net.state_dict().items()}

@@ -21,7 +21,7 @@ from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
 from nas.records import import_all, record_classes
 from nas.space import decisions, sample
-from nas.supernets.bilevel import Outcome, Step
+from nas.supernets.bilevel import BatchOutcome, Step
 from nas.supernets.derivation import prune
 from nas.supernets.gates import StepContext
 from nas.supernets.method import Method
@@ -92,9 +92,9 @@ def images(seed: int, number: int = 4) -> tuple[Tensor, Tensor]:
 def step_of(net: Supernet, method: Method, seed: int = 0) -> Step:
     """Return a step on random images."""
 
-    def outcome(batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> Outcome:
+    def outcome(batch: tuple[Tensor, Tensor], parameters: Mapping[str, Tensor] | None = None) -> BatchOutcome:
         logits = net(batch[0]) if parameters is None else functional_call(net, dict(parameters), (batch[0],))
-        return Outcome.of(logits, batch[1])
+        return BatchOutcome.of(logits, batch[1])
 
     return Step(
         supernet=net,

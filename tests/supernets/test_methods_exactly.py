@@ -22,7 +22,7 @@ from nas.operations.separable import SepConv
 from nas.operations.skip import Skip
 from nas.records import RecordError
 from nas.space import decisions, sample
-from nas.supernets.bilevel import Outcome, Step
+from nas.supernets.bilevel import BatchOutcome, Step
 from nas.supernets.darts import Darts
 from nas.supernets.derivation import derive, prune
 from nas.supernets.drnas import DrNas
@@ -622,10 +622,10 @@ class _Net(nn.Module):
 def enas_step(policy: Controller, now: StepContext, reward: Callable[[Mapping[str, tuple[int, ...]]], float]) -> Step:
     images = torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)
 
-    def outcome(batch: Any) -> Outcome:
+    def outcome(batch: Any) -> BatchOutcome:
         assert batch is images
         path = {name: gate.active for name, gate in policy.gates(now).items()}
-        return Outcome(torch.tensor(1.5), torch.tensor(len(images[1]) * reward(path)))
+        return BatchOutcome(torch.tensor(1.5), torch.tensor(len(images[1]) * reward(path)))
 
     fields: dict[str, Any] = {"penalty": None, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0, "velocities": ()}
     batches: Any = {"weights_batch": None, "alphas_batch": images, "average": lambda tensors: None}

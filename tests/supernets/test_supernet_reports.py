@@ -19,11 +19,11 @@ from nas.data import Digits, Images, normalise
 from nas.evaluation.evaluator import Job, Task
 from nas.plain import read
 from nas.records import import_all, record_classes
-from nas.supernets.bilevel import Batch, Outcome, Step
+from nas.supernets.bilevel import Batch, BatchOutcome, Step
 from nas.supernets.gates import StepContext
 from nas.supernets.method import Method
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
-from nas.supernets.search import SupernetResult, search
+from nas.supernets.search import SupernetResult, search_supernet
 from nas.supernets.supernet import Supernet
 from nas.training import batches, mixed_seed, seeded, stream
 from search_spaces import nasbench201
@@ -147,8 +147,8 @@ class Loop:
         return moved
 
     def question(self, batch: Batch, alphas_batch: Batch) -> Step:
-        def outcome(batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> Outcome:
-            return Outcome.of(functional_call(self.net, dict(parameters or {}), (batch[0],)), batch[1])
+        def outcome(batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> BatchOutcome:
+            return BatchOutcome.of(functional_call(self.net, dict(parameters or {}), (batch[0],)), batch[1])
 
         return Step(
             supernet=self.net,
@@ -166,7 +166,7 @@ class Loop:
 
 def reported(declared: SupernetSearch, folder: Path) -> SupernetResult:
     """Search to the end, and return what the run folder says."""
-    for _ in search(declared, folder, True, TASK, Job(0, None, SEED, None)):
+    for _ in search_supernet(declared, folder, True, TASK, Job(0, None, SEED, None)):
         pass
     path = folder / "0.json"
     found: SupernetResult = read(json.loads(path.read_text(encoding="utf-8")), str(path), SupernetResult)

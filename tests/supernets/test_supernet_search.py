@@ -41,7 +41,7 @@ from nas.supernets.pc_darts import PcDarts
 from nas.supernets.pdarts import PDarts
 from nas.supernets.perturbation import _Masks
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
-from nas.supernets.search import SupernetResult, _Run, search
+from nas.supernets.search import SupernetResult, _Run, search_supernet
 from nas.supernets.snas import Snas
 from nas.supernets.spos import Spos
 from nas.supernets.supernet import Supernet, transplant
@@ -68,7 +68,7 @@ def run_to_end(
     declared: SupernetSearch, folder: Path, *, task: Task = TASK, checkpoint: Path | None = None, stop_after: int = 99
 ) -> tuple[list[Any], dict[str, float], SupernetResult | None]:
     """Return the progress, the scores and what was found; or leave off after some epochs, as a worker that dies."""
-    going = search(declared, folder, True, task, Job(0, None, 7, checkpoint))
+    going = search_supernet(declared, folder, True, task, Job(0, None, 7, checkpoint))
     shown: list[Any] = []
     while len(shown) < stop_after:
         try:

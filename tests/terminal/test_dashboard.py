@@ -25,7 +25,7 @@ from nas.family import families
 from nas.history import History, Proposal
 from nas.journal import Journal, finished_event, started_event
 from nas.records import RecordError
-from nas.runtime.loggers.labels import Labels
+from nas.runtime.loggers.labels import DecisionLabels
 from nas.space import choices, decisions, mutate, sample
 from nas.terminal import dashboard as dashboards
 from nas.terminal.dashboard import Dashboard, JournalFollower, dashboard
@@ -243,7 +243,7 @@ def test_the_command_serves_on_this_machine_alone_until_ctrl_c(run: Run) -> None
 @pytest.mark.parametrize("name", [name for name, each in families().items() if each.published or name == "macro"])
 def test_each_way_to_decide_has_a_label_of_its_own(name: str) -> None:
     space = families()[name].space()
-    labels, rng = Labels(space), Random(0)
+    labels, rng = DecisionLabels(space), Random(0)
     for choice, ways in labels.ways.items():
         assert len(set(ways)) == len(ways) == choices(space)[choice].arity
         assert max(map(len, ways)) <= 90
@@ -253,6 +253,12 @@ def test_each_way_to_decide_has_a_label_of_its_own(name: str) -> None:
 
 
 def test_labels_read_as_people_write() -> None:
-    assert Labels(nasbench201.nasbench201()).ways["0-1"] == ("zero", "skip", "relu_conv1", "relu_conv3", "avg_pool3")
-    assert Labels(macro.macro()).ways["stage1/structure"] == ("serial", "residual", "inception", "dense")
-    assert Labels(darts.darts()).ways["normal/3"][0] == "edge[<normal/0-3>] + edge[<normal/1-3>]"
+    assert DecisionLabels(nasbench201.nasbench201()).ways["0-1"] == (
+        "zero",
+        "skip",
+        "relu_conv1",
+        "relu_conv3",
+        "avg_pool3",
+    )
+    assert DecisionLabels(macro.macro()).ways["stage1/structure"] == ("serial", "residual", "inception", "dense")
+    assert DecisionLabels(darts.darts()).ways["normal/3"][0] == "edge[<normal/0-3>] + edge[<normal/1-3>]"

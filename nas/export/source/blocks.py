@@ -37,7 +37,7 @@ class Kind:
 
 
 @dataclass(eq=False, slots=True)
-class Block:
+class SourceBlock:
     """A module with submodules; `slots` are its parts and numbers by name. Without a `kind` it is an nn.Sequential."""
 
     name: str
@@ -54,14 +54,14 @@ class Items:
     parts: tuple[Part, ...]
 
 
-Part = Term | Block | Items
+Part = Term | SourceBlock | Items
 
 
-def read(network: Node, model: nn.Module, input: Shape) -> Block:
+def read_blocks(network: Node, model: nn.Module, input: Shape) -> SourceBlock:
     """Return `model`, which was built from `network`, as a block. Raises RecordError where it cannot be written."""
     with in_evaluation(model):
         root = _Reader(network, model, input).part("", model)
-    if not isinstance(root, Block):
+    if not isinstance(root, SourceBlock):
         raise RecordError(f"the network is a single {type(model).__name__}: give one with a stem, stages and a head")
     return root
 
@@ -75,7 +75,7 @@ class _Reader:
         self.fresh: nn.Module | None = None
         self.ties = ties(model)
         self.copied: dict[type, Forward | NotExpressible] = {}
-        self.cells = forms.Cells(model, self.origins)
+        self.cells = forms.UnrolledCells(model, self.origins)
 
     def part(self, name: str, module: nn.Module) -> Part:
         """Return a module as a term or block."""
@@ -89,7 +89,7 @@ class _Reader:
         if isinstance(module, nn.ModuleList):
             return Items("nn.ModuleList", tuple(each for _, each in self._children(name, module)))
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-            return Block(name, None, tuple(self._children(name, module)), self.origins.get(name))
+            return SourceBlock(name, None, tuple(self._children(name, module)), self.origins.get(name))
         return leaf(module) if is_torch(module) else self._own(name, module)
 
     def _children(self, name: str, module: nn.Module) -> Iterator[tuple[str, Part]]:
@@ -114,12 +114,12 @@ class _Reader:
                 self.fresh = build(self.network, self.input)
         return parameter(self.fresh.get_parameter(name))
 
-    def _own(self, name: str, module: nn.Module) -> Block:
+    def _own(self, name: str, module: nn.Module) -> SourceBlock:
         forward = self._forward(name, module)
         slots = tuple(self._slots(name, module, forward))
         given = () if forward.is_wired else tuple(key for key, _ in slots if _is_given(module, key))
         kind = Kind(type(module), forward, tuple(key for key, _ in slots), given, self.ties.get(name, ()))
-        return Block(name, kind, slots, self.origins.get(name))
+        return SourceBlock(name, kind, slots, self.origins.get(name))
 
     def _forward(self, name: str, module: nn.Module) -> Forward:
         if isinstance(module, forms.CellModule):
@@ -157,9 +157,9 @@ class _Reader:
                     raise NotExpressible(f"its attribute {key} is a {type(value).__name__}")
                 yield key, Literal(value, key)
 
-    def _layers(self, name: str, layers: nn.Module) -> Block:
+    def _layers(self, name: str, layers: nn.Module) -> SourceBlock:
         """Return the layers of a network as an nn.Sequential, for a network whose layers form a chain."""
-        return Block(_join(name, "layers"), None, tuple(self._children(_join(name, "layers"), layers)), None)
+        return SourceBlock(_join(name, "layers"), None, tuple(self._children(_join(name, "layers"), layers)), None)
 
 
 def _attempt(make: Callable[[], Forward]) -> Forward | NotExpressible:

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nas.export.source.blocks import Block, Items, Kind, Part
-from nas.export.source.groups import Group, Groups, walk
+from nas.export.source.blocks import Items, Kind, Part, SourceBlock
+from nas.export.source.groups import Groups, ModuleGroup, walk
 from nas.export.source.names import Names
 from nas.export.source.parameters import Parameter, parameters
 from nas.export.source.terms import Argument, Call, Later, Listed, Literal, Name, Term, call, lines, statement
@@ -34,21 +34,21 @@ class Definition:
 class Classes:
     """A writer of the classes of a network; a class comes after those that it uses."""
 
-    def __init__(self, root: Block, name: str) -> None:
+    def __init__(self, root: SourceBlock, name: str) -> None:
         self.groups = Groups(root)
         self.names = Names(self.groups, root, name)
-        self.kinds: dict[Kind, list[Block]] = {}
+        self.kinds: dict[Kind, list[SourceBlock]] = {}
         for block in walk(root):
             if block.kind is not None and not block.kind.forward.is_wired:
                 self.kinds.setdefault(block.kind, []).append(block)
-        self.written: dict[Kind | Group, Definition] = {}  # in the order of the file
+        self.written: dict[Kind | ModuleGroup, Definition] = {}  # in the order of the file
         self.term(root)
 
     def term(self, part: Part) -> Term:
         """Return the call that makes a part."""
         if isinstance(part, Items):
             return call(part.callee, self._listed(part))
-        if not isinstance(part, Block):
+        if not isinstance(part, SourceBlock):
             return part
         group = self.groups.blocks[part]
         if group.is_class and (definition := self._define(group)) is not None:
@@ -58,7 +58,7 @@ class Classes:
     def _listed(self, items: Items) -> Listed:
         return Listed(tuple(map(self.term, items.parts)))
 
-    def _plain(self, block: Block) -> Call:
+    def _plain(self, block: SourceBlock) -> Call:
         """Return the call that makes a module whose group is not written as a class: an nn.Sequential or its kind's class."""
         if block.kind is None:
             return call("nn.Sequential", *(self.term(part) for _, part in block.slots))
@@ -80,7 +80,7 @@ class Classes:
             self.written[kind] = self._own_class(name, kind, members)
         return self.written[kind]
 
-    def _define(self, group: Group) -> Definition | None:
+    def _define(self, group: ModuleGroup) -> Definition | None:
         """Return the class of a group, or None where its modules are better written in place."""
         if group not in self.written:
             kind = group.members[0].kind
@@ -91,7 +91,7 @@ class Classes:
             group.is_inlined = group not in self.written  # do not try again for its other members
         return self.written.get(group)
 
-    def _subclass(self, group: Group) -> Definition | None:
+    def _subclass(self, group: ModuleGroup) -> Definition | None:
         """Return a subclass that fills in the parts of another class; None where it would not help."""
         kind = group.members[0].kind
         if kind is not None and self._is_complete(self.kinds[kind]):
@@ -105,7 +105,7 @@ class Classes:
         body = lines(Call("super().__init__", term.arguments), 8)
         return _definition(self.names.of_group(group), term.callee, found, body)
 
-    def _own_class(self, name: str, kind: Kind, members: Sequence[Block]) -> Definition:
+    def _own_class(self, name: str, kind: Kind, members: Sequence[SourceBlock]) -> Definition:
         """Return a class of nn.Module with its own `forward`."""
         template = Template()
         is_complete = self._is_complete(members)
@@ -131,12 +131,14 @@ class Classes:
             return call("nn.ModuleList", template.hole(lists, key))
         return template.hole([Later(part) for part in parts], key)
 
-    def _is_complete(self, members: Sequence[Block]) -> bool:
+    def _is_complete(self, members: Sequence[SourceBlock]) -> bool:
         """Return whether the class makes its given parts itself: all of one structure, and none written as a class."""
         first = members[0]
         given = [part for key, part in first.slots if first.kind is not None and key in first.kind.given]
         is_same = len({self.groups.form(member) for member in members}) == 1
-        return is_same and not any(isinstance(part, Block) and self.groups.blocks[part].is_class for part in given)
+        return is_same and not any(
+            isinstance(part, SourceBlock) and self.groups.blocks[part].is_class for part in given
+        )
 
 
 def _with_classes(

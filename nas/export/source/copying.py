@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from nas.export.source.forward import IMPORTS, TAKEN, Forward, NotExpressible
-from nas.export.source.terms import is_literal, written
+from nas.export.source.terms import is_literal, written_term
 from nas.operations.drop_path import DropPath
 
 
@@ -108,7 +108,7 @@ class _Copied:
         if line is not None:
             self.imports.add(line)
         elif is_literal(value):
-            self.helpers[name] = f"{name} = {written(value)}"
+            self.helpers[name] = f"{name} = {written_term(value)}"
         elif isinstance(value, FunctionType) and not _is_allowed(home):
             self._function(name, value)
         else:

@@ -14,10 +14,10 @@ from nas.notation import notation
 from nas.topology.cell import Cell, CellModule
 from nas.topology.network import _NetworkModule as NetworkModule
 
-__all__ = ["CellModule", "Cells", "NetworkModule", "is_chain", "network"]
+__all__ = ["CellModule", "NetworkModule", "UnrolledCells", "is_chain", "network"]
 
 
-class Cells:
+class UnrolledCells:
     """A writer of cells; all cells of one node get the same forward, wherever they are."""
 
     def __init__(self, model: nn.Module, origins: Mapping[str, Origin]) -> None:
@@ -65,11 +65,11 @@ def _is_identity(module: nn.Module) -> bool:
 def _sum(node: int, state: str, sources: Sequence[str], words: Sequence[str]) -> list[str]:
     """Return the lines of the sum of a node's edges; a comment names their operations where there is room."""
     edges = tuple(call(f"self.nodes[{node}][{i}]", Name(source)) for i, source in enumerate(sources))
-    written = list(statement(f"{state} = ", Total(edges) if len(edges) > 1 else edges[0]))
+    written_term = list(statement(f"{state} = ", Total(edges) if len(edges) > 1 else edges[0]))
     remark = f"  # {' + '.join(words)}"
-    if words and len(written) == 1 and len(written[0] + remark) <= WIDTH:
-        written[0] += remark
-    return written
+    if words and len(written_term) == 1 and len(written_term[0] + remark) <= WIDTH:
+        written_term[0] += remark
+    return written_term
 
 
 def is_chain(module: NetworkModule) -> bool:

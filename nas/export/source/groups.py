@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas.export.source.blocks import Block, Items, Part
+from nas.export.source.blocks import Items, Part, SourceBlock
 from nas.export.source.terms import Call, Literal
 
 _FEW = 2
@@ -14,10 +14,10 @@ _FEW = 2
 
 
 @dataclass(eq=False, slots=True)
-class Group:
+class ModuleGroup:
     """Modules of one structure, or built by one node of the tree; `sites` are the distinct places they are used at."""
 
-    members: list[Block] = field(default_factory=list)
+    members: list[SourceBlock] = field(default_factory=list)
     sites: set[Any] = field(default_factory=set)
     is_root: bool = False
     is_outermost: bool = False
@@ -59,18 +59,18 @@ class Form:
 class Groups:
     """The groups of a network's blocks."""
 
-    def __init__(self, root: Block) -> None:
+    def __init__(self, root: SourceBlock) -> None:
         self.forms: dict[Any, Form] = {}
-        self.form_of: dict[Block, Form] = {}
-        self.blocks: dict[Block, Group] = {}
-        known: dict[Any, Group] = {}
-        alike: dict[Any, list[Group]] = {}
+        self.form_of: dict[SourceBlock, Form] = {}
+        self.blocks: dict[SourceBlock, ModuleGroup] = {}
+        known: dict[Any, ModuleGroup] = {}
+        alike: dict[Any, list[ModuleGroup]] = {}
         for block in walk(root):
             form = self.form(block)
             node = block.kind, len(block.slots), block.origin.node if block.origin is not None else block
             of_node = alike.setdefault(node, [])
             # the same structure, or else a group of the same node with few differences, or else a new group
-            group = known.get(form) or next((each for each in of_node if self._is_alike(each, form)), Group())
+            group = known.get(form) or next((each for each in of_node if self._is_alike(each, form)), ModuleGroup())
             known[form] = self.blocks[block] = group
             group.members.append(block)
             if group not in of_node:
@@ -80,7 +80,7 @@ class Groups:
 
     def form(self, part: Part) -> Form:
         """Return the structure of a part without its numbers."""
-        if isinstance(part, Block):
+        if isinstance(part, SourceBlock):
             if part not in self.form_of:
                 self.form_of[part] = self._form(part.kind, [each for _, each in part.slots])
             return self.form_of[part]
@@ -94,10 +94,10 @@ class Groups:
         forms = tuple(map(self.form, parts))
         return self.forms.setdefault((head, forms), Form(head, forms))
 
-    def _is_alike(self, group: Group, form: Form) -> bool:
+    def _is_alike(self, group: ModuleGroup, form: Form) -> bool:
         return _differences(self.form(group.members[0]), form) <= _FEW
 
-    def _count(self, block: Block, around: Block) -> None:
+    def _count(self, block: SourceBlock, around: SourceBlock) -> None:
         """Note the place of each block in the nearest enclosing block that a node built."""
         for inner in _inside(block):
             self.blocks[inner].is_outermost |= not around.name
@@ -114,23 +114,23 @@ def _differences(first: Form, other: Form) -> int:
     return sum(_differences(a, b) for a, b in zip(first.parts, other.parts, strict=True))
 
 
-def walk(part: Part) -> Iterator[Block]:
+def walk(part: Part) -> Iterator[SourceBlock]:
     """Yield the blocks of a part, itself first."""
-    if isinstance(part, Block):
+    if isinstance(part, SourceBlock):
         yield part
     for inner in _inside(part):
         yield from walk(inner)
 
 
-def _inside(part: Part) -> Iterator[Block]:
+def _inside(part: Part) -> Iterator[SourceBlock]:
     """Yield the blocks directly inside a part, lists included."""
     parts: list[Part] = []
-    if isinstance(part, Block):
+    if isinstance(part, SourceBlock):
         parts = [each for _, each in part.slots]
     elif isinstance(part, Items):
         parts = list(part.parts)
     for each in parts:
-        if isinstance(each, Block):
+        if isinstance(each, SourceBlock):
             yield each
         elif isinstance(each, Items):
             yield from _inside(each)

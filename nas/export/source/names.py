@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from nas.building import Node
-from nas.export.source.blocks import Block, Kind
+from nas.export.source.blocks import Kind, SourceBlock
 from nas.export.source.forward import TAKEN
-from nas.export.source.groups import Group, Groups, walk
+from nas.export.source.groups import Groups, ModuleGroup, walk
 from nas.export.source.terms import Call
 from nas.layers.conv import ConvNormAct
 from nas.topology.cell import CellModule
@@ -26,7 +26,7 @@ _KNOWN_AS = {"Excited": "SqueezeExcite", "Inverted": "InvertedResidual", "Scaled
 class Names:
     """A giver of unique names to classes."""
 
-    def __init__(self, groups: Groups, root: Block, name: str) -> None:
+    def __init__(self, groups: Groups, root: SourceBlock, name: str) -> None:
         self.groups = groups
         kinds = {block.kind for block in walk(root) if block.kind is not None}
         self.taken = {*TAKEN, name, *(used for kind in kinds for used, _ in kind.forward.beside())}
@@ -35,11 +35,11 @@ class Names:
         self.strides = {group: {each.origin.stride for each in group.members if each.origin} for group in found}
         self.wanted = {group: self._wanted(group) for group in found}
 
-    def of_group(self, group: Group) -> str:
+    def of_group(self, group: ModuleGroup) -> str:
         """Return the name of the class of a group: modules used at several places, or with a wired forward."""
         return self.name if group is self.root else self._free(self.wanted[group])
 
-    def of_kind(self, kind: Kind, members: Sequence[Block], has_subclasses: bool) -> str:
+    def of_kind(self, kind: Kind, members: Sequence[SourceBlock], has_subclasses: bool) -> str:
         """Return the name of the class of a kind; its subclasses, if any, keep the names of their nodes for themselves."""
         if members == self.root.members:
             return self.name
@@ -57,7 +57,7 @@ class Names:
         self.taken.add(free)
         return free
 
-    def _wanted(self, group: Group) -> str:
+    def _wanted(self, group: ModuleGroup) -> str:
         first = group.members[0]
         if first.kind is not None and first.kind.cls is CellModule:
             return self._cell(group)
@@ -71,7 +71,7 @@ class Names:
             return nodes[0] if len(nodes) == 1 else first.kind.cls.__name__.lstrip("_")
         return "Block" if isinstance(node, Chain | Stage) else type(node).__name__
 
-    def _cell(self, group: Group) -> str:
+    def _cell(self, group: ModuleGroup) -> str:
         """Return "NormalCell" or "ReductionCell" where the network has cells of both strides, else "Cell"."""
         cells = [each for each in self.strides if getattr(each.members[0].kind, "cls", None) is CellModule]
         strides = {frozenset(self.strides[each]) for each in cells}
@@ -90,7 +90,7 @@ def _nodes(module: str) -> list[str]:
     ]
 
 
-def _leaves(block: Block) -> str | None:
+def _leaves(block: SourceBlock) -> str | None:
     """Return the name of a row of up to 3 torch layers, such as ConvNormReLU; None for any other block."""
     parts = [part for _, part in block.slots]
     if block.kind is not None or len(parts) > 3 or not all(isinstance(part, Call) for part in parts):

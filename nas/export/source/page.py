@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nas.building import Node, Shape
-from nas.export.source.blocks import read
+from nas.export.source.blocks import read_blocks
 from nas.export.source.classes import Classes
 from nas.export.source.forms import NetworkModule
 from nas.export.source.forward import IMPORTS, TAKEN, Forward
@@ -69,7 +69,7 @@ _TYPES = {
 
 def page(network: Node, model: nn.Module, input: Shape, name: str, header: Sequence[str]) -> str:
     """Return the text of the file."""
-    root, class_name = read(network, model, input), as_class(name)
+    root, class_name = read_blocks(network, model, input), as_class(name)
     classes = Classes(root, class_name)
     forwards = [block.kind.forward for block in walk(root) if block.kind is not None]
     helpers = list(_helpers(forwards, class_name).values())
@@ -85,8 +85,8 @@ def page(network: Node, model: nn.Module, input: Shape, name: str, header: Seque
     if _auxiliary(model):
         tensors = f'{{key: each for key, each in {tensors}.items() if not key.startswith("auxiliary.")}}'
     ending = _LOADING.format(name=class_name, tensors=tensors, input=", ".join(map(str, input)))
-    written = (definition.text for definition in classes.written.values())
-    return "\n\n\n".join(["\n\n".join(opening), *functions, *written, ending.strip()]) + "\n"
+    written_term = (definition.text for definition in classes.written.values())
+    return "\n\n\n".join(["\n\n".join(opening), *functions, *written_term, ending.strip()]) + "\n"
 
 
 def _helpers(forwards: Sequence[Forward], class_name: str) -> dict[str, str]:

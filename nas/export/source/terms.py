@@ -61,7 +61,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
+class RepeatedTerm:
     """A repeated term in a list or a call, written as a comprehension with a `clause` such as `for _ in range(3)`."""
 
     term: Term
@@ -83,7 +83,7 @@ class Later:
     part: Any
 
 
-Term = Literal | Name | Call | Listed | Repeated | Total | Later
+Term = Literal | Name | Call | Listed | RepeatedTerm | Total | Later
 
 
 def call(callee: str, *terms: Term) -> Call:
@@ -111,7 +111,7 @@ def lines(term: Term, indent: int, before: str = "", after: str = "") -> Iterato
     opening, closing, parts = opened
     inside = f"{' ' * (indent + 4)}{', '.join(prefix + flat(part) for prefix, part in parts)}"
     yield f"{' ' * indent}{before}{opening}"
-    if isinstance(term, Repeated):
+    if isinstance(term, RepeatedTerm):
         yield from _generator(term, indent + 4)
     elif len(inside) <= WIDTH:
         yield inside
@@ -121,7 +121,7 @@ def lines(term: Term, indent: int, before: str = "", after: str = "") -> Iterato
     yield f"{' ' * indent}{closing}{after}"
 
 
-def _generator(term: Repeated, indent: int) -> Iterator[str]:
+def _generator(term: RepeatedTerm, indent: int) -> Iterator[str]:
     if indent + len(whole := f"{flat(term.term)} {term.clause}") <= WIDTH:
         yield f"{' ' * indent}{whole}"
     else:
@@ -142,14 +142,14 @@ def flat(term: Term) -> str:
     """Return a term on one line."""
     term = _plain(term)
     if isinstance(term, Literal):
-        return written(term.value)
+        return written_term(term.value)
     if isinstance(term, Name):
         return term.text
     if isinstance(term, Total):
         return " + ".join(map(flat, term.operands))
     opening, closing, parts = _opened(term) or ("", "", [])
     inside = ", ".join(prefix + flat(part) for prefix, part in parts)
-    if isinstance(term, Repeated):
+    if isinstance(term, RepeatedTerm):
         inside += f" {term.clause}"
     return f"{opening}{inside}{closing}"
 
@@ -164,7 +164,7 @@ def _opened(term: Term) -> tuple[str, str, list[tuple[str, Term]]] | None:
         return f"{term.callee}(", ")", list(zip(names, terms, strict=True))
     if isinstance(term, Listed):
         return "[", "]", [("", each) for each in _rolled(term.items)]
-    if isinstance(term, Repeated):
+    if isinstance(term, RepeatedTerm):
         return term.opening, "]" if term.opening == "[" else ")", [("", term.term)]
     return None
 
@@ -172,8 +172,8 @@ def _opened(term: Term) -> tuple[str, str, list[tuple[str, Term]]] | None:
 def _plain(term: Term) -> Term:
     """Return a list of one repeated term as a comprehension, and any other term unchanged."""
     rolled = _rolled(term.items) if isinstance(term, Listed) else []
-    is_one = len(rolled) == 1 and isinstance(rolled[0], Repeated)
-    return replace(rolled[0], opening="[") if is_one and isinstance(rolled[0], Repeated) else term
+    is_one = len(rolled) == 1 and isinstance(rolled[0], RepeatedTerm)
+    return replace(rolled[0], opening="[") if is_one and isinstance(rolled[0], RepeatedTerm) else term
 
 
 def _rolled(terms: Sequence[Term]) -> list[Term]:
@@ -183,7 +183,7 @@ def _rolled(terms: Sequence[Term]) -> list[Term]:
         times = len(list(run))
         # torch layers without arguments, such as nn.Identity(), are written out
         repeats = times > 2 and isinstance(term, Call) and (term.arguments or not term.callee.startswith("nn."))
-        rolled += [Repeated(term, f"for _ in range({times})")] if repeats else [term] * times
+        rolled += [RepeatedTerm(term, f"for _ in range({times})")] if repeats else [term] * times
     grown: list[Term] = []  # then runs of at least 4 calls whose one number grows by a constant step
     while rolled:
         length = next((i for i in range(1, len(rolled)) if _step(rolled[: i + 1]) is None), len(rolled))
@@ -216,23 +216,23 @@ def _counted(terms: Sequence[Term]) -> Term:
     changing = first.arguments[place]
     start, end = (getattr(each.arguments[place].term, "value", 0) for each in (first, last))
     arguments = (*first.arguments[:place], replace(changing, term=Name("width")), *first.arguments[place + 1 :])
-    return Repeated(Call(first.callee, arguments), f"for width in range({start}, {end + step}, {step})")
+    return RepeatedTerm(Call(first.callee, arguments), f"for width in range({start}, {end + step}, {step})")
 
 
-def written(value: Any) -> str:
+def written_term(value: Any) -> str:
     """Return a literal in ruff's format."""
     if isinstance(value, str):
         text = repr(value)
         return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
     if isinstance(value, list) and len(value) > 8:
         runs = [(each, len(list(run))) for each, run in groupby(value)]
-        return " + ".join(f"[{written(each)}]{f' * {times}' if times > 1 else ''}" for each, times in runs)
+        return " + ".join(f"[{written_term(each)}]{f' * {times}' if times > 1 else ''}" for each, times in runs)
     if isinstance(value, tuple | list):
-        inside = ", ".join(map(written, value))
+        inside = ", ".join(map(written_term, value))
         opening, closing = ("(", ")") if isinstance(value, tuple) else ("[", "]")
         return f"{opening}{inside}{',' if isinstance(value, tuple) and len(value) == 1 else ''}{closing}"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{written(key)}: {written(each)}' for key, each in value.items())}}}"
+        return f"{{{', '.join(f'{written_term(key)}: {written_term(each)}' for key, each in value.items())}}}"
     return f'float("{value}")' if isinstance(value, float) and value - value != 0 else repr(value)
 
 

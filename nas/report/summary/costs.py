@@ -8,7 +8,7 @@ from typing import Any
 from nas.history import REUSED
 from nas.report.summary.clock import Clock
 from nas.report.summary.journal import Log, Work
-from nas.report.summary.summary import Costs
+from nas.report.summary.summary import MachineHours
 from nas.runtime.executor import Executor
 from nas.runtime.ray_train import RayTrain
 
@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 def costs_of(
     logs: Mapping[str, Log], works: Sequence[Work], clock: Clock, executor: Executor, simulated: bool
-) -> Costs:
+) -> MachineHours:
     """Return the time that all phases of a run took together, and the counts of its main phase."""
     history = next((logs[phase].history for phase in ("search", "training", "trials") if phase in logs), None)
     done = list(history.finished.values()) if history else []
@@ -25,7 +25,7 @@ def costs_of(
     hours = sum(work.end - work.begin for work in works) / HOUR
     held = _held(executor)
     reused = sum(each.worker == REUSED for each in done)
-    return Costs(
+    return MachineHours(
         seconds=clock.worked(clock.last),
         evaluation_seconds=sum(seconds) if seconds else None,
         seconds_per_evaluation=sum(seconds) / len(seconds) if seconds else None,

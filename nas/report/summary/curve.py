@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from nas.history import Evaluated
 from nas.report.summary.baseline import Spent, random_baseline
-from nas.report.summary.loaded import Loaded
+from nas.report.summary.loaded import LoadedRun
 from nas.report.summary.summary import Baseline, Curve
 
 RANDOM = ("random", "start")
 """The origins of proposals drawn from the whole space; "start" is where a local search begins."""
 
 
-def curve_of(run: Loaded) -> tuple[Curve, str]:
+def curve_of(run: LoadedRun) -> tuple[Curve, str]:
     """Return the curve of a run with at least one score, and the reason why it has no baseline, or ""."""
     done = list(run.history.finished.values())
     seconds = _seconds(run, done)
@@ -28,7 +28,7 @@ def curve_of(run: Loaded) -> tuple[Curve, str]:
     return curve, "" if isinstance(found, Baseline) else found
 
 
-def _seconds(run: Loaded, done: list[Evaluated]) -> list[float]:
+def _seconds(run: LoadedRun, done: list[Evaluated]) -> list[float]:
     """Return the seconds after each evaluation; simulated seconds are summed, as a budget counts them."""
     if not run.simulated:
         ended = run.logs["search"].ended
@@ -40,7 +40,7 @@ def _seconds(run: Loaded, done: list[Evaluated]) -> list[float]:
     return seconds
 
 
-def _steps(run: Loaded, done: list[Evaluated]) -> list[tuple[int, Evaluated]]:
+def _steps(run: LoadedRun, done: list[Evaluated]) -> list[tuple[int, Evaluated]]:
     """Return (place in finishing order, best so far) of each improvement and of the last evaluation."""
     steps: list[tuple[int, Evaluated]] = []
     best: Evaluated | None = None
@@ -53,7 +53,7 @@ def _steps(run: Loaded, done: list[Evaluated]) -> list[tuple[int, Evaluated]]:
     return steps
 
 
-def _baseline(run: Loaded, done: list[Evaluated], seconds: float) -> Baseline | str:
+def _baseline(run: LoadedRun, done: list[Evaluated], seconds: float) -> Baseline | str:
     drawn = [run.value(each) for each in done if each.failure is None and each.proposal.origin in RANDOM]
     rules = run.experiment.rules
     spent = Spent(len(done), seconds, rules.duplicates == "evaluate")

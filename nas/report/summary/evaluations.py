@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nas.report.summary.loaded import Loaded
+from nas.report.summary.loaded import LoadedRun
 from nas.report.summary.summary import Evaluations
 
 
-def evaluations_of(run: Loaded) -> Evaluations:
+def evaluations_of(run: LoadedRun) -> Evaluations:
     """Return all proposals of a run in order; each distinct architecture is described once."""
     history, clock = run.history, run.clock
     numbers = range(len(history.proposals))

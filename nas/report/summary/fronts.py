@@ -8,7 +8,7 @@ from math import inf
 from nas.history import Evaluated
 from nas.profiling import Profile, profile
 from nas.records import RecordError
-from nas.report.summary.loaded import Loaded
+from nas.report.summary.loaded import LoadedRun
 from nas.report.summary.summary import Front
 
 COSTS = ("macs", "params")
@@ -17,7 +17,7 @@ PROFILED, POINTS = 12, 4000
 """The number of networks profiled where the scores have no costs, and about how many points of a front are shown."""
 
 
-def fronts_of(run: Loaded) -> tuple[list[Front], str]:
+def fronts_of(run: LoadedRun) -> tuple[list[Front], str]:
     """Return a front for each known cost, and the reason why there is none, or ""."""
     best = _best_of_each(run)
     if not best:
@@ -36,7 +36,7 @@ def fronts_of(run: Loaded) -> tuple[list[Front], str]:
     return [_front(run, cost, chosen, known, note) for cost, known in by_cost.items()], ""
 
 
-def _profile(run: Loaded, architecture: object) -> Profile:
+def _profile(run: LoadedRun, architecture: object) -> Profile:
     """Profile the network that an architecture was scored as.
 
     Raises RecordError where the family builds no network, or the input shape is unknown.
@@ -48,7 +48,7 @@ def _profile(run: Loaded, architecture: object) -> Profile:
     return profile(network, run.input)
 
 
-def _best_of_each(run: Loaded) -> list[Evaluated]:
+def _best_of_each(run: LoadedRun) -> list[Evaluated]:
     """Return the best evaluation of each distinct architecture, best first; ties go to the earlier evaluation."""
     found: dict[str, Evaluated] = {}
     for done in sorted(run.history.scored, key=run.history.value, reverse=True):
@@ -63,7 +63,7 @@ def _spread(ranked: Sequence[Evaluated]) -> list[Evaluated]:
     return [*ranked[:half], *others[:: max(1, -(-len(others) // half))]]  # -(-a // b) rounds up
 
 
-def _front(run: Loaded, cost: str, best: Iterable[Evaluated], costs: Mapping[int, float], note: str) -> Front:
+def _front(run: LoadedRun, cost: str, best: Iterable[Evaluated], costs: Mapping[int, float], note: str) -> Front:
     # cheapest first, of equally cheap ones the best first: a point is on the front if it beats all before it
     points = sorted(
         ((costs[done.number], run.value(done), done.number) for done in best if done.number in costs),

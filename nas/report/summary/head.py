@@ -46,7 +46,7 @@ def begin_head(kind: Kind, file: Path, objective: str, seed: int, clock: Clock) 
         command=found.get("command", ""),
         versions=found.get("versions", ""),
         hardware=found.get("hardware", ""),
-        settings=said({"resumed with": found.get("resumed with", "")}),
+        settings=format_settings({"resumed with": found.get("resumed with", "")}),
     )
 
 
@@ -59,16 +59,16 @@ def named(part: object) -> str:
     return f"{name} ({', '.join(plain)})" if plain else str(name)
 
 
-def said(settings: Mapping[str, str]) -> dict[str, str]:
+def format_settings(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the settings whose text is not empty."""
     return {name: text for name, text in settings.items() if text}
 
 
-def written(value: object) -> str:
+def format_options(value: object) -> str:
     """Return plain options in words: `channels 16, layers 8`."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {written(each)}" for key, each in value.items())
-    return " ".join(map(written, value)) if isinstance(value, tuple | list) else str(value)
+        return ", ".join(f"{key} {format_options(each)}" for key, each in value.items())
+    return " ".join(map(format_options, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def date(at: float) -> str:

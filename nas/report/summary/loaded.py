@@ -24,7 +24,7 @@ SIMULATED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedRun:
     """A search run: its experiment, journals by phase, the work done in each, and the clock.
 
     `simulated` is whether the evaluations' seconds are not wall-clock seconds. `input` is the shape (C, H, W) of the images,
@@ -46,7 +46,7 @@ class Loaded:
         return done.scores[self.history.objective]
 
 
-def load(folder: Path) -> Loaded:
+def load_run_summary(folder: Path) -> LoadedRun:
     """Read a run folder. Raises RecordError where it is no run folder, or a journal in it is damaged."""
     experiment = load_run(folder)
     objective = experiment.rules.objective
@@ -61,7 +61,7 @@ def load(folder: Path) -> Loaded:
     history = logs["search"].history if "search" in logs else History(objective)
     clock = Clock(logs.values(), works)
     is_simulated, shape = _is_simulated(experiment, history, works), _input(folder, experiment)
-    return Loaded(folder, experiment, experiment.open_space(), history, logs, works, clock, is_simulated, shape)
+    return LoadedRun(folder, experiment, experiment.open_space(), history, logs, works, clock, is_simulated, shape)
 
 
 def _input(folder: Path, experiment: Experiment) -> Shape | None:

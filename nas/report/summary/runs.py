@@ -15,12 +15,12 @@ from nas.profiling import profile
 from nas.records import RecordError, digest
 from nas.report.summary.clock import Clock
 from nas.report.summary.costs import costs_of
-from nas.report.summary.head import begin_head, named, said, written
+from nas.report.summary.head import begin_head, format_options, format_settings, named
 from nas.report.summary.journal import Log, read_log, works_of
 from nas.report.summary.reproduction import training_again, transfer_again
 from nas.report.summary.summary import Best, RunSummary, Trials
 from nas.report.summary.timeline import timeline_of
-from nas.report.summary.trainings import test_of, training_curves
+from nas.report.summary.trainings import summarise_test, training_curves
 from nas.runs.architecture import StackedNetwork, read_found
 from nas.runs.declared import load_declared
 from nas.runs.full_training import WEIGHTS, FullTraining
@@ -50,7 +50,7 @@ def summarise_training(folder: Path) -> RunSummary:
     history = _history(logs, "training")
     works = [work for log in logs.values() for work in works_of(log)]
     clock = Clock(logs.values(), works)
-    curves, test = training_curves(folder / WEIGHTS, "best"), test_of(folder / WEIGHTS, "best")
+    curves, test = training_curves(folder / WEIGHTS, "best"), summarise_test(folder / WEIGHTS, "best")
     done = history.scored[-1] if history.scored else None
     begun = begin_head("training", folder / "training.yaml", OBJECTIVE, declared.seed, clock)
     failure = (history.failures[-1].failure or "") if history.failures else ""
@@ -62,7 +62,7 @@ def summarise_training(folder: Path) -> RunSummary:
         evaluator=f"Training on {type(declared.data).__name__}",
         executor=named(declared.executor),
         budget=f"{curves.epochs[-1]} of {curves.of_epochs} epochs" if curves else "no epoch has ended",
-        settings={**said(settings), **_stacked(found), **begun.settings},
+        settings={**format_settings(settings), **_stacked(found), **begun.settings},
     )
     return RunSummary(
         head=head,
@@ -96,7 +96,7 @@ def summarise_transfer(folder: Path) -> RunSummary:
         evaluator=f"Transfer to {type(declared.data).__name__}: {', '.join(LABELS[way] for way in declared.ways)}",
         executor=named(executor),
         budget=f"{len(history.scored)} of {len(weights)} trials",
-        settings={**said(settings), **_stacked(found), **begun.settings},
+        settings={**format_settings(settings), **_stacked(found), **begun.settings},
     )
     return RunSummary(
         head=head,
@@ -104,7 +104,7 @@ def summarise_transfer(folder: Path) -> RunSummary:
         best=_trained(found, found.scores),
         timeline=timeline_of(logs, works, clock),
         costs=costs_of(logs, works, clock, executor, simulated=False),
-        tests=[test for name, path in weights.items() if (test := test_of(path, name))],
+        tests=[test for name, path in weights.items() if (test := summarise_test(path, name))],
         trials=trials,
         missing=_missing({"timeline": works, "trials": trials.way}),
     )
@@ -134,7 +134,7 @@ def _history(logs: Mapping[str, Log], phase: str) -> History:
 
 
 def _stacked(found: StackedNetwork) -> dict[str, str]:
-    return {"network": written(found.options), "input": "x".join(map(str, found.input))}
+    return {"network": format_options(found.options), "input": "x".join(map(str, found.input))}
 
 
 def _trained(found: StackedNetwork, scores: Mapping[str, float]) -> Best:

@@ -14,14 +14,14 @@ from nas.report.summary.costs import costs_of
 from nas.report.summary.curve import curve_of
 from nas.report.summary.evaluations import evaluations_of
 from nas.report.summary.fronts import fronts_of
-from nas.report.summary.head import begin_head, named, said, written
-from nas.report.summary.loaded import Loaded, load
+from nas.report.summary.head import begin_head, format_options, format_settings, named
+from nas.report.summary.loaded import LoadedRun, load_run_summary
 from nas.report.summary.reproduction import search_again
 from nas.report.summary.shares import shares_of
 from nas.report.summary.summary import Best, Finals, Front, Head, RunSummary
 from nas.report.summary.supernets import supernet_curves
 from nas.report.summary.timeline import timeline_of
-from nas.report.summary.trainings import test_of, training_curves
+from nas.report.summary.trainings import summarise_test, training_curves
 from nas.runs.run import by_label
 from nas.runs.scores import classes_of, informative_scores
 from nas.runs.status import state_of_search
@@ -30,7 +30,7 @@ from nas.runs.supernets import searched_in
 
 def summarise_search(folder: Path) -> RunSummary:
     """Return the summary of a search. Raises RecordError where a file in the folder is damaged."""
-    run = load(folder)
+    run = load_run_summary(folder)
     best = run.history.best
     head = _head(run)
     curve, no_baseline = curve_of(run) if best else (None, "")
@@ -55,12 +55,12 @@ def summarise_search(folder: Path) -> RunSummary:
         costs=costs_of(run.logs, run.works, run.clock, run.experiment.executor, run.simulated),
         evaluations=evaluations_of(run),
         trainings=[curves for role, path in weights.items() if (curves := training_curves(path, role))],
-        tests=[test for role, path in weights.items() if (test := test_of(path, role))],
+        tests=[test for role, path in weights.items() if (test := summarise_test(path, role))],
     )
     return replace(summary, missing=_missing(run, summary, no_baseline, no_fronts))
 
 
-def _missing(run: Loaded, summary: RunSummary, no_baseline: str, no_fronts: str) -> dict[str, str]:
+def _missing(run: LoadedRun, summary: RunSummary, no_baseline: str, no_fronts: str) -> dict[str, str]:
     """Return the reason for each part that is missing, by the part's name."""
     nothing = "nothing was scored yet"
     is_searched, few = run.experiment.supernet is not None, len(run.history.scored) < 2
@@ -84,13 +84,13 @@ def _missing(run: Loaded, summary: RunSummary, no_baseline: str, no_fronts: str)
     return {part: reason for part, reason in reasons.items() if not there.get(part, bool(getattr(summary, part, None)))}
 
 
-def _head(run: Loaded) -> Head:
+def _head(run: LoadedRun) -> Head:
     experiment = run.experiment
     begun = begin_head(
         "search", run.folder / "experiment.yaml", experiment.rules.objective, experiment.rules.seed, run.clock
     )
     settings = {
-        "network": written(experiment.network),
+        "network": format_options(experiment.network),
         "data": named(getattr(experiment.evaluator or experiment.supernet, "data", None)),
         "supernet": named(experiment.supernet and experiment.supernet.method),
         "duplicates": experiment.rules.duplicates,
@@ -103,11 +103,11 @@ def _head(run: Loaded) -> Head:
         evaluator=named(experiment.evaluator),
         executor=named(experiment.executor),
         budget=_budget(run),
-        settings={**said(settings), **begun.settings},
+        settings={**format_settings(settings), **begun.settings},
     )
 
 
-def _budget(run: Loaded) -> str:
+def _budget(run: LoadedRun) -> str:
     budget, history = run.experiment.rules.budget, run.history
     if budget is None:
         seeds = run.experiment.supernet.seeds if run.experiment.supernet else 0
@@ -123,7 +123,7 @@ def _budget(run: Loaded) -> str:
     return ", ".join(parts)
 
 
-def _best(run: Loaded, best: Evaluated | None, fronts: Sequence[Front]) -> Best | None:
+def _best(run: LoadedRun, best: Evaluated | None, fronts: Sequence[Front]) -> Best | None:
     """Return the best architecture, with the size of the scored network where it is known."""
     if best is None:
         return None
@@ -138,7 +138,7 @@ def _best(run: Loaded, best: Evaluated | None, fronts: Sequence[Front]) -> Best 
     return Best(best.number, best.digest, text, best.scores, sizes.get("params"), sizes.get("macs"), size_of, svg)
 
 
-def _sized(run: Loaded) -> str:
+def _sized(run: LoadedRun) -> str:
     """Return which network the sizes describe: not the scored one where a supernet scored it, inside itself, at its own size."""
     return "the network standing alone" if run.experiment.evaluator is None else "the search network"
 

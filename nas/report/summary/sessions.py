@@ -33,7 +33,7 @@ def presences(log: Log, works: Sequence[Work]) -> Iterator[Presence]:
         yield from _alive(mine, _is_cut_off(log, following))
 
 
-def at_once(found: Sequence[Presence]) -> int:
+def workers_at_once(found: Sequence[Presence]) -> int:
     """Return the largest number of workers alive at the same time."""
     # -1 sorts before 1: a worker that ends when another begins is not counted with it
     changes = sorted([(each.begin, 1) for each in found] + [(each.end, -1) for each in found])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from nas.figures.shares import panels, window_of
-from nas.report.summary.loaded import Loaded
+from nas.report.summary.loaded import LoadedRun
 from nas.report.summary.summary import SharePanel
 
 SHOWN, POINTS = 24, 200
 """The maximum number of panels, and about how many points each has."""
 
 
-def shares_of(run: Loaded) -> tuple[list[SharePanel], int]:
+def shares_of(run: LoadedRun) -> tuple[list[SharePanel], int]:
     """Return the shares of the options among the last evaluations, structures first, and the number of panels left out."""
     architectures = [done.architecture for done in run.history.scored]
     total = len(architectures)

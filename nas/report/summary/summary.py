@@ -211,14 +211,14 @@ class Failure:
 class Timeline:
     """The workers' timeline: its bars as columns. Where there are many, neighbours are merged to one bar of several `works`.
 
-    Each resumed run begins with new workers, so `at_once` is the largest number alive at the same time.
+    Each resumed run begins with new workers, so `workers_at_once` is the largest number alive at the same time.
     `worker` and `phase` are indices into `workers` and `phases` ("supernets", "search", "final"). `first` is the number of
     a bar's first work, `failed` how many of its works failed. `pauses` are (from, to) where the run was stopped; they are no
     idle time. `waited_seconds` is the mean time that a proposal waited for a worker. `failures` are the last ones.
     """
 
     workers: Sequence[Worker]
-    at_once: int
+    workers_at_once: int
     phases: Texts
     worker: Indices
     phase: Indices
@@ -233,7 +233,7 @@ class Timeline:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class MachineHours:
     """The costs of a run. `seconds` is wall-clock without pauses, `evaluation_seconds` the sum over evaluations.
 
     `simulated` is whether the evaluations' seconds come from a table. `worker_hours` are the hours in which workers were busy;
@@ -292,7 +292,7 @@ class TrainingCurves:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class TestSummary:
     """The test of trained weights: measurements by name, and for each class its images and the percentage classified right."""
 
     role: str
@@ -342,10 +342,10 @@ class RunSummary:
     fronts: Sequence[Front] = ()
     supernets: Sequence[SupernetCurves] = ()
     timeline: Timeline | None = None
-    costs: Costs | None = None
+    costs: MachineHours | None = None
     evaluations: Evaluations | None = None
     trainings: Sequence[TrainingCurves] = ()
-    tests: Sequence[Test] = ()
+    tests: Sequence[TestSummary] = ()
     trials: Trials | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from nas.report.summary.clock import Clock
 from nas.report.summary.journal import Log, Work
-from nas.report.summary.sessions import at_once, presences
+from nas.report.summary.sessions import presences, workers_at_once
 from nas.report.summary.summary import Failure, Timeline, Worker
 
 BARS = 2000
@@ -50,7 +50,7 @@ def timeline_of(logs: Mapping[str, Log], works: Sequence[Work], clock: Clock) ->
     bars = [bar for mine in by_worker.values() for bar in _merged([_bar(work, clock) for work in mine], point)]
     waited = [work.begin - logs[work.phase].proposed[work.number] for work in works]
     return Timeline(
-        at_once=at_once(alive),
+        workers_at_once=workers_at_once(alive),
         workers=[_worker(name, mine, there[name]) for name, mine in by_worker.items()],
         phases=list(phases),
         worker=[names[bar.worker] for bar in bars],

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from nas.evaluation.results import read_epochs, read_test
-from nas.report.summary.summary import Test, TrainingCurves
+from nas.report.summary.summary import TestSummary, TrainingCurves
 from nas.runs.scores import informative_scores
 from nas.training.measure import Accuracy
 from nas.training.reports import Epoch
@@ -24,7 +24,7 @@ def training_curves(weights: Path, role: str) -> TrainingCurves | None:
     return TrainingCurves(role, [each.epoch for each in epochs], epochs[-1].epochs, measured)
 
 
-def test_of(weights: Path, role: str) -> Test | None:
+def summarise_test(weights: Path, role: str) -> TestSummary | None:
     """Return the test of the weights in a file; None where they are not tested yet.
 
     With an EMA, the decisive weights are the averaged ones; the raw weights' measurements are prefixed with "raw_".
@@ -40,7 +40,7 @@ def test_of(weights: Path, role: str) -> Test | None:
     counted = zip(found.decisive.class_right, found.decisive.class_images, strict=True)
     right = [100 * right / max(1, images) for right, images in counted]
     measured = informative_scores(measured, len(found.classes))
-    return Test(role, measured, found.classes, found.decisive.class_images, right)
+    return TestSummary(role, measured, found.classes, found.decisive.class_images, right)
 
 
 def _accuracy(accuracy: Accuracy) -> dict[str, float]:

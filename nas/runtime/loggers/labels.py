@@ -21,7 +21,7 @@ _INNER = re.compile(r"\{([^{}|]*?)(?: \d+)?: [^{}]*\}")
 
 
 @final
-class Labels:
+class DecisionLabels:
     """The choices of a space, with a label for each way to decide them."""
 
     def __init__(self, space: Any) -> None:

@@ -18,9 +18,9 @@ from uuid import uuid4
 
 from nas.evaluation.evaluator import Progress
 from nas.history import Evaluated, History, Proposal
-from nas.runtime.loggers.labels import Labels
+from nas.runtime.loggers.labels import DecisionLabels
 from nas.runtime.loggers.logger import Logger
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.runtime.view import View
 
 About = Mapping[str, object]
@@ -111,9 +111,9 @@ class LoggerThread:
 class LoggingView(View):
     """A view of a stage that writes to loggers."""
 
-    def __init__(self, stage: Stage, books: Sequence[LoggerThread]) -> None:
+    def __init__(self, stage: RunStage, books: Sequence[LoggerThread]) -> None:
         self.books, self.stage = books, stage
-        self.labels = Labels(stage.space)
+        self.labels = DecisionLabels(stage.space)
         self.proposals: dict[int, Proposal] = {}
         self.epochs: dict[int, int] = {}
         self.is_open = False
@@ -169,7 +169,7 @@ class LoggingView(View):
 
 
 @contextmanager
-def logged(stage: Stage, loggers: Sequence[Logger], folder: Path) -> Iterator[Sequence[View]]:
+def logged(stage: RunStage, loggers: Sequence[Logger], folder: Path) -> Iterator[Sequence[View]]:
     """Keep loggers of a stage open; yields their view, if there are any. Raises RecordError where one cannot begin."""
     with ExitStack() as stack:
         books = []

@@ -88,7 +88,7 @@ class TrainDriver:
         """Return the placement group that held the workers last, if any."""
         return self.place
 
-    def run(self, each: Callable[[], None], scaling: ScalingConfig, storage: str, retries: int) -> Ended | str:
+    def run_together(self, each: Callable[[], None], scaling: ScalingConfig, storage: str, retries: int) -> Ended | str:
         """Do a job to its end, with new workers where some died; returns why not, where Ray Train could not start them."""
         self.outcomes, lost = [], ""
         failure = FailureConfig(max_failures=0, controller_failure_limit=retries)  # type: ignore[call-arg]
@@ -110,7 +110,7 @@ class TrainDriver:
         return "", Outcome(failure=f"its workers died {retries + 1} times", trace=lost)
 
 
-def run(
+def run_together(
     session: Session,
     work: Work,
     folder: Path | None,

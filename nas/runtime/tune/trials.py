@@ -120,7 +120,7 @@ class SessionSearcher(Searcher):
         """Keep an exception of the session for the next `suggest`: here Tune would take it for the trial's."""
         try:
             return call(*arguments)
-        except Exception as error:  # noqa: BLE001, raised again in `run`
+        except Exception as error:  # noqa: BLE001, raised again in `run_trials`
             self.error = self.error or error
 
     def __getstate__(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class _Forget(tune.Callback):
     on_trial_error = on_trial_complete
 
 
-def run(
+def run_trials(
     session: Session,
     work: Work,
     folder: Path | None,
