@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -21,7 +20,7 @@ BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One leaf module: its name in the network, its class, and its cost for one image.
+    """One leaf module, or one that multiplies outside its leaves: its name, its class, and its cost for one image.
 
     `receptive_field` and `stride` (height, width) are in pixels of the input.
     """
@@ -40,11 +39,12 @@ class Layer:
 class Profile:
     """The cost of a network.
 
-    `params` counts all trained parameters, those of an auxiliary head too. `macs` are the multiply-adds of convolutions and
-    linear layers for one image; biases, batch norm and activations are not counted, nor an auxiliary head, which runs in
-    training only. `activation_bytes` is the sum of all layer outputs for one image in float32: about what training keeps for
-    the backward pass. `peak_activation_bytes` is the most memory alive at a time without a backward pass. `depth` counts the
-    convolutions and linear layers on the longest path. `receptive_field` is that of the map before the head.
+    `params` counts all trained parameters, those of an auxiliary head too. `macs` are the multiply-adds of convolutions, linear
+    layers and the products of attention for one image, by `torch.utils.flop_counter`; biases, batch norm and activations are
+    not counted, nor an auxiliary head, which runs in training only. `activation_bytes` is the sum of all layer outputs for
+    one image in float32: about what training keeps for the backward pass. `peak_activation_bytes` is the most memory alive
+    at a time without a backward pass. `depth` counts the convolutions and linear layers on the longest path.
+    `receptive_field` is that of the map before the head.
     """
 
     params: int
@@ -92,10 +92,11 @@ def profile_module(module: nn.Module, input: Shape) -> Profile:
     layers: list[Layer] = []
     before_head: list[Reach] = []
     modes = {part: part.training for part in module.modules()}
-    hooks = [*_watch(module, layers), *_watch_head(module, before_head)]
+    tracer = Tracer()
+    hooks = [*_watch(module, layers, tracer), *_watch_head(module, before_head)]
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     try:
-        with torch.no_grad(), Tracer() as tracer:
+        with torch.no_grad(), tracer:
             tracer.leave_out(chain(module.parameters(), module.buffers()))
             image = begin((1, *input), device)
             tracer.count(image)
@@ -107,7 +108,7 @@ def profile_module(module: nn.Module, input: Shape) -> Profile:
             part.training = was_training
     return Profile(
         params=sum(parameter.numel() for parameter in module.parameters()),
-        macs=sum(layer.macs for layer in layers),
+        macs=tracer.macs,
         activation_bytes=sum(layer.activation_bytes for layer in layers),
         peak_activation_bytes=tracer.peak_bytes,
         depth=reach.depth,
@@ -122,33 +123,43 @@ def _watch_head(module: nn.Module, before_head: list[Reach]) -> Iterator[Removab
         yield head.register_forward_pre_hook(lambda _, inputs: before_head.append(reach_of(inputs[0])))
 
 
-def _watch(module: nn.Module, layers: list[Layer]) -> Iterator[RemovableHandle]:
-    """Record each leaf module when it has run; a shared parameter is counted at its first use."""
+def _watch(module: nn.Module, layers: list[Layer], tracer: Tracer) -> Iterator[RemovableHandle]:
+    """Record each leaf module after it has run, and a module that multiplies outside its leaves, such as attention.
+
+    A shared weight counts where it is met first.
+    """
     counted: set[nn.Parameter] = set()
+    running: list[
+        list[int]
+    ] = []  # of each module that runs now: the MACs before it began, and those of its parts so far
+
+    def begin_part(part: nn.Module, inputs: object) -> None:
+        running.append([tracer.macs, 0])
+
     for name, part in module.named_modules():
-        if next(part.children(), None) is None:
+        is_leaf = next(part.children(), None) is None
 
-            def count(part: nn.Module, inputs: tuple[Tensor, ...], output: object, name: str = name) -> None:
-                if isinstance(output, Tensor):
-                    fresh = set(part.parameters()) - counted
-                    counted.update(fresh)
-                    layers.append(_layer(name, part, output, sum(parameter.numel() for parameter in fresh)))
+        def end_part(
+            part: nn.Module, inputs: object, output: object, name: str = name, is_leaf: bool = is_leaf
+        ) -> None:
+            began, of_parts = running.pop()
+            whole = tracer.macs - began
+            if running:
+                running[-1][1] += whole
+            if isinstance(output, Tensor) and (is_leaf or whole > of_parts):
+                fresh = set(part.parameters(recurse=False)) - counted
+                counted.update(fresh)
+                params = sum(parameter.numel() for parameter in fresh)
+                layers.append(_layer(name, part, output, params, whole - of_parts, is_leaf))
 
-            yield part.register_forward_hook(count)
+        yield part.register_forward_pre_hook(begin_part)
+        yield part.register_forward_hook(end_part)
 
 
-def _layer(name: str, part: nn.Module, output: Tensor, params: int) -> Layer:
-    # These return a view, overwrite their input, or do nothing in eval mode.
+def _layer(name: str, part: nn.Module, output: Tensor, params: int, macs: int, is_leaf: bool) -> Layer:
     in_place = isinstance(part, nn.Identity | nn.Flatten | nn.Dropout | DropPath) or getattr(part, "inplace", False)
-    activation_bytes = 0 if in_place else output.numel() * output.element_size()
+    activation_bytes = 0 if in_place or not is_leaf else output.numel() * output.element_size()
     reach = reach_of(output)
     kind, shape = type(part).__name__, tuple(output.shape[1:])
     stride = round(reach.stride[0]), round(reach.stride[1])
-    return Layer(name, kind, shape, params, _macs(part, output), activation_bytes, reach.field, stride)
-
-
-def _macs(part: nn.Module, output: Tensor) -> int:
-    """Return the multiply-adds: each output value of a convolution or linear layer takes one per weight that it reads."""
-    if isinstance(part, nn.Conv2d | nn.Linear):
-        return output.numel() * math.prod(part.weight.shape[1:])
-    return 0
+    return Layer(name, kind, shape, params, macs, activation_bytes, reach.field, stride)

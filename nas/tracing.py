@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
 Pair = tuple[int, int]
 Offset = tuple[float, float]
@@ -69,7 +70,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live_bytes = self.peak_bytes = 0
+        self.live_bytes = self.peak_bytes = self.macs = 0
         self._storages: set[int] = set()
         self._kept: list[object] = []
 
@@ -87,6 +88,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = torch.empty_like(args[0])
         else:
             result = func(*args, **(kwargs or {}))
+            if (flops := flop_registry.get(func.overloadpacket)) is not None:
+                self.macs += flops(*args, **(kwargs or {}), out_val=result) // 2
         inputs = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         for output in tree_leaves(result):
             if isinstance(output, Tensor):

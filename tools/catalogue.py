@@ -147,9 +147,9 @@ def _line(documented: Any) -> str:
 
 
 NETWORKS = """\
-Parameters and multiply-adds of convolutions and linear layers for one image, without auxiliary heads; cells are stacked as their
-family does by default. Tests compare with what is expected: printed by the source or counted from a released definition
-(`tests/search_spaces/networks` says which; `tests/search_spaces/test_published_counts.py` for the cells).
+Parameters and multiply-adds of convolutions, linear layers and attention for one image, without auxiliary heads; cells are
+stacked as their family does by default. Tests compare with what is expected: printed by the source or counted from a
+released definition (`tests/search_spaces/networks` says which; `tests/search_spaces/test_published_counts.py` for the cells).
 
 | network | input | params | multiply-adds | expected | from |
 |---|---|---|---|---|---|"""

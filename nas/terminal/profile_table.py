@@ -152,8 +152,8 @@ def _print_totals(counted: NetworkCosts, console: Console) -> None:
         table.add_row(name, text, note)
     console.print(table)
     console.print(
-        f"For one image of {_times(counted.input)}, activations in float32. MACs: multiply-adds of convolutions and linear "
-        "layers, without an auxiliary head",
+        f"For one image of {_times(counted.input)}, activations in float32. MACs: multiply-adds of convolutions, linear "
+        "layers and attention, without an auxiliary head",
         style="dim",
     )
 

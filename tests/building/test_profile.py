@@ -17,6 +17,7 @@ from nas.layers.conv import ConvNormAct
 from nas.layers.pool import Pool
 from nas.notation import parse
 from nas.operations.pooling import MaxPool
+from nas.operations.self_attention import AttentionConv
 from nas.plain import from_plain
 from nas.profiling import Layer, Profile, profile_module
 from nas.records import to_plain
@@ -220,3 +221,16 @@ def test_squeezenet_by_fire_modules() -> None:
             modules[name] = modules.get(name, 0) + layer.params
     # Iandola et al. 2016, table 1: fire2 to fire9
     assert list(modules.values()) == [11_920, 12_432, 45_344, 49_440, 104_880, 111_024, 188_992, 197_184]
+
+
+def test_the_products_of_attention_are_counted_once_and_named() -> None:
+    heads, key, value, pixels = 2, 4, 6, 8 * 8
+    costs = nas.profile(AttentionConv(3, heads, key / 16, value / 16), (16, 8, 8))
+    (attention,) = [layer for layer in costs.layers if layer.kind not in LEAVES]
+    of_positions = pixels * (8 + 8) * key  # each query with each row, and with each column
+    assert attention.macs == pixels * pixels * (key + value) + of_positions
+    assert sum(layer.macs for layer in costs.layers) == costs.macs
+    assert sum(layer.params for layer in costs.layers) == costs.params
+
+
+LEAVES = ("BatchNorm2d", "Conv2d", "Identity", "ReLU")

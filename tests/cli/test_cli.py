@@ -212,7 +212,7 @@ def test_the_printed_profile_has_a_row_for_each_layer_and_the_convention(call: C
         assert row[6:] == [str(layer["receptive_field"][0]), str(layer["stride"][0])]
     assert len(rows) == len(layers)
     assert f"{costs['params']:,} params  {costs['macs']:,} MACs" in answer.stdout
-    assert "multiply-adds of convolutions and linear layers" in answer.stdout
+    assert "multiply-adds of convolutions, linear layers and attention" in answer.stdout
 
 
 def test_two_profiles_stand_side_by_side(call: Call) -> None:
