@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from nas.files import write_atomically
 from nas.history import Evaluated, History, Proposal
 from nas.lock import hold
 from nas.plain import from_plain
@@ -85,9 +86,8 @@ def forget_failures(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     kept = [line for line, (_, event) in zip(lines[1:], read_journal(path), strict=False) if "failure" not in event]
     if len(kept) < len(lines) - 1:
-        beside = path.with_suffix(".tmp")
-        beside.write_text("".join([lines[0], *kept]), encoding="utf-8")
-        beside.replace(path)
+        text = "".join([lines[0], *kept])
+        write_atomically(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 def read_event(history: History, event: Mapping[str, Any]) -> None:

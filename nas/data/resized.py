@@ -27,9 +27,8 @@ class Resized(Data):
     def load(self) -> Loaded:
         loaded = self.data.load()
         train, test = (self._resized(images) for images in (loaded.train, loaded.test))
-        return Loaded(
-            train, test, loaded.classes, *channel_statistics(train.x), loaded.identity().digest, loaded.test_source
-        )
+        statistics = channel_statistics((train if len(train) else test).x)
+        return Loaded(train, test, loaded.classes, *statistics, loaded.identity().digest, loaded.test_source)
 
     def as_test(self) -> Resized:
         return replace(self, data=self.data.as_test())

@@ -17,6 +17,7 @@ from PIL import Image
 
 from nas.data import Data, DataIdentity, Digits, HubImages, ImageFiles, ImageFolder, Images, WebDataset, identify
 from nas.data.resized import Resized
+from nas.data.split import evaluation_split
 from nas.plain import read, write
 
 
@@ -121,3 +122,12 @@ def test_an_identity_is_the_same_in_every_process_and_can_be_written() -> None:
         check=True,
     )
     assert done.stdout.strip() == identity.digest
+
+
+def test_a_scaled_folder_that_is_all_test_data_has_finite_statistics(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("RGB", (8, 8), (40 * i, 90, 200)).save(tmp_path / name / f"{i}.png")
+    images = evaluation_split(Resized(ImageFolder(str(tmp_path), 8), 16))
+    assert torch.tensor([*images.mean, *images.std]).isfinite().all()
