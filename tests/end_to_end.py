@@ -3,7 +3,7 @@
 `make end-to-end` runs it, or `python tests/end_to_end.py FOLDER`. CIFAR-10 is in NAS_DATA, or is unpacked from the folder of
 real data. Each step is a command in a process of its own. Exit code 2 where there are no images, 1 where a step fails.
 Measured once, on two busy processors: 4.5 minutes of searching, 4 of training, 4 of transfers, 11 minutes of a processor in
-all. The cell is right on 53.8 % of the test images; on photographs of animals and vehicles with 40 labels, a linear probe on
+all. The cell's test accuracy is 53.8 %; on photographs of animals and vehicles with 40 labels, a linear probe on
 87 %, from scratch 74 %.
 """
 

@@ -99,7 +99,7 @@ def _places(node: yaml.Node, where: str, path: Path) -> Iterator[tuple[str, int]
             place = f"{where}.{key.value}" if where else str(key.value)
             line = key.start_mark.line + 1
             if key.value in seen:
-                raise RecordError(f"{path}, line {line}: {place} stands there twice: leave one")
+                raise RecordError(f"{path}, line {line}: {place} is given twice: remove one")
             seen.add(key.value)
             yield place, line
             yield from _places(value, place, path)

@@ -16,10 +16,10 @@ WORST, BEST = 10, 5
 LETTERS = 40
 """How many letters of a class's name are shown."""
 
-FIVE = "right among five, %"
+FIVE = "top-5 accuracy, %"
 
 ROWS: Mapping[str, Callable[[Accuracy], str]] = {
-    "right, %": lambda each: f"{each.top1_percent:.2f}",
+    "top-1 accuracy, %": lambda each: f"{each.top1_percent:.2f}",
     FIVE: lambda each: f"{each.top5_percent:.2f}",
     "loss": lambda each: f"{each.loss:.4f}",
     "calibration error, %": lambda each: f"{each.calibration_error_percent:.2f}",
@@ -53,7 +53,7 @@ def class_table(measured: TestResult) -> Table:
     rights = {name: _percent(each) for name, each in found.items()}
     decisive = list(rights.values())[-1]
     order = sorted((i for i, images in enumerate(counts) if images), key=lambda i: decisive[i])
-    table = _table("Classes", "class", "images", *(f"right, % {name}".strip() for name in found))
+    table = _table("Classes", "class", "images", *(f"accuracy, % {name}".strip() for name in found))
     left_out = len(order) - WORST - BEST
     shown = order if left_out <= 1 else [*order[:WORST], *order[-BEST:]]
     for place, i in enumerate(shown):

@@ -321,7 +321,7 @@ def show_shares(experiment: Experiment, history: History, folder: Path, console:
     title = f"{type(experiment.strategy).__name__} on {experiment.space_name}"
     architectures = [each.architecture for each in history.scored]
     if plot_shares(experiment.open_space(), architectures, window, folder / "shares.svg", title):
-        console.print(f"What the population chose: {folder / 'shares.svg'}", soft_wrap=True)
+        console.print(f"Operation frequencies over time: {folder / 'shares.svg'}", soft_wrap=True)
 
 
 def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Console, classes: int | None = None) -> None:

@@ -195,7 +195,7 @@ def parse_graphs(text: str, names: Mapping[str, Node], titles: str) -> dict[str,
     graphs: dict[str, GraphText] = {}
     for title, body in re.findall(rf"({titles}):\s*(.*?)\s*(?=(?:{titles}):|$)", text.strip(), re.DOTALL):
         if title in graphs:
-            raise RecordError(f"{title} stands there twice: leave one")
+            raise RecordError(f"{title} is given twice: remove one")
         graphs[title] = _parse_graph(title, body, names)
     return graphs
 

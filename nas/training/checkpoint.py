@@ -49,14 +49,14 @@ def load_checkpoint(path: Path, run: str, former: str = "") -> dict[str, Any] | 
         version, name = state["cellstack"], state["run"]
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as error:
         raise RecordError(
-            f"{path} is no checkpoint, or broken ({_first_line(error)}): delete it to start anew"
+            f"{path} is no checkpoint, or broken ({_first_line(error)}): delete it to start again"
         ) from error
     if version != FORMAT:
-        raise RecordError(f"{path} has format {version}, and this library reads {FORMAT}: delete it to start anew")
+        raise RecordError(f"{path} has format {version}, and this library reads {FORMAT}: delete it to start again")
     if name not in (run, former):
         raise RecordError(
             f"{path} is of another run, {name}, and this is {run} (recipe, seed, data or network differ): give another "
-            "path, or delete it to start anew"
+            "path, or delete it to start again"
         )
     return state
 

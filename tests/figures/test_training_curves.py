@@ -335,15 +335,15 @@ def test_the_summary_has_the_weights_beside_their_average() -> None:
     rows = printed(summary_table(Measured(tuple("abcdef"), raw, ema, Speed(1234.5, 64, 2.5, 3.25))))
     assert rows == [
         ["raw", "EMA"],
-        ["right, %", "50.00", "75.00"],
-        ["right among five, %", "98.00", "98.00"],
+        ["top-1 accuracy, %", "50.00", "75.00"],
+        ["top-5 accuracy, %", "98.00", "98.00"],
         ["loss", "0.2500", "0.2500"],
         ["calibration error, %", "3.46", "3.46"],
         ["images", "8", "8"],
         ["images a second, 64 at once", "1,234"],
         ["milliseconds for one image", "2.50 (slowest tenth: 3.25)"],
     ]
-    assert printed(summary_table(Measured(("cat", "dog"), raw)))[:2] == [["weights"], ["right, %", "50.00"]]
+    assert printed(summary_table(Measured(("cat", "dog"), raw)))[:2] == [["weights"], ["top-1 accuracy, %", "50.00"]]
 
 
 def test_classes_stand_from_the_worst_to_the_best() -> None:
@@ -352,14 +352,14 @@ def test_classes_stand_from_the_worst_to_the_best() -> None:
     rows = printed(class_table(Measured(names, accuracy(counts, [9, 10, 0, 4]))))
     cut = "a name of more than forty letters, far …"
     assert rows == [
-        ["class", "images", "right, %"],
+        ["class", "images", "accuracy, %"],
         ["[red]dog", "20", "50.00"],
         [cut, "5", "80.00"],
         ["cat", "10", "90.00"],
     ]
     ema = accuracy(counts, [1, 20, 0, 2])
     rows = printed(class_table(Measured(names, accuracy(counts, [9, 10, 0, 4]), ema)))
-    assert rows[0] == ["class", "images", "right, % raw", "right, % EMA"]
+    assert rows[0] == ["class", "images", "accuracy, % raw", "accuracy, % EMA"]
     assert [row[-1] for row in rows[1:]] == ["10.00", "40.00", "100.00"]
 
 

@@ -253,7 +253,7 @@ def test_a_checkpoint_of_another_format_is_refused(version: int, tmp_path: Path)
     path = tmp_path / "run.pt"
     torch.save({"cellstack": version, "run": "run", "epoch": 3}, path)
     with pytest.raises(
-        RecordError, match=rf"^.*run.pt has format {version}, .* reads {FORMAT}: delete it to start anew$"
+        RecordError, match=rf"^.*run.pt has format {version}, .* reads {FORMAT}: delete it to start again$"
     ):
         load_checkpoint(path, "run")
     assert path.exists()
@@ -264,7 +264,7 @@ def test_a_checkpoint_that_was_cut_off_is_refused(kept: float, tmp_path: Path) -
     path = tmp_path / "run.pt"
     as_checkpoint(path, 1)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    with pytest.raises(RecordError, match=r"run.pt is no checkpoint, or broken \(.*\): delete it to start anew$"):
+    with pytest.raises(RecordError, match=r"run.pt is no checkpoint, or broken \(.*\): delete it to start again$"):
         load_checkpoint(path, "run")
     assert load_checkpoint(tmp_path / "absent.pt", "run") is None
 

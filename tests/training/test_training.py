@@ -186,7 +186,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, other: str) -> N
     next(train(net(), digits(), SHORT, seed=0, checkpoint=file, device=CPU, execution=EACH_EPOCH))
     recipe = Recipe(epochs=5) if other == "recipe" else SHORT
     data, model = digits(200 if other == "data" else 300), net(8 if other == "network" else 16)
-    with pytest.raises(RecordError, match=r"is of another run, .* give another path, or delete it to start anew"):
+    with pytest.raises(RecordError, match=r"is of another run, .* give another path, or delete it to start again"):
         next(train(model, data, recipe, seed=int(other == "seed"), checkpoint=file, device=CPU, execution=EACH_EPOCH))
 
 
@@ -194,7 +194,7 @@ def test_a_broken_checkpoint_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "run.pt"
     next(train(net(), digits(), SHORT, seed=0, checkpoint=file, device=CPU, execution=EACH_EPOCH))
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(RecordError, match=r"run.pt is no checkpoint, or broken \(.*\): delete it to start anew"):
+    with pytest.raises(RecordError, match=r"run.pt is no checkpoint, or broken \(.*\): delete it to start again"):
         run(net(), checkpoint=file)
     file.write_bytes(pickle.dumps(Recipe, 2))
     with pytest.raises(RecordError, match="is no checkpoint, or broken"):
