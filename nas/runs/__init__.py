@@ -1,1 +1,1 @@
-"""Runs: what a file declares, the folder it runs in, and how it goes on."""
+"""Runs: what a file declares, the run folder, and how a run is resumed."""

@@ -1,4 +1,4 @@
-"""Architectures as people name them: a run folder, an evaluation of it, a file, `space:name`, or a text that spells one."""
+"""Architectures by name: a run folder, one of its evaluations, a file, `space:name`, a genotype, or a tree in notation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ NAMED = f"a run folder, {ELSE}"
 
 
 def find_architecture(name: str) -> StackedNetwork:
-    """Return the architecture that `name` stands for. Raises RecordError where it stands for none, or for a space."""
+    """Return the architecture that `name` refers to.
+
+    Raises RecordError where it refers to none, or to a space with open choices.
+    """
     found = find_tree(name)
     if is_open(found.architecture):
         number = len(choices(found.architecture))
@@ -45,9 +48,9 @@ def find_architecture(name: str) -> StackedNetwork:
 
 
 def find_tree(name: str) -> StackedNetwork:
-    """Return the architecture, or the space with open choices, that `name` stands for.
+    """Return the architecture, or the space with open choices, that `name` refers to.
 
-    Raises RecordError where it stands for none.
+    Raises RecordError where it refers to neither.
     """
     path = Path(name)
     if name and is_there(path):
@@ -67,7 +70,7 @@ def find_tree(name: str) -> StackedNetwork:
 
 
 def _file(path: Path) -> Path:
-    """Return the file that holds the architecture of a run folder, or a file itself."""
+    """Return the architecture file of a run folder; a path that is no folder is returned as it is."""
     if path.is_dir():
         best = path / "best.json"
         if not best.is_file():
@@ -80,14 +83,15 @@ def _file(path: Path) -> Path:
 
 
 def is_typed(name: str) -> bool:
-    """Whether a name spells an architecture out, and is neither a file's nor a published one's."""
+    """Return whether `name` spells out an architecture, rather than naming a file or a published one."""
     return not is_there(Path(name)) and _numbered(name) is None and split_member(name) is None
 
 
 def find_checkpoint(name: str) -> tuple[StackedNetwork, Path]:
-    """Return the network whose weights `name` stands for, and their file: a run folder's, RUN#3's or a .safetensors file.
+    """Return the network and the weights file of a run folder, of an evaluation such as RUN#3, or of a .safetensors file.
 
-    Raises RecordError where there are no weights, or neither their file nor the .json next to it describes the network.
+    The network is described inside the weights file or in the .json next to it. Raises RecordError where there are no weights,
+    or neither describes the network.
     """
     numbered = _numbered(name)
     path = Path(name) if numbered is None else evaluation_file(*numbered)
@@ -104,13 +108,13 @@ def find_checkpoint(name: str) -> tuple[StackedNetwork, Path]:
 
 
 def folder_of(name: str) -> Path:
-    """Return the path that a name is, or the run folder of the evaluation that it stands for."""
+    """Return the run folder of an evaluation such as RUN#3; any other name is returned as a path."""
     numbered = _numbered(name)
     return Path(name) if numbered is None else numbered[0]
 
 
 def _numbered(name: str) -> tuple[Path, int] | None:
-    """Return the run folder and the number of an evaluation that a name as runs/mine#17 stands for, if it is one."""
+    """Return the run folder and the evaluation number of a name such as runs/mine#17; None for any other name."""
     match = re.fullmatch(r"(.+)#(\d+)", name, re.DOTALL)
     if match is None or is_there(Path(name)) or not is_there(Path(match[1])):
         return None
@@ -118,7 +122,7 @@ def _numbered(name: str) -> tuple[Path, int] | None:
 
 
 def shape_of(text: str) -> Shape:
-    """Read the shape of an image, as 3,224,224 or 3x224x224. Raises RecordError where the text is none."""
+    """Read the shape (C, H, W) of an image, such as 3,224,224 or 3x224x224. Raises RecordError where the text is not a shape."""
     try:
         channels, height, width = (int(part) for part in text.replace("x", ",").split(","))
         if min(channels, height, width) < 1:

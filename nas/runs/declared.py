@@ -1,4 +1,4 @@
-"""Declared: what a YAML file declares, read with its assignments and written with every default."""
+"""YAML declarations of experiments and recipes: read with `key=value` assignments, written with every default."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ T = TypeVar("T")
 def load_declared(
     path: Path, assignments: Sequence[str], kind: type[T], check: Callable[[T], None] = lambda declared: None
 ) -> T:
-    """Read the record of a kind that a file declares, with `key=value` assignments over it, and check it.
+    """Read a record of class `kind` from a YAML file, apply `key=value` assignments, and check it.
 
-    Modules of the user's own that its `imports` names are imported first. Raises RecordError with file, line, key and the
-    nearest known name where something is wrong.
+    The user's own modules in `imports` are imported first. Raises RecordError with the file, the line, the key and the nearest
+    known name where something is wrong.
     """
     file = YamlFile(path)
     file.override(assignments)
@@ -46,7 +46,7 @@ def load_declared(
 
 @contextmanager
 def explained(path: Path, assignments: Sequence[str]) -> Iterator[None]:
-    """Say of an error that is found later at a key, as when data are loaded, where in the file the key stands."""
+    """Add the file and line to a RecordError that the block raises about a key of the file, as while loading data."""
     try:
         yield
     except RecordError as error:
@@ -58,27 +58,27 @@ def explained(path: Path, assignments: Sequence[str]) -> Iterator[None]:
 
 
 def experiments_folder() -> Path:
-    """Return the folder of the experiments that come with the library: in the installed package, or in its checkout."""
+    """Return the folder of the experiments that ship with the library: in the installed package, or in its checkout."""
     packaged = Path(str(resources.files("nas"))) / "experiments"
     return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "experiments"
 
 
 def recipes() -> dict[str, Path]:
-    """Return the recipes that come with the library, by name."""
+    """Return the recipes that ship with the library, by name."""
     return {path.stem: path for path in sorted((experiments_folder() / "recipes").glob("*.yaml"))}
 
 
 def experiments() -> dict[str, Path]:
-    """Return the experiments that come with the library, by name, as `quickstart` and `cifar10/pc_darts`."""
+    """Return the experiments that ship with the library, by name, such as `quickstart` and `cifar10/pc_darts`."""
     folder = experiments_folder()
     names = (path.relative_to(folder) for path in sorted(folder.rglob("*.yaml")))
     return {name.with_suffix("").as_posix(): folder / name for name in names if name.parts[0] != "recipes"}
 
 
 def find_declared(name: str, known: Mapping[str, Path], what: str) -> Path:
-    """Return the file that a user names: a file of their own, or one that comes with the library, by its name.
+    """Return the file that a user names: their own file, or the name of one that ships with the library.
 
-    `what` is the kind in words, as "recipe". Raises RecordError where there is none, or two that are not the same.
+    `what` is the kind in words, such as "recipe". Raises RecordError where there is no such file, or two different ones.
     """
     path, own = Path(name), Path(f"{name}.yaml")
     short = name.removeprefix("experiments/").removeprefix("recipes/").removesuffix(".yaml")

@@ -1,4 +1,4 @@
-"""Evaluations of runs by their number, as runs/mine#17: candidates of a search, a training, trials of a transfer."""
+"""A run's evaluations by number, such as runs/mine#17: candidates of a search, a training, trials of a transfer."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from nas.runs.experiment import load
 from nas.runs.written import read_found
 
 JOURNALS = ("history.jsonl", "training.jsonl", "trials.jsonl")
-"""The journals of a search, a training and a transfer, whose evaluations have numbers."""
+"""The journals of a search, a training and a transfer; their evaluations are numbered."""
 
 
 def journal_of(folder: Path) -> Path | None:
-    """Return the journal of a run folder, if there is one."""
+    """Return the journal of a run folder; None where it has none."""
     return next((folder / name for name in JOURNALS if (folder / name).is_file()), None)
 
 
 def evaluation(folder: Path, number: int) -> StackedNetwork:
-    """Return the architecture of an evaluation of a run: of a search as it was stacked while searching, with its scores.
+    """Return the architecture of evaluation `number` of a run, with its scores.
 
-    Raises RecordError where the run has no such evaluation.
+    A candidate of a search is stacked as during the search. Raises RecordError where the run has no such evaluation.
     """
     started, scores = _read(folder, number)
     if not (folder / "history.jsonl").is_file():
@@ -38,7 +38,7 @@ def evaluation(folder: Path, number: int) -> StackedNetwork:
 
 
 def evaluation_file(folder: Path, number: int) -> Path:
-    """Return the file of the weights that a training or a trial of a transfer leaves; it need not be there yet.
+    """Return the weights file that a training or a trial of a transfer writes; it may not exist yet.
 
     Raises RecordError where the run has no such evaluation, or is a search, which keeps no weights of its candidates.
     """
@@ -51,7 +51,7 @@ def evaluation_file(folder: Path, number: int) -> Path:
 
 
 def _read(folder: Path, number: int) -> tuple[Mapping[str, Any], Mapping[str, float]]:
-    """Return the start of an evaluation as its journal has it, and its scores, of which there may be none yet."""
+    """Return the start event of an evaluation in its journal, and its scores, which are empty until it has succeeded."""
     journal = journal_of(folder)
     if journal is None:
         raise RecordError(

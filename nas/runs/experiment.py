@@ -1,4 +1,4 @@
-"""Experiment: a search as a file declares it, from the space to the network that is handed over."""
+"""Experiments: a search as a YAML file declares it, from the space to the final network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Options = Mapping[str, Any]
 
 @record
 class Expectation:
-    """A published number: own runs must come within `tolerance` of its `mean`."""
+    """A published number; own results must be within `tolerance` of its `mean`."""
 
     mean: float
     tolerance: NonNegative
@@ -34,10 +34,11 @@ class Expectation:
 
 @record
 class Final:
-    """What becomes of the best: stacked by `network`, scored by `evaluator` (the search's, if none) on the test data.
+    """The final training of the best architecture: stacked by `network`, scored by `evaluator` on the test data.
 
-    What `network` does not say is as while searching; with a `fit` it is as wide as a budget allows. With `beside_random` a
-    random architecture of the space, or so many, are trained and tested alike, to compare with.
+    Without an `evaluator` the search's is used. Options that `network` leaves out are those of the search; `fit` chooses the
+    width by a budget. `beside_random` is true or a number: one or that many random architectures of the space are trained and
+    tested in the same way, as a baseline.
     """
 
     network: Mapping[str, Any] = field(default_factory=dict)
@@ -49,16 +50,16 @@ class Final:
 
 @record
 class Experiment:
-    """A search: a space by name, how it is searched, an evaluator, rules, and what becomes of the best.
+    """A search: a space, a strategy or a supernet or both, an evaluator, rules, and the final training of the best.
 
-    A `strategy` proposes architectures and the evaluator scores them. With a `supernet` the candidates are what is derived
-    from it, one for each of its seeds or, where there is a strategy too, what that proposes; without an evaluator they are
-    scored by their paths in the supernet.
+    A `strategy` proposes architectures, and the evaluator scores them. With a `supernet` alone the candidates are the
+    architectures derived from it, one per seed; without an evaluator they have the scores that their supernet gave them. With
+    both, the strategy's proposals are scored by their paths in the supernet, and there is no evaluator.
 
-    `space` may be a mapping of the name to the space's own options, the path of a module of your own, as ./mine.py, the file
-    that a space was exported to, or a tree in notation with open choices. `network` holds the options by which the space's
-    family stacks a member while searching. `expect` holds published numbers by name of the score. `imports` names
-    modules of your own to import first, or their files, with a strategy or an evaluator of yours in them.
+    `space` is a family's name, a mapping from the name to options of the family's space, the path of your own module, as
+    ./mine.py, the file of an exported space, or a tree in notation with open choices. `network` holds the options by which the
+    family stacks an architecture during the search. `expect` holds published numbers by the name of the score. `imports` names
+    your own modules to import first, or their files, such as those with your strategy or evaluator.
     """
 
     space: str | Mapping[str, Mapping[str, Any]]
@@ -85,7 +86,7 @@ class Experiment:
             self._check_paths(self.supernet)
 
     def _check_paths(self, supernet: SupernetSearch) -> None:
-        """Raise RecordError where what the strategy proposes cannot be scored by its paths in one supernet of the space."""
+        """Raise RecordError where the strategy's proposals cannot be scored by their paths in one supernet of the space."""
         name = type(supernet.method).__name__
         if self.evaluator is not None:
             raise RecordError(
@@ -105,18 +106,18 @@ class Experiment:
 
     @property
     def scored_by(self) -> Literal["evaluator", "paths", "supernets"]:
-        """By what candidates are scored: the evaluator, their paths in a supernet, or the supernets they are derived from."""
+        """What scores the candidates: the evaluator, their paths in a supernet, or the supernets they are derived from."""
         if self.evaluator is not None:
             return "evaluator"
         return "supernets" if self.strategy is None else "paths"
 
     @property
     def space_name(self) -> str:
-        """The name of the space's family. Raises RecordError where `space` is no single one."""
+        """The name of the space's family. Raises RecordError where `space` does not name exactly one."""
         return named_space(self.space).name
 
     def family(self) -> Family:
-        """Return the family that the space is of. Raises RecordError where the name is unknown."""
+        """Return the family of the space. Raises RecordError where the name is unknown."""
         return named_space(self.space).family
 
     def open_space(self) -> Any:
@@ -125,11 +126,11 @@ class Experiment:
         return named_space(self.space).open(where)
 
     def task(self, space: Any) -> Task:
-        """Return what evaluations need to know; loads the data, so that it fails here if it must."""
+        """Return the task of the search's evaluations. Loads the data, so that their errors are raised here."""
         return self._task(space, self.evaluator or self._supernet(), self.network, "network")
 
     def supernet_task(self, space: Any) -> Task | None:
-        """Return what the search with a supernet needs to know, if there is one; loads its data."""
+        """Return the task of the supernet search; None without a supernet. Loads its data."""
         if self.supernet is None:
             return None
         return self._task(space, self.supernet, {**self.network, **self.supernet.network}, "supernet.network")
@@ -139,7 +140,7 @@ class Experiment:
         return self.supernet
 
     def final_task(self, space: Any) -> tuple[Evaluator, Task] | None:
-        """Return evaluator and task of the final training, if there is one; loads its data."""
+        """Return the evaluator and the task of the final training; None without one. Loads its data."""
         if self.final is None:
             return None
         evaluator = self.final.evaluator or self.evaluator
@@ -149,13 +150,13 @@ class Experiment:
         return evaluator, replace(task, fit=self.final.fit)
 
     def readers(self) -> dict[str, Evaluator | SupernetSearch]:
-        """Return what reads data, by the key at which it stands."""
+        """Return the parts that read data, by their key in the experiment."""
         final = self.final.evaluator if self.final is not None else None
         parts = {"supernet": self.supernet, "evaluator": self.evaluator, "final.evaluator": final}
         return {name: each for name, each in parts.items() if each is not None}
 
     def check_options(self) -> None:
-        """Raise RecordError where the options of a network are not those of the family."""
+        """Raise RecordError where the family's networks do not have an option."""
         self.network_options(self.network, "network")
         if self.supernet is not None:
             self.network_options(self.supernet.network, "supernet.network")
@@ -163,13 +164,13 @@ class Experiment:
             self.network_options(self.final.network, "final.network")
 
     def network_options(self, options: Options, where: str = "network") -> dict[str, Any]:
-        """Return arguments of the family's network function, checked; its first is the architecture."""
+        """Return the options, checked against the parameters of the family's network function after the architecture."""
         return self.family().network_arguments(options, where)
 
     def resolved(self, tasks: Sequence[Task], supernet: Task | None = None) -> Experiment:
-        """Return the experiment with every option of the space and of its networks written out.
+        """Return the experiment with every option of its space and networks written out.
 
-        `tasks` are those of the search and of the end, `supernet` is that of the search with one.
+        `tasks` are those of the search and of the final training, if there is one; `supernet` is that of the supernet search.
         """
         space = named_space(self.space).written(_defaults(self.family().space))
         final = self.final and replace(self.final, network=_chosen(tasks[-1]))
@@ -181,9 +182,10 @@ class Experiment:
 
 
 def task_of(name: str, space: Any, fixed: Options, network: Options, where: str) -> Task:
-    """Return what evaluations need to know, of a network by its family, its options and what the data fix of it.
+    """Return the task of evaluating networks of a family, from what the data fix of a network and the options of the experiment.
 
-    Raises RecordError where the two contradict, or an option is none of the family's.
+    `name` is the family, `fixed` comes from the data (`input`, `classes`, ...), and `where` is the key of the options `network`.
+    Raises RecordError where the two contradict, or an option is not one of the family's.
     """
     known = family(name)
     stack = known.network
@@ -198,7 +200,7 @@ def task_of(name: str, space: Any, fixed: Options, network: Options, where: str)
 
 
 def _chosen(task: Task) -> Options:
-    """Return the options of a network that are chosen; how many classes there are is found in the data, and stands there."""
+    """Return the chosen options of a network. The number of classes is left out where the data give it."""
     return {name: value for name, value in task.options.items() if name != "classes" or not task.classes}
 
 
@@ -208,10 +210,10 @@ def _defaults(function: Any) -> dict[str, Any]:
 
 
 def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
-    """Read an experiment, a file or the name of one that comes with the library, with `key=value` assignments over it.
+    """Read an experiment from a file, or by the name of one that ships with the library, with `key=value` assignments.
 
-    A space that another file holds becomes part of it. Raises RecordError with file, line, key and the nearest known name
-    where something is wrong.
+    A space in another file is copied into the experiment. Raises RecordError with the file, the line, the key and the nearest
+    known name where something is wrong.
     """
     experiment = load_declared(experiment_file(path), assignments, Experiment, _check)
     named = named_space(experiment.space)
@@ -221,7 +223,7 @@ def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
 
 
 def experiment_file(name: Path | str) -> Path:
-    """Return the file of an experiment, by its name or its path. Raises RecordError where there is none."""
+    """Return the file of an experiment by name or path. Raises RecordError where there is none."""
     return find_declared(str(name), experiments(), "experiment")
 
 

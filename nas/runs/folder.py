@@ -1,4 +1,4 @@
-"""The folder of a run: made once, with what was asked for and where that came from."""
+"""Run folders: made once, with the declaration of the run and its provenance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class FolderExists(RecordError):
-    """Says that a run folder is there already."""
+    """The error of a run folder that exists already."""
 
 
 def make_folder(folder: Path) -> None:
@@ -41,22 +41,22 @@ def make_folder(folder: Path) -> None:
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether anything was handed out in a run folder."""
+    """Return whether any evaluation has begun in a run folder."""
     journals = (file for file in folder.glob("*.jsonl") if not file.name.endswith(".epochs.jsonl"))
     return any(True for journal in journals for _ in read_journal(journal))
 
 
 def discard_if_empty(folder: Path) -> None:
-    """Remove a run folder in which nothing was proposed yet, so that the same command can be given again."""
+    """Remove a run folder in which no evaluation has begun, so that the same command can be given again."""
     if not has_begun(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def new_run(asked: Path | None, name: str, create: Callable[[Path], T]) -> Iterator[tuple[Path, T]]:
-    """Make the folder of a run: the one that is asked for, or the next free one under runs/; yields it and what `create` returns.
+    """Make a run folder, `asked` or the next free one under runs/, and yield it with the result of `create`.
 
-    Where the block ends, in whatever way, before anything was handed out, the folder is removed.
+    It is removed where the block raises before any evaluation has begun.
     """
     folder, created = _created(asked, name, create)
     try:
@@ -67,7 +67,7 @@ def new_run(asked: Path | None, name: str, create: Callable[[Path], T]) -> Itera
 
 
 def _created(asked: Path | None, name: str, create: Callable[[Path], T]) -> tuple[Path, T]:
-    """Create a run folder. Two commands that are given at once get two folders, for only one of them can make each."""
+    """Create a run folder. Simultaneous commands get different folders, since only one of them can make each."""
     first = asked or Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     for folder in chain([first], (first.with_name(f"{first.name}-{i}") for i in count(2))):
         try:
@@ -82,12 +82,12 @@ def _created(asked: Path | None, name: str, create: Callable[[Path], T]) -> tupl
 
 
 def write_declared(file: Path, declared: object, comments: Sequence[str]) -> None:
-    """Write what was asked for, below comments on where it is from."""
+    """Write a declaration as YAML, below comments on its provenance."""
     file.write_text("".join(f"{line}\n" for line in comments) + dump(declared), encoding="utf-8")
 
 
 def concerns(assignment: str, places: Sequence[str]) -> bool:
-    """Whether a `key=value` assignment sets something at one of the places, or below it."""
+    """Return whether a `key=value` assignment sets one of the keys `places`, or a key below one."""
     key = assignment.partition("=")[0]
     return any(key == place or key.startswith(f"{place}.") for place in places)
 
@@ -95,10 +95,10 @@ def concerns(assignment: str, places: Sequence[str]) -> bool:
 def reassigned(
     file: Path, assignments: Sequence[str], may_change: tuple[str, ...], load: Callable[[Path, Sequence[str]], T]
 ) -> T:
-    """Read what a run folder declares, with assignments that do not change what it has done so far; they are kept.
+    """Read the declaration of a run folder with assignments that do not affect its results so far, and save them.
 
-    Where files have moved is among them: `data.path=PATH` stands for each place whose key ends so. Raises RecordError where
-    one would change more.
+    Paths that have moved may be assigned too: `data.path=PATH` sets every path whose key ends in `data.path`. Raises RecordError
+    where an assignment would affect results.
     """
     before = load(file, ()) if assignments else None
     places = [key for key, _ in places_of(before)]
@@ -119,13 +119,13 @@ def reassigned(
 
 
 def _for_each_place(assignment: str, places: Sequence[str]) -> list[str]:
-    """Return an assignment for each place whose key ends as that of the given one, or the given one."""
+    """Return the assignment for each path whose key ends in its key; as it is where there is none."""
     key, equals, value = assignment.partition("=")
     return [f"{place}{equals}{value}" for place in places if f".{place}".endswith(f".{key}")] or [assignment]
 
 
 def provenance() -> list[str]:
-    """Return YAML comments that say where, when and with what a run was started."""
+    """Return YAML comments with the command, time, versions and hardware of a run."""
     import torch
 
     installed = versions(("cellstack", "torch", "ray", "numpy")).items()
@@ -141,5 +141,5 @@ def provenance() -> list[str]:
 
 
 def _as_text(argument: str) -> str:
-    """Return what the command line holds as text: where the locale is C, letters beyond ASCII arrive as single bytes."""
+    """Return a command-line argument as text: in the C locale, letters beyond ASCII arrive as single bytes."""
     return argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Full training: one architecture, stacked as a recipe says, trained and tested in a folder of its own."""
+"""Full training: one architecture, stacked as a recipe says, trained and tested in its own run folder."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ from nas.strategies.fixed_proposals import FixedProposals
 from nas.training import Execution, Recipe
 
 MAY_CHANGE = ("executor", "execution")
-"""What may be set anew when a training is resumed."""
+"""The keys that may be reassigned when a training is resumed."""
 
 OF_THE_PLACE = ("executor", "execution", "data.path", "data.folder", "seed")
-"""What may differ from place to place without a published number being another."""
+"""The keys of a recipe that its published numbers do not depend on: those of the machine, and the seed."""
 
 WEIGHTS = "best.safetensors"
 
 
 @record
 class FullTraining:
-    """A training of one architecture: how it is stacked, on which data, by which recipe, and who does it.
+    """A training of one architecture: its network options, the data, the recipe and the executor.
 
-    `network` holds options of the network function of the architecture's family; what it does not say is as there by
-    default. `scale` makes it deeper, wider and its images larger, `fit` as wide as a budget allows. `expect` holds published
-    numbers by name of the score, of the architecture `expect_of`. `imports` names modules of your own to import first.
+    `network` holds options of the network function of the architecture's family; the others keep their defaults. `scale` makes
+    the network deeper and wider and its images larger; `fit` chooses the width by a budget. `expect` holds published numbers of
+    the architecture `expect_of`, by the name of the score. `imports` names your own modules to import first.
     """
 
     data: Data
@@ -70,13 +70,13 @@ class FullTraining:
     imports: tuple[str, ...] = ()
 
     def evaluator(self) -> Training:
-        """Return what trains and tests; images are of the scaled size."""
+        """Return the evaluator that trains and tests, on images of the scaled size."""
         data = self.data if self.scale is None else _scaled(self.data, self.scale)
         return Training(data, self.recipe, self.validation, self.images, self.split_seed, self.execution)
 
 
 def _scaled(data: Data, scale: Scale) -> Data:
-    """Return the data with images of the scaled size. Raises RecordError where they have one size alone."""
+    """Return the data with images of the scaled size. Raises RecordError where their size is fixed."""
     if scale.resolution**scale.phi == 1:
         return data
     size: int | None = getattr(data, "size", None)
@@ -92,7 +92,7 @@ def _scaled(data: Data, scale: Scale) -> Data:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """A training whose data are loaded: what was asked for, of which architecture, and the network that it becomes."""
+    """A full training that is ready to run, with its data loaded: declaration, architecture, evaluator and task."""
 
     declared: FullTraining
     found: StackedNetwork
@@ -102,14 +102,14 @@ class TrainingPlan:
 
     @property
     def stacked(self) -> StackedNetwork:
-        """The architecture with the options by which it is stacked, for images of the data's shape."""
+        """The architecture with its network options, for images of the data's shape."""
         return self.task.found(self.found.architecture)
 
 
 def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
-    """Read a recipe by its name or its file, with `key=value` assignments over it. Raises RecordError where there is none.
+    """Read a recipe by name or file, with `key=value` assignments. Raises RecordError where there is none.
 
-    Published numbers are of the recipe as it is: where a setting that they depend on is changed, they are left out.
+    Its published numbers are dropped where an assignment changes a setting that they depend on.
     """
     declared = load_declared(recipe_file(name), assignments, FullTraining)
     is_changed = any(not concerns(assignment, OF_THE_PLACE) for assignment in assignments)
@@ -117,16 +117,16 @@ def load_recipe(name: str, assignments: Sequence[str] = ()) -> FullTraining:
 
 
 def recipe_file(name: str) -> Path:
-    """Return the file of a recipe, by its name or its path. Raises RecordError where there is none."""
+    """Return the file of a recipe by name or path. Raises RecordError where there is none."""
     return find_declared(name, recipes(), "recipe")
 
 
 def plan_training(
     declared: FullTraining, found: StackedNetwork, hold: Callable[[RunData], None] = lambda data: None
 ) -> TrainingPlan:
-    """Stack the architecture and load the data, so that what is missing is found before anything is done.
+    """Stack the architecture and load the data, so that errors are raised before anything is trained.
 
-    `hold` is given the data that were found, and may raise where a run began with others.
+    `hold` is called with the data, and may raise where a run began with others.
     """
     declared = replace(declared, executor=declared.executor.settled())
     _check_network(declared, found)
@@ -141,13 +141,14 @@ def plan_training(
     if declared.scale is not None:
         task = replace(task, options=declared.scale.options(task.options))
     task = replace(task, fit=declared.fit)
+    # the width that `fit` finds becomes an ordinary option, which best.json then holds
     task = replace(task, options=task.options_for(found.architecture), fit=None)
     evaluator.check(task)
     return TrainingPlan(declared, found, evaluator, task, data)
 
 
 def _check_network(declared: FullTraining, found: StackedNetwork) -> None:
-    """Raise RecordError where the recipe stacks networks by an option that the architecture's family does not have."""
+    """Raise RecordError where the recipe sets a network option that the architecture's family does not have."""
     known = list(signature(family(found.family).network).parameters)[1:]
     for key in declared.network:
         if key not in known:
@@ -159,7 +160,7 @@ def _check_network(declared: FullTraining, found: StackedNetwork) -> None:
 
 
 def create_training(folder: Path, planned: TrainingPlan) -> None:
-    """Make a run folder that holds what is to be trained, and how. Raises RecordError where the folder exists."""
+    """Make a run folder with the declared training, its data and its architecture. Raises RecordError where the folder exists."""
     make_folder(folder)
     write_declared(folder / "training.yaml", planned.declared, provenance())
     write_data(folder, planned.data)
@@ -169,9 +170,9 @@ def create_training(folder: Path, planned: TrainingPlan) -> None:
 
 
 def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> TrainingPlan:
-    """Read the training of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none.
+    """Read the training of a run folder; the keys in MAY_CHANGE and paths of data may be reassigned.
 
-    Its data are those that it began with, unless `changed_data` allows others.
+    The data must be those that it began with, unless `changed_data`. Raises RecordError where the folder holds no training.
     """
     load = partial(load_declared, kind=FullTraining)
     declared = reassigned(folder / "training.yaml", assignments, MAY_CHANGE, load)
@@ -181,7 +182,7 @@ def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: b
 
 
 def run_training(planned: TrainingPlan, folder: Path, views: Views) -> Evaluated:
-    """Train and test, or go on where that was cut off; one that failed is tried again from its last checkpoint."""
+    """Train and test, or resume after an interruption. A failed training is retried from its last checkpoint."""
     stage = RunStage(
         "training",
         FixedProposals(((planned.found.architecture, "given"),)),
@@ -197,7 +198,7 @@ def run_training(planned: TrainingPlan, folder: Path, views: Views) -> Evaluated
 
 
 def draw_training(folder: Path) -> None:
-    """Draw how the epochs went so far, if any did and matplotlib is installed."""
+    """Plot the epochs so far, if there are any and matplotlib is installed."""
     if epochs := read_epochs(folder / WEIGHTS):
         plot_training(epochs, folder / "training.svg", folder.name)
 

@@ -1,4 +1,4 @@
-"""Testing: what trained weights are worth on the test images of a data set."""
+"""Tests of trained weights on the test images of a data set."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from nas.training.measure import TestResult, measure_speed
 
 
 def measure_weights(checkpoint: str, on: str | None) -> TestResult:
-    """Measure the weights of a checkpoint on the test images of a data set; without one, of that it was trained with.
+    """Measure a checkpoint on the test images of data set `on`; by default, of the one that it was trained with.
 
-    All images of a folder `on` are test images, unless it has a subfolder of such.
-    Images are prepared as in the training: by its way of reading where they are a folder's, and with its mean and deviation.
-    Warns where the weights do not say so. Raises RecordError where the data set has other classes or channels, or is not known.
+    If `on` is a folder, all its images are test images, unless it has a test subfolder. Images are preprocessed as in the
+    training: with its settings for reading a folder, and its mean and standard deviation. Warns about those that the checkpoint
+    does not record. Raises RecordError where the data set is unknown, or has other classes or channels than the network.
     """
     found, weights = find_checkpoint(checkpoint)
     trained = TrainedNetwork(found, weights)
@@ -55,7 +55,7 @@ def measure_weights(checkpoint: str, on: str | None) -> TestResult:
 
 
 def _declared(folder: Path) -> FullTraining | None:
-    """Return what a run folder says of the training of its weights: the only one, or the final one of a search."""
+    """Return the training of a run folder's weights: its only one, or the final one of a search; None where there is none."""
     if (file := folder / "training.yaml").is_file():
         return load_declared(file, (), FullTraining)
     if not (folder / "experiment.yaml").is_file():
@@ -82,7 +82,7 @@ def _data(checkpoint: str, on: str | None, declared: FullTraining | None, found:
 
 
 def _hold_to_data(folder: Path, declared: FullTraining | None) -> None:
-    """Raise RecordError where the images of a run are not there, or others than those that it was trained with."""
+    """Raise RecordError where the images of a run are missing, or are not those that it was trained with."""
     check_places(folder, declared)
     before = read_data(folder)
     if before is not None and declared is not None and not before.holds(find_data({"data": declared.evaluator()})):
@@ -93,7 +93,7 @@ def _hold_to_data(folder: Path, declared: FullTraining | None) -> None:
 
 
 def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> None:
-    """Warn where all images of the folder are tested that also held those of the training."""
+    """Warn where `on` is the folder of the training and has no test subfolder, so that training images are tested too."""
     path = getattr(declared.data, "path", None) if declared is not None else None
     if on is None or path is None or not Path(on).is_dir() or Path(on).resolve() != Path(path).expanduser().resolve():
         return
@@ -104,7 +104,7 @@ def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> N
 
 
 def _check_classes(model: nn.Module, found: StackedNetwork, images: Split) -> None:
-    """Raise RecordError where the images are of other classes than those that the network tells apart."""
+    """Raise RecordError where the images have other classes than the network."""
     if found.classes and found.classes != images.classes:
         raise RecordError(
             f"the network tells {_named(found.classes)} apart, and the data have {_named(images.classes)}: give data of the "

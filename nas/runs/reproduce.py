@@ -1,4 +1,4 @@
-"""Reproduction: an experiment run with many seeds, beside the published numbers."""
+"""Reproduction: an experiment run with several seeds, and compared with the published numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from nas.runtime.view import Silent
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One expected number beside the mean over the seeds and their standard deviation, which is None for one seed."""
+    """A published number, with the mean and the standard deviation over own seeds; the latter is None for one seed."""
 
     name: str
     published: Expectation
@@ -36,25 +36,25 @@ class Comparison:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the own mean is within the tolerance of the published one; None for one seed, which decides nothing."""
+        """Whether the own mean is within the tolerance of the published one; None for one seed, which allows no verdict."""
         if self.own_std is None:
             return None
         return abs(self.own_mean - self.published.mean) <= self.published.tolerance
 
     @property
     def standard_error(self) -> float | None:
-        """How far the own mean may be off by chance: one standard error; None for one seed."""
+        """The standard error of the own mean; None for one seed."""
         return None if self.own_std is None else self.own_std / sqrt(self.seeds)
 
 
 def reproduce(
     experiment: Experiment, seeds: int, done: Callable[[int], None], folder: Path = Path("runs")
 ) -> list[Comparison]:
-    """Run the search with the seeds 0, 1, ...; `done` is told after each.
+    """Run the experiment with the seeds 0, 1, ... and compare its scores with the published ones; calls `done` after each seed.
 
-    An experiment that runs inline and without a supernet leaves nothing behind; any other has a run folder a seed under
-    `folder`, and goes on there where it was cut off. Raises RecordError where the experiment expects nothing, or a score
-    that the runs lack.
+    An experiment with the inline executor and no supernet runs in memory and writes no file. Any other has one run folder per
+    seed under `folder`, where it resumes after an interruption. Raises RecordError where the experiment expects nothing, or a
+    score that the runs do not have.
     """
     if not experiment.expect:
         raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
@@ -72,13 +72,13 @@ def reproduce(
 
 
 def _final(experiment: Experiment) -> Final:
-    """Return a test of the best whose objective is a score that the test gives; of one architecture any will do."""
+    """Return a final test whose objective is a score that the test gives; with a single architecture any of them will do."""
     names = scores_of_test(experiment)
     return Final() if not names or Final().objective in names else Final(objective=next(iter(names)))
 
 
 def _run_once(planned: SearchPlan, folder: Path) -> dict[str, float]:
-    """Return the best one's test scores, and the highest of each score while searching as `highest_<score>`."""
+    """Run one seed: return the test scores of the best, and the maximum of each score of the search as `highest_<score>`."""
     executor = planned.experiment.executor
     if isinstance(executor, Inline) and planned.supernet is None:
         with threads_limited(executor.threads):
@@ -96,7 +96,10 @@ def _run_once(planned: SearchPlan, folder: Path) -> dict[str, float]:
 
 
 def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
-    """Return the plan with the threads of the run that began in the folder. Raises RecordError where that is another's."""
+    """Return the plan with the thread count of the run that began in the folder.
+
+    Raises RecordError where that run has other settings.
+    """
     begun, executor = load_run(folder), planned.experiment.executor
     if without_places(replace(begun, executor=executor)) != without_places(resolved(planned)):
         raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
@@ -106,7 +109,7 @@ def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
 
 
 def run_in_memory(planned: SearchPlan) -> dict[str, float]:
-    """Search and test in this process, without a file."""
+    """Search and test in this process, without writing a file."""
     experiment = planned.experiment
     assert experiment.evaluator is not None, "a search with a supernet has a folder"
     stage = search_stage(planned)

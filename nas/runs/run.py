@@ -1,4 +1,4 @@
-"""A run: one experiment in one folder, from the search to the network that is handed over."""
+"""A run: one experiment in one folder, from the search to the final network."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from nas.supernets.paths import PathScores
 from nas.supernets.search import SupernetResult, check_supernet
 
 MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
-"""What may be set anew when a run is resumed."""
+"""The keys that may be reassigned when a run is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """An experiment whose space is open and whose data are loaded; `data` says which these are.
+    """An experiment that is ready to run: its space is open, and its data are loaded and identified by `data`.
 
-    `supernet` is the task of the search with a supernet, `final` evaluator and task of the end, if there are such.
+    `supernet` is the task of the supernet search, `final` the evaluator and the task of the final training, if there are any.
     """
 
     experiment: Experiment
@@ -53,7 +53,7 @@ class SearchPlan:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run found, the scores of its final trainings by role, and what each seed of a supernet search found."""
+    """The result of a run: the best evaluation, the history, the final trainings by label, the result of each supernet seed."""
 
     best: Evaluated
     history: History
@@ -75,9 +75,9 @@ def resolved(planned: SearchPlan) -> Experiment:
 
 
 def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
-    """Read the experiment of a run folder; what does not change its results so far may be assigned anew, and is kept.
+    """Read the experiment of a run folder. Keys that do not affect its results so far may be reassigned; this is saved.
 
-    Raises RecordError where the folder is none, or an assignment would change what was found.
+    Raises RecordError where the folder is no run folder, or an assignment would affect results.
     """
     file = folder / "experiment.yaml"
     if not file.is_file():
@@ -93,9 +93,9 @@ def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
 
 
 def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: None) -> SearchPlan:
-    """Open the space and load all data, that of the end too: what is missing is found before anything is done.
+    """Open the space and load all data, also for the final training, so that errors are raised before anything runs.
 
-    `hold` is given the data that were found, and may raise where a run began with others.
+    `hold` is called with the data, and may raise where a run began with others.
     """
     experiment = replace(experiment, executor=experiment.executor.settled())
     space = experiment.open_space()
@@ -116,9 +116,9 @@ def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: 
 
 
 def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
-    """Carry out the stages of a run, from the supernets to the final training; a resumed run goes on where its journals end.
+    """Carry out the stages of a run, from the supernets to the final training. A resumed run continues where its journals end.
 
-    Raises SearchFailed where nothing but failures came.
+    Raises SearchFailed where no evaluation succeeded, or too many in a row failed.
     """
     experiment = planned.experiment
     if (folder / "final.jsonl").is_file() and not (folder / "history.jsonl").is_file():
@@ -129,7 +129,7 @@ def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
     with held(folder), experiment.executor.opened():
         searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
         stage = search_stage(planned, searched, folder)
-        if experiment.scored_by == "supernets":  # the scores are there already: nothing to wait for, nothing to show
+        if experiment.scored_by == "supernets":  # the supernets have scored them: nothing to wait for, nothing to show
             history = carry_out(stage, Inline(), lambda stage: Silent(), folder)
         else:
             history = carry_out(stage, experiment.executor, views, folder)
@@ -140,7 +140,7 @@ def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
 
 
 def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), folder: Path | None = None) -> RunStage:
-    """Return the search: a strategy's proposals or, without a strategy, the architectures derived from the supernets."""
+    """Return the search stage: the strategy's proposals or, without a strategy, the architectures derived from the supernets."""
     experiment = planned.experiment
     rules = experiment.rules
     derived = tuple((each.architecture, f"seed {each.number}") for each in searched)
@@ -158,7 +158,7 @@ def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), f
 
 
 def _work(planned: SearchPlan, folder: Path | None) -> Work:
-    """Return how candidates are scored: by the evaluator, by their paths in a supernet, or as their supernet scored them."""
+    """Return the scoring of candidates: by the evaluator, by their paths in a supernet, or by the scores of their supernets."""
     experiment = planned.experiment
     if experiment.evaluator is not None:
         return partial(experiment.evaluator.evaluate, planned.task)
@@ -171,14 +171,14 @@ def _work(planned: SearchPlan, folder: Path | None) -> Work:
 
 
 def _hand_over(planned: SearchPlan, best: Evaluated, folder: Path) -> None:
-    """Write the best architecture as data and as a picture."""
+    """Write the best architecture as JSON and as a picture."""
     _write_found(planned, best.architecture, best.scores, folder / "best.json")
     if (picture := draw(best.architecture)) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
 
 
 def _write_found(planned: SearchPlan, architecture: Any, scores: Scores, file: Path) -> None:
-    """Write an architecture with how it is stacked in the end, which says what weights beside it are of."""
+    """Write an architecture with its network options of the final training, to describe the weights file next to it."""
     _, task = planned.final or (None, planned.task)
     file.write_text(write(task.found(architecture, scores)), encoding="utf-8")
 
@@ -207,7 +207,7 @@ def _finals(planned: SearchPlan, best: Evaluated, folder: Path, views: Views) ->
 
 
 def _set_aside_finals_of_another(folder: Path, best: str) -> None:
-    """Begin the final trainings again where the search has found a better architecture since."""
+    """Start the final trainings again where the search has found a better architecture since."""
     journal = folder / "final.jsonl"
     if not journal.exists():
         return
@@ -217,7 +217,7 @@ def _set_aside_finals_of_another(folder: Path, best: str) -> None:
 
 
 def _set_aside(journal: Path) -> None:
-    """Keep a journal under another name; the next one begins anew."""
+    """Rename a journal, so that a new one is started."""
     if journal.exists():
         number = len(list(journal.parent.glob(f"{journal.stem}-before-*.jsonl"))) + 1
         journal.rename(journal.with_name(f"{journal.stem}-before-{number}.jsonl"))
@@ -241,8 +241,9 @@ def _random_labels(number: int) -> list[str]:
 
 
 def _others(space: Any, architecture: Any, seed: int, number: int) -> list[Any]:
-    """Draw random architectures that are neither this one nor each other, as far as the space has so many."""
+    """Draw distinct random architectures other than the given one; fewer than `number` where the space is small."""
     rng, drawn = Random(f"{seed}/beside"), dict[str, Any]()
+    # draws may repeat, and a small space may not have enough: stop after 100 draws each
     for _ in range(100 * number):
         if len(drawn) < number and (other := sample(space, rng)) != architecture:
             drawn[digest(other)] = other

@@ -1,4 +1,4 @@
-"""Run data: which images and tables a run began with, so that it does not go on with others unsaid."""
+"""The data of a run: which images and tables it began with, so that it does not silently continue with others."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from nas.plain import read, write
 from nas.records import Natural, RecordError, record
 
 FILE = "data.json"
-"""The file, in a run folder, of the data that the run began with."""
+"""The file in a run folder that identifies the data that the run began with."""
 
 NAMED = 3
-"""How many classes a message names."""
+"""The maximum number of classes that a message names."""
 
 
 @record
 class FoundData:
-    """What was found of one data set or table: its identity and, of images, how many each class has."""
+    """One data set or table: its identity and, for images, the number of images per class."""
 
     identity: DataIdentity
     classes: Mapping[str, Natural] = field(default_factory=dict)
 
     def change(self, now: FoundData) -> str:
-        """Say what is other now; empty where nothing is."""
+        """Return in words what differs in `now`; empty where nothing does."""
         if now.identity.digest == self.identity.digest:
             return ""
         known = dict.fromkeys([*self.classes, *now.classes])
@@ -45,23 +45,23 @@ class FoundData:
 
 @record
 class RunData:
-    """What a run began with, by the part of the run that reads it, as `evaluator`, `supernet` or `data`."""
+    """The data of a run, by the part of the run that reads them, such as `evaluator`, `supernet` or `data`."""
 
     parts: Mapping[str, FoundData] = field(default_factory=dict)
 
     def changes(self, now: RunData) -> str:
-        """Say in which parts the data are others now; empty where they are those that the run began with."""
+        """Return in words which parts read other data in `now`; empty where all data are the same."""
         pairs = ((name, self.parts[name].change(now.parts[name])) for name in self.parts.keys() & now.parts.keys())
         return "; ".join(f"{name}: {change}" for name, change in sorted(pairs) if change)
 
     def holds(self, now: RunData) -> bool:
-        """Whether each data set that is there now is one of those that the run began with."""
+        """Return whether every data set of `now` is one that the run began with."""
         known = {each.identity.digest for each in self.parts.values()}
         return all(each.identity.digest in known for each in now.parts.values())
 
 
 def find_data(readers: Mapping[str, object]) -> RunData:
-    """Return what is there of the data of each part: a data set's own, an evaluator's, or a supernet search's."""
+    """Identify the data that each reader reads now. A reader is a data set, an evaluator or a supernet search."""
     found = {name: _found(reader) for name, reader in readers.items()}
     return RunData({name: each for name, each in found.items() if each is not None})
 
@@ -75,12 +75,15 @@ def _found(reader: object) -> FoundData | None:
 
 
 def write_data(folder: Path, data: RunData) -> None:
-    """Write down what a run begins with."""
+    """Write the data that a run begins with into its folder."""
     (folder / FILE).write_text(write(data), encoding="utf-8")
 
 
 def read_data(folder: Path) -> RunData | None:
-    """Return what a run began with; None where its folder does not say. Raises RecordError where the file is damaged."""
+    """Return the data that a run began with; None where its folder does not record them.
+
+    Raises RecordError where the file is damaged.
+    """
     path = folder / FILE
     if not path.is_file():
         return None
@@ -94,10 +97,11 @@ def read_data(folder: Path) -> RunData | None:
 
 
 def hold_to_data(folder: Path, now: RunData, changed_data: bool) -> None:
-    """See that a run goes on with the data that it began with, or was told to take others; that is then written down.
+    """Check that a run resumes with the data that it began with; with `changed_data`, record other data instead.
 
-    What was under way begins anew, for it has learnt from images that may be test images now. Raises RecordError where the
-    data are others and that was not allowed.
+    Changed data delete the checkpoints of unfinished evaluations, since these have trained on images that may be test images now.
+    Warns where the folder does not record its data, as in version 0.1. Raises RecordError where the data have changed without
+    `changed_data`.
     """
     before = read_data(folder)
     if before is None:
@@ -121,7 +125,7 @@ def hold_to_data(folder: Path, now: RunData, changed_data: bool) -> None:
 
 
 def _note(folder: Path, changes: str) -> None:
-    """Write into the comments of a run folder's YAML that the data have changed."""
+    """Add a comment to the YAML file of a run folder that its data have changed."""
     for name in ("experiment.yaml", "training.yaml", "transfer.yaml"):
         if (file := folder / name).is_file():
             lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -131,7 +135,10 @@ def _note(folder: Path, changes: str) -> None:
 
 
 def check_places(folder: Path, declared: object) -> None:
-    """Raise RecordError where a file or folder that a run reads has gone, with the assignment that says where it is."""
+    """Check that every file and folder that a run reads exists.
+
+    Raises RecordError where one is missing, with the assignment that sets its new path.
+    """
     missing = [(key, value) for key, value in places_of(declared) if is_missing(value)]
     if missing:
         (key, value), keys = missing[0], {".".join(key.split(".")[-2:]) for key, _ in missing}

@@ -1,4 +1,4 @@
-"""Scores by name: which of them the parts of an experiment give, checked before the first evaluation, and which to show."""
+"""Names of scores: which ones each part of an experiment gives, checked before the first evaluation, and which to show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nas.supernets.search import DERIVED_SCORES
 T = TypeVar("T")
 
 Names = Collection[str] | None
-"""Names of scores; None where they are known only when something was evaluated."""
+"""Names of scores; None where they are unknown before the first evaluation."""
 
 
 def check_scores(experiment: Experiment) -> None:
@@ -36,20 +36,20 @@ def check_scores(experiment: Experiment) -> None:
 
 
 def scores_of_search(experiment: Experiment) -> Names:
-    """Return the names of the scores that candidates get."""
+    """Return the names of the candidates' scores."""
     if experiment.evaluator is not None:
         return experiment.evaluator.scores()
     return DERIVED_SCORES if experiment.scored_by == "supernets" else PATH_SCORES
 
 
 def scores_of_test(experiment: Experiment) -> Names:
-    """Return the names of the scores that the best gets in the end."""
+    """Return the names of the scores of the final test."""
     evaluator = (experiment.final and experiment.final.evaluator) or experiment.evaluator
     return None if evaluator is None else evaluator.test_scores()
 
 
 def check_objective(objective: str, known: Names, where: str) -> None:
-    """Raise RecordError where an objective, with or without a minus, names a score that is none of those known."""
+    """Raise RecordError where an objective, with or without a minus, names an unknown score."""
     name, _ = read_objective(objective)
     if known is not None and name not in known:
         raise RecordError(
@@ -58,7 +58,7 @@ def check_objective(objective: str, known: Names, where: str) -> None:
 
 
 def check_expected(expected: Iterable[str], known: Names) -> None:
-    """Raise RecordError where a score is expected that is none of those known."""
+    """Raise RecordError where an expected score is unknown."""
     for name in expected:
         if known is not None and name not in known:
             raise RecordError(
@@ -74,12 +74,12 @@ def _with_highest(tested: Names, searched: Names) -> Names:
 
 
 def informative_scores(scores: Mapping[str, T], classes: int | None) -> dict[str, T]:
-    """Return the scores that are not trivial: top-5 accuracy is 100 % for five classes or fewer."""
+    """Return the scores that are not trivial: top-5 accuracy is 100 % with five classes or fewer."""
     return {name: value for name, value in scores.items() if classes is None or classes > _top_k(name)}
 
 
 def _top_k(name: str) -> int:
-    """Return the k of a top-k accuracy: 5 for `test_top5_percent`, 0 for scores that are none, and for top-1."""
+    """Return the k of a top-k accuracy: 5 for `test_top5_percent`; 0 for top-1 and for any other score."""
     guesses = re.search(r"top(\d+)_percent$", name)
     return int(guesses[1]) if guesses and guesses[1] != "1" else 0
 

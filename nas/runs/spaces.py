@@ -1,4 +1,4 @@
-"""Spaces as an experiment names them: a family and its options, a file that a space was exported to, or a tree in notation."""
+"""Spaces as an experiment names them: a family with options, the file of an exported space, or a tree in notation."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ Named = str | Mapping[str, Mapping[str, Any]]
 FILES = (".json", ".yaml", ".yml", ".txt")
 
 TREE = "tree"
-"""The key under a family's name that holds a space of it in notation, instead of options of the family's own space."""
+"""The key below a family's name whose value is a space in notation, instead of options of the family's own space."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSpace:
-    """A family by its name, with options of its space or a `tree` in their place; `network` is how that is stacked."""
+    """A space by the name of its family, with options of the family's own space or a `tree` instead.
+
+    `network` holds the network options of the file that the space was read from.
+    """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -50,12 +53,12 @@ class NamedSpace:
         return space
 
     def written(self, defaults: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        """Return what an experiment names it by, whatever becomes of the file: with the options' defaults, or the tree."""
+        """Return the space as an experiment holds it without its file: its options with defaults, or its tree in notation."""
         return {self.name: {**defaults, **self.options} if self.tree is None else {TREE: notation(self.tree)}}
 
 
 def named_space(space: Named) -> NamedSpace:
-    """Return the space that an experiment names. Raises RecordError where that is none."""
+    """Return the space that an experiment names. Raises RecordError where it names none."""
     if isinstance(space, str):
         return _of_text(space)
     if len(space) != 1:
@@ -67,7 +70,7 @@ def named_space(space: Named) -> NamedSpace:
 
 
 def _of_text(text: str) -> NamedSpace:
-    """Return the space of a name, a file, or a tree in notation."""
+    """Return the space of a family's name, of a file, or of a tree in notation."""
     is_file = Path(text).suffix in FILES
     if is_path(text) or (re.fullmatch(r"[\w.]*", text) and not is_file):
         return NamedSpace(written_out(text))
@@ -90,11 +93,11 @@ def _of_found(found: StackedNetwork, text: str) -> NamedSpace:
 
 
 def _tree(name: str, options: Mapping[str, Any]) -> Any:
-    """Read the tree that stands under a family's name."""
+    """Read the space in notation below a family's name."""
     place = f"space.{name}.{TREE}"
     if len(options) > 1 or not isinstance(options[TREE], str):
         raise RecordError(f"{place} is a whole space in notation: leave the other options out", place)
-    family(name)  # its records become known
+    family(name)  # imports the family's records, which the notation may use
     try:
         tree = parse(options[TREE])
     except RecordError as error:

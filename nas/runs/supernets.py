@@ -1,4 +1,4 @@
-"""The supernet part of a run: one search a seed, through the run's executor, with a journal of its own."""
+"""The supernet searches of a run: one per seed, through the run's executor, with their own journal."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nas.supernets.recipe import Seed
 from nas.supernets.search import SupernetResult, search_supernet
 
 SUPERNETS = "supernets"
-"""The folder, in that of the run, of what supernet searches leave, and the name of their journal."""
+"""The subfolder of a run folder with the results of the supernet searches, and the stem of their journal."""
 
 SUPERNET_OBJECTIVE = "supernet_top1_percent"
 
 
 def search_supernets(experiment: Experiment, task: Task, folder: Path, views: Views) -> list[SupernetResult]:
-    """Search with each seed, or go on where that was cut off; seeds that failed are tried again.
+    """Run the supernet search of each seed, or resume it after an interruption; failed seeds are retried.
 
-    Raises SearchFailed where none succeeds.
+    Raises SearchFailed where no seed succeeds.
     """
     history = carry_out(_stage(experiment, task, folder), experiment.executor, views, folder)
     if not history.scored:
@@ -49,7 +49,7 @@ def _stage(experiment: Experiment, task: Task, folder: Path) -> RunStage:
 
 
 def draw_searched(searched: Sequence[SupernetResult], folder: Path, experiment: Experiment) -> None:
-    """Draw how the alphas of each seed went, beside what was found; nothing where matplotlib is not installed."""
+    """Plot the alphas of each seed over time, next to its result file; does nothing without matplotlib."""
     method = type(experiment.supernet.method).__name__ if experiment.supernet else ""
     for each in searched:
         path = folder / SUPERNETS / f"{each.number}.svg"
@@ -57,7 +57,7 @@ def draw_searched(searched: Sequence[SupernetResult], folder: Path, experiment: 
 
 
 def searched_in(folder: Path) -> list[SupernetResult]:
-    """Return what the supernet searches of a run have found so far, seed by seed. Raises RecordError where a file is damaged."""
+    """Return the results so far of a run's supernet searches, ordered by seed. Raises RecordError where a file is damaged."""
     paths = sorted((folder / SUPERNETS).glob("*.json"), key=lambda path: int(path.stem))
     return [_read(path) for path in paths]
 
@@ -71,7 +71,7 @@ def _read(path: Path) -> SupernetResult:
 
 
 def derived_scores(folder: Path, job: Job) -> Evaluation:
-    """Return the scores that an architecture was given by the supernet from which it is derived."""
+    """Return the scores of an architecture that the supernet it is derived from gave it."""
     name = digest(job.architecture)
     return at_once(
         next(each.scores for each in searched_in(folder) if each.scores and digest(each.architecture) == name)

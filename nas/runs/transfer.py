@@ -1,4 +1,4 @@
-"""A transfer in a folder of its own: every trial by the run's workers, and what they come to."""
+"""Transfer runs: every trial through the run's executor, in its own run folder, and the results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from nas.strategies.fixed_proposals import FixedProposals
 from nas.training.peers import peers
 
 MAY_CHANGE = ("execution",)
-"""What may be set anew when a transfer is resumed."""
+"""The keys that may be reassigned when a transfer is resumed."""
 
 TRAINED = "trained.safetensors"
 
@@ -52,7 +52,7 @@ LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class TransferRequest:
-    """What a user asks for: a checkpoint, the data to take it to, and settings as `key=value`."""
+    """A user's request: a checkpoint, the target data, and settings as `key=value`."""
 
     checkpoint: str
     to: str
@@ -61,7 +61,7 @@ class TransferRequest:
 
 @dataclass(frozen=True, slots=True)
 class TransferPlan:
-    """A transfer whose data are loaded: what is to be tried, with which network, and who does it."""
+    """A transfer that is ready to run, with its data loaded: the declaration, the network with its weights, and the executor."""
 
     declared: Transfer
     found: StackedNetwork
@@ -76,7 +76,7 @@ class TransferPlan:
 
 
 def plan_transfer(asked: TransferRequest, executor: Executor) -> TransferPlan:
-    """Find the checkpoint and load the data, so that what is missing or does not fit is found before anything is done."""
+    """Find the checkpoint and load the data, so that errors are raised before anything is trained."""
     found, weights = find_checkpoint(asked.checkpoint)
     data, recipe = adapted(data_named(asked.to), found.input), replace(SHORT, crop_pad=found.input[1] // 8)
     plain: dict[str, Any] = {"data": to_plain(data), "recipe": to_plain(recipe)}
@@ -89,7 +89,7 @@ def plan_transfer(asked: TransferRequest, executor: Executor) -> TransferPlan:
 
 
 def data_named(name: str) -> Data:
-    """Return the data set that a name stands for: a folder, a record that needs no settings, or one of the hub."""
+    """Return the data set of a name: a folder of images, a data set that needs no settings, or one of the hub."""
     import_all("nas.data")
     known = record_classes(Data)
     if name in known and Path(name).is_dir():
@@ -106,12 +106,12 @@ def data_named(name: str) -> Data:
 
 
 def describe(trial: Any) -> str:
-    """Write a trial as short text."""
+    """Return a trial as short text."""
     return f"{LABELS[trial.way]}, {trial.labels_percent:g} % of the labels"
 
 
 def create_transfer(folder: Path, planned: TransferPlan) -> TransferPlan:
-    """Make a run folder with what is to be tried, by whom, and the weights to begin with; returns the plan with these weights.
+    """Make a run folder with the declared transfer, its executor and a copy of the initial weights; return the plan with these.
 
     Raises RecordError where the folder exists.
     """
@@ -125,9 +125,9 @@ def create_transfer(folder: Path, planned: TransferPlan) -> TransferPlan:
 
 
 def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: bool = False) -> TransferPlan:
-    """Read the transfer of a run folder; how it is carried out may be assigned anew. Raises RecordError where it is none.
+    """Read the transfer of a run folder; the keys in MAY_CHANGE and paths of data may be reassigned.
 
-    Its data are those that it began with, unless `changed_data` allows others.
+    The data must be those that it began with, unless `changed_data`. Raises RecordError where the folder holds no transfer.
     """
     declared = reassigned(folder / "transfer.yaml", assignments, MAY_CHANGE, partial(load_declared, kind=Transfer))
     executor: Executor = read(json.loads((folder / EXECUTOR).read_text(encoding="utf-8")), EXECUTOR, Executor)
@@ -139,7 +139,7 @@ def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: b
 
 
 def run_transfer(planned: TransferPlan, folder: Path, views: Views) -> History:
-    """Do every run of a transfer, or those that are left; failed ones are tried again."""
+    """Run all trials of a transfer that are not done; failed ones are retried."""
     trials = planned.declared.trials()
     never_given_up = len(trials) + 1
     rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", never_given_up, planned.declared.seed)
@@ -152,7 +152,7 @@ def run_transfer(planned: TransferPlan, folder: Path, views: Views) -> History:
 
 
 def _carry_out(planned: TransferPlan, folder: Path, job: Job) -> Evaluation:
-    """Do one trial, and describe the network whose weights it leaves."""
+    """Run one trial, and describe its network in a file next to its weights."""
     scores = yield from perform_transfer(planned.declared, planned.trained, folder, job)
     found = replace(found_by(planned.declared, planned.trained, job.architecture), scores=scores)
     if peers().rank == 0:
@@ -162,13 +162,13 @@ def _carry_out(planned: TransferPlan, folder: Path, job: Job) -> Evaluation:
 
 
 def transferred(folder: Path) -> History:
-    """Return what the trials of a run folder have come to so far; nothing where none was begun."""
+    """Return the history so far of a transfer's trials; empty where none has begun."""
     journal = folder / "trials.jsonl"
     return replay(journal, "test_top1_percent") if journal.is_file() else History("test_top1_percent")
 
 
 def by_way(history: History) -> dict[str, list[tuple[float, float]]]:
-    """Return, for each way, the percent of the labels and the accuracy in percent of each trial that succeeded."""
+    """Return the successful trials by way, each as (percent of the labels, accuracy in percent)."""
     found: dict[str, list[tuple[float, float]]] = {}
     for done in history.scored:
         trial = done.architecture
@@ -177,7 +177,7 @@ def by_way(history: History) -> dict[str, list[tuple[float, float]]]:
 
 
 def draw_transfer(history: History, folder: Path) -> None:
-    """Draw the accuracies by the share of the labels, where there are several shares and matplotlib is installed."""
+    """Plot accuracy against the share of the labels, where there are several shares and matplotlib is installed."""
     curves = {LABELS[way]: points for way, points in by_way(history).items()}
     if len({share for points in curves.values() for share, _ in points}) > 1:
         plot_transfer(curves, folder / "transfer.svg", folder.name)

@@ -1,4 +1,4 @@
-"""Transfer: the features of a trained network on other data, learnt further or not, beside a start from nothing."""
+"""Transfer: the features of a trained network on other data, frozen or trained further, against training from scratch."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ from nas.training.measure import Percent
 Way = Literal["linear_probe", "fine_tune", "gradual", "scratch"]
 
 SHORT = Recipe(epochs=30, batch=64, lr=0.01, drop_path=0.0, cutout=0, flip=False, validate_every=1000)
-"""What is changed where a transfer is given settings; scans of digits, say, must not be mirrored, and photographs may be."""
+"""The recipe of a transfer before assignments. It has no flips: scans of digits must not be mirrored; photographs may be."""
 
 LONGEST = 20
-"""How many times as many epochs a training with few labels has, at most."""
+"""The largest factor by which the epochs of a trial with few labels are increased."""
 
 
 @record
 class Transfer:
-    """Says to which data the features of a trained network are taken, and how.
+    """A transfer: to which data the features of a trained network are taken, and how.
 
-    Each of the `ways` is tried with each share of the labels, `repeats` times with other images and seeds: `linear_probe`
-    learns a new head on features that stay as they are, their batch norms' statistics too (Kornblith et al. 2019,
-    arXiv:1805.08974); `fine_tune` learns everything, `gradual` first the head and then stage after stage from the last to
-    the first (Howard and Ruder 2018, arXiv:1801.06146, section 3.3), and `scratch` is the same network from fresh weights.
-    A rate of its own goes with each. With fewer labels there are more epochs, so that the steps remain about as many.
+    Each of the `ways` is tried with each share of the labels, `repeats` times with other images and seeds. `linear_probe` trains
+    a new head on frozen features, whose batch norm statistics are frozen too (Kornblith et al. 2019, arXiv:1805.08974).
+    `fine_tune` trains all weights. `gradual` first trains the head and then unfreezes stage after stage, from the last to the
+    first (Howard and Ruder 2018, arXiv:1801.06146, section 3.3). `scratch` trains the same network from random weights. The
+    learning rate depends on the way; `gradual` has that of `fine_tune`. With fewer labels there are more epochs, so that the
+    number of steps stays about the same.
     """
 
     data: Data
@@ -64,13 +65,14 @@ class Transfer:
             raise RecordError("Transfer.labels_percent has 0: give shares above 0, as 1", "labels_percent")
 
     def trials(self) -> tuple[TransferRun, ...]:
-        """Return what is to be tried."""
+        """Return the trials: each share of the labels, each way, each repeat."""
         shares = self.labels_percent
         return tuple(TransferRun(way, share, i) for share in shares for way in self.ways for i in range(self.repeats))
 
     def recipe_of(self, trial: TransferRun, images: int) -> Recipe:
-        """Return the recipe of a trial: the way's rate, and as many steps as with all of `images`."""
+        """Return the recipe of a trial: the learning rate of its way, and about as many steps as with all of `images`."""
         rates = {"linear_probe": self.linear_probe_lr, "scratch": self.scratch_lr}
+        # an epoch has at least one batch, however few the labels
         more = min(LONGEST, max(1, images / max(self.recipe.batch, images * trial.labels_percent / 100)))
         epochs = round(self.recipe.epochs * more)
         return replace(self.recipe, lr=rates.get(trial.way, self.fine_tune_lr), epochs=epochs)
@@ -78,7 +80,7 @@ class Transfer:
 
 @record
 class TransferRun:
-    """One training of a transfer: the way (`linear_probe`, `fine_tune`, ...), the share of the labels, and the repetition."""
+    """One trial of a transfer: the way (`linear_probe`, `fine_tune`, ...), the share of the labels, and the repeat."""
 
     formerly: ClassVar = ("Trial",)
 
@@ -88,12 +90,12 @@ class TransferRun:
 
     @property
     def name(self) -> str:
-        """The name of its files."""
+        """The stem of its file names."""
         return f"{self.way}-{self.labels_percent:g}-{self.repeat}"
 
 
 def adapted(data: Data, shape: Shape) -> Data:
-    """Return a data set whose images are as the network was trained with: read at its size and channels, or scaled to it."""
+    """Return a data set with images of `shape` (C, H, W), as in the network's training: read in that shape, or resized to it."""
     known = {each.name for each in fields(data)} & {"size", "channels"}  # type: ignore[arg-type]
     if "size" in known:
         values = {"size": shape[1], "channels": shape[0]}
@@ -104,7 +106,7 @@ def adapted(data: Data, shape: Shape) -> Data:
 
 
 def check_transfer(declared: Transfer, trained: TrainedNetwork) -> None:
-    """Raise RecordError where the weights are of another network, or do not fit the images, or these are too few."""
+    """Raise RecordError where the weights do not fit the network or the images, or there are too few images."""
     shapes = {split_of(declared, trial).shape for trial in declared.trials()}
     model = trained.model()
     for shape in shapes:
@@ -113,7 +115,7 @@ def check_transfer(declared: Transfer, trained: TrainedNetwork) -> None:
 
 
 def check_channels(trained: TrainedNetwork, shape: Shape) -> None:
-    """Raise RecordError where images of a shape (C, H, W) have other channels than the network takes."""
+    """Raise RecordError where images of a shape (C, H, W) do not have the number of channels that the network takes."""
     if shape[0] != trained.stacked.input[0]:
         raise RecordError(
             f"the images have {shape[0]} channels and the network takes {trained.stacked.input[0]}: give images of "
@@ -122,7 +124,7 @@ def check_channels(trained: TrainedNetwork, shape: Shape) -> None:
 
 
 def perform_transfer(declared: Transfer, trained: TrainedNetwork, folder: Path, job: Job) -> Evaluation:
-    """Do one trial, and leave the weights and what was measured of them in the folder; returns the scores."""
+    """Run one trial: write its weights and test results into the folder, and return its scores."""
     trial: TransferRun = job.architecture
     images = trained.normalised(split_of(declared, trial))
     network = trained.stacked.with_head(len(images.classes)).tree()
@@ -153,7 +155,7 @@ def perform_transfer(declared: Transfer, trained: TrainedNetwork, folder: Path, 
 
 
 def found_by(declared: Transfer, trained: TrainedNetwork, trial: TransferRun) -> StackedNetwork:
-    """Return the network that a trial trains, with the classes that it learns."""
+    """Return the network that a trial trains, with its classes."""
     images = trained.normalised(split_of(declared, trial))
     stacked = trained.stacked.with_head(len(images.classes))
     read = preprocessing_of(images)
@@ -161,7 +163,10 @@ def found_by(declared: Transfer, trained: TrainedNetwork, trial: TransferRun) ->
 
 
 def split_of(declared: Transfer, trial: TransferRun) -> Split:
-    """Return the images of a trial; those of fewer labels are a part of those of more. Raises RecordError where too few are."""
+    """Return the images of a trial. Those of a smaller share are a subset of those of a larger one.
+
+    Raises RecordError where there are fewer images than classes.
+    """
     whole = split(declared.data, 0, trial.repeat)
     number = round(len(whole.train) * trial.labels_percent / 100)
     if number < len(whole.classes):
@@ -173,7 +178,7 @@ def split_of(declared: Transfer, trial: TransferRun) -> Split:
 
 
 def take_features(model: nn.Module, trained: nn.Module) -> None:
-    """Copy all weights but those of the heads. Raises RecordError where the model has other features."""
+    """Copy all weights but those of the heads into `model`. Raises RecordError where its features have other shapes."""
     given = {name: tensor for name, tensor in trained.state_dict().items() if not _is_of_head(name)}
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not _is_of_head(name)}
     shapes = [{name: tuple(tensor.shape) for name, tensor in each.items()} for each in (wanted, given)]
@@ -191,11 +196,12 @@ def _is_of_head(name: str) -> bool:
 
 
 def frozen_parts(way: Way, network: Node, epochs: int) -> dict[str, int]:
-    """Return for how many epochs each part of the network does not learn."""
+    """Return for how many epochs each part of the network is frozen, by the name of its module."""
     if way in ("fine_tune", "scratch"):
         return {}
     if way == "linear_probe":
         return {"stem": epochs, "layers": epochs}
+    # gradual: the head trains at once, the i-th part from the last after i / (stages + 2) of the epochs
     stages = list(_stages(network))
     frozen: dict[str, int] = {}
     for i, layers in enumerate(reversed([["stem"], *stages])):

@@ -1,4 +1,4 @@
-"""Versions: of this library and of those that a run depends on."""
+"""Versions of this library and of the packages that a run depends on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import nas
 
 
 def versions(names: Sequence[str]) -> dict[str, str]:
-    """Return the version of Python and of each package, without importing them."""
+    """Return the versions of Python and of the packages `names`, without importing these."""
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 
 def describe_installation() -> str:
-    """Write which versions are installed, and where this library is, a line each."""
+    """Return the installed versions and the folder of this library, one per line."""
     installed = versions(("torch", "ray", "optuna"))
     lines = (f"{name} {version}" for name, version in installed.items())
     return "\n".join([f"cellstack {nas.__version__} in {Path(__file__).parents[1]}", *lines])

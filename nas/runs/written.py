@@ -1,4 +1,4 @@
-"""What is written as an architecture, in files or as typed text, is read: in the forms of this library and of others."""
+"""Reading of architectures, from files or as typed text, in the forms of this library and of others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from nas.records import RecordError, classes, import_all, nearest, one_line
 from nas.space import sample
 
 TYPED = "macro"
-"""The family of a tree without one: its members are whole networks, as that is."""
+"""The family of a tree that no other family reads: its members are whole networks, as that tree is."""
 
 NAMES = {StackedNetwork.__name__, *StackedNetwork.formerly}
-"""The names of the record that run folders hold, by which their files are known."""
+"""The names, now and formerly, of the record in a run folder's architecture files, which identify such a file."""
 
 FORMS = (
     "a tree in notation, the text of a cell as nas show prints it, a genotype, or a JSON or YAML file of any of these"
@@ -34,7 +34,7 @@ FORMS = (
 
 
 def read_found(path: Path) -> StackedNetwork:
-    """Return the architecture, or the space, that a file holds. Raises RecordError, with the file, where it holds none."""
+    """Return the architecture or space in a file. Raises RecordError, naming the file, where it holds neither."""
     _import_nodes()
     content = _content(path)
     try:
@@ -44,7 +44,7 @@ def read_found(path: Path) -> StackedNetwork:
 
 
 def read_description_of(weights: Path, text: str) -> StackedNetwork:
-    """Return the network that the JSON inside a file of weights describes. Raises RecordError where it is damaged."""
+    """Return the network that the JSON inside a weights file describes. Raises RecordError where it is damaged."""
     _import_nodes()
     try:
         return read_content(json.loads(text))
@@ -59,7 +59,7 @@ def _import_nodes() -> None:
 
 
 def _content(path: Path) -> Any:
-    """Return what a file spells: a JSON or YAML file plain data, every other one text."""
+    """Return the content of a file: plain data for JSON and YAML, text for any other."""
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
@@ -76,7 +76,7 @@ def _content(path: Path) -> Any:
 
 
 def read_text(text: str) -> StackedNetwork:
-    """Return the architecture that a text spells. Raises RecordError, with what is wrong in it, where it spells none."""
+    """Return the architecture or space that a text spells out. Raises RecordError, with the reason, where there is neither."""
     _import_nodes()
     content = _literal(text)
     if _is_recognised(content):
@@ -90,7 +90,7 @@ def read_text(text: str) -> StackedNetwork:
 
 
 def _literal(text: str) -> Any:
-    """Return the value that a text spells in JSON or Python; the text itself where it spells none."""
+    """Return the value of a text that is a JSON or Python literal; any other text as it is."""
     try:
         return literal(text)
     except ValueError:
@@ -98,7 +98,7 @@ def _literal(text: str) -> Any:
 
 
 def is_text(text: str) -> bool:
-    """Whether a text is meant as an architecture that is spelt out, whole or damaged, and not as a name."""
+    """Return whether a text is meant to spell out an architecture, even a damaged one, rather than to name it."""
     if set("[{( |") & set(text) or _is_recognised(_literal(text)):
         return True
     try:
@@ -109,13 +109,14 @@ def is_text(text: str) -> bool:
 
 
 def _read_by_families(text: str) -> StackedNetwork | None:
-    """Return what the family whose form a text has reads in it; None where it has none's.
+    """Return the architecture that a family reads in a text of its form; None where it has the form of no family.
 
-    Raises RecordError where it is a damaged text of a family, or two families read it differently.
+    Raises RecordError where the text is damaged, or more than one family reads it.
     """
     read: dict[str, StackedNetwork] = {}
     failures: list[RecordError] = []
     for name, known in families().items():
+        # a family without its own text form reads notation, as `of_tree` does in the end
         if known.parse is parse:
             continue
         try:
@@ -129,6 +130,7 @@ def _read_by_families(text: str) -> StackedNetwork | None:
             f"{shown(text)} is one of {' and '.join(read)}: say which, as {next(iter(read))}:{text[:20]}..."
         )
     if not read and failures:
+        # the error of the family with the closest reading, one that has a suggestion
         raise min(failures, key=lambda error: "did you mean" not in str(error))
     return next(iter(read.values()), None)
 
@@ -144,9 +146,9 @@ def _is_record(content: Any) -> bool:
 
 
 def read_content(content: Any) -> StackedNetwork:
-    """Return the architecture of plain data: what runs write, a line of a journal, a bare tree, or another library's form.
+    """Return the architecture in plain data: a run's file, a line of a journal, a bare tree, or another library's form.
 
-    Raises RecordError, with what is wrong in it, where it holds none.
+    Raises RecordError, with the reason, where it holds none.
     """
     if isinstance(content, Mapping):
         bare = {key: value for key, value in content.items() if key != "cellstack"}
@@ -165,10 +167,10 @@ def read_content(content: Any) -> StackedNetwork:
 
 
 def _read_whole(content: Mapping[str, Any]) -> StackedNetwork:
-    """Read an architecture with its family, as runs write it."""
+    """Read an architecture with its family, in the form that runs write."""
     inner = next(content[name] for name in NAMES if name in content)
     if isinstance(inner, Mapping) and isinstance(name := inner.get("family"), str):
-        family(name)  # the records of a space of one's own become known on import
+        family(name)  # imports the user's own space, whose records the file may contain
     found: StackedNetwork = read(content, "", StackedNetwork)
     known = family(found.family)
     try:
@@ -192,10 +194,11 @@ def _read_event(event: Mapping[str, Any]) -> StackedNetwork:
 
 
 def of_tree(tree: Any) -> StackedNetwork:
-    """Return a tree, closed or open, with the family that it is of, as it writes and reads it; a network is of any.
+    """Return a tree, closed or open, with the family whose text form reads it back; without one, with the family of any network.
 
-    Raises RecordError where it is of none.
+    Raises RecordError where the tree is not a network either.
     """
+    # any member of a space shows its family
     member = sample(tree, Random(0)) if is_open(tree) else tree
     for name, known in families().items():
         if known.parse is not parse and _is_of(known, member):
@@ -211,7 +214,7 @@ def of_tree(tree: Any) -> StackedNetwork:
 
 
 def _is_of(known: Family, member: Any) -> bool:
-    """Whether a family describes a tree, and reads the same tree in the description."""
+    """Return whether a family's text of a tree is read back as the same tree."""
     try:
         return bool(known.parse(known.describe(member)) == member)
     except (RecordError, AttributeError, TypeError, KeyError, IndexError):
@@ -219,9 +222,9 @@ def _is_of(known: Family, member: Any) -> bool:
 
 
 def read_member(text: str) -> StackedNetwork | None:
-    """Return the member of a family that a text as darts:DARTS_V2 stands for; None where no family stands before a colon.
+    """Return the member of a family that a text such as darts:DARTS_V2 names; None where no family is before the colon.
 
-    The member may be spelt out too: `nasbench201:|nor_conv_3x3~0|+...`. Raises RecordError where it is none of the family.
+    The member may also be spelt out: `nasbench201:|nor_conv_3x3~0|+...`. Raises RecordError where the family has no such member.
     """
     split = split_member(text)
     if split is None:
@@ -241,9 +244,9 @@ def read_member(text: str) -> StackedNetwork | None:
 
 
 def split_member(text: str) -> tuple[str, Family, str] | None:
-    """Split a text at the colon behind a family's name, which may be a path; None where no family stands there.
+    """Split a text at the colon after a family's name, which may be a path; None where there is no family's name.
 
-    Raises RecordError where one was meant, and there is none of that name.
+    Raises RecordError where a family is meant, but unknown.
     """
     match = re.fullmatch(r"([\w.]+|[^\n]+?\.py):(.*)", text, re.DOTALL)
     if match is None:

@@ -1,4 +1,4 @@
-"""YAML files that people write: read with the line of every key, so that an error can name it."""
+"""YAML files of users, read with the line of every key, so that errors can name it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nas.fields import shown
 from nas.records import RecordError, one_line
 
 LARGEST = 100_000
-"""Values, with all aliases written out, up to which a text is read."""
+"""The maximum number of values of a YAML text, with all aliases expanded."""
 
 
 def read_yaml(text: str, what: str) -> tuple[yaml.Node | None, Any]:
-    """Return the syntax tree of a YAML text and its plain data. Raises RecordError, naming `what` it is, where it has none."""
+    """Return the syntax tree and the plain data of a YAML text. Raises RecordError, naming `what`, where it cannot be read."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is not None and _size(node, what, {}) > LARGEST:
@@ -30,15 +30,16 @@ def read_yaml(text: str, what: str) -> tuple[yaml.Node | None, Any]:
         yaml.YAMLError,
         ValueError,
         OverflowError,
-    ) as error:  # the latter of dates, and of numbers that are too long
+    ) as error:  # bad dates, numbers that are too long
         raise RecordError(f"{what} is no YAML: {one_line(error)}") from None
 
 
 def _size(node: yaml.Node, what: str, known: dict[int, int]) -> int:
-    """Count the values in a node, those behind an alias once for each alias."""
+    """Count the values in a node; those behind an alias count once for each alias."""
     if not isinstance(node, yaml.CollectionNode):
         return 1
     if known.setdefault(id(node), 0) == 0:
+        # -1 while its parts are counted: a node that is met again by then contains itself
         known[id(node)] = -1
         parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
         known[id(node)] = 1 + sum(_size(part, what, known) for part in parts)
@@ -48,14 +49,14 @@ def _size(node: yaml.Node, what: str, known: dict[int, int]) -> int:
 
 
 class YamlFile:
-    """A YAML file's plain data, and the line of each place in it."""
+    """The plain data of a YAML file, with the line of each key."""
 
     def __init__(self, path: Path) -> None:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise RecordError(f"there is no file {path}") from None
-        except (OSError, ValueError) as error:  # also of a name that can be none, and of another encoding
+        except (OSError, ValueError) as error:  # ValueError: an impossible file name, or another encoding
             raise RecordError(f"{path} cannot be read: {error}") from None
         node, self.plain = read_yaml(text, str(path))
         self.path = path
@@ -65,16 +66,16 @@ class YamlFile:
             raise RecordError(f"{path} holds {type(self.plain).__name__}, no mapping of keys: write `key: value` lines")
 
     def override(self, assignments: Sequence[str]) -> None:
-        """Set `key=value` assignments over the file's data."""
+        """Apply `key=value` assignments to the file's data."""
         self.plain = _unshared(self.plain)
         self._assigned = override(self.plain, assignments)
 
     def has(self, place: str) -> bool:
-        """Whether a key is written in the file, or is assigned."""
+        """Return whether a key is in the file, or assigned."""
         return place in self._lines or place in self._assigned
 
     def locate(self, error: RecordError) -> RecordError:
-        """Return the error with its origin before it: the assignment, or the file and line of the key or one above it."""
+        """Return the error prefixed by its origin: the assignment, or the file and line of its key or the nearest key above."""
         for place, assignment in self._assigned.items():
             if error.where == place or error.where.startswith((f"{place}.", f"{place}[")):
                 return RecordError(f"{shown(assignment)}: {error}", error.where)
@@ -86,7 +87,7 @@ class YamlFile:
 
 
 def _unshared(plain: Any) -> Any:
-    """Copy what an anchor and its aliases share, so that a change of one is none of the others."""
+    """Copy values that an anchor and its aliases share, so that changing one leaves the others as they are."""
     if isinstance(plain, dict):
         return {key: _unshared(value) for key, value in plain.items()}
     return [_unshared(value) for value in plain] if isinstance(plain, list) else plain
@@ -110,10 +111,10 @@ def _places(node: yaml.Node, where: str, path: Path) -> Iterator[tuple[str, int]
 
 
 def override(plain: dict[str, Any], assignments: Sequence[str]) -> dict[str, str]:
-    """Set `key.below=value` assignments, values as in YAML; a class name on the way may be left out.
+    """Apply `key.below=value` assignments in place. Values are YAML; a class name within the key may be left out.
 
-    Returns the assignments by the place that they set. Raises RecordError where one is none, or leads into a value that
-    has no keys.
+    Returns the assignments by the full key that they set. Raises RecordError where one is malformed, or its key leads into a
+    value that has no keys.
     """
     places = {}
     for assignment in assignments:
