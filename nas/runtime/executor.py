@@ -1,4 +1,4 @@
-"""Executor: the protocol by which a session gets its jobs done, here or elsewhere."""
+"""Executors: the protocol by which the jobs of a session are run, on this machine or elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas.runtime.view import View
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a job ended: with scores or, where the candidate failed by itself, with a reason and its traceback."""
+    """The end of a job: scores or, where the candidate itself failed, the reason and a traceback."""
 
     scores: Scores | None = None
     failure: str | None = None
@@ -26,43 +26,43 @@ class Outcome:
 
 
 class Session(Protocol):
-    """Hands out jobs and takes their outcomes; used from one thread."""
+    """A source of jobs that takes their outcomes; used from one thread."""
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is in flight and nothing will be asked for any more."""
+        """Whether nothing is in flight and no further job will be handed out."""
 
     def ask(self) -> Job | None:
         """Return the next job; None where there is none now, or none ever (`finished`)."""
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
-        """Take what a job reports on its way."""
+        """Take the progress that a job reports."""
 
     def tell(self, number: int, worker: str, outcome: Outcome) -> None:
-        """Take how a job ended; once for each job."""
+        """Take the outcome of a job; called once for each job."""
 
 
 class Executor(ABC):
-    """Runs a session's jobs to the end; a record, whose fields are its settings."""
+    """A way to run the jobs of a session to their end; a record, whose fields are its settings."""
 
     def opened(self) -> AbstractContextManager[None]:
-        """Keep open what all sessions of a run may share, as the connection to a cluster."""
+        """Keep open what all sessions of a run may share, such as the connection to a cluster."""
         return nullcontext()
 
     def check(self) -> None:
-        """Raise RecordError where no job could be done, as where a package is not installed; called before all else."""
+        """Raise RecordError where no job could run, as when a package is not installed; called before all else."""
         return
 
     def settled(self) -> Executor:
-        """Return the executor with what it leaves to the machine chosen, so that the run can keep it."""
+        """Return the executor with the settings chosen that it leaves to the machine, so that the run can keep them."""
         return self
 
     def unsettled(self) -> Executor:
-        """Return the executor without what `settled` chooses."""
+        """Return the executor without the settings that `settled` chooses."""
         return self
 
     def describe(self) -> str:
-        """Write who does the work, as `2 workers, 1 thread each`."""
+        """Return the workers in words, such as `2 workers, 1 thread each`."""
         return type(self).__name__
 
     def watched(self, stage: RunStage, folder: Path) -> AbstractContextManager[Sequence[View]]:
@@ -71,11 +71,11 @@ class Executor(ABC):
 
     @abstractmethod
     def run(self, session: Session, work: Work, folder: Path | None) -> None:
-        """Do every job that the session hands out. Files that the executor needs go into the run's `folder`."""
+        """Run every job that the session hands out. Files that the executor needs go into the run's `folder`."""
 
 
 def perform(work: Work, job: Job) -> Iterator[Progress | Outcome]:
-    """Do one job: yield its progress, and last its outcome. What goes wrong in the candidate is an outcome too."""
+    """Run one job: yield its progress and, last, its outcome. An exception in the candidate is an outcome too."""
     try:
         scores = yield from work(job)
         yield Outcome({name: _number(name, score) for name, score in scores.items()})
@@ -84,7 +84,7 @@ def perform(work: Work, job: Job) -> Iterator[Progress | Outcome]:
 
 
 def _number(name: str, score: object) -> float:
-    """Return a score as a plain number, also one of numpy's or torch's; the journal holds nothing else."""
+    """Return a score as a plain number, which is all that the journal holds; scalars of numpy and torch are converted."""
     try:
         return score if isinstance(score, int | float) else float(score)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError):

@@ -15,7 +15,7 @@ from nas.runtime.threads import counted, free_threads, threads_limited
 class Inline(Executor):
     """Do every job in this process: for tables, for debugging, and where the same seed must give the same journal.
 
-    torch takes so many `threads`; without a number as many as there are processors that are free when the run begins.
+    torch uses `threads` threads; by default as many as there are idle processors when the run begins.
     """
 
     threads: Positive | None = None

@@ -1,7 +1,7 @@
-"""The queue of a stage: propose, write down, hand out, write down.
+"""The queue of a stage: propose, write to the journal, hand out, write to the journal.
 
-The loop itself is the executor's, since only that knows when a worker is free; this is what it asks and tells. Every
-event is in the journal before anything else happens, so a stage that ends at any moment is resumed from its folder.
+The loop itself is the executor's, since only that knows when a worker is free; it calls `ask` and `tell` of this queue. Every
+event is in the journal before anything else happens, so a stage that is interrupted at any moment resumes from its folder.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from nas.runtime.stage import RunStage
 from nas.runtime.view import View
 
 Views = Callable[[RunStage], View]
-"""Makes the view of a stage."""
+"""A function that makes the view of a stage."""
 
 REUSED_IN_A_ROW = 1000
-"""After so many proposals that were all known, a search whose budget is in seconds, which reuse does not spend, ends."""
+"""The number of reused proposals in a row that ends a search whose budget is in seconds alone, which reuse does not spend."""
 
 
 class SearchFailed(RuntimeError):
@@ -34,10 +34,10 @@ class SearchFailed(RuntimeError):
 
 
 class Queue:
-    """The proposals of one stage on their way to workers and back, as a session for an executor.
+    """The proposals of one stage on their way to workers and back; a session for an executor.
 
-    With a `folder` each event is written to the stage's journal, and an existing journal is resumed: what was in flight is
-    handed out again first, under the same number, so that it finds its checkpoint.
+    With a `folder` each event is written to the stage's journal, and an existing journal is resumed. Evaluations in flight are
+    then handed out again first, under the same number, so that they find their checkpoints.
     """
 
     def __init__(self, stage: RunStage, views: Sequence[View] = (), folder: Path | None = None) -> None:
@@ -60,12 +60,12 @@ class Queue:
         return not self.history.in_flight and (self._exhausted or self._is_spent())
 
     def close(self) -> None:
-        """Close the journal; another process may then go on."""
+        """Close the journal; another process may then resume it."""
         if self._journal is not None:
             self._journal.close()
 
     def ask(self) -> Job | None:
-        """Return what was in flight when the stage was cut off, and then what its source proposes."""
+        """Return the next job: first those that were in flight at an interruption, then the proposals of the source."""
         while self._again or not self._is_spent():
             number = self._take_up() if self._again else self._propose()
             if number is None:
@@ -81,7 +81,7 @@ class Queue:
 
     def _propose(self) -> int | None:
         number = len(self.history.proposals)
-        self._rng.seed(self.rules.seed << 32 | number)  # a proposal's own, so that a resumed search draws alike
+        self._rng.seed(self.rules.seed << 32 | number)  # one seed per proposal, so that a resumed search draws the same
         proposal = self.stage.source.propose(self.stage.space, self.history, self._rng)
         if proposal is None:
             self._exhausted = not self.history.in_flight
@@ -91,12 +91,12 @@ class Queue:
         return number
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
-        """Show what a job reports on its way."""
+        """Show the progress that a job reports."""
         for view in self.views:
             view.progress(number, worker, progress)
 
     def tell(self, number: int, worker: str, outcome: Outcome) -> None:
-        """Write down how a job ended. Raises SearchFailed where nothing but failures came, many times."""
+        """Write the outcome of a job to the journal. Raises SearchFailed after too many failures in a row."""
         if outcome.scores is not None:
             done = self.history.finish(number, outcome.scores, worker)
         else:
@@ -104,14 +104,14 @@ class Queue:
         self._close(done)
         self._check_objective(outcome)
         if outcome.trace and self.folder:
-            with suppress(OSError):  # as where the disk is full: the reason is in the journal
+            with suppress(OSError):  # as when the disk is full: the reason is in the journal
                 (self.folder / "failures").mkdir(exist_ok=True)
                 file = self.folder / "failures" / f"{self.stage.stem}-{number:05}.txt"
                 file.write_text(outcome.trace, "utf-8", "backslashreplace")
         self._give_up_if_hopeless(done)
 
     def _check_objective(self, outcome: Outcome) -> None:
-        """Raise RecordError where the first scores lack the objective: those that follow will, too."""
+        """Raise RecordError where the first scores lack the objective, since all later ones will too."""
         name = self.history.objective
         if outcome.scores and name not in outcome.scores and not self.history.scored:
             key = self.stage.objective_key
@@ -146,6 +146,7 @@ class Queue:
         proposal = self.history.proposals[number]
         for view in self.views:
             view.started(number, proposal)
+        # the job's seed is distinct for each run seed and number, up to a million numbers
         return Job(number, proposal.architecture, self.rules.seed * 1_000_003 + number, self._checkpoint(number))
 
     def _checkpoint(self, number: int) -> Path | None:
@@ -154,7 +155,7 @@ class Queue:
         return self._checkpoints / f"{self.stage.stem}-{number:05}-{self.history.digests[number]}.pt"
 
     def _reuse(self, number: int) -> bool:
-        """Finish a proposal with the scores that its architecture has already, if it has any; that takes no time."""
+        """Finish a proposal with the scores of an earlier evaluation of the same architecture, if any; this takes no time."""
         known = self.history.by_digest.get(self.history.digests[number])
         if known is None or self.rules.duplicates == "evaluate":
             self._reused_in_a_row = 0
@@ -177,14 +178,14 @@ class Queue:
 
 
 def commonest_reason(failures: Iterable[Evaluated]) -> str:
-    """Return in words how many evaluations failed in a row, and why most of them did."""
+    """Return in words how many evaluations failed in a row, and the most common reason."""
     counted = Counter(done.failure for done in failures)
     reason, times = counted.most_common(1)[0]
     return f"{counted.total()} evaluations in a row failed, {times} of them with: {reason}"
 
 
 def carry_out(stage: RunStage, executor: Executor, views: Views, folder: Path) -> History:
-    """Do a stage, or what is left of it, by an executor; return its history."""
+    """Run a stage, or what is left of it, on an executor; return its history."""
     with executor.watched(stage, folder) as more, closing(Queue(stage, [views(stage), *more], folder)) as queue:
         executor.run(queue, stage.work, folder)
     return queue.history

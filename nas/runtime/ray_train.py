@@ -1,4 +1,4 @@
-"""Ray Train: one training at a time, by several workers together."""
+"""Ray Train: one job at a time, by several workers together."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from nas.runtime.threads import counted
 class RayTrain(Executor):
     """Do one job after another, each by all workers together: they share every batch, and average their gradients.
 
-    It is for work that looks for its peers, as a search with a supernet does; any other is done by every worker alike.
-    With a GPU each, the workers talk by NCCL, without by Gloo. torch takes so many `threads` in each worker, by default one
-    for each of its processors. Without an `address` Ray is started on this machine; with one, `auto` or `host:port`, the
-    workers are of that cluster, and its nodes must see the run folder. When a worker dies all begin again from the job's
-    checkpoint, up to `retries` times.
+    The work must look for its peers, as a training or a search with a supernet does; any other work is repeated by every worker.
+    With a GPU each, workers communicate by NCCL, else by Gloo. torch uses `threads` threads in each worker, by default one per
+    processor. Without an `address` Ray is started on this machine. With one, `auto` or `host:port`, the workers are on that
+    cluster, and its nodes must see the run folder. When a worker dies, all restart from the job's checkpoint, up to `retries`
+    times.
     """
 
     workers: Positive = 2

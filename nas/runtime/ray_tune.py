@@ -21,10 +21,10 @@ from nas.runtime.view import View
 class RayTune(Executor):
     """Do each job as a Ray Tune trial, or `batch` cheap jobs as one; workers are reused from trial to trial.
 
-    Without an `address` Ray is started on this machine; with one, `auto` or `host:port`, jobs go to that cluster. GPUs
-    may be fractions. torch takes so many `threads` in each worker, by default one for each of its processors. A job whose
-    worker dies is tried again, elsewhere, up to `retries` times. `loggers` are trackers that see the search too, as
-    TensorBoard; the journal is written in any case.
+    Without an `address` Ray is started on this machine; with one, `auto` or `host:port`, jobs go to that cluster. GPUs may be
+    fractions. torch uses `threads` threads in each worker, by default one per processor. A job whose worker dies is retried on
+    another one, up to `retries` times. `loggers` are trackers that record the search too, such as TensorBoard; the journal is
+    written in any case.
     """
 
     workers: Positive = 2

@@ -1,4 +1,4 @@
-"""Workers of Ray: what each of them needs, and the cluster while they have it."""
+"""Ray workers: the resources of each, and the cluster that provides them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nas.runtime.stopping import handlers_kept
 from nas.runtime.threads import threads_of_worker
 
 NO_CPP_HANDLER = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"
-"""Ray reads it when it is imported; without it Ray prints a C++ stack on SIGTERM, and leaves no handler of it in the end."""
+"""Read by Ray when it is imported. Without it Ray prints a C++ stack on SIGTERM, and leaves the signal without a handler."""
 
 NO_RAY = "ray is not installed: pip install 'cellstack[ray]', or run with --executor inline"
 
 
 @dataclass(frozen=True, slots=True)
 class RayWorkers:
-    """So many workers with so many processors and GPUs each, on this machine or on the cluster at an address."""
+    """A number of workers with processors and GPUs each, on this machine or on the cluster at an address."""
 
     number: int
     cpus: float
@@ -31,16 +31,16 @@ class RayWorkers:
 
     @property
     def need(self) -> dict[str, float]:
-        """What one worker takes, by Ray's names."""
+        """The resources of one worker, by Ray's names."""
         return {kind: each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each}
 
     @property
     def threads(self) -> int:
-        """How many threads torch takes in each worker, unless the user says otherwise."""
+        """The number of torch threads in each worker, unless the user sets another."""
         return threads_of_worker(self.cpus, self.number, is_here=self.address is None)
 
     def check(self) -> None:
-        """Raise RecordError where a worker needs nothing, or Ray is not installed."""
+        """Raise RecordError where a worker has no resources, or Ray is not installed."""
         if not self.need:
             raise RecordError("a worker has 0 CPUs and 0 GPUs: give it some, as --gpus-per-worker 1")
         if find_spec("ray") is None:
@@ -48,7 +48,7 @@ class RayWorkers:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Connect to the cluster, or start one. Raises RecordError as `check` does, and where nobody answers."""
+        """Connect to the cluster, or start one. Raises RecordError as `check` does, and where no cluster answers."""
         self.check()
         cluster = tune_module("cluster")
         with cluster.environment(self.number), cluster.connected(self.address, self.number, self.cpus):

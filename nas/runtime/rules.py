@@ -1,4 +1,4 @@
-"""Rules: how a stage is conducted, and when it ends."""
+"""Rules: how a stage runs, and when it ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.records import Natural, NonNegative, Positive, RecordError, record
 
 @record
 class Budget:
-    """The end of a search: a number of `evaluations`, or a sum of their `seconds`, whichever is reached first."""
+    """The budget of a search: a number of `evaluations`, or a sum of their `seconds`, whichever is reached first."""
 
     evaluations: Positive | None = None
     seconds: NonNegative | None = None
@@ -23,9 +23,9 @@ class Budget:
 class Rules:
     """The rules of a search. Without a budget it ends when the strategy has nothing more to propose.
 
-    `objective` is the score to maximise, with a minus before it to minimise. A proposal whose architecture was
-    evaluated before reuses those scores or, with `duplicates` "evaluate", is evaluated again. If `give_up_after`
-    evaluations in a row fail, the search ends.
+    `objective` is the score to maximise, with a minus before it to minimise. A proposal of an architecture that was evaluated
+    before reuses those scores or, with `duplicates` "evaluate", is evaluated again. The search ends after `give_up_after` failed
+    evaluations in a row.
     """
 
     budget: Budget | None = None

@@ -1,4 +1,4 @@
-"""A stage: one part of a run, such as the search itself, or the training of its best."""
+"""A stage: one part of a run, such as the search or the final training."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from nas.runtime.rules import Rules
 from nas.strategies.strategy import Strategy
 
 STEMS = {"search": "history", "transfer": "trials"}
-"""The stages whose journal is not named after them, for the folders of version 0.1."""
+"""The stages whose journal is not named after them, to read the folders of version 0.1."""
 
 Work = Callable[[Job], Evaluation]
-"""What a worker does with a job; picklable, sent once to each worker."""
+"""The function that a worker applies to a job; picklable, sent once to each worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunStage:
-    """A source of proposals, the work that scores them, the rules, and one name: that of its journal, panel and chart.
+    """A source of proposals, the work that scores them, the rules, and the name of its journal, panel and chart.
 
-    The `source` is a strategy, or a fixed list; what it proposes is an architecture, a seed of a supernet, or a transfer.
-    `describe` writes it as short text. With `retries_failures` a resumed stage does again what had failed.
+    The `source` is a strategy, or a fixed list; it proposes architectures, seeds of a supernet, or trials of a transfer.
+    `describe` returns a proposal as short text. With `retries_failures` a resumed stage retries failed evaluations.
     """
 
     name: str
@@ -37,14 +37,14 @@ class RunStage:
 
     @property
     def stem(self) -> str:
-        """The name of its journal, without the suffix; it also begins the names of its checkpoints."""
+        """The name of its journal, without the suffix; also the prefix of its checkpoints' names."""
         return STEMS.get(self.name, self.name)
 
     def journal(self, folder: Path) -> Path:
-        """Return the journal's file in a run folder."""
+        """Return the path of the journal in a run folder."""
         return folder / f"{self.stem}.jsonl"
 
     @property
     def total(self) -> int | None:
-        """The number of its evaluations; None where that is not known."""
+        """The number of evaluations; None where it is unknown."""
         return self.rules.budget.evaluations if self.rules.budget is not None else None

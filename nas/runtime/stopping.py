@@ -1,4 +1,4 @@
-"""Stopping: Ctrl-C, a SIGTERM and a closed terminal end a command in one and the same way, however often they come."""
+"""Stopping: Ctrl-C, SIGTERM and a closed terminal end a command in the same way, however often they are sent."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from types import FrameType
 from typing import final
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""What ends a command; a closed terminal is a SIGHUP, which Windows has not."""
+"""The signals that end a command; a closed terminal sends SIGHUP, which Windows does not have."""
 
 
 @final
 class Stopped(KeyboardInterrupt):
     """The KeyboardInterrupt of a signal that ends a command.
 
-    It is a class of its own since CPython remembers a plain one that leaves text run by `exec`, as in a dataclass that is being
-    made, and then ends `python -m nas` as if by SIGINT, though it was handled.
+    A separate class, since CPython remembers a plain KeyboardInterrupt that leaves code run by `exec`, such as the definition of
+    a dataclass. It then ends `python -m nas` as if by SIGINT, although the exception was handled.
     """
 
 
@@ -27,8 +27,8 @@ class Stopped(KeyboardInterrupt):
 class Stop:
     """The handler of the signals that end a command: the first one raises Stopped.
 
-    Inside `once` all that follow are ignored, so that none breaks what the first one began: workers are ended, files closed.
-    Outside, where nothing has begun, a signal that comes during an import ends the process at once.
+    Inside `once` all further signals are ignored, so that they do not interrupt the clean-up after the first one, when workers
+    are ended and files closed. Outside, where nothing has begun, a signal during an import ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -38,21 +38,21 @@ class Stop:
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
         if os.getpid() != self._process:
-            os._exit(0)  # a forked worker: its parent has the signal too, and would take another code for a failure
+            os._exit(0)  # a forked worker: its parent gets the signal too, and would take another code for a failure
         is_first, self.number = self.number is None, self.number or number
         if not self._is_once and _is_importing(frame):
-            os._exit(self.exit_code)  # an exception within the C++ that initialises torch would be std::terminate
+            os._exit(self.exit_code)  # an exception inside torch's C++ initialisation would call std::terminate
         if is_first or not self._is_once:
             raise Stopped
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a command that a signal ended, as a shell gives it: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The exit code of a command that a signal ended, as in a shell: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.number or signal.SIGINT)
 
     @contextmanager
     def once(self) -> Iterator[None]:
-        """Let only the first signal do anything; where one came, those after the block do nothing either."""
+        """Let only the first signal act; where there was one, signals after the block are ignored too."""
         self._is_once = True
         try:
             yield
@@ -60,7 +60,7 @@ class Stop:
             self._is_once = self.number is not None
 
     def check(self) -> None:
-        """Raise Stopped where a signal came and its exception was lost, as in the code of a candidate."""
+        """Raise Stopped where a signal arrived and its exception was lost, as in the code of a candidate."""
         if self.number is not None:
             raise Stopped
 
@@ -72,7 +72,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def listen() -> Stop:
-    """Let the signals that end a command be handled; one that is ignored, as SIGHUP under nohup, stays so."""
+    """Install the handler of the signals that end a command; an ignored signal, such as SIGHUP under nohup, stays ignored."""
     stop = Stop()
     if threading.current_thread() is threading.main_thread():
         for each in SIGNALS:
@@ -82,13 +82,13 @@ def listen() -> Stop:
 
 
 def listener() -> Stop:
-    """Return the handler that is installed; where there is none, as in a script, one that hears nothing."""
+    """Return the installed handler; where there is none, as in a script, one that receives no signals."""
     handlers = [signal.getsignal(each) for each in SIGNALS]
     return next((each for each in handlers if isinstance(each, Stop)), Stop())
 
 
 def ignore() -> None:
-    """Ignore the signals that end a command: it has ended."""
+    """Ignore the signals that end a command, once it has ended."""
     if threading.current_thread() is threading.main_thread():
         for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN)
@@ -96,7 +96,7 @@ def ignore() -> None:
 
 @contextmanager
 def handlers_kept() -> Iterator[None]:
-    """Put handlers of signals back that the block exchanges, as Ray does, which would end the process inside C++."""
+    """Restore the signal handlers that the block replaces: those of Ray would end the process inside C++."""
     before = {each: signal.getsignal(each) for each in SIGNALS}
     try:
         yield
@@ -109,7 +109,7 @@ def handlers_kept() -> Iterator[None]:
 
 @contextmanager
 def hang_up_ignored() -> Iterator[None]:
-    """Let processes that the block starts outlive the terminal: it is this process that ends them."""
+    """Let processes that the block starts ignore the end of the terminal: this process ends them."""
     hang_up = getattr(signal, "SIGHUP", None)
     if hang_up is None or threading.current_thread() is not threading.main_thread():
         yield

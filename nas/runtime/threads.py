@@ -1,7 +1,7 @@
-"""Threads: how many torch takes for each worker, so that nobody waits for a processor that another one has.
+"""Threads: how many torch uses in each worker, so that workers do not compete for processors.
 
-Another number of threads adds floating-point numbers in another order. So the number is chosen once, when a run begins, is
-written into the run folder with the executor, and is that of the run from then on.
+With another number of threads floating-point numbers are added in another order. So the number is chosen once, when a run
+begins, and is kept in the run folder with the executor.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import torch
 from nas.data.processors import bound_to, processors
 
 SECONDS_OF_A_LOOK = 0.2
-"""How long the machine is looked at to see which processors are busy."""
+"""The time over which the load of the processors is measured."""
 
 GIVEN_BY = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""The variables by which a user says how many threads there are to be."""
+"""The environment variables by which a user sets the number of threads."""
 
 TIMES = Path("/proc/stat")
 
 
 def free_threads() -> int:
-    """Return how many threads a worker of this machine has room for, alone: what the user says or, else, torch's own number.
+    """Return the number of threads of a machine's only worker: the user's setting or, without one, torch's default.
 
-    The latter is no more than there are processors that this process may use and that are not busy with other work.
+    The default is limited to the processors that this process may use and that are not busy with other work.
     """
     threads = torch.get_num_threads()
     if _is_given():
@@ -38,9 +38,9 @@ def free_threads() -> int:
 
 
 def threads_of_worker(processors_each: float, workers: int, is_here: bool) -> int:
-    """Return how many threads each of several workers takes: as many as it has processors, at least one.
+    """Return the number of threads per worker: one per processor that it has, at least one.
 
-    On this machine all of them together have no more than there are processors.
+    On this machine all workers together have no more threads than there are processors, but at least one each.
     """
     if _is_given():
         return torch.get_num_threads()
@@ -50,7 +50,7 @@ def threads_of_worker(processors_each: float, workers: int, is_here: bool) -> in
 
 @contextmanager
 def threads_limited(threads: int | None) -> Iterator[None]:
-    """Let torch take so many threads; None leaves it as it is."""
+    """Set the number of torch threads inside the block; None leaves it as it is."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -60,7 +60,7 @@ def threads_limited(threads: int | None) -> Iterator[None]:
 
 
 def counted(workers: int, threads: int | None) -> str:
-    """Write how many workers there are, and with how many threads each, as `2 workers, 1 thread each`."""
+    """Return the number of workers and of their threads in words, such as `2 workers, 1 thread each`."""
     said = f"{workers} worker" + ("s" if workers > 1 else "")
     if threads is None:
         return said
@@ -72,7 +72,7 @@ def _is_given() -> bool:
 
 
 def _busy_processors(seconds: float) -> float:
-    """Return how many of the processors that this process may run on are busy; 0 where the system does not say."""
+    """Return how many of the processors that this process may run on are busy; 0 where the system does not report it."""
     before = _times()
     if not before:
         return 0.0
@@ -86,11 +86,12 @@ def _share(before: tuple[int, int], after: tuple[int, int]) -> float:
 
 
 def _times() -> dict[int, tuple[int, int]]:
-    """Return, for each processor that this process may run on, how long it was busy and how long there was, in Linux's ticks."""
+    """Return the busy and the total time of each processor that this process may run on, in Linux's ticks."""
     try:
         lines = TIMES.read_text(encoding="utf-8").splitlines()
     except OSError:
         return {}
+    # columns: name, user, nice, system, idle, iowait, irq, softirq, steal; idle and iowait are not busy
     fields = (line.split() for line in lines if line.startswith("cpu") and line[3:4].isdigit())
     ticks = {int(name.removeprefix("cpu")): [int(each) for each in rest[:8]] for name, *rest in fields}
     mine = bound_to()

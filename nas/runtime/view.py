@@ -1,4 +1,4 @@
-"""View: what a search shows while it runs."""
+"""Views: what a search shows while it runs."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from nas.history import Evaluated, History, Proposal
 
 
 class View(ABC):
-    """Is told what happens, when it happens."""
+    """A view of a stage, called at each event."""
 
     @abstractmethod
     def started(self, number: int, proposal: Proposal) -> None:
-        """A proposal was handed out, to whichever worker is free."""
+        """Show a proposal that was handed out; any free worker may take it."""
 
     @abstractmethod
     def progress(self, number: int, worker: str, progress: Progress) -> None:
-        """A worker reported."""
+        """Show the progress that a worker reports."""
 
     @abstractmethod
     def finished(self, done: Evaluated, history: History) -> None:
-        """An evaluation ended; the history holds it already."""
+        """Show the end of an evaluation, which the history includes already."""
 
 
 @final
 class Silent(View):
-    """Shows nothing."""
+    """A view that shows nothing."""
 
     def started(self, number: int, proposal: Proposal) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Loggers: where else a search is written, as TensorBoard or MLflow. One logger a file, found by itself."""
+"""Loggers: trackers that record a search too, such as TensorBoard or MLflow. One logger per file, found automatically."""
 
 from nas.records import import_all
 from nas.runtime.loggers.logger import Logger

@@ -1,4 +1,4 @@
-"""Labels: the decisions that made an architecture, in words, for whoever sorts and compares them elsewhere."""
+"""Labels: the decisions of an architecture in words, to sort and compare by in a tracker."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from nas.notation import notation
 from nas.space import decisions
 
 LETTERS = 80
-"""How long a label may be."""
+"""The maximum length of a label."""
 
 WAYS = 256
-"""A decision that can be taken in more ways is not listed way by way."""
+"""The maximum arity of a choice with labels; choices with more are left out."""
 
+# an innermost choice in notation, as {kernel: 3 | 5} or {picks 2: a | b}; the group is its name
 _INNER = re.compile(r"\{([^{}|]*?)(?: \d+)?: [^{}]*\}")
 
 
 @final
 class DecisionLabels:
-    """The choices of a space, with a label for each way to decide them."""
+    """The choices of a space, with a label for each decision."""
 
     def __init__(self, space: Any) -> None:
         self.space = space
         self.ways = {name: _ways(each) for name, each in choices(space).items() if 1 < each.arity <= WAYS}
 
     def of(self, architecture: Any) -> Mapping[str, str]:
-        """Return what was decided, by the names of the choices; those that were never open are left out."""
+        """Return the decisions of an architecture, as labels by the name of the choice, without choices that were never open."""
         if not self.ways:
             return {}
         taken = decisions(self.space, architecture)
@@ -37,7 +38,7 @@ class DecisionLabels:
 
 
 def _ways(choice: Choice) -> tuple[str, ...]:
-    """Return a label for each decision, no two alike."""
+    """Return a label for each decision, all different."""
     options = [_label(*each) for each in zip(choice.options, labels_of(choice), strict=True)]
     labels = [" + ".join(options[i] for i in choice.picked(way)) or "none" for way in range(choice.arity)]
     cut = [label if len(label) <= LETTERS else f"{label[: LETTERS - 1]}…" for label in labels]
@@ -45,7 +46,7 @@ def _ways(choice: Choice) -> tuple[str, ...]:
 
 
 def _label(option: Any, short: str) -> str:
-    """Return what an option is called: its notation or, where choices inside make that long, its structure and their names."""
+    """Return the label of an option: its notation or, where inner choices make that long, its structure with their names."""
     if isinstance(option, str):
         return option
     text = short if is_open(option) else notation(option)

@@ -1,8 +1,8 @@
-"""Logged: a search as its loggers see it.
+"""Logging: a search as its loggers see it.
 
-The search is one run: after each evaluation its scores and the best so far. A candidate that reports epochs is a run of its
-own, with its decisions, a point for each epoch and last its scores. What has no curve of its own gets no run of its own:
-a search on a table would open thousands.
+The search is one logged run: after each evaluation its scores and the best so far. A candidate that reports epochs is a
+separate run, with its decisions, a point per epoch and finally its scores. A candidate without epochs is no run: a search on a
+table would open thousands.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from nas.runtime.stage import RunStage
 from nas.runtime.view import View
 
 About = Mapping[str, object]
-"""What a run is of: words and numbers that are no scores."""
+"""Attributes of a logged run that are not scores."""
 
 
 @final
 @dataclass(eq=False, slots=True)
 class LoggedRun:
-    """What is logged as one run: it answers what Tune's loggers ask of a trial. `evaluated_params` are its decisions."""
+    """One logged run, with the attributes that Tune's loggers read from a trial. `evaluated_params` are its decisions."""
 
     name: str
     files: Path
@@ -45,7 +45,7 @@ class LoggedRun:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What a tracker lists beside the scores."""
+        """The attributes that a tracker lists next to the scores."""
         return {**self.about, **self.evaluated_params}
 
     @property
@@ -54,15 +54,15 @@ class LoggedRun:
         return str(self.files)
 
     def init_local_path(self) -> None:
-        """Make the folder of its files, if there is none."""
+        """Make the folder of its files, if it does not exist."""
         self.files.mkdir(parents=True, exist_ok=True)
 
 
 @final
 class LoggerThread:
-    """One logger at work: in a thread of its own, so that a slow tracker holds nothing up.
+    """A logger in its own thread, so that a slow tracker does not delay the search.
 
-    One that fails is left out from then on, with a warning: the search is worth more than its log, and the journal has all.
+    A logger that fails is left out from then on, with a warning: the search continues, and the journal has everything.
     """
 
     def __init__(self, logger: Logger, folder: Path) -> None:
@@ -76,11 +76,11 @@ class LoggerThread:
         """Begin a run."""
         run = LoggedRun(name, self.logger.files_of(self.folder, name), self.folder.name, decided, about)
         self._runs[name] = run
-        self._do(run.init_local_path)  # as Tune does before it tells its loggers
+        self._do(run.init_local_path)  # as Tune does before it calls its loggers
         self._do(self._callback.log_trial_start, run)
 
     def log(self, name: str, step: int, scores: Mapping[str, float]) -> None:
-        """Write what a run came to at a step, which counts from 1."""
+        """Log the scores of a run at a step, counted from 1."""
         self._do(self._callback.log_trial_result, step, self._runs[name], {"training_iteration": step, **scores})
 
     def end(self, name: str, failed: bool = False) -> None:
@@ -163,14 +163,14 @@ class LoggingView(View):
             book.begin(name, self.labels.of(proposal.architecture), about)
 
     def _name(self, number: int) -> str:
-        """Return a candidate's name; what is trained outside of the search proper is known by where it came from."""
+        """Return a candidate's name: by its number in the search, by its origin in any other stage."""
         is_search = self.stage.name == "search"
         return f"{self.stage.name}/{f'{number:05}' if is_search else self.proposals[number].origin}"
 
 
 @contextmanager
 def logged(stage: RunStage, loggers: Sequence[Logger], folder: Path) -> Iterator[Sequence[View]]:
-    """Keep loggers of a stage open; yields their view, if there are any. Raises RecordError where one cannot begin."""
+    """Keep the loggers of a stage open, and yield their view, if there are any. Raises RecordError where one cannot start."""
     with ExitStack() as stack:
         books = []
         for logger in loggers:

@@ -1,4 +1,4 @@
-"""Logger: which of Ray Tune's logger callbacks writes a search down, and with what settings."""
+"""Loggers: a callback of Ray Tune that logs a search, with its settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas.records import RecordError, one_line
 
 
 class Logger(ABC):
-    """Names a callback of Ray Tune that writes to a tracker; a record, whose fields are its settings.
+    """A callback of Ray Tune that writes to a tracker; a record, whose fields are its settings.
 
     `callback` is the class, as `package.module.Class`; `package` is what has to be installed for it.
     """
@@ -22,14 +22,14 @@ class Logger(ABC):
 
     @abstractmethod
     def settings(self, folder: Path) -> dict[str, Any]:
-        """Return the arguments of the callback; what it writes into files goes into the run's `folder`."""
+        """Return the arguments of the callback; its files go into the run's `folder`."""
 
     def files_of(self, folder: Path, run: str) -> Path:
-        """Return the folder of a logged run's own files, if it writes any."""
+        """Return the folder of a logged run's files, if it writes any."""
         return folder
 
     def check(self) -> None:
-        """Raise RecordError where the search could not be logged; called before any worker starts."""
+        """Raise RecordError where the search cannot be logged; called before any worker starts."""
         if find_spec(self.package) is None:
             raise RecordError(
                 f"logger {type(self).__name__} needs {self.package}, which is not installed: pip install {self.package}, "
@@ -37,7 +37,7 @@ class Logger(ABC):
             )
 
     def opened(self, folder: Path) -> Any:
-        """Return the callback, ready to log. Raises RecordError where it cannot be, as when nobody answers."""
+        """Return the callback, ready to log. Raises RecordError where it cannot start, as when its server does not answer."""
         self.check()
         module, _, name = self.callback.rpartition(".")
         try:

@@ -13,7 +13,7 @@ from nas.runtime.loggers.logger import Logger
 class MLflow(Logger):
     """Write to the MLflow server or database at `tracking_uri`, as sqlite:///mlflow.db, under the name of an experiment.
 
-    Without a `tracking_uri` it is the one that MLflow itself takes: MLFLOW_TRACKING_URI, or a file in this folder.
+    Without a `tracking_uri` MLflow's default is used: MLFLOW_TRACKING_URI, or a file in the current folder.
     """
 
     tracking_uri: str | None = None

@@ -25,7 +25,7 @@ class WandB(Logger):
 
     def opened(self, folder: Path) -> Any:
         before = os.environ.get("WANDB_MODE")
-        os.environ["WANDB_MODE"] = self.mode  # where it says offline, Ray's callback asks for no key
+        os.environ["WANDB_MODE"] = self.mode  # when it is offline, Ray's callback asks for no API key
         try:
             return super().opened(folder)
         finally:

@@ -1,1 +1,1 @@
-"""What needs ray: imported by the executor when it runs, and by nothing else."""
+"""The modules that need Ray, imported only by an executor that runs."""

@@ -1,4 +1,4 @@
-"""The Ray cluster: connecting to it, and asking it for room."""
+"""The Ray cluster: connecting to it, and checking that the workers fit."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table even where none is asked for
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers stay in the driver's folder, so that relative paths hold
     "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial, and half of the throughput
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # they write five files per trial, and halve the throughput
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # resuming is the journal's business
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",  # a run resumes from its journal
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 
@@ -31,11 +31,11 @@ START_ONE = "start one with `ray start --head`, and set RAY_AUTH_MODE=token if i
 
 @contextmanager
 def environment(workers: int) -> Iterator[None]:
-    """Set what Tune reads from the environment, and put it back afterwards."""
+    """Set the environment variables that Tune reads, and restore them afterwards."""
     owned = not ray.is_initialized()
     settings = SETTINGS | {
-        "TUNE_MAX_PENDING_TRIALS_PG": str(workers),  # for a searcher of one's own Tune starts workers one by one
-        # a cluster that ends with us needs no slow farewell
+        "TUNE_MAX_PENDING_TRIALS_PG": str(workers),  # for a custom searcher Tune would start workers one by one
+        # a cluster that ends with this process needs no slow shutdown
         "TUNE_DISABLE_SIGINT_HANDLER": os.environ.get("TUNE_DISABLE_SIGINT_HANDLER", str(int(owned))),
     }
     before = {name: os.environ.get(name) for name in settings}
@@ -52,10 +52,10 @@ def environment(workers: int) -> Iterator[None]:
 
 @contextmanager
 def connected(address: str | None, workers: int, cpus_per_worker: float) -> Iterator[None]:
-    """Connect to a cluster or start one; one that this process has already is used and left as it is.
+    """Connect to a cluster or start one; a connection that this process has already is used and left open.
 
-    On this machine there may be more workers than processors: slower, but nothing fails. Raises RecordError where
-    nobody answers at the address.
+    On this machine there may be more workers than processors, which is slower, but works. Raises RecordError where no cluster
+    answers at the address.
     """
     if ray.is_initialized():
         yield
@@ -88,13 +88,13 @@ def _join(address: str) -> None:
 
 
 def _start(cpus: int) -> None:
-    """Start a cluster of this machine."""
+    """Start a cluster on this machine."""
     with hang_up_ignored():
         ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def _knock(address: str) -> None:
-    """Fail at once where Ray would try for minutes."""
+    """Fail at once where no host answers; Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or "://" in address:
         return
@@ -105,7 +105,7 @@ def _knock(address: str) -> None:
 
 
 def check_room(workers: int, need: Mapping[str, float]) -> None:
-    """Raise RecordError where the cluster cannot hold so many workers at once; a worker fits into one node."""
+    """Raise RecordError where the cluster cannot hold all `workers` at once; a worker fits into one node."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     room = sum(min((int(node.get(kind, 0) / each) for kind, each in need.items()), default=workers) for node in nodes)
     if room < workers:

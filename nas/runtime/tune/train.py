@@ -1,4 +1,4 @@
-"""One job as a Ray Train run: the workers' side, the process that starts the workers, and the session's side."""
+"""One job as a Ray Train run: the workers, the process that starts them, and the session."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from nas.runtime.threads import threads_limited
 
 SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # workers stay in the driver's folder, so that relative paths hold
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process more, for a warning that no job listens to
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # an additional process, for a warning that no job uses
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # where a worker is lost the others do not come to say farewell
+    "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # when a worker is lost the others cannot leave the group together
 }
 
 LOST = "a worker died: all begin again from the last checkpoint"
 
 Ended = tuple[str, Outcome]
-"""The worker, as `host:pid`, that said how a job ended, and how."""
+"""The worker that reported the end of a job, as `host:pid`, and the outcome."""
 
 
 def work_together(conductor: Any, work: Work, threads: int | None, job: Job) -> None:
-    """Do a job as one of several workers; the first one reports, and of a failure every one that meets it.
+    """Run a job as one of several workers. Rank 0 reports; a failure is reported by every rank that meets it.
 
-    An exception tells Ray Train to stop the others, who may be waiting: the failure's, and what is no fault of the
-    candidate and goes through `perform`, as a lost peer.
+    An exception makes Ray Train stop the other workers, which may be waiting. It is raised for a failed candidate; an error that
+    is not the candidate's, such as a lost peer, passes through `perform`.
     """
     ray.get(conductor.begin.remote(get_current_placement_group()))
     first, name = get_context().get_world_rank() == 0, f"{socket.gethostname()}:{os.getpid()}"
@@ -59,9 +59,9 @@ def work_together(conductor: Any, work: Work, threads: int | None, job: Job) -> 
 
 @final
 class TrainDriver:
-    """Runs Ray Train in a process beside the session's, and keeps what the workers say until the session asks.
+    """A process next to the session's that runs Ray Train, and keeps the reports of workers until the session asks.
 
-    In the session's own process Ray Train would take Ctrl-C for itself.
+    In the session's own process Ray Train would handle Ctrl-C itself.
     """
 
     def __init__(self) -> None:
@@ -74,22 +74,22 @@ class TrainDriver:
         self.place = place
 
     def receive(self, name: str, event: Progress | Outcome) -> None:
-        """Take what a worker says; of outcomes the first will count."""
+        """Take the report of a worker; of several outcomes the first counts."""
         if isinstance(event, Outcome):
             self.outcomes.append((name, event))
         else:
             self.progress.put((name, event))
 
     def next(self) -> tuple[str, Progress] | None:
-        """Wait for the next progress of a worker; None where the job is over."""
+        """Wait for the next progress of a worker; None when the job is over."""
         return self.progress.get()
 
     def where(self) -> Any:
-        """Return the placement group that held the workers last, if any."""
+        """Return the placement group of the last workers, if any."""
         return self.place
 
     def run_together(self, each: Callable[[], None], scaling: ScalingConfig, storage: str, retries: int) -> Ended | str:
-        """Do a job to its end, with new workers where some died; returns why not, where Ray Train could not start them."""
+        """Run a job to its end, with new workers where some died; return the error where Ray Train could not start them."""
         self.outcomes, lost = [], ""
         failure = FailureConfig(max_failures=0, controller_failure_limit=retries)  # type: ignore[call-arg]
         try:
@@ -120,7 +120,7 @@ def run_together(
     retries: int,
     threads: int | None = None,
 ) -> None:
-    """Run a session's jobs one after another. Raises what the session raised, and KeyboardInterrupt on Ctrl-C.
+    """Run a session's jobs one after another. Raises the exceptions of the session, and KeyboardInterrupt on Ctrl-C.
 
     Raises RecordError where Ray Train cannot start the workers.
     """
@@ -142,7 +142,7 @@ def run_together(
 
 
 def _conductor() -> Any:
-    """Start the conductor on this node, where the run folder is, with a thread for each of its methods that wait."""
+    """Start the driver on this node, where the run folder is, with threads enough for its methods that wait."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(TrainDriver).options(
         num_cpus=0, max_concurrency=4, scheduling_strategy=here, runtime_env={"env_vars": SETTINGS}
@@ -160,7 +160,7 @@ def _ended(answer: Ended | str) -> Ended:
 
 
 def _dismiss(conductor: Any) -> None:
-    """End the conductor, and with it all that it has started; the workers' place would outlive it until Ray ends."""
+    """Kill the driver and what it has started; the workers' placement group would otherwise live until Ray ends."""
     with suppress(RayError):
         place = ray.get(conductor.where.remote())
         ray.kill(conductor)

@@ -1,4 +1,4 @@
-"""The two sides of a trial: the searcher, where the session is, and the trainable, on the worker."""
+"""The two sides of a trial: the searcher in the session's process, and the trainable on the worker."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from nas.runtime.executor import Outcome, Session, perform
 from nas.runtime.stage import Work
 
 BEAT_SECONDS = 0.2
-"""How often a batch reports; a single job reports whenever it has progress."""
+"""The interval between reports of a batch; a single job reports whenever it has progress."""
 
 Event = tuple[int, Progress | Outcome]
 
 
 @final
 class JobTrainable(tune.Trainable):
-    """The worker's side: a step brings the current job to its next report, or a batch as far as it gets in a beat."""
+    """The worker's side: a step runs the current job to its next report, or a batch for BEAT_SECONDS."""
 
     def setup(self, config: dict[str, Any], work: Work, threads: int | None) -> None:  # type: ignore[override]
         self.work, self.broken = work, False
         if threads is not None:
-            torch.set_num_threads(threads)  # the process is this worker's alone
+            torch.set_num_threads(threads)  # this process has no other worker
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         if self.broken:
-            os._exit(1)  # after such an error nothing runs on the GPU in this process; Tune starts another worker
+            os._exit(1)  # after a CUDA error nothing runs on the GPU in this process; Tune starts another worker
         self.config: dict[str, Any] = {}  # Tune copies it into every result
         self.jobs: deque[Job] = deque(cloudpickle.loads(new_config["jobs"]))
         self.beat_seconds = BEAT_SECONDS if len(self.jobs) > 1 else 0.0
@@ -45,7 +45,7 @@ class JobTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        events: list[Event] = []  # a list, since Tune takes dicts apart
+        events: list[Event] = []  # a list, since Tune flattens dicts
         until = time.monotonic() + self.beat_seconds
         while self.jobs and (not events or time.monotonic() < until):
             events.append(self._advance())
@@ -64,13 +64,13 @@ class JobTrainable(tune.Trainable):
 
 @final
 class SessionSearcher(Searcher):
-    """The session's side: offers its jobs to Tune whenever a worker is free, and tells it what became of them."""
+    """The session's side: offers jobs to Tune whenever a worker is free, and returns their outcomes to the session."""
 
     def __init__(self, session: Session, workers: int, batch: int, retries: int) -> None:
         super().__init__()
         self.session, self.workers, self.batch, self.retries = session, workers, batch, retries
         self.open: dict[str, dict[int, Job]] = {}  # by trial, the jobs without an outcome
-        self.alone: deque[Job] = deque()  # what a dying batch left, to be done one by one
+        self.alone: deque[Job] = deque()  # left by a batch whose worker died, retried one by one
         self.ended = False
         self.error: Exception | None = None
 
@@ -83,6 +83,7 @@ class SessionSearcher(Searcher):
         if jobs:
             self.open[trial_id] = {job.number: job for job in jobs}
             return {"jobs": cloudpickle.dumps(jobs)}  # type: ignore[no-untyped-call]
+        # None makes Tune ask again later
         self.ended = not self.open
         return str(Searcher.FINISHED) if self.ended else None
 
@@ -99,7 +100,7 @@ class SessionSearcher(Searcher):
         waiting = self.open.get(trial_id, {})
         for number, event in result["events"]:
             if number not in waiting:
-                continue  # a batch that was tried again repeats the outcomes it had
+                continue  # a retried batch repeats the outcomes it had
             if isinstance(event, Outcome):
                 del waiting[number]
                 self._guarded(self.session.tell, number, worker, event)
@@ -117,25 +118,25 @@ class SessionSearcher(Searcher):
             self._guarded(self.session.tell, number, "", Outcome(failure=f"its worker died {self.retries + 1} times"))
 
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Keep an exception of the session for the next `suggest`: here Tune would take it for the trial's."""
+        """Keep an exception of the session for the next `suggest`; raised here, Tune would take it for the trial's."""
         try:
             return call(*arguments)
         except Exception as error:  # noqa: BLE001, raised again in `run_trials`
             self.error = self.error or error
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune writes its searcher down; the session stays here, and the journal has it
+        return {}  # Tune pickles its searcher; the session stays here, and the journal has its state
 
     def save(self, checkpoint_path: str) -> None:
-        """Save nothing: the journal has it."""
+        """Save nothing: the journal has the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing: the journal has it."""
+        """Restore nothing: the journal has the state."""
 
 
 @final
 class _Forget(tune.Callback):
-    """Takes the jobs out of finished trials, which Tune keeps to the end."""
+    """A callback that removes the jobs from finished trials, which Tune keeps to the end."""
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         trial.config.clear()
@@ -155,7 +156,7 @@ def run_trials(
     retries: int,
     threads: int | None = None,
 ) -> None:
-    """Run a session's jobs as Tune trials. Raises what the session raised, and KeyboardInterrupt on Ctrl-C."""
+    """Run a session's jobs as Tune trials. Raises the exceptions of the session, and KeyboardInterrupt on Ctrl-C."""
     searcher = SessionSearcher(session, workers, batch, retries)
     storage = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))
     trial = tune.with_parameters(JobTrainable, work=work, threads=threads)
@@ -176,7 +177,7 @@ def _tuner(searcher: Searcher, trainable: Any, storage: Path, retries: int) -> t
     config = tune.TuneConfig(
         search_alg=searcher,
         num_samples=-1,
-        reuse_actors=True,  # a fresh actor for each trial gives one trial a second
+        reuse_actors=True,  # with a new actor for each trial, only one trial per second
         trial_name_creator=_trial_id,
         trial_dirname_creator=_trial_id,
     )
