@@ -1,1 +1,1 @@
-"""Terminal: all that the commands print."""
+"""Terminal: everything that the commands print."""

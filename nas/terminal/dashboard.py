@@ -1,4 +1,4 @@
-"""Dashboard: runs as studies of optuna-dashboard, live; nothing is written into a run folder."""
+"""Dashboard: runs as live studies of optuna-dashboard; nothing is written into a run folder."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from nas.runs.run import load_run
 from nas.runtime.loggers.labels import DecisionLabels
 
 SECONDS_BETWEEN_LOOKS = 1.0
-"""How often a journal is looked at for new lines."""
+"""The interval at which journals are read for new lines."""
 
 Event = Mapping[str, Any]
 
 
 @final
 class JournalFollower:
-    """Reads a journal that another process may be writing: each whole line once. There may be no file yet."""
+    """A reader of a journal that another process may be writing: each whole line once. The file may not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._read = 0
 
     def events(self) -> list[Event]:
-        """Return the events that came since the last call."""
+        """Return the events since the last call."""
         if not self.path.is_file():
             return []
         with self.path.open("rb") as file:
@@ -67,11 +67,11 @@ class Study:
         self._distributions = _distributions(self._labels)
         self._tail = JournalFollower(folder / "history.jsonl")
         self._trials: dict[int, int] = {}  # Optuna's id of each evaluation
-        self._known: dict[str, tuple[dict[str, str], str]] = {}  # of a digest: decisions, and the architecture as text
+        self._known: dict[str, tuple[dict[str, str], str]] = {}  # by digest: decisions, and the architecture as text
         self._id = _new_study(storage, name, self.experiment)
 
     def update(self) -> None:
-        """Add what the journal has that is not here yet."""
+        """Add the new events of the journal."""
         events = self._tail.events()
         ended = {event["number"]: event for event in events if event["event"] == "finish"}
         for event in events:
@@ -87,7 +87,7 @@ class Study:
         found = {**_origin(start), "architecture": text, **_found(end, self.objective)}
         bare = create_trial(state=TrialState[_state(end)], value=_value(end, self.objective), user_attrs=found)
         number = self.storage.create_new_trial(self._id, template_trial=bare)
-        trial = self.storage.get_trial(number)  # itself: what is copied with a template takes most of the time
+        trial = self.storage.get_trial(number)  # set in place: copying these with a template is slow
         trial.params, trial.distributions = params, {name: self._distributions[name] for name in params}
         trial.datetime_start, trial.datetime_complete = _time(start), _time(end) if end else None
         self._trials[start["number"]] = number
@@ -106,11 +106,11 @@ class Study:
             self.storage.set_trial_user_attr(trial, name, value)
         value = _value(end, self.objective)
         self.storage.set_trial_state_values(trial, TrialState[_state(end)], None if value is None else [value])
-        self.storage.get_trial(trial).datetime_complete = _time(end)  # it would be the time of this call
+        self.storage.get_trial(trial).datetime_complete = _time(end)  # Optuna has set the time of this call
 
 
 def _new_study(storage: Any, name: str, experiment: Experiment) -> int:
-    """Make a study with what it is of; returns Optuna's id."""
+    """Make a study with the attributes of its experiment; return Optuna's id."""
     from optuna import create_study
     from optuna.exceptions import ExperimentalWarning
 
@@ -152,7 +152,7 @@ def _origin(start: Event) -> dict[str, Any]:
 
 
 def _found(end: Event | None, objective: str) -> dict[str, Any]:
-    """Return what else an evaluation came to, or why to nothing."""
+    """Return the other scores of an evaluation, or the reason of its failure, and its worker."""
     if end is None:
         return {}
     others = {name: score for name, score in end.get("scores", {}).items() if name != objective}
@@ -162,14 +162,14 @@ def _found(end: Event | None, objective: str) -> dict[str, Any]:
 
 @final
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each request in a thread of its own, so that a large study holds no other up."""
+    """A server with a thread per request, so that a large study does not block the others."""
 
     daemon_threads = True
 
 
 @final
 class _Quiet(WSGIRequestHandler):
-    """Writes no line for each request."""
+    """A request handler that prints no line for each request."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -185,7 +185,7 @@ class Dashboard:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The address of the page."""
         host, port = self.server.server_address[:2]
         return f"http://{host!s}:{port}/dashboard"
 
@@ -217,7 +217,7 @@ class Dashboard:
 def dashboard(folders: Sequence[Path], host: str, port: int) -> Iterator[Dashboard]:
     """Read runs and bind the server; port 0 is any that is free.
 
-    Raises RecordError where a folder is no run's, the port is taken, or optuna-dashboard is not installed.
+    Raises RecordError where a folder is not a search's, the port is taken, or optuna-dashboard is not installed.
     """
     pages = _pages()
     import optuna
@@ -238,7 +238,7 @@ def dashboard(folders: Sequence[Path], host: str, port: int) -> Iterator[Dashboa
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """Return a study's name for each folder: its own, or its whole path where others have the same."""
+    """Return a study's name for each folder: the folder's name, or the whole path where another has the same name."""
     names = [Path(os.path.realpath(folder)).name for folder in folders]
     if len(set(map(os.path.realpath, folders))) < len(folders):
         raise RecordError("a run folder is given twice: give each once")

@@ -1,4 +1,4 @@
-"""Terminal: the live view of a search, or plain lines where the output is no terminal."""
+"""Terminal: the live view of a stage, or plain lines where the output is no terminal."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from nas.runtime.view import View
 BARS = " ▁▂▃▄▅▆▇█"
 
 SECONDS_BETWEEN_LINES = 30.0
-"""In a log, where nothing can be redrawn, how often work that takes long says how far it is."""
+"""The interval between progress lines of long work in a log, which cannot be redrawn."""
 
 
 SECONDS_BETWEEN_EPOCHS = 2.0
-"""How often the end of an epoch of a single training is written down, in a terminal too."""
+"""The minimum interval between lines for the epochs of a single training, also in a terminal."""
 
 
 @final
 class Terminal(View):
-    """A panel of one stage: the best so far, what each worker does, what is done and left, and failures with their reasons."""
+    """A panel of one stage: the best so far, the work of each worker, what is done and left, and failures with their reasons."""
 
     def __init__(self, console: Console, stage: RunStage) -> None:
         self.console, self.stage, self.total = console, stage.name, stage.total
@@ -64,7 +64,7 @@ class Terminal(View):
         self.stop.check()
         self.working[number] = worker, progress
         if "epochs" in progress:
-            before = float(progress["epoch"]).is_integer()  # one within an epoch comes soon after the beginning
+            before = float(progress["epoch"]).is_integer()  # a first report at the end of an epoch follows a whole one
             self.at_first.setdefault(number, _part(progress, before))
         warning = progress.get("warning")
         if warning and number not in self.warned:
@@ -76,7 +76,7 @@ class Terminal(View):
             self._line(f"{self.stage} #{number} epoch {'  '.join(_epoch_and_scores(progress))}")
 
     def _ends_an_epoch(self, progress: Progress) -> bool:
-        """Whether an epoch of the only training has ended, and no line was written just now."""
+        """Return whether an epoch of the only training has ended, and no line was printed just now."""
         is_whole = "epochs" in progress and float(progress["epoch"]).is_integer()
         return self.total == 1 and is_whole and time.monotonic() - self.said > SECONDS_BETWEEN_EPOCHS
 
@@ -95,7 +95,7 @@ class Terminal(View):
             self._line(f"{self._counted(history)} #{done.number} {_scores(done)}")
 
     def render(self) -> RenderableType:
-        """Return what is on the screen now."""
+        """Return the panel as it is now."""
         rows: list[RenderableType] = [
             self._summary(self.history) if self.history else Text(f"{self.stage}: {self._before_the_first()}")
         ]
@@ -116,7 +116,7 @@ class Terminal(View):
             text.append(f"  {len(history.failures)} failed", "red")
         if self.stage == "search" and (best := history.best) is not None:
             text.append(f"\n{sparkline(best_so_far(history))}  best {_scores(best)}", "green")
-            if self.console.is_terminal:  # a log has it once, when the search is over
+            if self.console.is_terminal:  # a log shows it once, when the search is over
                 described, room = self.describe(best.architecture), 2 * self.console.width
                 text.append(f"\n{described if len(described) <= room else f'{described[: room - 1]}…'}", "dim")
         return text
@@ -126,7 +126,7 @@ class Terminal(View):
         return f"{self.stage} {len(history.finished)}{total}"
 
     def _time_left(self, finished: int) -> str:
-        """Return the time spent and, by what was done in it, that which is left; half an evaluation counts as half."""
+        """Return the time spent and, from the work done in it, the time left; half an evaluation counts as half."""
         spent = time.monotonic() - self.begun
         parts = {n: _part(progress) for n, (_, progress) in self.working.items() if "epochs" in progress}
         done = self.done + sum(part - self.at_first[n] for n, part in parts.items())
@@ -157,7 +157,7 @@ class Panels:
 
 
 def print_failure(who: str, done: Evaluated, console: Console) -> None:
-    """Print why an evaluation failed, as it is: a reason may hold brackets."""
+    """Print the reason of a failed evaluation as it is, since it may contain brackets."""
     console.print(f"{who} failed: {done.failure}", style="red", soft_wrap=True)
 
 
@@ -167,7 +167,7 @@ def _origin(proposal: Proposal) -> str:
 
 
 def _part(progress: Progress, before: float = 0.0) -> float:
-    """Return the part of an evaluation that is done, or was done so many epochs before."""
+    """Return the fraction of an evaluation that is done, or was done `before` epochs ago."""
     return (float(progress["epoch"]) - before) / float(progress["epochs"])
 
 
@@ -186,7 +186,7 @@ def _scores(done: Evaluated) -> str:
 
 
 def number(value: float) -> str:
-    """Return a score as a person reads it: 97.31, 12,345, 1.2e-05."""
+    """Return a score in readable form: 97.31, 12,345, 1.2e-05."""
     if abs(value) >= 10_000 or float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.4g}"
@@ -211,7 +211,7 @@ def best_so_far(history: History) -> list[float]:
 
 
 def sparkline(values: Iterable[float], width: int = 40) -> str:
-    """Return values as a line of bars, thinned out to a width."""
+    """Return values as a line of bars, subsampled to a width."""
     points = list(values)
     if not points:
         return ""

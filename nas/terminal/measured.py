@@ -1,4 +1,4 @@
-"""Tables, for the terminal, of a trained network's measured accuracy and speed."""
+"""Tables of a trained network's accuracy and speed, for the terminal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nas.runs.scores import informative_scores
 from nas.training.measure import Accuracy, TestResult
 
 WORST, BEST = 10, 5
-"""How many classes are shown where there are more: those classified worst, and best."""
+"""The numbers of classes to show where there are more: those with the worst and the best accuracy."""
 
 LETTERS = 40
-"""How many letters of a class's name are shown."""
+"""The maximum length of a class's name."""
 
 FIVE = "top-5 accuracy, %"
 
@@ -28,7 +28,7 @@ ROWS: Mapping[str, Callable[[Accuracy], str]] = {
 
 
 def test_table(measured: TestResult) -> Table:
-    """Return how well a network classifies, with its weights and beside that with their moving average."""
+    """Return the table of a network's accuracy and speed, for its weights and, next to them, their moving average."""
     found = _by_weights(measured)
     table = _table("Tested", "", *(name or "weights" for name in found))
     for name, written in ROWS.items():
@@ -42,12 +42,12 @@ def test_table(measured: TestResult) -> Table:
 
 
 def source_line(measured: TestResult) -> str:
-    """Return which images were measured, and how many, such as "Tested on 90 images: 20% of the 450 in the folder"."""
+    """Return which images were tested, and how many, such as "Tested on 90 images: 20% of the 450 in the folder"."""
     return f"Tested on {measured.raw.images:,} images: {measured.source or 'which of them is not known'}"
 
 
 def class_table(measured: TestResult) -> Table:
-    """Return how many images of each class are right, the worst class first; of many classes the worst and the best."""
+    """Return the accuracy of each class, the worst class first; of many classes only the worst and the best."""
     found = _by_weights(measured)
     counts = measured.raw.class_images
     rights = {name: _percent(each) for name, each in found.items()}
@@ -66,7 +66,7 @@ def class_table(measured: TestResult) -> Table:
 
 
 def _by_weights(measured: TestResult) -> dict[str, Accuracy]:
-    """Return each accuracy by the weights that it is of; unnamed where there is only one."""
+    """Return the accuracies by the name of the weights; unnamed where there is only one."""
     return {"": measured.raw} if measured.ema is None else {"raw": measured.raw, "EMA": measured.ema}
 
 

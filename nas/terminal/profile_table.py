@@ -1,4 +1,4 @@
-"""What an architecture costs, as tables: layer by layer, and two of them side by side."""
+"""The costs of an architecture as tables: layer by layer, or two architectures side by side."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nas.tracing import Pair
 
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
-    """An architecture by its name or as notation, how it is stacked, and for which images."""
+    """An architecture by name or in notation, its network options, and the shape of its images."""
 
     name: str
     assignments: Sequence[str] = ()
@@ -32,16 +32,16 @@ class ProfileRequest:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCosts:
-    """What a network costs for an image of a shape."""
+    """The costs of a network for an image of shape `input` (C, H, W)."""
 
     profile: Profile
     input: Shape
 
 
 def show_architecture(name: str, console: Console) -> None:
-    """Print an architecture as text, and what it costs as it is stacked by default or was stacked in its run.
+    """Print an architecture as text, and its costs as it was stacked in its run or is stacked by default.
 
-    Of a space print its choices, and how large it is.
+    Of a space print the choices and the size.
     """
     found = find_tree(name)
     if is_open(found.architecture):
@@ -57,19 +57,19 @@ def show_architecture(name: str, console: Console) -> None:
 
 
 def _print_size(found: StackedNetwork, console: Console) -> None:
-    """Print how large a space is, and of which family."""
+    """Print the size of a space, and its family."""
     number = f"{count(found.architecture):,} architectures, {len(choices(found.architecture))} open choices"
     console.print(f"A space of {found.family}: {number}", style="bold")
 
 
 def print_architecture(text: str, console: Console) -> None:
-    """Print an architecture; a long one in notation with a line for each stage."""
+    """Print an architecture; long notation has a line per stage."""
     for line in in_lines(text):
         console.print(line, style="green", soft_wrap=True)
 
 
 def show_profile(asked: ProfileRequest, against: str | None, as_json: bool, console: Console) -> None:
-    """Print what each layer costs, and the totals; with another architecture both side by side."""
+    """Print the costs of each layer, and the totals; with another architecture both side by side."""
     asked_for = [asked] if against is None else [asked, ProfileRequest(against, asked.assignments, asked.input)]
     costs = {each.name: _profile(each) for each in asked_for}
     if as_json:
@@ -122,7 +122,7 @@ def _sides(pair: Pair) -> str:
 
 
 def _totals(costs: Profile) -> dict[str, tuple[float, str, str]]:
-    """Return the totals: a number to compare, a text to read, and what it is."""
+    """Return the totals by name, each as (number to compare, text to print, note)."""
     weights = costs.weight_bytes
     halved, bytes_of_int8 = _size(weights["bfloat16"]), _size(weights["int8"])
     return {
@@ -159,7 +159,7 @@ def _print_totals(counted: NetworkCosts, console: Console) -> None:
 
 
 def _print_side_by_side(name: str, costs: Profile, other: str, others: Profile, console: Console) -> None:
-    """Print the totals with their ratio, and the parts of both networks in their order."""
+    """Print the totals with their ratio, then the parts of both networks in order."""
     table = _table([""], [name, other, "ratio"])
     both = zip(_totals(costs).items(), _totals(others).values(), strict=True)
     for (total, (value, text, _)), (value_of_other, text_of_other, _) in both:
@@ -175,7 +175,7 @@ def _print_side_by_side(name: str, costs: Profile, other: str, others: Profile, 
 
 
 def _parts(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
-    """Return name, output, parameters and multiply-adds of each part of a network: stem, layers, head."""
+    """Return (name, output, parameters, multiply-adds) of each part of a network: stem, layers, head."""
     rows: list[tuple[str, ...]] = []
     for name, group in groupby(
         layers, key=lambda layer: ".".join(layer.name.split(".")[: 2 if "layers." in layer.name else 1])

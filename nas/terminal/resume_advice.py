@@ -1,4 +1,4 @@
-"""The line that says how to resume a run that has not ended."""
+"""The advice on how to resume a run that has not ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas.terminal.live import duration
 
 
 def resume_advice(folder: Path, state: State) -> str:
-    """Return how to resume a run that has not ended, and how sure that is without file locks; empty for other runs."""
+    """Return how to resume a run that has not ended and, without file locks, how certain that is; empty for other runs."""
     if state == "stopped":
         return f"Stopped before its end: go on with nas resume {folder}"
     if state == "unknown":

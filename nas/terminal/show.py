@@ -1,4 +1,4 @@
-"""What the commands print: results, lists and reproductions."""
+"""Terminal output of the commands: results, lists and reproductions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from nas.terminal.show_run import print_finals, show_best, show_searched, show_s
 
 
 def show_result(experiment: Experiment, result: Result, folder: Path, console: Console) -> None:
-    """Print what a run found, tested beside a random architecture if that was asked for, and where it is."""
+    """Print the result of a run, with its final trainings if there are any, and its folder."""
     show_searched(result.searched, folder, console)
     show_best(experiment, result.best, console)
     show_shares(experiment, result.history, folder, console)
@@ -42,7 +42,7 @@ def show_result(experiment: Experiment, result: Result, folder: Path, console: C
 
 
 def show_list(what: str | None, console: Console) -> None:
-    """Print what there is, each with a line on what it does. Raises RecordError for an unknown section."""
+    """Print what the library offers, with a line on each. Raises RecordError for an unknown section."""
     known = sections()
     if what is not None and what not in known:
         raise RecordError(f"there is no list of {what!r}: {nearest(what, known)}")
@@ -53,7 +53,7 @@ def show_list(what: str | None, console: Console) -> None:
 
 
 def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
-    """Return what there is of each kind, with a line on each; of records those in packages whose name begins so."""
+    """Return what the library offers by kind, each as (name, line); of records only those in modules that begin with `within`."""
     from nas.data import Data
     from nas.strategies.strategy import Strategy
     from nas.supernets.method import Method
@@ -90,7 +90,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
 
 
 def _nodes(package: str) -> Iterator[tuple[str, str]]:
-    """Yield the nodes of a package by their class, and what they are called in notation."""
+    """Yield the nodes of a package by class, with their name in notation, each as (name, line)."""
     for cls in record_classes(Node).values():
         if cls.__module__.startswith(f"{package}."):
             yield f"{cls.__name__} ({name_of(cls)})", _first_line(cls)
@@ -106,13 +106,13 @@ def _first_line(documented: object) -> str:
 
 
 def _claim(path: Path) -> str:
-    """Return what the file's header says before its first colon or full stop."""
+    """Return the header of a file up to its first colon or full stop."""
     header = path.read_text(encoding="utf-8").split("\n# Source")[0].replace("\n#", "").lstrip("# ")
     return re.split(r"[:.]\s", header, maxsplit=1)[0]
 
 
 def show_reproduction(experiment: Experiment, seeds: int, folder: Path, as_json: bool, console: Console) -> bool:
-    """Run and print published and own numbers side by side; return whether none is outside its tolerance."""
+    """Run the seeds, and print published and own numbers side by side; return whether none is outside its tolerance."""
     if not experiment.expect:
         raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
     with Progress(console=Console(stderr=True), transient=True, disable=not console.is_terminal) as bar:
@@ -126,7 +126,7 @@ def show_reproduction(experiment: Experiment, seeds: int, folder: Path, as_json:
 
 
 def print_compared(compared: Sequence[Comparison], seeds: int, console: Console) -> None:
-    """Print published and own numbers, a row each, with a verdict where there are seeds enough for one."""
+    """Print published and own numbers, a row each, with a verdict where there are enough seeds for one."""
     title = f"Mean ± standard deviation of {seeds} runs" if seeds > 1 else "1 run, with seed 0"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     columns = ("score", "published", "own", "standard error", "tolerance", "")
@@ -145,7 +145,7 @@ def print_compared(compared: Sequence[Comparison], seeds: int, console: Console)
 
 
 def _own(compared: Comparison) -> tuple[str, str]:
-    """Return the own mean and its standard error or, for one seed, the score and how far it is from the published one."""
+    """Return the own mean and its standard error; for one seed, the score and its difference from the published one."""
     if compared.own_std is None:
         return f"{compared.own_mean:.3f}", f"{compared.own_mean - compared.published.mean:+.3f}"
     return f"{compared.own_mean:.3f} ± {compared.own_std:.3f}", f"{compared.standard_error:.3f}"

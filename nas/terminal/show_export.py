@@ -1,4 +1,4 @@
-"""What `nas export` prints: the files, what reading them back gave, and where to look if something differs."""
+"""The output of `nas export`: the files, the check of reading them back, and advice where an output differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print of a search: how it stands, what it found, and what supernets and the end came to."""
+"""Terminal output of a search: its state, its best, its supernets and its final trainings."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from nas.terminal.profile_table import print_architecture
 from nas.terminal.resume_advice import resume_advice
 
 LAST = 50
-"""How many evaluations are the last ones, by which one sees whether a search still finds something."""
+"""The number of last evaluations that show whether a search still improves."""
 
 FAILURES, WORKERS, IN_FLIGHT = 3, 8, 8
-"""How many failures, workers and candidates in flight are listed."""
+"""The maximum numbers of failures, workers and candidates in flight to list."""
 
 SECONDS_BETWEEN_LOOKS = 2.0
-"""How often a run that is watched is looked at."""
+"""The minimum interval between two looks at a run that is watched."""
 
 TESTED = "Tested once, when the search was over"
 
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """A search run as it is on disk at a time `at`; times are in seconds since 1970, by the number of the proposal."""
+    """A search run as it is on disk at time `at`; times are in seconds since 1970, by the number of the proposal."""
 
     folder: Path
     experiment: Experiment
@@ -57,13 +57,13 @@ class RunSnapshot:
 
     @property
     def seconds(self) -> float:
-        """The time from the first proposal to now or, where nobody works, to the last event."""
+        """The time from the first proposal to now or, where no process works on the run, to the last event."""
         until = self.at if self.state == "running" else max([*self.begun.values(), *self.ended.values()])
         return until - min(self.begun.values())
 
     @property
     def seconds_left(self) -> float | None:
-        """The time that is left, if that is known, by how the last evaluations went."""
+        """The estimated time left, from the last evaluations; None where it is unknown."""
         budget, history = self.experiment.rules.budget, self.history
         last = [done for done in history.finished.values() if done.worker != REUSED][-LAST:] if history else []
         if history is None or budget is None or not last:
@@ -75,7 +75,7 @@ class RunSnapshot:
         return max(0.0, min(left)) * self._seconds_each(last, len(history.in_flight)) if left else None
 
     def _seconds_each(self, last: Sequence[Evaluated], at_once: int) -> float:
-        """Return how much time passes between the ends of two evaluations, by the last ones."""
+        """Return the expected time between the ends of two evaluations, from the last ones."""
         took = median(self.ended[done.number] - self.begun[done.number] for done in last)
         ends = sorted(self.ended[done.number] for done in last)
         between = sorted(after - before for before, after in pairwise(ends))[:-1]  # the longest may have been a pause
@@ -83,7 +83,7 @@ class RunSnapshot:
 
 
 def look(folder: Path, at: float) -> RunSnapshot:
-    """Read a run folder as it is. Raises RecordError where it is none, or its journal is damaged."""
+    """Read a run folder as it is. Raises RecordError where it is not a search's, or its journal is damaged."""
     experiment, journal = load_run(folder), folder / "history.jsonl"
     if not journal.is_file():
         return RunSnapshot(folder, experiment, state_of_search(folder, experiment, 0), at)
@@ -98,9 +98,9 @@ def look(folder: Path, at: float) -> RunSnapshot:
 
 
 def show_run(folder: Path, console: Console) -> None:
-    """Print a run as it stands, and draw what it has pictures of."""
+    """Print a run as it is, and update its plots."""
     seen = look(folder, time.time())
-    with suppress(OSError):  # the run may be somebody else's
+    with suppress(OSError):  # the folder may be another user's
         draw_searched(searched_in(folder), folder, seen.experiment)
     _print(seen, console)
     if seen.history is not None:
@@ -109,9 +109,9 @@ def show_run(folder: Path, console: Console) -> None:
 
 
 def watch_run(folder: Path, console: Console) -> None:
-    """Print a run as it stands, again and again until nobody works on it; nothing is written. Ctrl-C ends it.
+    """Print a run repeatedly until no process works on it, without writing anything. Ctrl-C ends it.
 
-    What stays, on a terminal as in a file, is the last look, once and whole.
+    The last look remains, whole, in a terminal and in a file.
     """
     shown = Text()
     with Live(console=console, auto_refresh=False, transient=True) as live, suppress(KeyboardInterrupt):
@@ -123,7 +123,7 @@ def watch_run(folder: Path, console: Console) -> None:
             live.update(_fitted(shown, console), refresh=True)
             goes_on = _may_go_on(seen)
             took = time.monotonic() - began
-            time.sleep(max(SECONDS_BETWEEN_LOOKS, 4 * took) if goes_on else 0)  # a long journal is not always read
+            time.sleep(max(SECONDS_BETWEEN_LOOKS, 4 * took) if goes_on else 0)  # reading takes a fifth at most
     console.print(shown)
 
 
@@ -135,20 +135,20 @@ def _frame(seen: RunSnapshot, console: Console) -> Text:
 
 
 def _fitted(frame: Text, console: Console) -> Text:
-    """Return as many lines of a frame as the screen has room for, then a mark: what has scrolled away cannot be erased."""
+    """Return the lines of a frame that fit on the screen, then a mark: lines that have scrolled away cannot be erased."""
     lines = frame.wrap(console, console.width)
     room = console.height - 1
     return Text("\n").join(lines if len(lines) <= room else [*lines[: room - 1], Text("…", "dim")])
 
 
 def _may_go_on(seen: RunSnapshot) -> bool:
-    """Whether somebody works on a run or, where no lock says so, something was written lately."""
+    """Return whether a process works on a run or, without file locks, has written something lately."""
     is_lively = seen.state == "unknown" and seconds_of_silence(seen.folder) < SECONDS_OF_SILENCE
     return seen.state == "running" or is_lively
 
 
 def _print(seen: RunSnapshot, console: Console) -> None:
-    """Print counts, curve and best, then who does what, and what went wrong."""
+    """Print counts, curve and best, then workers, failures and final trainings."""
     history, folder = seen.history, seen.folder
     _print_state(seen, console)
     _print_seeds(seen, console)
@@ -171,18 +171,18 @@ def _print(seen: RunSnapshot, console: Console) -> None:
 
 
 def _print_state(seen: RunSnapshot, console: Console) -> None:
-    """Say how to go on with a run that has not ended."""
+    """Print how to resume a run that has not ended."""
     if said := resume_advice(seen.folder, seen.state):
         console.print(said, style="yellow", soft_wrap=True)
 
 
 def _in_words(seen: RunSnapshot) -> str:
-    """Return the state as the beginning of a list, where it is known."""
+    """Return the state as the first item of a list; empty where it is unknown."""
     return f"{seen.state}, " if seen.state != "unknown" else ""
 
 
 def _print_finals(seen: RunSnapshot, console: Console) -> None:
-    """Print what the final trainings came to, those that failed, and those that have not ended."""
+    """Print the results of the final trainings, those that failed, and those that have not ended."""
     final, journal = seen.experiment.final, seen.folder / "final.jsonl"
     if final is None or not journal.is_file():
         return
@@ -196,7 +196,7 @@ def _print_finals(seen: RunSnapshot, console: Console) -> None:
 
 
 def _print_counts(seen: RunSnapshot, history: History, console: Console) -> None:
-    """Print how much is done of how much, and the time."""
+    """Print the numbers of evaluations, how much of the budget is spent, and the time."""
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
     console.print(Text.assemble((str(seen.folder), "bold"), f": {counts}"), soft_wrap=True)
     budget = seen.experiment.rules.budget
@@ -212,7 +212,7 @@ def _print_counts(seen: RunSnapshot, history: History, console: Console) -> None
 
 
 def _print_curve(seen: RunSnapshot, history: History, console: Console) -> None:
-    """Print the best so far as a line of bars between its ends, and what the last evaluations came to."""
+    """Print the best so far as a sparkline between its first and last value, then the scores of the last evaluations."""
     sign = history.sign
     curve, values = best_so_far(history), [history.value(done) for done in history.scored]
     first, best = number(sign * curve[0]), number(sign * curve[-1])
@@ -225,7 +225,7 @@ def _print_curve(seen: RunSnapshot, history: History, console: Console) -> None:
 
 
 def _print_in_flight(seen: RunSnapshot, history: History, console: Console) -> None:
-    """Print what is worked on, the oldest first, or what was when the run was stopped."""
+    """Print the evaluations in flight, the oldest first, or those in flight when the run was stopped."""
     if not history.in_flight:
         return
     console.print("In flight" if seen.state != "stopped" else "In flight when it was stopped", style="bold")
@@ -240,7 +240,7 @@ def _print_in_flight(seen: RunSnapshot, history: History, console: Console) -> N
 
 
 def _print_workers(seen: RunSnapshot, history: History, console: Console) -> None:
-    """Print how much each worker has done, the busiest first; nothing where there was only one."""
+    """Print how many evaluations each worker has done, the busiest first; nothing for a single worker."""
     done, failed = Counter[str](), Counter[str]()
     last: dict[str, float] = {}
     for each in history.finished.values():
@@ -263,7 +263,7 @@ def _print_workers(seen: RunSnapshot, history: History, console: Console) -> Non
 
 
 def _print_seeds(seen: RunSnapshot, console: Console) -> None:
-    """Print which searches with a supernet failed, and which have not ended."""
+    """Print which supernet searches failed, and which have not ended."""
     journal = seen.folder / f"{SUPERNETS}.jsonl"
     if not journal.is_file():
         return
@@ -276,7 +276,7 @@ def _print_seeds(seen: RunSnapshot, console: Console) -> None:
 
 
 def show_searched(searched: Sequence[SupernetResult], folder: Path, console: Console) -> None:
-    """Print how each search with a supernet ended, with the monitor's last warning, and where its plot is."""
+    """Print the result of each supernet search, its monitor's last warning, and the path of its plot."""
     if not searched:
         return
     shown = ("validation_top1_percent", "supernet_top1_percent", "entropy", "skips", "epochs", "seconds")
@@ -298,7 +298,7 @@ def show_searched(searched: Sequence[SupernetResult], folder: Path, console: Con
 
 
 def _so_far(searched: SupernetResult) -> dict[str, float]:
-    """Return what is known of a search that has not ended."""
+    """Return the scores so far of a supernet search that has not ended."""
     if not searched.epochs:
         return {}
     last, seconds = searched.epochs[-1], sum(epoch.seconds for epoch in searched.epochs)
@@ -308,13 +308,14 @@ def _so_far(searched: SupernetResult) -> dict[str, float]:
 
 
 def show_best(experiment: Experiment, best: Evaluated, console: Console) -> None:
+    """Print the scores and the architecture of the search's best."""
     scores = "  ".join(f"{name} {number(value)}" for name, value in best.scores.items())
     console.print(Text.assemble(("\nBest of the search", "bold"), f": #{best.number}, {scores}"), soft_wrap=True)
     print_architecture(experiment.family().describe(best.architecture), console)
 
 
 def show_shares(experiment: Experiment, history: History, folder: Path, console: Console) -> None:
-    """Draw what the population chose, where a strategy proposed and there is something to see, and say where it is."""
+    """Plot the operation frequencies over time, where a strategy proposed and two evaluations succeeded, and print the path."""
     if experiment.strategy is None or len(history.scored) < 2:
         return
     window = window_of(experiment.strategy, len(history.scored))
@@ -325,7 +326,7 @@ def show_shares(experiment: Experiment, history: History, folder: Path, console:
 
 
 def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Console, classes: int | None = None) -> None:
-    """Print what was tested once and what failed, and say so where the best is no better than what was drawn at random."""
+    """Print the test scores and failures, and a note where the best is no better than the random architectures."""
     if any(done.scores for done in finals.values()):
         console.print(finals_table(finals, classes))
     for role, done in finals.items():
@@ -344,7 +345,7 @@ def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Conso
 
 
 def finals_table(finals: Mapping[str, Evaluated], classes: int | None = None) -> Table:
-    """Return the scores of the final networks, a column each; what says nothing of so few classes is left out."""
+    """Return the scores of the final networks, a column each, without those that are trivial for the number of classes."""
     table = Table(title=TESTED, title_justify="left", box=None, padding=(0, 2, 0, 0), min_width=len(TESTED))
     table.add_column("")
     for role in finals:

@@ -1,4 +1,4 @@
-"""What the commands print of a full training: what will be trained, how it goes, and what was measured."""
+"""Terminal output of a full training or a transfer: what will be trained, its progress, and its results."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from nas.terminal.resume_advice import resume_advice
 from nas.training import Epoch
 
 LAST_EPOCHS = 10
-"""How many epochs `nas show` lists."""
+"""The number of epochs that `nas show` lists."""
 
 
 def describe_training(planned: TrainingPlan, console: Console) -> None:
-    """Print what will be trained, what it costs, and by what images are decoded where that is done while training."""
+    """Print what will be trained, what it costs and, where images are decoded during training, the decoder."""
     _describe(planned.stacked, console)
     _show_decoding(planned, console)
 
 
 def _describe(found: StackedNetwork, console: Console) -> None:
-    """Print a network's options, and what it costs."""
+    """Print a network's options and its costs."""
     costs = profile(found.tree(), found.input)
     options = "  ".join(f"{key} {value}" for key, value in found.options.items())
     size = "x".join(map(str, found.input))
@@ -45,7 +45,7 @@ def _describe(found: StackedNetwork, console: Console) -> None:
 
 
 def _show_decoding(planned: TrainingPlan, console: Console) -> None:
-    """Say by what images are decoded, where that is done while training."""
+    """Print the decoder and its processes, where images are decoded during training."""
     evaluator = planned.evaluator
     images = split(evaluator.data, evaluator.validation, evaluator.split_seed, evaluator.images).train
     if isinstance(images, Encoded):
@@ -57,7 +57,7 @@ def _show_decoding(planned: TrainingPlan, console: Console) -> None:
 
 
 def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console: Console) -> None:
-    """Print what a training came to, beside the published numbers if there are some, and where it is."""
+    """Print the results of a training, next to the published numbers if there are any, and its folder."""
     _show_test(folder, console)
     for name, expected in declared.expect.items():
         if name in done.scores:
@@ -73,12 +73,12 @@ def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console:
 
 
 def show_training(folder: Path, console: Console) -> None:
-    """Print how a training goes or went; its data need not be there."""
+    """Print the progress or the results of a training; its data need not exist."""
     _describe(read_found(folder / "best.json"), console)
     if epochs := read_epochs(folder / WEIGHTS):
         console.print(_epochs_table(epochs))
         _show_time(epochs, console)
-    with suppress(OSError):  # the run may be somebody else's
+    with suppress(OSError):  # the folder may be another user's
         draw_training(folder)
     _show_test(folder, console)
     _show_state(folder, read_test(folder / WEIGHTS) is not None, console)
@@ -90,7 +90,7 @@ def show_training(folder: Path, console: Console) -> None:
 
 
 def _show_state(folder: Path, is_complete: bool, console: Console) -> None:
-    """Say whether somebody works on a run, and how to go on where nobody does."""
+    """Print whether a process works on a run and, where none does, how to resume it."""
     state = state_of(folder, is_complete)
     said = resume_advice(folder, state) or {"running": "Running", "ended": "Ended"}[state]
     console.print(said, style="" if state in ("running", "ended") else "yellow", soft_wrap=True)
@@ -130,7 +130,7 @@ def _epochs_table(epochs: list[Epoch]) -> Table:
 
 
 def show_transferred(history: History, folder: Path, console: Console) -> None:
-    """Print what the trials of a transfer came to: a row a way, a column a share of the labels."""
+    """Print the results of a transfer: one row per way, one column per share of the labels."""
     curves = by_way(history)
     shares = sorted({share for points in curves.values() for share, _ in points})
     table = Table(title="Test accuracy, %", title_justify="left", box=None, padding=(0, 2, 0, 0))
@@ -152,9 +152,9 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
 
 
 def show_transfer(folder: Path, console: Console) -> None:
-    """Print how a transfer goes or went."""
+    """Print the progress or the results of a transfer."""
     history, planned = transferred(folder), load_transfer(folder)
-    with suppress(OSError):  # the run may be somebody else's
+    with suppress(OSError):  # the folder may be another user's
         draw_transfer(history, folder)
     show_transferred(history, folder, console)
     total = len(planned.declared.trials())
