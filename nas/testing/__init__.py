@@ -1,9 +1,9 @@
-"""Conformance checks: run them on a strategy, a node, an evaluator or a space of your own.
+"""Conformance checks for a strategy, a node, an evaluator or a space of your own.
 
     from nas.testing import check_strategy
     check_strategy(MyStrategy())
 
-Each raises AssertionError that says what does not hold. The tests of the library run the same checks on every part of it.
+Each raises AssertionError with what does not hold. The library's tests run the same checks on every part of it.
 """
 
 from nas.testing.evaluators import check_evaluator

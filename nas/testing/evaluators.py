@@ -1,4 +1,4 @@
-"""What holds for every evaluator, on a space that it scores."""
+"""Checks that hold for every evaluator, on a space that it scores."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TIMES = ("seconds", "images_per_second")
 
 
 def task_for(evaluator: Evaluator, space: str, network: Mapping[str, Any]) -> Task:
-    """Return what evaluations of a space need to know, as a run prepares it."""
+    """Return the task of evaluations on a space, as a run prepares it."""
     opened = family(space).space()
     return task_of(space, opened, evaluator.prepare(opened), network, "network")
 
 
 def performed(evaluation: Evaluation) -> tuple[list[Progress], Mapping[str, float]]:
-    """Carry an evaluation out; return its progress and its scores."""
+    """Run an evaluation; return its progress and its scores."""
     progress: list[Progress] = []
     while True:
         try:
@@ -36,7 +36,7 @@ def performed(evaluation: Evaluation) -> tuple[list[Progress], Mapping[str, floa
 
 
 def it_is_a_record(evaluator: Evaluator, task: Task) -> None:
-    """An evaluator is written to a run's folder, and sent to workers."""
+    """Check that an evaluator can be written to a run folder, and sent to workers."""
     require_record(evaluator, Evaluator)
     try:
         pickle.dumps(partial(evaluator.evaluate, task))
@@ -45,7 +45,7 @@ def it_is_a_record(evaluator: Evaluator, task: Task) -> None:
 
 
 def its_scores_are_those_that_it_says(evaluator: Evaluator, task: Task) -> None:
-    """Scores are finite numbers by name, in `evaluate` and in `test`."""
+    """Check that the scores of `evaluate` and `test` are finite numbers under the declared names."""
     evaluator.check(task)
     job = Job(0, sample(task.space, Random(0)), 1)
     both = {"evaluate": (evaluator.evaluate, evaluator.scores()), "test": (evaluator.test, evaluator.test_scores())}
@@ -65,7 +65,7 @@ def its_scores_are_those_that_it_says(evaluator: Evaluator, task: Task) -> None:
 
 
 def the_same_job_has_the_same_scores(evaluator: Evaluator, task: Task) -> None:
-    """Randomness comes from the job's seed."""
+    """Check that the job's seed is the only source of randomness."""
     job = Job(3, sample(task.space, Random(1)), 7)
     first, again = (performed(evaluator.evaluate(task, job))[1] for _ in range(2))
     differing = [name for name in first if name not in TIMES and first[name] != again.get(name)]
@@ -78,7 +78,7 @@ CHECKS = (it_is_a_record, its_scores_are_those_that_it_says, the_same_job_has_th
 def check_evaluator(evaluator: Evaluator, space: str = "nasbench201", network: Mapping[str, Any] | None = None) -> None:
     """Check what holds for every evaluator, on a space by name or path, stacked by the options of `network`.
 
-    Raises AssertionError that says what does not hold. It evaluates four architectures: give settings that take seconds.
+    Raises AssertionError with what does not hold. It runs four evaluations: give settings that take seconds.
     """
     task = task_for(evaluator, space, network or {})
     for check in CHECKS:

@@ -1,4 +1,4 @@
-"""What holds for every node: an operation, a layer, or a structure that holds others."""
+"""Checks that hold for every node: an operation, a layer, or a structure of other nodes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SITES = (
     ),
     Site((8, 8, 8), 16),
 )
-"""Places that differ in width, size, stride and norms; a node may refuse some of them with a BuildError."""
+"""Sites that differ in channels, size, stride and affine norms; a node may refuse some of them with a BuildError."""
 
 
 class _Mean(nn.Module):
@@ -45,7 +45,7 @@ class _Mixture(Relaxation):
 
 
 def _built(node: Node, sites: tuple[Site, ...] = SITES) -> Iterator[tuple[Site, nn.Module, Any]]:
-    """Yield the sites that take a node, with its module and the shape that it says."""
+    """Yield the sites that a node accepts, with its module and the output shape that it declares."""
     for site in sites:
         try:
             shape = site.output(node)
@@ -56,22 +56,23 @@ def _built(node: Node, sites: tuple[Site, ...] = SITES) -> Iterator[tuple[Site, 
 
 
 def it_is_a_record(node: Node) -> None:
-    """A node is written to files, and read from them."""
+    """Check that a node can be written to files, and read from them."""
     require_record(node, Node)
 
 
 def it_gives_the_shape_that_it_says(node: Node) -> None:
-    """Its input stays as it is, and the gradient passes through it to every weight."""
+    """Check the output shape, that the input is left unchanged, and that gradients reach the input and every weight."""
     sites = 0
     for site, module, shape in _built(node):
         sites += 1
         x = torch.randn(3, *site.shape, requires_grad=True)
         before = x.detach().clone()
         y = module(*[x] * node.inputs)
-        said = shape if y.dim() == 4 else shape[:1]
+        said = shape if y.dim() == 4 else shape[:1]  # (B, C, H, W) or (B, C)
         require(tuple(y.shape[1:]) == said, f"at {site} it says {said} and gives {tuple(y.shape[1:])}: write `shape`")
         require(torch.equal(x.detach(), before), f"at {site} it writes into its input, which others read too")
         if y.requires_grad:
+            # random weights, since the plain sum after a batch norm has no gradient
             torch.autograd.backward((y * torch.randn_like(y)).sum())
         without = [name for name, weight in module.named_parameters() if weight.grad is None]
         require(not without, f"at {site} no gradient reaches {', '.join(without)}")
@@ -81,7 +82,7 @@ def it_gives_the_shape_that_it_says(node: Node) -> None:
 
 
 def its_norms_are_affine_where_the_site_says_so(node: Node) -> None:
-    """Inside the cells of a supernet norms have neither scale nor offset (Liu et al. 2019): `affine=site.affine`."""
+    """Check `affine=site.affine`: inside the cells of a supernet norms have neither scale nor offset (Liu et al. 2019)."""
     for site, module, _ in _built(node):
         norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
         wrong = [norm for norm in norms if norm.affine is not site.affine]
@@ -92,7 +93,7 @@ def its_norms_are_affine_where_the_site_says_so(node: Node) -> None:
 
 
 def it_mixes_with_other_operations(node: Node) -> None:
-    """In a choice next to a skip connection it has their shape, if it keeps to the width and stride that are asked for."""
+    """Check that a choice with a skip connection can mix its output, if it keeps to the channels and stride of the site."""
     choice: Any = Choice("c", (node,), supernet_only=(Skip(), Zero()))
     for site, _, shape in _built(node, tuple(each for each in SITES if not each.affine)):
         if node.inputs > 1 or shape != site.output(Skip()):
@@ -112,6 +113,6 @@ CHECKS = (
 
 
 def check_node(node: Node) -> None:
-    """Check what holds for every node. Raises AssertionError that says what does not."""
+    """Check what holds for every node. Raises AssertionError with what does not."""
     for check in CHECKS:
         check(node)

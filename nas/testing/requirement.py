@@ -1,4 +1,4 @@
-"""How a check says what does not hold."""
+"""Assertions of the checks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from nas.records import to_plain
 
 
 def require(holds: bool, what: str) -> None:
-    """Raise AssertionError with a sentence where something does not hold, also under `python -O`."""
+    """Raise AssertionError with the sentence `what` where something does not hold, also under `python -O`."""
     if not holds:
         raise AssertionError(what)
 
 
 def require_record(value: object, kind: type) -> None:
-    """Raise AssertionError where a value is no record of a kind that comes back from its plain form."""
+    """Raise AssertionError where a value is no record of class `kind`, or is not equal after a round trip to its plain form."""
     name = type(value).__name__
     require(isinstance(value, kind), f"{name} is no {kind.__name__}: derive it from {kind.__name__}")
     try:

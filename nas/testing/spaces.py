@@ -1,4 +1,4 @@
-"""What holds for every family: its space, and its published members."""
+"""Checks that hold for every family: its space, and its published members."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SAMPLES = 3
 
 
 def it_is_the_same_whenever_it_is_made(family: Family) -> None:
-    """A space is named by its content."""
+    """Check that the space is equal each time it is made, since it is identified by its content."""
     require(bool(family.source), "the family has no source: say where it is from")
     require(family.space() == family.space(), "the space is another one each time it is made")
     require(count(family.space()) > 1, "the space has one architecture: leave something open")
 
 
 def its_samples_are_members(family: Family) -> None:
-    """A sample has no open choice, and its decisions lead back to it."""
+    """Check that a sample has no open choice, and that its decisions resolve to it again."""
     space, rng = family.space(), Random(0)
     for architecture in (sample(space, rng) for _ in range(SAMPLES)):
         taken = decisions(space, architecture)
@@ -35,7 +35,7 @@ def its_samples_are_members(family: Family) -> None:
 
 
 def its_mutants_are_neighbours(family: Family) -> None:
-    """A mutant differs from its parent."""
+    """Check that a mutant is a neighbour of its parent, and differs from it."""
     space = family.space()
     architecture = sample(space, Random(0))
     around = set(neighbours(space, architecture))
@@ -44,7 +44,7 @@ def its_mutants_are_neighbours(family: Family) -> None:
 
 
 def its_members_come_back_from_json_and_text(family: Family) -> None:
-    """What is written of a member is read as the same member; texts of different members differ."""
+    """Check that members are read back equal from JSON and from text, so that different members have different texts."""
     members = [sample(family.space(), Random(i)) for i in range(SAMPLES)] + list(family.published.values())
     for member in members:
         again = from_plain(json.loads(json.dumps(to_plain(member))))
@@ -62,6 +62,6 @@ CHECKS = (
 
 
 def check_space(family: Family) -> None:
-    """Check what holds for every family of architectures. Raises AssertionError that says what does not."""
+    """Check what holds for every family of architectures. Raises AssertionError with what does not."""
     for check in CHECKS:
         check(family)

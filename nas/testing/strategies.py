@@ -1,4 +1,4 @@
-"""What holds for every strategy. A search is simulated: workers finish in the order in which they began."""
+"""Checks that hold for every strategy, by simulated searches whose workers finish in the order in which they began."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Finish = Callable[[History, int], object]
 
 
 def score(architecture: Any) -> float:
-    """Return a number between 0 and 1 that looks random and depends on the architecture alone."""
+    """Return a pseudo-random score between 0 and 1 that depends on the architecture alone."""
     return int(digest(architecture), 16) / 2**64
 
 
@@ -70,12 +70,12 @@ def simulate_search(
 
 
 def generator(seed: int, history: History) -> Random:
-    """Return the generator of the next proposal: each has its own, as in a run."""
+    """Return the random generator of the next proposal: one per proposal, as in a run."""
     return Random(seed << 32 | len(history.proposals))
 
 
 def in_flight(strategy: Strategy, space: Any, evaluations: int) -> History:
-    """Return a history in which two proposals are still in flight."""
+    """Return a history of a simulated search with two further proposals in flight."""
     history = simulate_search(strategy, space, evaluations)
     for _ in range(2):
         if (proposal := strategy.propose(space, history, generator(0, history))) is not None:
@@ -84,7 +84,7 @@ def in_flight(strategy: Strategy, space: Any, evaluations: int) -> History:
 
 
 def replayed(history: History) -> History:
-    """Return the history that its journal is read back to."""
+    """Return the history as it is read back from its journal."""
     again = History(history.objective)
     for number in range(len(history.proposals)):
         read_event(again, started_event(history, number, 0.0))
@@ -94,12 +94,12 @@ def replayed(history: History) -> History:
 
 
 def it_is_a_record(strategy: Strategy) -> None:
-    """A strategy is written to a run's folder, and read from it."""
+    """Check that a strategy can be written to a run folder, and read from it."""
     require_record(strategy, Strategy)
 
 
 def it_proposes_members_of_the_space(strategy: Strategy) -> None:
-    """Also where one choice opens others."""
+    """Check that proposals are members of the space, also where one choice opens others."""
     for space in (SMALL, NESTED):
         for proposal in simulate_search(strategy, space, 108, workers=3).proposals:
             try:
@@ -109,7 +109,7 @@ def it_proposes_members_of_the_space(strategy: Strategy) -> None:
 
 
 def its_parents_are_evaluations_that_succeeded(strategy: Strategy) -> None:
-    """A proposal names its parents by their numbers, and its origin in a word."""
+    """Check that a proposal has an origin, and as parents the numbers of earlier evaluations that succeeded."""
     history = simulate_search(strategy, SMALL, 160, workers=4, finish=fail_often)
     for number, proposal in enumerate(history.proposals):
         require(bool(proposal.origin), f"proposal {number} has no origin")
@@ -121,7 +121,7 @@ def its_parents_are_evaluations_that_succeeded(strategy: Strategy) -> None:
 
 
 def it_depends_on_history_and_generator_alone(strategy: Strategy) -> None:
-    """So a resumed search is the same search: no state in the strategy, no other source of randomness."""
+    """Check that a resumed search is the same search: no state in the strategy, no other source of randomness."""
     history = in_flight(strategy, SMALL, 130)
     again = replayed(history)
     proposals = [strategy.propose(SMALL, each, Random(5)) for each in (history, again, history)]
@@ -132,7 +132,7 @@ def it_depends_on_history_and_generator_alone(strategy: Strategy) -> None:
 
 
 def it_leaves_the_history_as_it_is(strategy: Strategy) -> None:
-    """The history is the run's; a strategy reads it."""
+    """Check that a strategy only reads the history."""
     history = in_flight(strategy, SMALL, 120)
     before = {name: repr(value) for name, value in vars(history).items()}
     strategy.propose(SMALL, history, Random(0))
@@ -141,14 +141,15 @@ def it_leaves_the_history_as_it_is(strategy: Strategy) -> None:
 
 
 def it_searches_the_same_with_the_same_seed(strategy: Strategy) -> None:
-    """And differently with another one."""
+    """Check that the same seed gives the same search, and another seed another one."""
     first, again, other = (simulate_search(strategy, SMALL, 130, workers=2, seed=seed).digests for seed in (0, 0, 1))
     require(first == again, "the same seed gives another search")
     require(first != other, "another seed gives the same search")
 
 
 def it_goes_on_after_failures(strategy: Strategy) -> None:
-    """Whether some evaluations fail, or all."""
+    """Check that the search continues after failures, whether some evaluations fail or all."""
+    # 43 of the 130 fail
     require(
         len(simulate_search(strategy, SMALL, 130, workers=3, finish=fail_often).scored) == 87, "failures end the search"
     )
@@ -159,13 +160,13 @@ def it_goes_on_after_failures(strategy: Strategy) -> None:
 
 
 def it_searches_a_space_of_two(strategy: Strategy) -> None:
-    """It proposes both, again and again; the run reuses their scores."""
+    """Check that both architectures are proposed, again and again; the run reuses their scores."""
     history = simulate_search(strategy, one_of("only", (1, 2)), 130, workers=2)
     require({each.architecture for each in history.proposals} == {1, 2}, "of a space of two it does not propose both")
 
 
 def it_reads_the_objective_by_its_sign(strategy: Strategy) -> None:
-    """`History.value` is what is maximised: a strategy that reads the scores itself would climb where it should descend."""
+    """Check that it maximises `History.value`: a strategy that reads the scores themselves climbs where it should descend."""
     up, down = History("score"), History("-score")
     for number in range(120):
         architecture = sample(SMALL, Random(number))
@@ -191,6 +192,6 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
 
 
 def check_strategy(strategy: Strategy) -> None:
-    """Check what holds for every strategy. Raises AssertionError that says what does not."""
+    """Check what holds for every strategy. Raises AssertionError with what does not."""
     for check in CHECKS:
         check(strategy)
