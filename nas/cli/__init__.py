@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs, so that help is there at once."""
+"""The command line. Each command imports what it needs when it runs, so that help is instant."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 PRINTING = ("show", "list", "profile", "test")
-"""The commands whose work is what they print: they end where nobody reads it. The others go on without their output."""
+"""The commands whose only work is to print: they end where their output is closed. The others continue without it."""
 
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
@@ -77,7 +77,7 @@ def begin(
 
 
 def main() -> None:
-    """Run the command line; what the user can mend, as a full disk, is one line on stderr and exit code 2.
+    """Run the command line. An error that the user can fix, such as a full disk, is one line on stderr and exit code 2.
 
     A command that a signal ended has the exit code that a shell gives it, 130 for Ctrl-C, and no traceback.
     """
@@ -94,7 +94,7 @@ def main() -> None:
         stopping.ignore()
     is_stopped = stop.number is not None and (
         code != 0 or stop.number != signal.SIGINT
-    )  # 0 where Ctrl-C is how it ends
+    )  # 0 where Ctrl-C is the normal end
     sys.exit(stop.exit_code if is_stopped else code)
 
 
@@ -126,7 +126,7 @@ def _refuse(reason: str) -> int:
 
 
 def _mendable(error: OSError) -> str:
-    """Return what a user can mend of an error of the operating system; raises it again where that is nothing."""
+    """Return what the user can do about an error of the operating system; raise it again where that is nothing."""
     if error.errno == errno.ENAMETOOLONG:
         return f"{str(error.filename)[:60]}... is no file: its name is too long for one"
     if error.errno not in UNWRITABLE:

@@ -1,4 +1,4 @@
-"""The command that exports: files for others of what was found."""
+"""The command that exports architectures and networks to files for other tools."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def export(
 
 @contextmanager
 def _telling(console: Console) -> Iterator[Callable[[str], None]]:
-    """Show what is being done: beside a spinner or, where the output is no terminal, as lines."""
+    """Yield a function that shows the current step: next to a spinner in a terminal, as lines elsewhere."""
     if not console.is_terminal:
         yield lambda line: console.print(line, style="dim")
         return

@@ -1,4 +1,4 @@
-"""What the commands share: options, the executor that they stand for, and how a command ends."""
+"""Shared parts of the commands: options, the executor that they select, and the end of a command."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RunFolder = Annotated[Path | None, typer.Option("--run-dir", help="The run folde
 
 
 def terminal() -> Console:
-    """Return the terminal; a file or a pipe has no width to keep to. Text is printed as it is, brackets and all."""
+    """Return the console; output that is no terminal is 160 characters wide. Text is printed as it is, with its brackets."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
@@ -57,7 +57,7 @@ def terminal() -> Console:
 
 @contextmanager
 def stoppable(folder: Path, console: Console, executor: Executor) -> Iterator[None]:
-    """Say where the run is and who does it and, where the user or a signal stops it, how to go on."""
+    """Print the run folder and the workers and, where the user or a signal stops the run, how to resume it."""
     console.print(f"Run folder: {folder}", soft_wrap=True)
     console.print(f"Done by: {executor.describe()}", soft_wrap=True)
     with stopped_with(lambda: how_to_go_on(folder), console):
@@ -66,7 +66,7 @@ def stoppable(folder: Path, console: Console, executor: Executor) -> Iterator[No
 
 @contextmanager
 def stopped_with(advice: Callable[[], str], console: Console) -> Iterator[None]:
-    """Where a signal stops the block, end the command with a line that gives the advice on how to go on."""
+    """Where a signal stops the block, print the advice on how to resume, and end the command."""
     stop = listener()
     with stop.once():
         try:
@@ -79,7 +79,7 @@ def stopped_with(advice: Callable[[], str], console: Console) -> Iterator[None]:
 
 
 def how_to_go_on(folder: Path) -> str:
-    """Say how to go on with a run that was stopped; a new one in which nothing was begun leaves no folder."""
+    """Return how to resume a run that was stopped; a new run in which nothing has begun leaves no folder."""
     from nas.runs.folder import has_begun
 
     if has_begun(folder):
@@ -90,7 +90,7 @@ def how_to_go_on(folder: Path) -> str:
 def executor_of(
     chosen: Executor, name: str | None, workers: int | None, gpus: float | None, address: str | None
 ) -> Executor:
-    """Return the executor that the options ask for; `--workers` and the like mean ray_tune at least."""
+    """Return the executor that the options select; without a Ray executor, `--workers` and the like select ray_tune."""
     from dataclasses import replace
 
     from nas.records import RecordError, nearest, record_classes
@@ -119,7 +119,7 @@ def executor_of(
 def sharing_executor(
     chosen: Executor, name: str | None, workers: int | None, gpus: float | None, address: str | None
 ) -> Executor:
-    """Return the executor of a single training: workers, unless an executor is named, share it by Ray Train."""
+    """Return the executor of a single training; without `--executor`, `--workers` and the like select ray_train."""
     from nas.runtime.ray_train import RayTrain
 
     if name is None and (workers, gpus, address) != (None, None, None):

@@ -1,4 +1,4 @@
-"""The command that goes on with what was cut off, whatever it was."""
+"""The command that resumes an interrupted run of any kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that search: an experiment, or many runs of it."""
+"""The commands that search: one experiment, or many runs of it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def reproduce(
 
 
 def run_search(planned: SearchPlan, folder: Path) -> None:
-    """Search to the end, and print what was found."""
+    """Search to the end, and print the result."""
     from nas.runs.run import run
     from nas.runtime.queue import SearchFailed
     from nas.terminal.live import Panels

@@ -1,4 +1,4 @@
-"""The commands that show: runs, architectures, what there is, and what it costs."""
+"""The commands that show runs, architectures, what the library offers, and costs."""
 
 from __future__ import annotations
 

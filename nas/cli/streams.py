@@ -1,7 +1,7 @@
-"""The output of the commands: it is written in any encoding, and losing it does not end the work.
+"""The output of the commands: it is written in any encoding, and its loss does not end the work.
 
-A pipe whose reader has gone, a full disk, a terminal that was closed and an output that was closed from the start are the same
-to a command that works on something: it goes on in silence. A command that does nothing but print ends instead.
+A pipe whose reader has gone, a full disk, a closed terminal and an output that was closed from the start are the same to a
+command with other work: it continues in silence. A command that only prints ends instead.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ IN_ASCII = {
     **dict(zip("▁▂▃▄▅▆▇█", "_.:-=+*#", strict=True)),
     **dict.fromkeys("━╸╺─", "-"),
     **dict.fromkeys("│┃", "|"),
-    **{chr(code): "*" for code in range(0x2800, 0x2900)},  # what a spinner is made of
+    **{chr(code): "*" for code in range(0x2800, 0x2900)},  # braille patterns, as in spinners
 }
-"""What the commands print beyond ASCII, and how that is written where the encoding has no such character."""
+"""The characters beyond ASCII that the commands print, with their replacements where the encoding lacks them."""
 
 STDOUT, STDERR = 1, 2
 
 READABLE = "nas-readable"
-"""The name of the error handler that writes a character that the encoding lacks in ASCII."""
+"""The name of the error handler that replaces a character that the encoding lacks by ASCII."""
 
 
 class OutputLost(Exception):
-    """Says that what a command prints reaches nobody any more; `error` is the reason."""
+    """The error of output that cannot be written any more, but is needed; `error` is the reason."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(str(error))
@@ -48,20 +48,20 @@ class OutputLost(Exception):
 
     @property
     def is_closed(self) -> bool:
-        """Whether the reader wanted no more, as `head` does, which is no fault."""
+        """Whether the reader has closed the output, as `head` does, which is no error."""
         return self.error.errno == errno.EPIPE
 
 
 @final
 class Output(io.FileIO):
-    """A file descriptor that is written to; where it cannot be written any more, nothing is from then on."""
+    """A file descriptor to write to; once writing has failed, everything further is discarded."""
 
     def __init__(self, number: int, is_needed: bool) -> None:
         super().__init__(number, "w", closefd=False)
         self.is_needed = is_needed
 
     def write(self, data: object) -> int:
-        """Write bytes. Raises OutputLost once where they cannot be written, if the output is needed."""
+        """Write bytes. Raises OutputLost once, where they cannot be written and the output is needed."""
         try:
             return super().write(data)  # type: ignore[arg-type]
         except OSError as error:
@@ -76,7 +76,7 @@ class Output(io.FileIO):
 
 
 def settle() -> None:
-    """Let the standard streams take any text, and open those that were closed; streams that are no longer the process's stay."""
+    """Let the standard streams take any text, and open those that were closed; streams that were replaced stay as they are."""
     _occupy()
     codecs.register_error(READABLE, _readable)
     for number, name in ((STDOUT, "stdout"), (STDERR, "stderr")):
@@ -88,13 +88,13 @@ def settle() -> None:
 
 
 def need_output(is_needed: bool) -> None:
-    """Say whether the command ends where its output is lost."""
+    """Set whether the command ends where its output is lost."""
     if (output := _output_of(sys.stdout)) is not None:
         output.is_needed = is_needed
 
 
 def flush() -> None:
-    """Write what is still in memory. Raises OutputLost where that is impossible, and the output is needed."""
+    """Flush the standard streams. Raises OutputLost where that fails and the output is needed."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
 
@@ -105,14 +105,14 @@ def _output_of(stream: TextIO | None) -> Output | None:
 
 
 def _occupy() -> None:
-    """Open the null device as each standard stream that is closed: else the next file, perhaps a journal, would be it."""
+    """Open the null device as each closed standard stream: else the next file, perhaps a journal, would get its descriptor."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         os.set_inheritable(number, True)
     os.close(number)
 
 
 def _settled(stream: TextIO | None, number: int) -> TextIO:
-    """Return a stream as the given one, that writes any character and outlives its reader."""
+    """Return a stream like the given one that writes any character and survives the loss of its reader."""
     if stream is not None:
         stream.flush()
     buffer = io.BufferedWriter(Output(number, is_needed=number == STDOUT))
@@ -122,7 +122,7 @@ def _settled(stream: TextIO | None, number: int) -> TextIO:
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
-    """Return, for the codec, the characters that it lacks in ASCII: the commands' own by their look, others by their number."""
+    """Replace, for the codec, the characters that it lacks: known ones by a look-alike, others by their code point."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -130,8 +130,9 @@ def _readable(error: UnicodeError) -> tuple[str, int]:
 
 
 def _numbered(character: str) -> str:
-    """Return a character as JSON and Python write it; a byte of a file name that is no text as that byte."""
+    """Return a character as JSON and Python escape it; a byte of a file name that is no text, as that byte."""
     code = ord(character)
+    # surrogates by which Python decodes such bytes
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

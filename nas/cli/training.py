@@ -1,4 +1,4 @@
-"""The commands that train: one network in full, and its features on other data."""
+"""The commands that train and test: a network in full, and its features on other data."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _with_seed(assignments: list[str] | None, seed: int | None) -> list[str]:
 
 
 def run_train(planned: TrainingPlan, folder: Path) -> None:
-    """Train and test to the end, and print what was measured."""
+    """Train and test to the end, and print the results."""
     from nas.runs.full_training import run_training
     from nas.terminal.live import Panels
     from nas.terminal.show_training import describe_training, show_trained
@@ -147,7 +147,7 @@ def run_train(planned: TrainingPlan, folder: Path) -> None:
 
 
 def run_transfer(planned: TransferPlan, folder: Path) -> None:
-    """Do all trials of a transfer, and print what they came to."""
+    """Run all trials of a transfer, and print the results."""
     from nas.runs import transfer
     from nas.terminal.live import Panels
     from nas.terminal.show_training import show_transferred
