@@ -1,6 +1,6 @@
-"""The catalogue: a page of what there is, with what every network costs, written from the code.
+"""The catalogue: a page of all that the library offers, with the costs of every network, generated from the code.
 
-`make catalogue` writes docs/catalogue.md anew; a test compares.
+`make catalogue` writes docs/catalogue.md; a test compares it with the code.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ LISTS = {
     "executors": "Who does the work.",
     "loggers": "Where a search is written too: see [watching](watching.md).",
 }
-"""What `nas list` has of each kind, and what kind that is."""
+"""The kinds of records that `nas list` prints, with an explanation of each."""
 
 
 def catalogue() -> str:
-    """Return the page, Markdown. Counts every published network, which takes half a minute."""
+    """Return the page as Markdown. Profiles every published network, which takes half a minute."""
     return "\n".join([HEAD, *(f"## {title}\n\n{text}" for title, text in parts())])
 
 
 def parts(counted: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
-    """Yield titles and texts of the page; of networks only those that are `counted`, or all of them."""
+    """Yield titles and texts of the page; of networks only those in `counted`, or all of them."""
     yield "Reproduced", _reproduced()
     yield "Spaces", _spaces()
     yield "Networks", "\n".join([NETWORKS, *network_rows(counted)]) + "\n"
@@ -66,7 +66,7 @@ def parts(counted: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
 
 
 def _reproduced() -> str:
-    """Return published and own numbers: those of the README's table, then what each experiment states."""
+    """Return published and own numbers: the README's table, then what each experiment states."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     own = re.findall(r"^\|.*\|$", readme.partition("\n## Reproduced\n")[2].partition("\n## ")[0], re.MULTILINE)
     rows = [
@@ -98,11 +98,11 @@ TESTS = {
     "top1": "",
     "top5": "top-5",
 }
-"""What scores are of, for people."""
+"""The readable names of the data sets or metrics in the names of scores."""
 
 
 def _numbers(expected: Mapping[str, Expectation]) -> str:
-    """Write expected numbers with what they are of, as `CIFAR-10 93.92 ± 0.3`."""
+    """Return expected numbers with their readable names, as `CIFAR-10 93.92 ± 0.3`."""
     texts = []
     for name, each in expected.items():
         of = name.removesuffix("_percent").removesuffix("_test_top1").removeprefix("test_")
@@ -112,7 +112,7 @@ def _numbers(expected: Mapping[str, Expectation]) -> str:
 
 
 def _run(path: Path) -> str:
-    """Return what a file's header says was run of it."""
+    """Return the part of a file's header on the runs of it here."""
     lines = path.read_text(encoding="utf-8").splitlines()
     header = " ".join(line.lstrip("# ").strip() for line in lines if line.startswith("#"))
     if found := re.search(r"(?:Run here|Measured once)[^:]*: (.*?)(?= Hardware:| Source:| Needs |$)", header):
@@ -137,7 +137,7 @@ def _count(found: Family) -> str:
 
 
 def _open_in(found: Family) -> str:
-    """Return what is open in a space, by the docstring of the function that makes it."""
+    """Return which choices of a space are open, from the docstring of the function that makes it."""
     said = re.sub(r"^Return the space(:| of| in which)? ", "", _line(found.space))
     return said[:1].upper() + said[1:]
 
@@ -156,7 +156,7 @@ released definition (`tests/search_spaces/networks` says which; `tests/search_sp
 
 
 def network_rows(names: Iterable[str] | None = None) -> Iterator[str]:
-    """Yield the row of each published network, or of those by name, as `resnet:resnet50`."""
+    """Yield the row of each published network, or of those in `names`, as `resnet:resnet50`."""
     wanted, printed = None if names is None else set(names), _printed()
     for family_name, found in families().items():
         for member in found.published:
@@ -173,7 +173,7 @@ def _row(name: str, found: Family, member: str, printed: Mapping[str, str]) -> s
 
 
 def _printed() -> dict[str, str]:
-    """Return what was published of the costs of networks, by name: the tables that tests compare with."""
+    """Return the published costs of networks, by name: the tables that tests compare with."""
     texts: dict[str, str] = {}
     for path in sorted((ROOT / "tests" / "search_spaces" / "networks").glob("*.yaml")):
         for member, row in yaml.safe_load(path.read_text(encoding="utf-8")).items():
