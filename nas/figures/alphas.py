@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, final
 
 from nas.figures.colours import INK, LineStyle, line_styles
 from nas.figures.curves import CurveGroup, LearntChoice, Points, blocks, kind, learnt_choices, overview
-from nas.figures.page import LETTER, STYLE, FigurePage, shortened
-from nas.files import write_atomically
-from nas.records import RecordError
+from nas.figures.figure import write_figure
+from nas.figures.page import LETTER, FigurePage, shortened
 from nas.supernets.search import SupernetResult
 
 if TYPE_CHECKING:
@@ -41,23 +40,11 @@ def plot_alphas(searched: SupernetResult, path: Path, title: str = "") -> bool:
     skips. Writes nothing where nothing was learnt or matplotlib is not installed. The same search gives the same SVG.
     Raises RecordError for another suffix.
     """
-    if path.suffix not in (".svg", ".png"):
-        raise RecordError(f"{path}: a picture is written as .svg or .png; give a path that ends so")
-    try:
-        from matplotlib import style
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
     choices = learnt_choices(searched)
     if not choices:
         return False
-    with style.context(["default", STYLE]):
-        sheet = _Sheet(searched, choices, title)
-        figure = Figure(figsize=(LEFT + INNER + RIGHT, sheet.height), facecolor="#ffffff")
-        sheet.draw(FigurePage(figure))
-        form, metadata = path.suffix[1:], {"Date": None} if path.suffix == ".svg" else None
-        write_atomically(path, lambda beside: figure.savefig(beside, format=form, dpi=130, metadata=metadata))
-    return True
+    sheet = _Sheet(searched, choices, title)
+    return write_figure(path, (LEFT + INNER + RIGHT, sheet.height), sheet.draw)
 
 
 @final
