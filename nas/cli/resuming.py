@@ -49,13 +49,12 @@ def resume(
     given = assignments or []
     if (run / "transfer.yaml").is_file():
         transfer = load_transfer(run, given, changed_data)
-        run_transfer(
-            replace(transfer, executor=executor_of(transfer.executor, executor, workers, gpus_per_worker, address)), run
-        )
+        chosen = executor_of(transfer.executor, executor, workers, gpus_per_worker, address)
+        run_transfer(replace(transfer, executor=chosen.settled()), run)
     elif (run / "training.yaml").is_file():
         training = load_training(run, given, changed_data)
         chosen = sharing_executor(training.declared.executor, executor, workers, gpus_per_worker, address)
-        run_train(replace(training, declared=replace(training.declared, executor=chosen)), run)
+        run_train(replace(training, declared=replace(training.declared, executor=chosen.settled())), run)
     else:
         searched = load_run(run, given)
         chosen = executor_of(searched.executor, executor, workers, gpus_per_worker, address)
