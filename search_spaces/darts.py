@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from nas.building import Node
+from nas.cell_text import GraphText, describe_cells, parse_graphs
 from nas.family import Family
 from nas.fields import shown
 from nas.literal import LONGEST_RANGE, LiteralCall, literal
@@ -20,7 +21,7 @@ from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
 from nas.records import Positive, RecordError, nearest, one_line
 from nas.space import one_of, some_of
-from nas.topology.cell import Cell, Cells, Edge, GraphText, describe_cells, parse_graphs
+from nas.topology.cell import Cell, Cells, Edge
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Auxiliary, Network

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from nas.building import Node
+from nas.cell_text import GraphText, describe_nodes, parse_graphs
 from nas.family import Family
 from nas.layers.conv import ConvNormAct
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.skip import Skip, Zero
 from nas.records import Positive, RecordError, nearest
 from nas.space import one_of
-from nas.topology.cell import Cell, Edge, GraphText, describe_nodes, parse_graphs
+from nas.topology.cell import Cell, Edge
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.hierarchy import Hierarchy, Motif

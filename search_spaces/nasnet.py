@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from nas.building import Node
+from nas.cell_text import GraphText, describe_cells, parse_graphs
 from nas.family import Family
 from nas.operations.conv import AsymmetricConv, Conv
 from nas.operations.pooling import AvgPool, MaxPool
@@ -20,7 +21,7 @@ from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip
 from nas.records import Positive, RecordError, nearest
 from nas.space import one_of
-from nas.topology.cell import Cell, Cells, Edge, GraphText, describe_cells, parse_graphs
+from nas.topology.cell import Cell, Cells, Edge
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Auxiliary, Network

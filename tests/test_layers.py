@@ -24,7 +24,9 @@ FLOORS = {
         "space".split(),
         0,
     ),
-    **dict.fromkeys("building family foreign labels layers notation operations profiling topology tracing".split(), 1),
+    **dict.fromkeys(
+        "building cell_text family foreign labels layers notation operations profiling topology tracing".split(), 1
+    ),
     **dict.fromkeys("data drawing strategies".split(), 2),
     **{
         room: floor
