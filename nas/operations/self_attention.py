@@ -12,7 +12,7 @@ from nas.records import Fraction, Positive, record
 
 
 class _Augmented(nn.Module):
-    """A convolution in parallel with self-attention with relative positions, whose range is the map size at building."""
+    """A convolution in parallel with self-attention; the relative positions span the map it is built for."""
 
     def __init__(self, conv: nn.Module, site: Site, heads: int, key: int, value: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from nas.records import record
 
 
 class FactorizedReduce(nn.Module):
-    """Halve a map with two 1x1 convolutions of stride 2, the second offset by one pixel right and down, and batch norm.
+    """Halve a map by two 1x1 convolutions of stride 2, the second offset by one pixel, and batch norm.
 
     Takes (B, C, H, W), also of odd sizes: as in the released NASNet code the shifted view is padded with zeros. DARTS begins
     with a ReLU, NASNet does not.

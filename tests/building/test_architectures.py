@@ -110,7 +110,7 @@ def searched(folder: Path, space: str, network: str) -> Path:
     file.write_text(EXPERIMENT.replace("SPACE", space).replace("NETWORK", network), encoding="utf-8")
     planned = plan(load(file))
     create_folder(folder / "run", planned)
-    run(planned, folder / "run", lambda phase, number: Silent())
+    run(planned, folder / "run", lambda stage: Silent())
     return folder / "run"
 
 

@@ -154,7 +154,7 @@ def test_gdas_is_read_with_its_weights() -> None:
 
 def test_the_options_that_nni_took_stack_the_network() -> None:
     found = read_content({**nni_of(FIELDS, as_list=True), "width": 16, "depth": 8})
-    assert (found.family, found.network) == ("darts", {"channels": 16, "layers": 8})
+    assert (found.family, found.options) == ("darts", {"channels": 16, "layers": 8})
 
 
 def test_timms_mnasnet_a1_is_that_of_the_family() -> None:

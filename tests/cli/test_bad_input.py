@@ -84,7 +84,7 @@ WRONG_VALUES: dict[str, tuple[str, str, str, str, str]] = {
     "empty budget": ("evaluations: 12", "", "line 8", "rules.budget", "give `evaluations`, `seconds` or both"),
     "more than there are": ("sample: 2", "sample: 5, replacement: false", "line 4", "sample 5", "draw fewer"),
     "key twice": ("sample: 2", "population: 5", "line 4", "strategy.RegularizedEvolution.population", "twice"),
-    "key at the top twice": ("strategy:", "space: darts\nstrategy:", "line 3", "space", "leave one"),
+    "key at the top twice": ("strategy:", "space: darts\nstrategy:", "line 3", "space", "remove one"),
     "choice of words": ("sample: 2", "removes: oldst", "line 4", "removes is 'oldst'", "'oldest'"),
 }
 
@@ -274,7 +274,7 @@ def test_a_wrong_option_of_a_network_is_named(option: str, parts: list[str], cal
         ("[]", ["[] is no architecture: give a tree in notation, "]),
         ('{"Cell": {"nodes": []}}', ["Cell"]),
         ('{"Found": {"family": "dart", "architecture": {}}}', ["there is no space 'dart'", "'darts'"]),
-        ('{"Found": {"family": "darts", "architecture": {"Cellz": {}}}}', ["StackedNetwork.architecture", "'Cell'"]),
+        ('{"Found": {"family": "darts", "architecture": {"Cellz": {}}}}', ["Found.architecture", "'Cell'"]),
         ('{"Found": {"family": "darts", "architecture": 3}}', ["architecture"]),
         ('{"Found": {"family": "darts", "architecture": {"Bits": {"values": [1]}}}}', ["architecture"]),
         ('{"cellstack": 99, "Found": {}}', ["best.json: written in format 99", "upgrade cellstack"]),

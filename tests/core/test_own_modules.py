@@ -26,7 +26,7 @@ from nas.building import Node
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, of_classes
+from nas.topology.network import Network, with_classes
 from helping import WIDTH
 
 
@@ -47,7 +47,7 @@ def tiny(widths: tuple[int, ...] = (2, 4)) -> Network:
 
 
 PUBLISHED = {{"small": Network(ConvNormAct(3, WIDTH), (Stage(Twice{name}(ConvNormAct(3)), 1, 4),), Classifier(10))}}
-family = Family("mine", tiny, of_classes, notation, PUBLISHED, input=(1, 8, 8))
+family = Family("mine", tiny, with_classes, notation, PUBLISHED, input=(1, 8, 8))
 """
 EXPERIMENT = """\
 space: SPACE

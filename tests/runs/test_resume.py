@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nas.runs.architecture import find_architecture
 from nas.runs.run import load_run, plan, run
+from nas.runtime.stage import RunStage
 from nas.runtime.view import Silent, View
 
 EXPERIMENT = """
@@ -18,7 +19,7 @@ final: {objective: true_fitness, beside_random: true}
 """
 
 
-def silent(phase: str, total: int | None) -> View:
+def silent(stage: RunStage) -> View:
     return Silent()
 
 

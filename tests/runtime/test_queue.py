@@ -176,10 +176,10 @@ import sys
 from pathlib import Path
 from nas.runtime.queue import Queue
 from nas.runtime.rules import Budget, Rules
-from nas.runtime.stage import Stage
+from nas.runtime.stage import RunStage
 from nas.strategies.random_search import RandomSearch
 from search_spaces.bits import bits
-stage = Stage("search", RandomSearch(), print, Rules(Budget(3), "fitness"), str, bits(4))
+stage = RunStage("search", RandomSearch(), print, Rules(Budget(3), "fitness"), str, bits(4))
 search = Queue(stage, folder=Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.readline()

@@ -97,7 +97,8 @@ def step_of(net: Supernet, method: Method, seed: int = 0) -> Step:
         return BatchOutcome.of(logits, batch[1])
 
     return Step(
-        supernet=net,
+        model=net.model,
+        policy=net.policy,
         weights_batch=images(seed),
         alphas_batch=images(seed + 1000),
         outcome=outcome,

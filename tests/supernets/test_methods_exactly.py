@@ -611,14 +611,6 @@ def test_enas_keeps_its_logits_small_and_begins_nearly_uniform() -> None:
         assert each[drawable:] == [0.0] * len(OFFERED[name].supernet_only)
 
 
-class _Net(nn.Module):
-    """Stands for a supernet whose accuracy is a function of the path."""
-
-    def __init__(self, policy: Controller) -> None:
-        super().__init__()
-        self.model, self.policy = nn.Module(), policy
-
-
 def enas_step(policy: Controller, now: StepContext, reward: Callable[[Mapping[str, tuple[int, ...]]], float]) -> Step:
     images = torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)
 
@@ -628,8 +620,8 @@ def enas_step(policy: Controller, now: StepContext, reward: Callable[[Mapping[st
         return BatchOutcome(torch.tensor(1.5), torch.tensor(len(images[1]) * reward(path)))
 
     fields: dict[str, Any] = {"penalty": None, "lr": 0.0, "momentum": 0.0, "weight_decay": 0.0, "velocities": ()}
-    batches: Any = {"weights_batch": None, "alphas_batch": images, "average": lambda tensors: None}
-    return Step(supernet=cast(Any, _Net(policy)), outcome=outcome, **fields, **batches)
+    batches: Any = {"weights_batch": None, "alphas_batch": images, "all_reduce_mean": lambda tensors: None}
+    return Step(model=nn.Module(), policy=policy, outcome=outcome, **fields, **batches)
 
 
 def test_enas_follows_the_gradient_of_reinforce() -> None:

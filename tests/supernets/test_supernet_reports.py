@@ -151,7 +151,8 @@ class Loop:
             return BatchOutcome.of(functional_call(self.net, dict(parameters or {}), (batch[0],)), batch[1])
 
         return Step(
-            supernet=self.net,
+            model=self.net.model,
+            policy=self.net.policy,
             weights_batch=batch,
             alphas_batch=alphas_batch,
             outcome=outcome,

@@ -76,7 +76,7 @@ def test_a_loss_of_another_worker_that_is_not_finite_is_met_by_all(monkeypatch: 
         if len(tensors) == 2:
             tensors[0][1] = float("nan")  # the second batch of another worker
 
-    monkeypatch.setattr(Peers, "average", average)
+    monkeypatch.setattr(Peers, "all_reduce_mean", average)
     with pytest.raises(Diverged, match="2"):
         turns().epoch(0, 0)
 

@@ -211,14 +211,14 @@ class Failure:
 class Timeline:
     """The workers' timeline: its bars as columns. Where there are many, neighbours are merged to one bar of several `works`.
 
-    Each resumed run begins with new workers, so `workers_at_once` is the largest number alive at the same time.
+    Each resumed run begins with new workers, so `at_once` is the largest number alive at the same time.
     `worker` and `phase` are indices into `workers` and `phases` ("supernets", "search", "final"). `first` is the number of
     a bar's first work, `failed` how many of its works failed. `pauses` are (from, to) where the run was stopped; they are no
     idle time. `waited_seconds` is the mean time that a proposal waited for a worker. `failures` are the last ones.
     """
 
     workers: Sequence[Worker]
-    workers_at_once: int
+    at_once: int
     phases: Texts
     worker: Indices
     phase: Indices

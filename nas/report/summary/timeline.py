@@ -50,7 +50,7 @@ def timeline_of(logs: Mapping[str, Log], works: Sequence[Work], clock: Clock) ->
     bars = [bar for mine in by_worker.values() for bar in _merged([_bar(work, clock) for work in mine], point)]
     waited = [work.begin - logs[work.phase].proposed[work.number] for work in works]
     return Timeline(
-        workers_at_once=workers_at_once(alive),
+        at_once=workers_at_once(alive),
         workers=[_worker(name, mine, there[name]) for name, mine in by_worker.items()],
         phases=list(phases),
         worker=[names[bar.worker] for bar in bars],
