@@ -98,7 +98,7 @@ def find_checkpoint(name: str) -> tuple[StackedNetwork, Path]:
     weights = path / "best.safetensors" if path.is_dir() else path
     if not weights.is_file():
         raise RecordError(
-            f"there are no weights {weights}: give a run folder whose training has ended, or a .safetensors file"
+            f"there are no weights {shown(str(weights))}: give a run folder whose training has ended, or a .safetensors file"
         )
     if weights.suffix != ".safetensors":
         raise RecordError(f"{weights} is no .safetensors file: give a run folder, or the weights of one")
