@@ -83,7 +83,7 @@ def it_gives_the_shape_that_it_says(node: Node) -> None:
 
 def its_norms_are_affine_where_the_site_says_so(node: Node) -> None:
     """Check `affine=site.affine`: inside the cells of a supernet norms have neither scale nor offset (Liu et al. 2019)."""
-    for site, module, _ in _built(node):
+    for site, module, _ in _built(node, SITES[:4]):
         norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
         wrong = [norm for norm in norms if norm.affine is not site.affine]
         require(
@@ -95,7 +95,7 @@ def its_norms_are_affine_where_the_site_says_so(node: Node) -> None:
 def it_mixes_with_other_operations(node: Node) -> None:
     """Check that a choice with a skip connection can mix its output, if it keeps to the channels and stride of the site."""
     choice: Any = Choice("c", (node,), supernet_only=(Skip(), Zero()))
-    for site, _, shape in _built(node, tuple(each for each in SITES if not each.affine)):
+    for site, _, shape in _built(node, tuple(each for each in SITES if not each.affine and each.shape[1:] == (9, 7))):
         if node.inputs > 1 or shape != site.output(Skip()):
             continue
         module = replace(site, relaxation=_Mixture()).build(choice)
