@@ -46,7 +46,8 @@ def experiment(tmp_path: Path) -> Path:
 def launch(experiment: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the command in a process of its own; it is gone when the test ends."""
     started: list[subprocess.Popen[str]] = []
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    root = Path(__file__).parents[2]
+    paths = os.pathsep.join([str(root), str(root / "tests" / "helpers")])
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "nas.cli", *arguments]
