@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from journals import events
+from toy_evaluators import TOYS_EVALUATOR, declare, ends, error_of, share
 
 from nas.evaluation.evaluator import Evaluator, Job, at_once
-from nas.history import History
 from nas.records import record
 from nas.runs.declared import dump
 from nas.runs.experiment import load
@@ -19,69 +18,12 @@ from nas.runs.reproduce import reproduce
 from nas.runs.run import create_folder, plan
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
-from nas.runtime.queue import Queue
-from nas.runtime.rules import Rules
-from nas.runtime.stage import RunStage
-from nas.runtime.view import View
-from nas.strategies.random_search import RandomSearch
-from search_spaces.bits import bits
 
 Call = Callable[..., Any]
 Toy = Callable[..., Path]
-Scoring = Callable[[Job], dict[str, float]]
-
-TOYS_EVALUATOR = "NoisyBits: {noise: 0.01}"
 
 
 pytestmark = pytest.mark.usefixtures("own_records")
-
-
-def share(job: Job) -> dict[str, float]:
-    return {"fitness": sum(job.architecture.values) / len(job.architecture.values)}
-
-
-def declare(name: str, evaluate: Scoring = share, test: Scoring = share, **fixed: Any) -> None:
-    """Make an evaluator known under a name: it scores as these functions do, and its data fix these options."""
-
-    class Made(Evaluator):
-        def prepare(self, space: Any) -> dict[str, Any]:
-            return fixed
-
-        def evaluate(self, task: Any, job: Job) -> Any:
-            return at_once(evaluate(job))
-
-        def test(self, task: Any, job: Job, weights: Path | None = None) -> Any:
-            return at_once(test(job))
-
-    Made.__name__ = name
-    record(Made)
-
-
-def ends(folder: Path, name: str = "history") -> list[dict[str, Any]]:
-    return [event for event in events(folder, name) if event["event"] == "finish"]
-
-
-def search(
-    scoring: Scoring, rules: Rules, folder: Path | None = None, view: View | None = None, bit: int = 4
-) -> History:
-    """Search at random among strings of so many bits, in this process."""
-    stage = RunStage(
-        "search", RandomSearch(), lambda job: at_once(scoring(job)), rules, str, bits(bit), retries_failures=False
-    )
-    session = Queue(stage, [view] if view else [], folder)
-    try:
-        Inline().run(session, stage.work, None)
-    finally:
-        session.close()
-    return session.history
-
-
-def error_of(answer: Any) -> str:
-    """Return the one line by which a command refused."""
-    assert answer.returncode == 2, answer
-    assert answer.stderr.startswith("nas: ")
-    assert answer.stderr.count("\n") == 1
-    return str(answer.stderr)
 
 
 def test_a_final_training_that_failed_is_told_and_repeated_on_resume(

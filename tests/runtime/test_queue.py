@@ -13,13 +13,13 @@ from random import Random
 from typing import Any
 
 import pytest
-from journals import events
 from rich.console import Console
+from toy_evaluators import TOYS_EVALUATOR, Scoring, declare, ends, error_of, share
 
-from nas.evaluation.evaluator import Evaluator, Job, at_once
+from nas.evaluation.evaluator import Job, at_once
 from nas.history import History, Proposal
 from nas.journal import replay
-from nas.records import RecordError, record
+from nas.records import RecordError
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Queue, SearchFailed
 from nas.runtime.rules import Budget, Rules
@@ -32,38 +32,11 @@ from search_spaces.bits import bits
 
 Call = Callable[..., Any]
 Toy = Callable[..., Path]
-Scoring = Callable[[Job], dict[str, float]]
 
 ROOT = Path(__file__).resolve().parents[2]
-TOYS_EVALUATOR = "NoisyBits: {noise: 0.01}"
 
 
 pytestmark = pytest.mark.usefixtures("own_records")
-
-
-def share(job: Job) -> dict[str, float]:
-    return {"fitness": sum(job.architecture.values) / len(job.architecture.values)}
-
-
-def declare(name: str, evaluate: Scoring = share, test: Scoring = share, **fixed: Any) -> None:
-    """Make an evaluator known under a name: it scores as these functions do, and its data fix these options."""
-
-    class Made(Evaluator):
-        def prepare(self, space: Any) -> dict[str, Any]:
-            return fixed
-
-        def evaluate(self, task: Any, job: Job) -> Any:
-            return at_once(evaluate(job))
-
-        def test(self, task: Any, job: Job, weights: Path | None = None) -> Any:
-            return at_once(test(job))
-
-    Made.__name__ = name
-    record(Made)
-
-
-def ends(folder: Path, name: str = "history") -> list[dict[str, Any]]:
-    return [event for event in events(folder, name) if event["event"] == "finish"]
 
 
 def search(
@@ -90,14 +63,6 @@ class Listed(Strategy):
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
         number = len(history.proposals)
         return Proposal(self.architectures[number]) if number < len(self.architectures) else None
-
-
-def error_of(answer: Any) -> str:
-    """Return the one line by which a command refused."""
-    assert answer.returncode == 2, answer
-    assert answer.stderr.startswith("nas: ")
-    assert answer.stderr.count("\n") == 1
-    return str(answer.stderr)
 
 
 def test_a_budget_in_seconds_ends_where_everything_is_known() -> None:
