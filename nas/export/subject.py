@@ -14,14 +14,15 @@ from torch import nn
 
 from nas.building import Node, Shape, build
 from nas.choice import choices, is_open
+from nas.evaluation.trained_network import TrainedNetwork
 from nas.export.fold import Folded, fold_batch_norms
 from nas.family import Family, families, family
 from nas.places import is_there
 from nas.profiling import Profile, checked_profile
-from nas.records import RecordError, digest
+from nas.records import RecordError
 from nas.runs.architecture import StackedNetwork, find_checkpoint, find_tree, is_typed
 from nas.runs.yaml_file import override
-from nas.training import load_weights, seeded
+from nas.training import seeded
 
 BESIDE = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "safetensors", "nas")
 """Modules that torch, or code that uses the exported files, imports: a file of such a name would shadow them."""
@@ -100,11 +101,10 @@ class Subject:
     def model(self) -> nn.Module:
         """Build the network with its weights, in evaluation mode. Raises RecordError where they belong to another network."""
         assert self.network is not None
-        with seeded(0):
-            model = build(self.network, self.found.input).eval()
         if self.weights is not None:
-            load_weights(model, self.weights, digest(self.network))
-        return model
+            return TrainedNetwork(self.found, self.weights).model().eval()
+        with seeded(0):
+            return build(self.network, self.found.input).eval()
 
     def built(self) -> Built:
         """Build the network as it was trained and, if asked for, a copy with folded batch norms."""

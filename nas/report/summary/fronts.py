@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
+from nas.family import StackedNetwork
 from nas.history import Evaluated
 from nas.profiling import Profile, profile
 from nas.records import RecordError
@@ -44,8 +45,7 @@ def _profile(run: LoadedRun, architecture: object) -> Profile:
     if run.input is None:
         raise RecordError("the shape of the images is written when the run ends")
     experiment = run.experiment
-    network = experiment.family().network(architecture, **experiment.network_options(experiment.network))
-    return profile(network, run.input)
+    return profile(StackedNetwork(experiment.space_name, architecture, experiment.network).tree(), run.input)
 
 
 def _best_of_each(run: LoadedRun) -> list[Evaluated]:
