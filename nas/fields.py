@@ -21,6 +21,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 LONGEST = 800
 """The most characters of an error message; of a longer one, the middle is left out."""
 
+MOST_NAMES = 24
+"""The most names that a hint lists."""
+
 
 class RecordError(ValueError):
     """A wrong value given by a user: a message of one line with the value, its place, and what to write instead.
@@ -78,12 +81,13 @@ def shown(value: object, limit: int = 120) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a hint for an unknown name: the nearest known one, or all of them."""
+    """Return a hint for an unknown name: the nearest known one, or the known ones, cut where they are many."""
     known = sorted(known)
     lowered = {each.lower(): each for each in known}
     if close := difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6):
         return f"did you mean {lowered[close[0]]!r}?"
-    return f"known are {', '.join(known) or 'none'}"
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    return f"known are {', '.join(known[:MOST_NAMES]) or 'none'}{more}"
 
 
 def unknown(value: object, known: Iterable[object], where: str) -> RecordError:

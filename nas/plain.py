@@ -7,7 +7,7 @@ import types
 from ast import literal_eval
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from functools import cache, lru_cache
 from inspect import Parameter, isabstract, signature
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -25,7 +25,9 @@ def from_plain(plain: object, kind: type[T] | Any = object, where: str = "") -> 
     """Return the tree that `to_plain` wrote, checked against `kind`, a class or any other annotation.
 
     Where a record is expected, its class name may be left out if only one class is possible. A class name alone, as a string,
-    is a record with all defaults. Raises RecordError with the place (`where` and the keys below it).
+    is a record with all defaults. A mapping without a class name changes the default of its field, if that is a record:
+    `{cutout: 0}` changes the cutout of the recipe's own augmentation, `{Augmentation: {cutout: 0}}` gives another one.
+    Raises RecordError with the place (`where` and the keys below it).
     """
     origin = _origin(kind)
     if origin is Annotated:
@@ -210,9 +212,12 @@ def read_call(made: Callable[..., T], plain: object, where: str = "") -> T:
 
 
 def read_arguments(
-    made: Callable[..., Any], plain: object, where: str, supplied: Collection[str] = ()
+    made: Callable[..., Any], plain: object, where: str, supplied: Collection[str] = (), partial: bool = False
 ) -> dict[str, Any]:
-    """Return the checked arguments of a call from plain data; the parameters in `supplied` may not be among them."""
+    """Return the checked arguments of a call from plain data; the parameters in `supplied` may not be among them.
+
+    With `partial` parameters without a default may be missing.
+    """
     parameters = {name: each for name, each in _parameters(made).items() if name not in supplied}
     if plain is None:
         plain = {}
@@ -220,20 +225,35 @@ def read_arguments(
         raise wrong(plain, f"a mapping of {', '.join(parameters)}", where)
     former: Mapping[str, str] = getattr(made, "former_fields", {})
     plain = {former.get(key, key): value for key, value in plain.items()} if former else plain
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = getattr(made, "upgrade", None)
+    plain = upgrade(plain) if upgrade else plain
     for key in plain:
         if key not in parameters:
             place = _below(where, str(key))
             raise RecordError(f"{place}: no such key; {nearest(str(key), parameters)}", place)
     for name, parameter in parameters.items():
-        if parameter.default is Parameter.empty and name not in plain:
+        if parameter.default is Parameter.empty and name not in plain and not partial:
             raise RecordError(f"{_below(where, name)} is missing: give it a value", where)
     hints = _hints(made)
     return {
         key: _taken_away(hints[key])
         if value is None and parameters[key].default is not Parameter.empty and _is_collection(hints[key])
-        else from_plain(value, hints[key], _below(where, key))
+        else _read_changed(value, parameters[key].default, hints[key], _below(where, key))
         for key, value in plain.items()
     }
+
+
+def _read_changed(plain: object, default: object, kind: Any, where: str) -> Any:
+    """Read a value; a mapping without a class name changes the record that is the default of its place."""
+    if not isinstance(plain, Mapping) or not is_dataclass(default) or classes.get(type(default).__name__) is None:
+        return from_plain(plain, kind, where)
+    if len(plain) == 1 and str(next(iter(plain)))[:1].isupper():  # a class name, known or misspelt
+        return from_plain(plain, kind, where)
+    changes = read_arguments(type(default), plain, where, partial=True)
+    try:
+        return replace(cast(Any, default), **changes)
+    except RecordError as error:
+        raise RecordError(f"{where}: {error}", where) from None
 
 
 @cache

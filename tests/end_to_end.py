@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EPOCHS = 4
 TRAINING = (
     "fit.macs=10_000_000 network.layers=5 images=5000 execution.checkpoint_seconds=0 "
-    f"recipe.epochs={EPOCHS} recipe.batch=32 recipe.lr=0.05 recipe.cutout=0 recipe.drop_path=0"
+    f"recipe.epochs={EPOCHS} recipe.batch=32 recipe.lr=0.05 recipe.augmentation.cutout=0 recipe.drop_path=0"
 ).split()
 TRANSFER = ("recipe.batch=32", "fine_tune_lr=0.05")
 

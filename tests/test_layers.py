@@ -162,7 +162,7 @@ def only(name: str) -> ast.ClassDef:
 def is_abstract(node: ast.ClassDef) -> bool:
     decorators = {ast.unparse(each) for part in node.body for each in getattr(part, "decorator_list", ())}
     bases = {ast.unparse(base).split(".")[-1] for base in node.bases}
-    return "abstractmethod" in decorators or "Protocol" in bases
+    return "abstractmethod" in decorators or bases & {"ABC", "Protocol"} != set()
 
 
 def is_exception(node: ast.ClassDef) -> bool:

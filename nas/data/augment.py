@@ -40,6 +40,9 @@ class Augmentation:
     `erasing` is the probability that a rectangle of 0.02 to 0.33 of the area is erased (Zhong et al. 2017,
     arXiv:1708.04896), drawn as in torchvision. As in torchvision's recipes zeros are written, after normalising; the
     paper and timm's recipes write noise, which takes longer to draw than crop and flip together.
+
+    Images decoded at their own size, as ImageNet's, are cropped while they are decoded instead: `crop_scale` bounds the
+    area of the crop as a share of the image, and `crop_pad` is not used.
     """
 
     crop_pad: Natural = 0
@@ -49,6 +52,7 @@ class Augmentation:
     rand_augment: Natural = 0
     rand_augment_magnitude: Annotated[float, Range(0, 10)] = 9.0
     erasing: Fraction = 0.0
+    crop_scale: tuple[Fraction, Fraction] = (0.08, 1.0)
 
 
 def augment(x: Tensor, how: Augmentation, mean: Sequence[float], std: Sequence[float], draws: BatchRandom) -> Tensor:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nas.data import Data
+from nas.data import Augmentation, Data
 from nas.evaluation.evaluator import Evaluation, Job
 from nas.evaluation.trained_network import TrainedNetwork
 from nas.family import StackedNetwork
@@ -78,7 +78,8 @@ class TransferPlan:
 def plan_transfer(asked: TransferRequest, executor: Executor) -> TransferPlan:
     """Find the checkpoint and load the data, so that errors are raised before anything is trained."""
     found, weights = find_checkpoint(asked.checkpoint)
-    data, recipe = adapted(data_named(asked.to), found.input), replace(SHORT, crop_pad=found.input[1] // 8)
+    data = adapted(data_named(asked.to), found.input)
+    recipe = replace(SHORT, augmentation=Augmentation(crop_pad=found.input[1] // 8))
     plain: dict[str, Any] = {"data": to_plain(data), "recipe": to_plain(recipe)}
     override(plain, asked.assignments)
     declared: Transfer = absolute(from_plain(plain, Transfer))

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from nas.building import Node, Shape, build
-from nas.data import Data, Split, split
+from nas.data import Augmentation, Data, Split, split
 from nas.data.preprocessing import preprocessing_of
 from nas.data.resized import Resized
 from nas.evaluation.evaluator import Evaluation, Job
@@ -27,7 +27,7 @@ from nas.training.measure import Percent
 
 Way = Literal["linear_probe", "fine_tune", "gradual", "scratch"]
 
-SHORT = Recipe(epochs=30, batch=64, lr=0.01, drop_path=0.0, cutout=0, flip=False, validate_every=1000)
+SHORT = Recipe(epochs=30, batch=64, lr=0.01, drop_path=0.0, augmentation=Augmentation(crop_pad=4), validate_every=1000)
 """The recipe of a transfer before assignments. It has no flips: scans of digits must not be mirrored; photographs may be."""
 
 LONGEST = 20

@@ -34,14 +34,14 @@ class PathScores:
         supernet = Supernet(self.task.network(self.task.space), self.declared.method, self.task.input)
         apply_execution(supernet, self.declared, self.declared.method.phases(self.declared.epochs, 0))
         load_weights(supernet.model, self.weights)
-        to_device(supernet.model, self.declared.weights.over(1), best_device())
+        to_device(supernet.model, self.declared.weights, best_device())
         return supernet
 
     def __call__(self, job: Job) -> Evaluation:
         """Score one architecture."""
         started, split = perf_counter(), self.declared.split()
         self._supernet.take(self.task.space, job.architecture)
-        recipe = self.declared.weights.over(1)
+        recipe = self.declared.weights
         measured = evaluate(self._supernet, split.validation, split, recipe, best_device())
         cost = profile(self.task.network(job.architecture), self.task.input)
         seconds = perf_counter() - started

@@ -4,55 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, final
 
-from nas.data import Data, split
+from nas.data import Augmentation, Data, split
 from nas.data.preprocessing import preprocessing_of
 from nas.data.split import Split
-from nas.records import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
+from nas.records import Fraction, Natural, NonNegative, Positive, RecordError, record
 from nas.supernets.method import Method
 from nas.supernets.monitor import Monitor
-from nas.training import Recipe
+from nas.training.optimizers import Sgd
+from nas.training.recipe import BaseRecipe
+from nas.training.schedules import CosineDecay, Schedule
 
 
+@final
 @record
-class WeightsRecipe:
-    """Training of a supernet's weights by SGD: a cosine from `lr` to `final_lr`, set once an epoch.
+class WeightsRecipe(BaseRecipe):
+    """Training of a supernet's weights by SGD: a cosine from 0.025 to 0.001, set once an epoch.
 
-    The paper ends at 0, the released code at 0.001; we follow the code. `precision` and `channels_last` are as in Recipe.
+    The paper ends at 0, the released code at 0.001; we follow the code.
     """
 
     batch: Positive = 64
-    lr: NonNegative = 0.025
-    final_lr: NonNegative = 0.001
-    momentum: Fraction = 0.9
-    nesterov: bool = False
-    weight_decay: NonNegative = 3e-4
-    clip: Annotated[float, Range(0)] | None = 5.0
-    crop_pad: Natural = 4
-    flip: bool = True
-    cutout: Natural = 0
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    channels_last: Literal["auto"] | bool = "auto"
-
-    def over(self, epochs: int) -> Recipe:
-        """Return the recipe of a training of `epochs` epochs."""
-        return Recipe(
-            epochs=epochs,
-            batch=self.batch,
-            lr=self.lr,
-            final_lr=self.final_lr,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            crop_pad=self.crop_pad,
-            flip=self.flip,
-            cutout=self.cutout,
-            drop_path=0.0,
-            precision=self.precision,
-            channels_last=self.channels_last,
-        )
+    optimizer: Sgd = Sgd()
+    schedule: Schedule = CosineDecay(final_lr=0.001)
+    augmentation: Augmentation = Augmentation(crop_pad=4, flip=True)
 
 
 @record

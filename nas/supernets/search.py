@@ -17,7 +17,7 @@ from nas.evaluation.evaluator import Evaluation, Job, Task
 from nas.files import write_atomically
 from nas.places import without_places
 from nas.plain import from_plain, write
-from nas.records import Natural, RecordError, digest, record, to_plain
+from nas.records import Natural, RecordError, digest, record, to_plain, written
 from nas.supernets.derivation import prune
 from nas.supernets.execution import apply_execution
 from nas.supernets.gates import StepContext
@@ -28,6 +28,7 @@ from nas.supernets.supernet import Supernet, transplant
 from nas.supernets.supernet_trainer import EpochMeans, SupernetTrainer
 from nas.training import best_device, evaluate, mixed_seed, save_weights, seeded, stream, to_device
 from nas.training.checkpoint import load_together, save_checkpoint
+from nas.training.flat_recipe import former_form
 from nas.training.peers import peers
 
 DERIVED_SCORES = (
@@ -133,7 +134,7 @@ class _Run:
         self.phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
         bare, of_task = replace(declared, network={}), (task.options, task.space)
         self.name = digest((without_places(bare), job.seed, self.split.name, *of_task))
-        self.former_name = digest((bare, job.seed, self.split.former_name, *of_task))
+        self.former_name = digest((_former(bare), job.seed, self.split.former_name, *of_task))
         self.epochs: list[SupernetEpoch] = []
         self.eigenvalues: list[float] = []
         self.saved = perf_counter()
@@ -152,7 +153,7 @@ class _Run:
         apply_execution(supernet, self.declared, self.phases)
         self.supernet = supernet
         self.supernet.policy.to(self.device)
-        to_device(self.supernet.model, self.declared.weights.over(1), self.device)
+        to_device(self.supernet.model, self.declared.weights, self.device)
         names = {name: (*each.options, *each.supernet_only) for name, each in supernet.choices.items()}
         # appends the entry of this phase, or replaces it when a run resumes
         self.options[index:] = [{name: tuple(map(label, each)) for name, each in names.items()}]
@@ -270,8 +271,7 @@ class _Run:
         return top1_percent
 
     def _top1_percent(self) -> float:
-        recipe = self.declared.weights.over(self.phase.epochs)
-        measured = evaluate(self.supernet, self.split.validation, self.split, recipe, self.device)
+        measured = evaluate(self.supernet, self.split.validation, self.split, self.declared.weights, self.device)
         return self.peers.mean(measured.top1_percent, self.device)
 
     def _tune(self) -> None:
@@ -352,3 +352,11 @@ def _shown(epoch: SupernetEpoch) -> dict[str, float | str]:
     if epoch.strengths:
         shown |= {"entropy": epoch.entropy, "skips": epoch.skips, "skippable": epoch.skippable}
     return shown | ({"warning": epoch.warning} if epoch.warning else {})
+
+
+def _former(declared: SupernetSearch) -> Mapping[str, Any]:
+    """Return the plain form of a search in version 0.1, by whose digest its checkpoints are named."""
+    fields = dict(written(declared))
+    if "weights" in fields:
+        fields["weights"] = former_form(declared.weights)
+    return {type(declared).__name__: fields}

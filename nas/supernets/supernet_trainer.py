@@ -24,7 +24,6 @@ from nas.training import (
     Diverged,
     autocast,
     batches,
-    learning_rate,
     make_optimizer,
     memory_format,
     mixed_seed,
@@ -62,8 +61,8 @@ class SupernetTrainer:
         cosine: tuple[int, int] | None = None,
     ) -> None:
         self.supernet, self.phase, self.split, self.seed, self.peers = supernet, phase, split, seed, peers
-        self.before, epochs = cosine or (0, phase.epochs)
-        self.recipe = declared.weights.over(epochs)
+        self.before, self.epochs = cosine or (0, phase.epochs)
+        self.recipe = declared.weights
         self.device = next(supernet.model.parameters()).device
         self.weights, self.alphas = list(supernet.model.parameters()), list(supernet.policy.parameters())
         self.optimizer = make_optimizer(self.weights, self.recipe)
@@ -120,12 +119,12 @@ class SupernetTrainer:
             outcome=self.outcome,
             penalty=partial(self.phase.method.penalty, self.supernet.policy),
             lr=group["lr"],
-            momentum=self.recipe.momentum,
+            momentum=self.recipe.optimizer.momentum,
             weight_decay=self.recipe.weight_decay,
             velocities=[self.optimizer.state[each].get("momentum_buffer") for each in self.weights],
             all_reduce_mean=self.peers.all_reduce_mean,
             workers=self.peers.size,
-            nesterov=self.recipe.nesterov,
+            nesterov=self.recipe.optimizer.nesterov,
         )
         tally.add(self.phase.method.learn(step), len(alphas_batch[1]))
         self._step_alphas()
@@ -173,7 +172,7 @@ class SupernetTrainer:
 
     def _set_lr(self, done: int) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.before + done)
+            group["lr"] = self.recipe.schedule.lr_after(self.before + done, self.epochs, self.recipe.lr)
 
 
 @final

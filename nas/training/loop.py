@@ -20,6 +20,7 @@ from nas.plain import from_plain
 from nas.records import RecordError, digest, to_plain
 from nas.training.checkpoint import load_together, save_checkpoint
 from nas.training.execution import Execution
+from nas.training.flat_recipe import former_form
 from nas.training.measure import evaluate
 from nas.training.peers import guarded, peers
 from nas.training.randomness import mixed_seed, stream
@@ -103,8 +104,8 @@ class _Run:
         checkpoint: Path | None,
     ) -> None:
         self.name, self.former_name = (
-            digest((recipe, seed, name, _structure(model), *([dict(frozen)] if frozen else [])))
-            for name in (split.name, split.former_name)
+            digest((form, seed, name, _structure(model), *([dict(frozen)] if frozen else [])))
+            for form, name in ((recipe, split.name), (former_form(recipe), split.former_name))
         )
         self.split, self.recipe, self.seed, self.device = split, recipe, seed, device
         self.execution, self.frozen, self.checkpoint = execution, frozen, checkpoint
@@ -167,7 +168,7 @@ class _Run:
     def _train(self) -> Generator[Underway, None, None]:
         """Train on the remaining batches of the epoch, and report progress from time to time."""
         parts = self._batches()
-        crop = RandomCrop(self.recipe.crop_scale, mixed_seed(self.seed, "crop", self.number))
+        crop = RandomCrop(self.recipe.augmentation.crop_scale, mixed_seed(self.seed, "crop", self.number))
         own = [self.peers.share(part) for part in parts[self.tally.steps :]]
         timer = SyncedTimer(self.peers, self.device, self.execution.report_seconds)
         before, losses = self.tally.seconds, list[Tensor]()

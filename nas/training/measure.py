@@ -18,7 +18,7 @@ from nas.data.encoded import Encoded
 from nas.data.feed import load_batches
 from nas.records import Natural, NonNegative, Positive, Range, RecordError, record
 from nas.training.peers import Peers
-from nas.training.recipe import Recipe
+from nas.training.recipe import BaseRecipe
 from nas.training.step import autocast, best_device, memory_format, to_device
 
 BINS = 15
@@ -86,7 +86,7 @@ def evaluate(
     model: nn.Module,
     images: Images | Encoded,
     split: Split,
-    recipe: Recipe,
+    recipe: BaseRecipe,
     device: torch.device | None = None,
     processes: int | None = None,
     peers: Peers = Peers(),  # noqa: B008, a frozen value
@@ -203,7 +203,7 @@ class _Sums:
 def measure_speed(
     model: nn.Module,
     shape: tuple[int, int, int],
-    recipe: Recipe,
+    recipe: BaseRecipe,
     device: torch.device,
     batch: int,
     seconds: float = 1.5,
@@ -245,7 +245,7 @@ def _rounds(run: Callable[[], float], seconds: float) -> Tensor:
     return torch.tensor(needed, dtype=torch.float64)
 
 
-def _seconds(run: Callable[[], object], recipe: Recipe, device: torch.device) -> float:
+def _seconds(run: Callable[[], object], recipe: BaseRecipe, device: torch.device) -> float:
     """Return the seconds of a run, until the device has finished it."""
     synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda device: None
     synchronise(device)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from nas.data.mixing import MixedLabels
-from nas.training.recipe import Recipe
+from nas.training.recipe import BaseRecipe, Recipe
 
 
 def best_device() -> torch.device:
@@ -19,43 +19,39 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
+def autocast(recipe: BaseRecipe, device: torch.device) -> torch.autocast:
     """Return the autocast context of the recipe's precision."""
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     lowered = recipe.precision == "bfloat16" or (recipe.precision == "auto" and fast)
     return torch.autocast(device.type, torch.bfloat16, enabled=lowered)
 
 
-def memory_format(recipe: Recipe) -> torch.memory_format:
+def memory_format(recipe: BaseRecipe) -> torch.memory_format:
     """Return the memory format of images and weights."""
     return torch.contiguous_format if recipe.channels_last is False else torch.channels_last
 
 
-def to_device(model: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
+def to_device(model: nn.Module, recipe: BaseRecipe, device: torch.device) -> nn.Module:
     """Move the model to the device, its weights in the recipe's memory format; returns the same model."""
     moved: nn.Module = model.to(device=device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
     return moved
 
 
-def make_optimizer(weights: Iterable[nn.Parameter], recipe: Recipe) -> Optimizer:
+def make_optimizer(weights: Iterable[nn.Parameter], recipe: BaseRecipe, decay_norms: bool = True) -> Optimizer:
     """Return the recipe's optimizer.
 
     Every weight decays, those of batch norms too, as in the published code, unless `decay_norms` is False.
     """
-    groups = list(weights) if recipe.decay_norms else _by_decay(weights, recipe)
-    decay = recipe.weight_decay
-    if recipe.optimizer == "sgd":
-        return SGD(groups, recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, weight_decay=decay)
-    kind = Adam if recipe.optimizer == "adam" else AdamW
-    return kind(groups, recipe.lr, betas=(recipe.momentum, recipe.beta2), weight_decay=decay)
+    groups: list[Any] = list(weights) if decay_norms else _by_decay(weights, recipe.weight_decay)
+    return recipe.optimizer.make(groups, recipe.lr, recipe.weight_decay)
 
 
-def _by_decay(weights: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
+def _by_decay(weights: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Return two parameter groups: kernels and matrices, with weight decay, and norms and biases, without."""
     every = list(weights)
     vectors = [weight for weight in every if weight.dim() <= 1]
     others = [weight for weight in every if weight.dim() > 1]
-    return [{"params": others, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return [{"params": others, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def batches(images: int, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:

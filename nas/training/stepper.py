@@ -56,7 +56,7 @@ class Stepper:
             list(self.model.state_dict().values())
         )  # equal by seed, but different CPUs may round differently
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer = make_optimizer(self.weights, recipe)
+        self.optimizer = make_optimizer(self.weights, recipe, recipe.decay_norms)
         self.average = averaged(self.model, recipe.ema) if recipe.ema else None
         if execution.compile_layers:
             compile_layers(self.model)

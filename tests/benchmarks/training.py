@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from nas.building import build
-from nas.data import Digits, Images, Split
+from nas.data import Augmentation, Digits, Images, Split
 from nas.operations.drop_path import DropPath
 from nas.profiling import profile
 from nas.training import Epoch, Execution, Recipe, best_device, seeded, train
@@ -145,7 +145,7 @@ def imagenet(device: torch.device, batch: int = 256, steps: int = 20) -> None:
     macs = profile(tree, (3, 224, 224)).macs
     with seeded(0):
         model = build(tree, (3, 224, 224))
-    recipe = Recipe(epochs=3, batch=batch, crop_pad=0, cutout=0, drop_path=0, label_smoothing=0.1)
+    recipe = Recipe(epochs=3, batch=batch, drop_path=0, label_smoothing=0.1, augmentation=Augmentation(flip=True))
     reports = train(model, images(batch * steps, 224, 1000), recipe, seed=0, device=device)
     epochs = (each for each in reports if isinstance(each, Epoch))
     next(epochs)

@@ -93,7 +93,7 @@ def test_a_cell_with_an_operation_of_no_name_is_written_in_notation_and_read_bac
 EXPERIMENT = """\
 space: SPACE
 strategy: RandomSearch
-evaluator: {Training: {data: {Digits: {}}, recipe: {epochs: 1, crop_pad: 1, batch: 16}, images: 32, validation: 0.5}}
+evaluator: {Training: {data: Digits, recipe: {epochs: 1, augmentation: {crop_pad: 1}, batch: 16}, images: 32, validation: 0.5}}
 network: NETWORK
 rules: {budget: {evaluations: 2}, objective: validation_top1_percent}
 """
@@ -192,7 +192,8 @@ def test_the_commands_that_read_an_architecture_are_those() -> None:
 @pytest.mark.slow
 def test_a_printed_cell_is_trained(runs: dict[str, Path], call: Call, tmp_path: Path) -> None:
     settings = (
-        "data=Digits network.channels=2 network.cells_per_stage=1 recipe.epochs=1 recipe.crop_pad=1 recipe.flip=false"
+        "data=Digits network.channels=2 network.cells_per_stage=1 recipe.epochs=1 recipe.augmentation.crop_pad=1 "
+        "recipe.augmentation.flip=false"
     )
     text = nasbench201.to_string(find_architecture(str(runs["nasbench201"])).architecture)
     small = (*settings.split(), "images=32", "recipe.batch=16")

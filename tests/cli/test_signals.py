@@ -119,7 +119,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
             os.killpg(each.process.pid, signal.SIGKILL)
 
 
-RECIPE = {"epochs": EPOCHS, "batch": 32, "lr": 0.1, "crop_pad": 1, "flip": False, "cutout": 0, "drop_path": 0.0}
+RECIPE = {
+    "epochs": EPOCHS,
+    "batch": 32,
+    "lr": 0.1,
+    "augmentation": {"crop_pad": 1, "flip": False, "cutout": 0},
+    "drop_path": 0.0,
+}
 SMALL = {"data": "Digits", "images": 200}
 SEARCH: dict[str, Any] = {
     "space": "nasbench201",

@@ -52,7 +52,7 @@ family = Family("mine", tiny, with_classes, notation, PUBLISHED, input=(1, 8, 8)
 EXPERIMENT = """\
 space: SPACE
 strategy: RandomSearch
-evaluator: {Training: {data: {Digits: {}}, recipe: {epochs: 1, crop_pad: 1, batch: 16}, images: 32, validation: 0.5}}
+evaluator: {Training: {data: Digits, recipe: {epochs: 1, augmentation: {crop_pad: 1}, batch: 16}, images: 32, validation: 0.5}}
 rules: {budget: {evaluations: 2}, objective: validation_top1_percent}
 """
 

@@ -66,7 +66,7 @@ space: nasbench201
 network: {channels: 4, cells_per_stage: 1}
 strategy: RandomSearch
 evaluator:
-  Training: {data: Digits, validation: 100, images: 100, recipe: {epochs: 1, batch: 50, crop_pad: 0, flip: false}}
+  Training: {data: Digits, validation: 100, images: 100, recipe: {epochs: 1, batch: 50, augmentation: {crop_pad: 0, flip: false}}}
 rules: {budget: {evaluations: 2}}
 final:
   beside_random: true

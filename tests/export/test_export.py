@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from nas.building import Node, Shape, Site
 from nas.cli.exporting import export
-from nas.data import Digits
+from nas.data import Augmentation, Digits
 from nas.evaluation.trained_network import TrainedNetwork
 from nas.export.compare import LIMIT
 from nas.export.exporting import export as export_all
@@ -46,7 +46,7 @@ Call = Callable[..., Any]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run folder of a short training on scans of digits."""
     folder = tmp_path_factory.mktemp("runs") / "digits-1"
-    recipe = Recipe(epochs=1, batch=32, cutout=0, flip=False, crop_pad=1, drop_path=0.0)
+    recipe = Recipe(epochs=1, batch=32, drop_path=0.0, augmentation=Augmentation(crop_pad=1))
     declared = FullTraining(Digits(), recipe, images=96)
     planned = plan_training(declared, StackedNetwork("macro", parse(SMALL)))
     create_training(folder, planned)

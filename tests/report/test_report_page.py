@@ -35,7 +35,7 @@ evaluator:
     data: Digits
     validation: 100
     images: 100
-    recipe: {epochs: 1, batch: 50, lr: 0.1, crop_pad: 1, flip: false, cutout: 0, drop_path: 0.0}
+    recipe: {epochs: 1, batch: 50, lr: 0.1, augmentation: {crop_pad: 1, flip: false, cutout: 0}, drop_path: 0.0}
 rules:
   budget: {evaluations: 40}
 """

@@ -48,7 +48,7 @@ evaluator:
     data: Digits
     validation: 100
     images: 200
-    recipe: {epochs: 1, batch: 50, lr: 0.1, crop_pad: 1, flip: false, cutout: 0, drop_path: 0.0}
+    recipe: {epochs: 1, batch: 50, lr: 0.1, augmentation: {crop_pad: 1, flip: false, cutout: 0}, drop_path: 0.0}
 rules:
   budget: {evaluations: 3}
 """

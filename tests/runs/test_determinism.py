@@ -23,7 +23,7 @@ evaluator:
     data: Digits
     validation: 200
     images: 200
-    recipe: {epochs: 1, batch: 50, lr: 0.1, crop_pad: 1, flip: true, cutout: 2, drop_path: 0.1}
+    recipe: {epochs: 1, batch: 50, lr: 0.1, augmentation: {crop_pad: 1, flip: true, cutout: 2}, drop_path: 0.1}
 rules:
   budget: {evaluations: 6}
   seed: 5

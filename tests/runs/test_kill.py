@@ -27,7 +27,13 @@ def experiment(tmp_path: Path) -> Path:
         "validation": 100,
         "images": 400,
         "execution": {"checkpoint_seconds": 0},
-        "recipe": {"epochs": EPOCHS, "batch": 32, "lr": 0.1, "crop_pad": 1, "flip": False, "cutout": 0, "drop_path": 0},
+        "recipe": {
+            "epochs": EPOCHS,
+            "batch": 32,
+            "lr": 0.1,
+            "augmentation": {"crop_pad": 1, "flip": False, "cutout": 0},
+            "drop_path": 0,
+        },
     }
     plain = {
         "imports": ["traced_training"],

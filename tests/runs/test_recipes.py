@@ -12,6 +12,7 @@ from nas.runs.declared import recipes
 from nas.runs.experiment import task_of
 from nas.runs.full_training import load_recipe, plan_training
 from nas.training import learning_rate
+from nas.training.optimizers import Sgd
 
 IMAGENET = {"classes": 1000, "input": (3, 224, 224)}
 CIFAR = {"classes": 10, "input": (3, 32, 32)}
@@ -44,7 +45,13 @@ def test_every_recipe_has_a_header_with_claim_source_and_command(name: str) -> N
 
 def test_the_protocol_of_darts_on_cifar() -> None:
     recipe = load_recipe("darts_cifar").recipe
-    assert (recipe.epochs, recipe.batch, recipe.momentum, recipe.weight_decay, recipe.clip) == (600, 96, 0.9, 3e-4, 5)
+    assert (recipe.epochs, recipe.batch, recipe.optimizer, recipe.weight_decay, recipe.clip) == (
+        600,
+        96,
+        Sgd(0.9),
+        3e-4,
+        5,
+    )
     assert (recipe.drop_path, recipe.auxiliary, recipe.label_smoothing) == (0.2, 0.4, 0)
     assert recipe.augmentation == Augmentation(4, True, 16)
     assert [learning_rate(recipe, epoch) for epoch in (0, 300)] == pytest.approx([0.025, 0.0125])
@@ -65,10 +72,10 @@ def test_the_protocol_of_pc_darts_on_imagenet() -> None:
 
 def test_the_protocol_of_nasbench201() -> None:
     recipe = load_recipe("nasbench201").recipe
-    assert (recipe.epochs, recipe.batch, recipe.nesterov, recipe.weight_decay, recipe.clip) == (
+    assert (recipe.epochs, recipe.batch, recipe.optimizer, recipe.weight_decay, recipe.clip) == (
         200,
         256,
-        True,
+        Sgd(0.9, nesterov=True),
         5e-4,
         None,
     )

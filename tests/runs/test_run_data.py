@@ -23,7 +23,7 @@ strategy: RandomSearch
 evaluator:
   Training:
     data: {ImageFolder: {path: images, size: 8}}
-    recipe: {epochs: 1, batch: 16, drop_path: 0, cutout: 0, auxiliary: 0}
+    recipe: {epochs: 1, batch: 16, drop_path: 0, augmentation: {cutout: 0}, auxiliary: 0}
 rules: {budget: {evaluations: 2}}
 final: {}
 """

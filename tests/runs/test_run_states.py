@@ -57,7 +57,7 @@ supernet:
   data: Digits
   epochs: 500
   images: 100
-  weights: {batch: 50, lr: 0.1, crop_pad: 1, flip: false}
+  weights: {batch: 50, lr: 0.1, augmentation: {crop_pad: 1, flip: false}}
   alphas: {images: 50, lr: 0.03, from_epoch: 1}
 """
 

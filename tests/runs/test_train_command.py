@@ -21,20 +21,32 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from nas.data import Digits, ImageFolder, Images, split
+from nas.data import Augmentation, Digits, ImageFolder, Images, split
 from nas.evaluation.results import read_epochs, read_test
 from nas.runs.transfer import TransferRequest, plan_transfer
 from nas.runtime.inline import Inline
 from nas.training import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ("network.channels=4", "network.layers=3", "network.auxiliary=false", "data=Digits", "recipe.cutout=0")
+SMALL = (
+    "network.channels=4",
+    "network.layers=3",
+    "network.auxiliary=false",
+    "data=Digits",
+    "recipe.augmentation.cutout=0",
+)
 Call = Callable[..., Any]
 
 
 def train(*changes: object, run_dir: Path) -> list[str]:
     """Return the arguments of a small training."""
-    given = [*SMALL, "recipe.epochs=2", "recipe.crop_pad=1", "recipe.flip=false", *map(str, changes)]
+    given = [
+        *SMALL,
+        "recipe.epochs=2",
+        "recipe.augmentation.crop_pad=1",
+        "recipe.augmentation.flip=false",
+        *map(str, changes),
+    ]
     return ["train", "darts:DARTS_V2", "--recipe", "darts_cifar", *given, "--run-dir", str(run_dir)]
 
 
@@ -153,7 +165,8 @@ def test_features_are_taken_to_other_data(trained: Path, tmp_path: Path, call: C
     folder = tmp_path / "transfer"
     done = call(
         "transfer", trained, "--to", "Digits", "--ways", "linear_probe,fine_tune", "--labels", "50,100",
-        "recipe.epochs=1", "recipe.batch=128", "recipe.crop_pad=0", "recipe.flip=false", "--run-dir", folder,
+        "recipe.epochs=1", "recipe.batch=128", "recipe.augmentation.crop_pad=0", "recipe.augmentation.flip=false",
+        "--run-dir", folder,
     )  # fmt: skip
     assert done.returncode == 0, done
     for expected in ("linear probe", "fine-tuning", "50 %", "100 %", "transfer.svg"):
@@ -292,7 +305,7 @@ def test_a_transfer_that_cannot_be_is_one_line(
 
 def test_a_setting_of_the_recipe_leaves_the_others_as_they_are_for_transfers(trained: Path) -> None:
     recipe = plan_transfer(TransferRequest(str(trained), "Digits", ["recipe.epochs=5"]), Inline()).declared.recipe
-    assert (recipe.epochs, recipe.cutout, recipe.drop_path, recipe.flip, recipe.crop_pad) == (5, 0, 0, False, 1)
+    assert (recipe.epochs, recipe.drop_path, recipe.augmentation) == (5, 0, Augmentation(crop_pad=1))
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_folder(

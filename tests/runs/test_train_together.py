@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (
-    "network.channels=4 network.layers=3 network.auxiliary=false data=Digits recipe.cutout=2 recipe.crop_pad=1 recipe.flip=false "
+    "network.channels=4 network.layers=3 network.auxiliary=false data=Digits "
+    "recipe.augmentation.cutout=2 recipe.augmentation.crop_pad=1 recipe.augmentation.flip=false "
     "recipe.epochs=8 images=320 recipe.batch=32 recipe.drop_path=0 recipe.sync_batch_norm=true recipe.lr=0.01 "
     "recipe.validate_every=4 validation=100 execution.report_seconds=0.2 execution.checkpoint_seconds=0.2"
 ).split()

@@ -18,7 +18,13 @@ from nas.runs.architecture import find_checkpoint
 from nas.training.checkpoint import DESCRIPTION
 
 Call = Callable[..., Any]
-SMALL = ("network.channels=4", "network.layers=3", "network.auxiliary=false", "recipe.cutout=0", "recipe.flip=false")
+SMALL = (
+    "network.channels=4",
+    "network.layers=3",
+    "network.auxiliary=false",
+    "recipe.augmentation.cutout=0",
+    "recipe.augmentation.flip=false",
+)
 
 
 def write_digits(root: Path, brighter: float, names: tuple[str, ...] = ("nil", "one", "two"), step: int = 1) -> Path:
@@ -50,7 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, nas: Call, dark: Path) -> 
     data = f"data={{ImageFolder: {{path: {dark}, size: 8}}}}"
     done = nas(
         "train", "darts:DARTS_V2", "--recipe", "darts_cifar", *SMALL, data, "recipe.epochs=2", "recipe.batch=32",
-        "recipe.ema=0.5", "recipe.crop_pad=1", "recipe.lr=0.1", "--run-dir", folder,
+        "recipe.ema=0.5", "recipe.augmentation.crop_pad=1", "recipe.lr=0.1", "--run-dir", folder,
     )  # fmt: skip
     assert done.returncode == 0, done
     return folder

@@ -48,7 +48,7 @@ evaluator:
     data: Digits
     validation: 50
     images: 50
-    recipe: {epochs: 2, batch: 25, lr: 0.1, crop_pad: 1, flip: false, cutout: 0, drop_path: 0.0}
+    recipe: {epochs: 2, batch: 25, lr: 0.1, augmentation: {crop_pad: 1, flip: false, cutout: 0}, drop_path: 0.0}
 rules:
   budget: {evaluations: 3}
 executor:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.data import Digits
+from nas.data import Augmentation, Digits
 from nas.evaluation.evaluator import Evaluation, Job, Progress, Task
 from nas.records import RecordError, record_classes
 from nas.runtime.executor import Executor, Outcome
@@ -39,7 +39,7 @@ DECLARED = SupernetSearch(
     Digits(),
     epochs=EPOCHS,
     images=48,
-    weights=WeightsRecipe(batch=16, crop_pad=1, flip=False),
+    weights=WeightsRecipe(batch=16, augmentation=Augmentation(crop_pad=1)),
     alphas=AlphasRecipe(images=48, lr=0.1),
 )
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from nas.data import Digits, Images, normalise
+from nas.data import Augmentation, Digits, Images, normalise
 from nas.evaluation.evaluator import Job, Task
 from nas.plain import read
 from nas.records import import_all, record_classes
@@ -39,7 +39,7 @@ TASK = Task(
     {"channels": 12, "cells_per_stage": 1, "classes": 10},
     (1, 8, 8),
 )
-WEIGHTS = WeightsRecipe(batch=20, lr=0.1, crop_pad=0, flip=False, channels_last=False)
+WEIGHTS = WeightsRecipe(batch=20, lr=0.1, channels_last=False, augmentation=Augmentation())
 ALPHAS = AlphasRecipe(images=40, lr=0.05, from_epoch=1)
 
 

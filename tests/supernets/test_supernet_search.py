@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from nas.choice import choices
-from nas.data import Digits, Images, normalise
+from nas.data import Augmentation, Digits, Images, normalise
 from nas.evaluation.evaluator import Job, Task
 from nas.family import families
 from nas.history import History, Proposal
@@ -58,7 +58,7 @@ SMALL = SupernetSearch(
     Darts(),
     Digits(),
     epochs=3,
-    weights=WeightsRecipe(batch=50, lr=0.1, crop_pad=1, flip=False),
+    weights=WeightsRecipe(batch=50, lr=0.1, augmentation=Augmentation(crop_pad=1)),
     alphas=AlphasRecipe(images=200, lr=0.05),
     images=200,
 )
@@ -312,7 +312,7 @@ supernet:
   data: Digits
   epochs: 8
   images: 400
-  weights: {batch: 20, lr: 0.1, crop_pad: 1, flip: false}
+  weights: {batch: 20, lr: 0.1, augmentation: {crop_pad: 1, flip: false}}
   alphas: {images: 400, lr: 0.05}
 """
 

@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from nas.data import Digits, ImageFolder, split
+from nas.data import Augmentation, Digits, ImageFolder, split
 from nas.records import RecordError
 from nas.training import Execution, Recipe, load_weights, save_weights, seeded, train
 from nas.training.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from nas.training.optimizers import Sgd
 
 Call = Callable[..., Any]
 Save = Callable[[Path, int], None]
@@ -155,7 +156,14 @@ def fill(file: Path) -> None:
 
 # ------------------------------------------------------------------------------------------------------ whole runs
 
-RECIPE = Recipe(epochs=3, batch=64, lr=0.1, cutout=2, crop_pad=1, flip=False, channels_last=False, momentum=0.8)
+RECIPE = Recipe(
+    epochs=3,
+    batch=64,
+    lr=0.1,
+    channels_last=False,
+    optimizer=Sgd(momentum=0.8),
+    augmentation=Augmentation(crop_pad=1, cutout=2),
+)
 
 
 def network() -> nn.Module:
@@ -180,7 +188,13 @@ def test_a_training_whose_checkpoint_cannot_be_written_goes_on_from_the_one_befo
 
 
 TINY = ("network.channels=4", "network.layers=3", "network.auxiliary=false", "data=Digits", "images=64")
-SHORT = ("recipe.epochs=3", "recipe.crop_pad=1", "recipe.cutout=0", "recipe.flip=false", "recipe.batch=32")
+SHORT = (
+    "recipe.epochs=3",
+    "recipe.augmentation.crop_pad=1",
+    "recipe.augmentation.cutout=0",
+    "recipe.augmentation.flip=false",
+    "recipe.batch=32",
+)
 
 
 @pytest.mark.slow
@@ -276,7 +290,10 @@ def test_a_training_goes_on_where_its_images_have_moved_and_not_with_others(tmp_
             for i in range(number):
                 Image.new("RGB", (8, 8), (i * 20, 0, 0)).save(tmp_path / name / label / f"{i}.png")
     shutil.copytree(tmp_path / "here", tmp_path / "there")
-    recipe, checkpoint = Recipe(epochs=2, batch=8, cutout=0, flip=False, drop_path=0.0), tmp_path / "checkpoint.pt"
+    recipe, checkpoint = (
+        Recipe(epochs=2, batch=8, drop_path=0.0, augmentation=Augmentation(crop_pad=4)),
+        tmp_path / "checkpoint.pt",
+    )
 
     def begin(folder: str, epochs: int) -> list[Any]:
         model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2))

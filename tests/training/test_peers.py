@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.data import Digits
+from nas.data import Augmentation, Digits
 from nas.records import RecordError
 from nas.supernets.darts import Darts
 from nas.supernets.method import Phase
@@ -53,7 +53,7 @@ def test_a_lost_peer_does_not_pass_for_a_failure_of_the_candidate(monkeypatch: p
 def turns(method: Any = None, batch: int = 16, images: int = 32) -> SupernetTrainer:
     """Return a small supernet in training."""
     method = method or Darts()
-    weights = WeightsRecipe(batch=batch, crop_pad=0, flip=False)
+    weights = WeightsRecipe(batch=batch, augmentation=Augmentation())
     declared = SupernetSearch(method, Digits(), images=images, weights=weights, alphas=AlphasRecipe(images=32))
     with seeded(0):
         network = nasbench201.network(nasbench201.nasbench201(), channels=4, cells_per_stage=1)

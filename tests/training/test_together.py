@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from nas.building import build
-from nas.data import Digits, split
+from nas.data import Augmentation, Digits, split
 from nas.records import RecordError
 from nas.training import Epoch, Execution, Recipe, seeded, train
 from nas.training.peers import Peers
@@ -27,13 +27,11 @@ RECIPE = Recipe(
     epochs=STEPS,
     batch=32,
     lr=0.003,
-    crop_pad=1,
-    flip=True,
-    cutout=3,
     drop_path=0,
     sync_batch_norm=True,
     ema=0.9,
     validate_every=4,
+    augmentation=Augmentation(crop_pad=1, flip=True, cutout=3),
 )
 """An epoch is one step: 32 images in batches of 32."""
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import nas.training
-from nas.data import Digits, Images, Split, split
+from nas.data import Augmentation, Digits, Images, Split, split
 from nas.operations.drop_path import DropPath
 from nas.plain import from_plain
 from nas.records import RecordError, to_plain
@@ -44,11 +44,13 @@ from nas.training import (
     stream,
     train,
 )
+from nas.training.optimizers import Adam, AdamW, Optimizer, Sgd
+from nas.training.schedules import ConstantRate, CosineDecay, LinearDecay, StepDecay
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 EACH_EPOCH, EACH_STEP = Execution(checkpoint_seconds=0), Execution(checkpoint_seconds=0, report_seconds=0)
-SHORT = Recipe(epochs=4, batch=64, lr=0.1, cutout=2, crop_pad=1, flip=False, drop_path=0.3)
+SHORT = Recipe(epochs=4, batch=64, lr=0.1, drop_path=0.3, augmentation=Augmentation(crop_pad=1, cutout=2))
 
 
 @final
@@ -110,16 +112,14 @@ def told(reports: list[Epoch]) -> list[tuple[float | None, ...]]:
 # --------------------------------------------------------------------------------------------------------- training
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_small_network_learns_the_digits(optimizer: Any) -> None:
+@pytest.mark.parametrize(("optimizer", "lr"), [(Sgd(), 0.05), (AdamW(), 3e-3)], ids=["Sgd", "AdamW"])
+def test_a_small_network_learns_the_digits(optimizer: Optimizer, lr: float) -> None:
     recipe = Recipe(
         epochs=6,
         batch=32,
         optimizer=optimizer,
-        lr=0.05 if optimizer == "sgd" else 3e-3,
-        flip=False,
-        cutout=0,
-        crop_pad=1,
+        lr=lr,
+        augmentation=Augmentation(crop_pad=1),
     )
     model = net()
     reports = epochs_of(train(model, digits(None), recipe, seed=0, device=CPU))
@@ -148,7 +148,7 @@ def test_a_run_that_is_cut_and_resumed_is_the_run_that_was_not(tmp_path: Path) -
 
 @pytest.mark.parametrize("steps", [1, 7])
 def test_a_run_that_is_cut_in_mid_epoch_and_resumed_is_the_run_that_was_not(tmp_path: Path, steps: int) -> None:
-    recipe = replace(SHORT, ema=0.9, mixup=0.2, momentum=0.8)
+    recipe = replace(SHORT, ema=0.9, mixup=0.2, optimizer=Sgd(0.8))
     straight, cut, resumed = net(), net(), net(seed=99)
     whole, average = drained(train(straight, digits(), recipe, seed=0, device=CPU))
     running = train(cut, digits(), recipe, seed=0, checkpoint=tmp_path / "run.pt", device=CPU, execution=EACH_STEP)
@@ -248,7 +248,7 @@ class Watching(nn.Module):
 
 def test_each_epoch_has_every_image_in_an_order_of_its_own() -> None:
     model = Watching()
-    run(model, Recipe(epochs=2, batch=50, crop_pad=0, flip=False, cutout=0))
+    run(model, Recipe(epochs=2, batch=50, augmentation=Augmentation()))
     first, second = model.seen[:300], model.seen[300:]
     assert sorted(first) == sorted(second)
     assert first != second
@@ -257,7 +257,15 @@ def test_each_epoch_has_every_image_in_an_order_of_its_own() -> None:
 def test_each_epoch_varies_the_images_anew() -> None:
     same_images = digits().train.at(torch.zeros(300, dtype=torch.int64))
     model, data = Watching(), Split("", Digits(), same_images, same_images, tuple("0123456789"), (0.0,), (1.0,))
-    epochs_of(train(model, data, Recipe(epochs=2, crop_pad=1, cutout=3), seed=0, device=CPU))
+    epochs_of(
+        train(
+            model,
+            data,
+            Recipe(epochs=2, augmentation=Augmentation(crop_pad=1, flip=True, cutout=3)),
+            seed=0,
+            device=CPU,
+        )
+    )
     assert len(set(model.seen)) > 10
     assert model.seen[:300] != model.seen[300:]
 
@@ -307,18 +315,20 @@ def test_a_loss_that_is_no_number_ends_the_run() -> None:
 
 
 def test_validation_is_measured_when_asked_for_and_after_the_last_epoch() -> None:
-    recipe = Recipe(epochs=5, batch=300, cutout=0, validate_every=3)
+    recipe = Recipe(epochs=5, batch=300, validate_every=3, augmentation=Augmentation(crop_pad=4, flip=True))
     measured = [each.validation_top1_percent is not None for each in run(net(4), recipe)]
     assert measured == [False, False, True, False, True]
     everything = split(Digits(), 0, 0, train=100)
-    reports = epochs_of(train(net(4), everything, Recipe(epochs=1, cutout=0), seed=0, device=CPU))
+    reports = epochs_of(
+        train(
+            net(4), everything, Recipe(epochs=1, augmentation=Augmentation(crop_pad=4, flip=True)), seed=0, device=CPU
+        )
+    )
     assert reports[0].validation_top1_percent is None
 
 
 def test_the_reports_tell_what_was_trained() -> None:
-    reports = run(
-        net(4), Recipe(epochs=2, batch=301, lr=0.0, drop_path=0, cutout=0, crop_pad=0, flip=False, auxiliary=0)
-    )
+    reports = run(net(4), Recipe(epochs=2, batch=301, lr=0.0, drop_path=0, auxiliary=0, augmentation=Augmentation()))
     assert [each.lr for each in reports] == [0.0, 0.0]
     assert from_plain(to_plain(reports[0]), Epoch) == reports[0]
     assert 0 <= reports[0].train_top1_percent <= 100
@@ -369,17 +379,27 @@ def test_evaluation_counts_as_defined() -> None:
 
 def test_the_defaults_are_the_published_evaluation_of_darts() -> None:
     recipe = Recipe()
-    assert (recipe.epochs, recipe.batch, recipe.lr, recipe.final_lr, recipe.momentum) == (600, 96, 0.025, 0.0, 0.9)
+    assert (recipe.epochs, recipe.batch, recipe.lr) == (600, 96, 0.025)
+    assert (recipe.schedule, recipe.optimizer) == (CosineDecay(0.0), Sgd(0.9))
     assert (recipe.weight_decay, recipe.drop_path, recipe.auxiliary, recipe.clip) == (3e-4, 0.2, 0.4, 5.0)
     assert (recipe.augmentation.crop_pad, recipe.augmentation.flip, recipe.augmentation.cutout) == (4, True, 16)
     assert to_plain(Recipe(epochs=25)) == {"Recipe": {"epochs": 25}}
-    plain = {"epochs": 25, "lr": 0.1, "nesterov": True, "clip": None, "channels_last": False, "weight_decay": "5e-4"}
+    plain = {
+        "epochs": 25,
+        "lr": 0.1,
+        "optimizer": {"nesterov": True},
+        "clip": None,
+        "channels_last": False,
+        "weight_decay": "5e-4",
+    }
     read = from_plain(plain, Recipe)
-    assert read == Recipe(epochs=25, lr=0.1, nesterov=True, clip=None, channels_last=False, weight_decay=5e-4)
+    assert read == Recipe(
+        epochs=25, lr=0.1, clip=None, channels_last=False, weight_decay=5e-4, optimizer=Sgd(nesterov=True)
+    )
 
 
 def test_the_cosine_is_that_of_torch() -> None:
-    recipe = Recipe(epochs=10, lr=0.025, final_lr=0.001)
+    recipe = Recipe(epochs=10, lr=0.025, schedule=CosineDecay(final_lr=0.001))
     optimizer = make_optimizer([nn.Parameter(torch.zeros(1))], recipe)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10, 0.001)
     for epoch in range(10):
@@ -391,18 +411,25 @@ def test_the_cosine_is_that_of_torch() -> None:
 
 
 def test_the_other_schedules() -> None:
-    linear = Recipe(epochs=250, lr=0.5, schedule="linear", warmup_epochs=5)
+    linear = Recipe(epochs=250, lr=0.5, warmup_epochs=5, schedule=LinearDecay())
     expected = [0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5 * 244 / 245]
     assert [learning_rate(linear, epoch) for epoch in range(7)] == pytest.approx(expected)
-    step = Recipe(lr=0.1, schedule="step", decay=0.97, decay_every=2)
+    step = Recipe(lr=0.1, schedule=StepDecay(factor=0.97, every_epochs=2))
     assert [learning_rate(step, epoch) for epoch in range(5)] == pytest.approx([0.1, 0.1, 0.097, 0.097, 0.09409])
-    assert learning_rate(Recipe(schedule="constant"), 599) == 0.025
+    assert learning_rate(Recipe(schedule=ConstantRate()), 599) == 0.025
 
 
 def test_the_rate_is_set_by_epoch_or_by_step() -> None:
     rates: dict[str, list[float]] = {}
     for by in ("epoch", "step"):
-        recipe = Recipe(epochs=2, batch=100, lr=0.1, schedule_by=by, schedule="linear", cutout=0)
+        recipe = Recipe(
+            epochs=2,
+            batch=100,
+            lr=0.1,
+            schedule_by=by,
+            schedule=LinearDecay(),
+            augmentation=Augmentation(crop_pad=4, flip=True),
+        )
         rates[by] = list(_rates(recipe))
     assert rates["epoch"] == pytest.approx([0.1] * 3 + [0.05] * 3)
     assert rates["step"] == pytest.approx([0.1 * (6 - step) / 6 for step in range(6)])
@@ -437,10 +464,10 @@ def _rates(recipe: Recipe) -> Iterator[float]:
         ({"clip": -1.0}, "clip is -1.0: give a number of at least 0"),
         ({"epochs": 5, "warmup_epochs": 5}, "Recipe.warmup_epochs is 5, epochs 5: give fewer epochs of warm-up"),
         (
-            {"nesterov": True, "optimizer": "adam"},
-            "Recipe.nesterov is true and optimizer 'adam': leave nesterov out, or use sgd",
+            {"optimizer": {"Adam": {"nesterov": True}}},
+            "optimizer.Adam.nesterov: no such key; known are beta1, beta2",
         ),
-        ({"schedule": "cosin"}, "schedule is 'cosin': did you mean 'cosine'?"),
+        ({"schedule": "CosinDecay"}, "schedule names no Schedule: did you mean 'CosineDecay'?"),
         ({"learning_rate": 1}, "learning_rate: no such key"),
     ],
 )
@@ -478,7 +505,16 @@ def test_label_smoothing_and_the_auxiliary_loss_are_as_published() -> None:
 
 
 def test_the_gradient_is_clipped_by_its_norm() -> None:
-    plain = Recipe(epochs=1, batch=300, lr=1.0, momentum=0, weight_decay=0, cutout=0, clip=0.01, schedule="constant")
+    plain = Recipe(
+        epochs=1,
+        batch=300,
+        lr=1.0,
+        weight_decay=0,
+        clip=0.01,
+        optimizer=Sgd(momentum=0),
+        schedule=ConstantRate(),
+        augmentation=Augmentation(crop_pad=4, flip=True),
+    )
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     before = [weight.detach().clone() for weight in model.parameters()]
     run(model, plain)
@@ -497,12 +533,12 @@ def test_an_epoch_is_every_image_once_but_no_single_image_alone() -> None:
 
 def test_optimizers_are_those_of_the_recipe() -> None:
     weight = [nn.Parameter(torch.zeros(1))]
-    sgd = make_optimizer(weight, Recipe(nesterov=True)).defaults
+    sgd = make_optimizer(weight, Recipe(optimizer=Sgd(nesterov=True))).defaults
     assert (sgd["lr"], sgd["momentum"], sgd["nesterov"], sgd["weight_decay"]) == (0.025, 0.9, True, 3e-4)
-    adam = make_optimizer(weight, Recipe(optimizer="adam", momentum=0.5))
+    adam = make_optimizer(weight, Recipe(optimizer=Adam(beta1=0.5)))
     assert type(adam) is torch.optim.Adam
     assert adam.defaults["betas"] == (0.5, 0.999)
-    assert type(make_optimizer(weight, Recipe(optimizer="adamw"))) is torch.optim.AdamW
+    assert type(make_optimizer(weight, Recipe(optimizer=AdamW()))) is torch.optim.AdamW
 
 
 def test_precision_and_layout_follow_the_hardware() -> None:
@@ -512,7 +548,7 @@ def test_precision_and_layout_follow_the_hardware() -> None:
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     assert memory_format(Recipe()) == memory_format(Recipe(channels_last=True)) == torch.channels_last
     assert memory_format(Recipe(channels_last=False)) == torch.contiguous_format
-    report = run(net(4), Recipe(epochs=1, cutout=0, precision="bfloat16"))[0]
+    report = run(net(4), Recipe(epochs=1, precision="bfloat16", augmentation=Augmentation(crop_pad=4, flip=True)))[0]
     assert math.isfinite(report.loss)
 
 

@@ -15,12 +15,14 @@ from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from nas.building import build
-from nas.data import Digits, Images, Split
+from nas.data import Augmentation, Digits, Images, Split
 from nas.operations.drop_path import DropPath
 from nas.operations.skip import Skip
 from nas.topology.cell import Cell
 from nas.training import Epoch, Execution, Recipe, Underway, seeded, stream, train
+from nas.training.optimizers import Sgd
 from nas.training.randomness import mixed_seed
+from nas.training.schedules import CosineDecay, LinearDecay
 from search_spaces import darts
 
 CPU, EACH_STEP = torch.device("cpu"), Execution(report_seconds=0)
@@ -29,7 +31,7 @@ V2 = darts.family.published["DARTS_V2"]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-PLAIN = Recipe(epochs=2, batch=8, crop_pad=0, flip=False, cutout=0, drop_path=0.0, channels_last=False)
+PLAIN = Recipe(epochs=2, batch=8, drop_path=0.0, channels_last=False, augmentation=Augmentation())
 """No augmentation, no drop path: what the model is given and computes follows from the images alone."""
 
 
@@ -160,8 +162,10 @@ class PlainLoop:
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
                 decays = recipe.decay_norms or weight.dim() > 1
                 change = gradient * scale + (recipe.weight_decay * weight if decays else 0)
-                velocity = self.velocity[name] = recipe.momentum * self.velocity[name] + change
-                weight.sub_(lr * (change + recipe.momentum * velocity if recipe.nesterov else velocity))
+                velocity = self.velocity[name] = recipe.optimizer.momentum * self.velocity[name] + change
+                weight.sub_(
+                    lr * (change + recipe.optimizer.momentum * velocity if recipe.optimizer.nesterov else velocity)
+                )
         self.losses.append(loss.item())
 
     def smoothed(self, logits: Tensor, y: Tensor) -> Tensor:
@@ -188,15 +192,19 @@ def farthest(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
-EXACT = replace(PLAIN, epochs=4, lr=0.2, final_lr=0.01, warmup_epochs=2, schedule_by="step", momentum=0.8, ema=0.7)
-EXACT = replace(EXACT, weight_decay=5e-3, clip=0.5, label_smoothing=0.1, auxiliary=0.3)
+EXACT = replace(PLAIN, epochs=4, lr=0.2, schedule=CosineDecay(0.01), warmup_epochs=2, schedule_by="step", ema=0.7)
+EXACT = replace(EXACT, optimizer=Sgd(0.8), weight_decay=5e-3, clip=0.5, label_smoothing=0.1, auxiliary=0.3)
 CLOSE = 2e-6
 """The loop computes losses in float32: gradients are exact but for its rounding."""
 
 
 @pytest.mark.parametrize(
     "recipe",
-    [EXACT, replace(EXACT, nesterov=True, decay_norms=False), replace(EXACT, momentum=0.0, ema=0.99, clip=100.0)],
+    [
+        EXACT,
+        replace(EXACT, optimizer=Sgd(0.8, nesterov=True), decay_norms=False),
+        replace(EXACT, optimizer=Sgd(0.0), ema=0.99, clip=100.0),
+    ],
     ids=["as in DARTS", "nesterov, norms without decay", "nothing clipped"],
 )
 def test_a_training_is_a_plain_loop(recipe: Recipe) -> None:
@@ -222,7 +230,7 @@ def accuracy(model: nn.Module, data: Split) -> float:
 
 
 ONE_PERCENT_OFF = {"weight_decay": 5.05e-3, "label_smoothing": 0.101, "auxiliary": 0.303, "clip": 0.505, "lr": 0.202}
-OTHERS = {"momentum": 0.801, "final_lr": 0.0105, "nesterov": True, "warmup_epochs": 1, "decay_norms": False}
+OTHERS = {"optimizer": Sgd(0.801), "schedule": CosineDecay(0.0105), "warmup_epochs": 1, "decay_norms": False}
 
 
 @pytest.mark.parametrize(("name", "value"), [*ONE_PERCENT_OFF.items(), *OTHERS.items(), ("schedule_by", "epoch")])
@@ -239,7 +247,7 @@ def test_the_plain_loop_tells_small_changes_apart(name: str, value: Any) -> None
 def test_the_optimizer_has_the_rate_of_the_schedule(by: Any) -> None:
     rates: list[float] = []
     handle = register_optimizer_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[-1]["lr"]))
-    recipe = replace(PLAIN, epochs=6, lr=0.3, final_lr=0.1, schedule="linear", warmup_epochs=2, schedule_by=by)
+    recipe = replace(PLAIN, epochs=6, lr=0.3, schedule=LinearDecay(0.1), warmup_epochs=2, schedule_by=by)
     try:
         trained(net(), random_images(16), replace(recipe, decay_norms=False))
     finally:
@@ -281,7 +289,7 @@ def test_the_square_is_cut_after_normalising_and_clipped_at_the_border() -> None
     data = replace(random_images(400), train=Images(white, torch.zeros(400, dtype=torch.int64)))
     model = net()
     with watched(model) as seen:
-        trained(model, data, replace(PLAIN, epochs=1, batch=100, cutout=4, lr=0.0))
+        trained(model, data, replace(PLAIN, epochs=1, batch=100, augmentation=Augmentation(cutout=4), lr=0.0))
     found = set()
     for image in torch.cat([given for given, _ in seen]):
         rows, columns = ((image == 0).any(0).any(axis).nonzero()[:, 0] for axis in (1, 0))
