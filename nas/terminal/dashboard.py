@@ -44,6 +44,7 @@ class JournalFollower:
         with self.path.open("rb") as file:
             file.seek(self._read)
             data = file.read()
+        # a last line without its end is still being written: it is left for the next call
         whole = data.rfind(b"\n") + 1
         self._read += whole
         try:
@@ -59,7 +60,7 @@ class Study:
 
     def __init__(self, storage: Any, folder: Path, name: str) -> None:
         if any((folder / f"{kind}.yaml").is_file() for kind in ("training", "transfer")):
-            raise RecordError(f"{folder} is no search: nas show {folder} says how it goes")
+            raise RecordError(f"{folder} is no search run: nas show {folder} prints its progress")
         self.storage, self.folder = storage, folder
         self.experiment = load_run(folder)
         self.objective, _ = read_objective(self.experiment.rules.objective)
@@ -73,6 +74,7 @@ class Study:
     def update(self) -> None:
         """Add the new events of the journal."""
         events = self._tail.events()
+        # a start and its finish that came together make one finished trial; otherwise the trial is updated later
         ended = {event["number"]: event for event in events if event["event"] == "finish"}
         for event in events:
             if event["event"] == "start":
@@ -84,8 +86,8 @@ class Study:
         from optuna.trial import TrialState, create_trial
 
         params, text = self._described(start)
-        found = {**_origin(start), "architecture": text, **_found(end, self.objective)}
-        bare = create_trial(state=TrialState[_state(end)], value=_value(end, self.objective), user_attrs=found)
+        attributes = {**_origin(start), "architecture": text, **_found(end, self.objective)}
+        bare = create_trial(state=TrialState[_state(end)], value=_value(end, self.objective), user_attrs=attributes)
         number = self.storage.create_new_trial(self._id, template_trial=bare)
         trial = self.storage.get_trial(number)  # set in place: copying these with a template is slow
         trial.params, trial.distributions = params, {name: self._distributions[name] for name in params}
@@ -120,8 +122,8 @@ def _new_study(storage: Any, name: str, experiment: Experiment) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         study.set_metric_names([objective])
-    about = {"space": experiment.space_name, "strategy": type(experiment.strategy).__name__, "seed": rules.seed}
-    for key, value in about.items():
+    attributes = {"space": experiment.space_name, "strategy": type(experiment.strategy).__name__, "seed": rules.seed}
+    for key, value in attributes.items():
         study.set_user_attr(key, value)
     return int(storage.get_study_id_from_name(name))
 
@@ -210,12 +212,12 @@ class Dashboard:
                     study.update()
                 except (RecordError, KeyError) as error:  # damaged, or deleted on the page
                     studies.remove(study)
-                    warnings.warn(f"{study.folder} is not followed any more: {error}", stacklevel=1)
+                    warnings.warn(f"{study.folder} is no longer followed: {error}", stacklevel=1)
 
 
 @contextmanager
 def dashboard(folders: Sequence[Path], host: str, port: int) -> Iterator[Dashboard]:
-    """Read runs and bind the server; port 0 is any that is free.
+    """Read runs and bind the server; port 0 picks a free one.
 
     Raises RecordError where a folder is not a search's, the port is taken, or optuna-dashboard is not installed.
     """
@@ -230,7 +232,7 @@ def dashboard(folders: Sequence[Path], host: str, port: int) -> Iterator[Dashboa
     try:
         server = make_server(host, port, pages.wsgi(storage), _Server, _Quiet)
     except OSError as error:
-        raise RecordError(f"port {port} of {host} cannot be had ({error.strerror}): give another --port") from None
+        raise RecordError(f"port {port} of {host} is not available ({error.strerror}): give another --port") from None
     try:
         yield Dashboard(server, studies)
     finally:

@@ -39,6 +39,7 @@ class Terminal(View):
         self.history: History | None = None
         self.waiting: dict[int, Proposal] = {}
         self.working: dict[int, tuple[str, Progress]] = {}
+        # the fraction done before an evaluation's first report, as in a resumed training: not counted in the rate of work
         self.at_first: dict[int, float] = {}
         self.done, self.said = 0.0, time.monotonic()
         self.warned: set[int] = set()
@@ -100,11 +101,11 @@ class Terminal(View):
             self._summary(self.history) if self.history else Text(f"{self.stage}: {self._before_the_first()}")
         ]
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for column in ("worker", "candidate", "came by", "epoch", "so far"):
+        for column in ("worker", "candidate", "origin", "epoch", "scores so far"):
             table.add_column(column, style="cyan" if column == "worker" else "", header_style="dim")
         for number, proposal in self.waiting.items():
             worker, progress = self.working.get(number, ("", {}))
-            table.add_row(worker or "waits for a worker", f"#{number}", _origin(proposal), *_epoch_and_scores(progress))
+            table.add_row(worker or "waiting", f"#{number}", _origin(proposal), *_epoch_and_scores(progress))
         return Group(*rows, table) if self.waiting else Group(*rows)
 
     def _before_the_first(self) -> str:
@@ -132,7 +133,7 @@ class Terminal(View):
         done = self.done + sum(part - self.at_first[n] for n, part in parts.items())
         if not self.total or not done or finished >= self.total:
             return f"{duration(spent)}"
-        left = (self.total - finished - sum(parts.values())) * spent / done
+        left = (self.total - finished - sum(parts.values())) * spent / done  # the work left, at the rate so far
         return f"{duration(spent)}, about {duration(left)} left"
 
 
@@ -216,6 +217,7 @@ def sparkline(values: Iterable[float], width: int = 40) -> str:
     if not points:
         return ""
     step = max(1, len(points) / width)
+    # the last point is always shown; BARS[0] is a blank, so the lowest value takes the first visible bar
     points = [points[min(int(i * step), len(points) - 1)] for i in range(min(width, len(points)) - 1)] + [points[-1]]
     low, span = min(points), (max(points) - min(points)) or 1.0
     return "".join(BARS[1 + int((point - low) / span * (len(BARS) - 2))] for point in points)

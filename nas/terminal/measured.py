@@ -35,15 +35,15 @@ def test_table(measured: TestResult) -> Table:
         if name != FIVE or informative_scores({"top5_percent": 0.0}, len(measured.classes)):
             table.add_row(name, *map(written, found.values()))
     if (speed := measured.speed) is not None:
-        table.add_row(f"images a second, {speed.batch} at once", f"{speed.images_per_second:,.0f}")
+        table.add_row(f"images/s at batch size {speed.batch}", f"{speed.images_per_second:,.0f}")
         latency = f"{speed.latency_milliseconds:.2f} (slowest tenth: {speed.latency_p90_milliseconds:.2f})"
-        table.add_row("milliseconds for one image", latency)
+        table.add_row("latency of one image, ms", latency)
     return table
 
 
 def source_line(measured: TestResult) -> str:
     """Return which images were tested, and how many, such as "Tested on 90 images: 20% of the 450 in the folder"."""
-    return f"Tested on {measured.raw.images:,} images: {measured.source or 'which of them is not known'}"
+    return f"Tested on {measured.raw.images:,} images: {measured.source or 'their source is unknown'}"
 
 
 def class_table(measured: TestResult) -> Table:
@@ -51,10 +51,11 @@ def class_table(measured: TestResult) -> Table:
     found = _by_weights(measured)
     counts = measured.raw.class_images
     rights = {name: _percent(each) for name, each in found.items()}
-    decisive = list(rights.values())[-1]
+    decisive = list(rights.values())[-1]  # the EMA's, where there is one
     order = sorted((i for i, images in enumerate(counts) if images), key=lambda i: decisive[i])
     table = _table("Classes", "class", "images", *(f"accuracy, % {name}".strip() for name in found))
     left_out = len(order) - WORST - BEST
+    # leaving out a single class would save no line: its row would say "1 more"
     shown = order if left_out <= 1 else [*order[:WORST], *order[-BEST:]]
     for place, i in enumerate(shown):
         if place == WORST and left_out > 1:

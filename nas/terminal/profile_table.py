@@ -95,7 +95,7 @@ def _profile(asked: ProfileRequest) -> NetworkCosts:
 
 
 def _print_layers(costs: Profile, console: Console) -> None:
-    table = _table(["layer", "kind"], ["output", "params", "MACs", "activation kB", "sees px", "stride"])
+    table = _table(["layer", "kind"], ["output", "params", "MACs", "activation kB", "field px", "stride"])
     for layer in costs.layers:
         if layer.kind != "Identity":
             numbers = f"{layer.params:,}", f"{layer.macs:,}", f"{layer.activation_bytes / 1e3:,.1f}"
@@ -129,14 +129,22 @@ def _totals(costs: Profile) -> dict[str, tuple[float, str, str]]:
         "params": (costs.params, f"{costs.params:,}", ""),
         "MACs": (costs.macs, f"{costs.macs:,}", ""),
         "weights": (
-            costs.params,
+            costs.params,  # in float32 the ratio of bytes is that of parameters
             _size(weights["float32"]),
             f"in float32; {halved} in bfloat16, {bytes_of_int8} in int8",
         ),
-        "activations": (costs.activation_bytes, _size(costs.activation_bytes), "all of them, as training keeps them"),
-        "at a time": (costs.peak_activation_bytes, _size(costs.peak_activation_bytes), "at most, while it answers"),
-        "depth": (costs.depth, str(costs.depth), "convolutions and linear layers on the longest way"),
-        "sees": (max(costs.receptive_field), f"{_sides(costs.receptive_field)} px", "each pixel of the last map"),
+        "activations": (costs.activation_bytes, _size(costs.activation_bytes), "as kept for a backward pass"),
+        "peak activations": (
+            costs.peak_activation_bytes,
+            _size(costs.peak_activation_bytes),
+            "at most, during inference",
+        ),
+        "depth": (costs.depth, str(costs.depth), "convolutions and linear layers on the longest path"),
+        "receptive field": (
+            max(costs.receptive_field),
+            f"{_sides(costs.receptive_field)} px",
+            "of the last feature map",
+        ),
     }
 
 
@@ -177,6 +185,7 @@ def _print_side_by_side(name: str, costs: Profile, other: str, others: Profile, 
 def _parts(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
     """Return (name, output, parameters, multiply-adds) of each part of a network: stem, layers, head."""
     rows: list[tuple[str, ...]] = []
+    # "stem.0.conv" is of the part "stem", "layers.3.edge" of the part "layers.3"
     for name, group in groupby(
         layers, key=lambda layer: ".".join(layer.name.split(".")[: 2 if "layers." in layer.name else 1])
     ):

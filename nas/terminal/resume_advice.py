@@ -11,11 +11,11 @@ from nas.terminal.live import duration
 def resume_advice(folder: Path, state: State) -> str:
     """Return how to resume a run that has not ended and, without file locks, how certain that is; empty for other runs."""
     if state == "stopped":
-        return f"Stopped before its end: go on with nas resume {folder}"
+        return f"Stopped before its end: continue with nas resume {folder}"
     if state == "unknown":
         silence = f"{duration(seconds_of_silence(folder))} ago"
         return (
-            f"Not ended. This system has no file locks, so whether a process works on it is told by age alone: something was "
-            f"last written {silence}. If it was stopped, go on with nas resume {folder}"
+            "Not ended. This system has no file locks, so only the time of the last write, "
+            f"{silence}, tells whether a process works on it. If it was stopped, continue with nas resume {folder}"
         )
     return ""

@@ -107,6 +107,7 @@ def _first_line(documented: object) -> str:
 
 def _claim(path: Path) -> str:
     """Return the header of a file up to its first colon or full stop."""
+    # join the comment lines before "# Source", so that a sentence may span them
     header = path.read_text(encoding="utf-8").split("\n# Source")[0].replace("\n#", "").lstrip("# ")
     return re.split(r"[:.]\s", header, maxsplit=1)[0]
 

@@ -43,9 +43,9 @@ def _show_difference(each: Exported, done: Export, console: Console) -> None:
     is_folded = each.format.folds and done.built is not None and done.built.folded is not None
     first = "without --fold-bn, then " if is_folded else ""
     console.print(
-        f"{each.format.name} computes something else than the network: outputs differ by {each.difference:.1e} over batches "
-        f"of {' and '.join(map(str, BATCHES))} random images, and rounding explains {LIMIT:.0e}. Nothing was written. Look at "
-        f"it {first}with fewer layers, until the operation is found that differs",
+        f"{each.format.name} does not compute what the network computes: outputs differ by {each.difference:.1e} over batches "
+        f"of {' and '.join(map(str, BATCHES))} random images, and rounding explains {LIMIT:.0e}. Nothing was written. Export "
+        f"{first}fewer layers, until the operation that differs is found",
         style="red",
         soft_wrap=True,
     )

@@ -40,7 +40,7 @@ FAILURES, WORKERS, IN_FLIGHT = 3, 8, 8
 SECONDS_BETWEEN_LOOKS = 2.0
 """The minimum interval between two looks at a run that is watched."""
 
-TESTED = "Tested once, when the search was over"
+TESTED = "Tested once, after the search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class RunSnapshot:
 
     def _seconds_each(self, last: Sequence[Evaluated], at_once: int) -> float:
         """Return the expected time between the ends of two evaluations, from the last ones."""
+        # both estimates are low: the first leaves out idle workers, the second the longest interval; so the larger counts
         took = median(self.ended[done.number] - self.begun[done.number] for done in last)
         ends = sorted(self.ended[done.number] for done in last)
         between = sorted(after - before for before, after in pairwise(ends))[:-1]  # the longest may have been a pause
@@ -189,9 +190,9 @@ def _print_finals(seen: RunSnapshot, console: Console) -> None:
     history = replay(journal, final.objective)
     print_finals(by_label(history), final.objective, console, classes_of(seen.folder))
     if history.failures and seen.state == "ended":
-        console.print(f"Train what failed again: nas resume {seen.folder}", style="yellow", soft_wrap=True)
+        console.print(f"Repeat the failed trainings with nas resume {seen.folder}", style="yellow", soft_wrap=True)
     if roles := [proposal.origin for _, proposal in sorted(history.in_flight.items())]:
-        doing = {"running": "under way", "stopped": "cut off when the run was stopped"}.get(seen.state, "not ended")
+        doing = {"running": "under way", "stopped": "interrupted when the run was stopped"}.get(seen.state, "not ended")
         console.print(f"Final training of {', '.join(roles)}: {doing}", soft_wrap=True)
 
 
@@ -271,7 +272,7 @@ def _print_seeds(seen: RunSnapshot, console: Console) -> None:
     for done in history.failures:
         print_failure(f"supernet, seed {done.number}", done, console)
     if seeds := ", ".join(map(str, sorted(history.in_flight))):
-        doing = {"running": "under way", "stopped": "cut off when the run was stopped"}.get(seen.state, "not ended")
+        doing = {"running": "under way", "stopped": "interrupted when the run was stopped"}.get(seen.state, "not ended")
         console.print(f"Search with a supernet, seed {seeds}: {doing}", soft_wrap=True)
 
 
@@ -280,7 +281,7 @@ def show_searched(searched: Sequence[SupernetResult], folder: Path, console: Con
     if not searched:
         return
     shown = ("validation_top1_percent", "supernet_top1_percent", "entropy", "skips", "epochs", "seconds")
-    table = Table(title="Searched with a supernet", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title="Supernet searches", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in ("seed", *shown):
         table.add_column(column, justify="right")
     for each in searched:
@@ -337,8 +338,8 @@ def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Conso
     others = [value for role, value in values.items() if role != "best"]
     if "best" in values and others and sign * values["best"] <= sign * fmean(others):
         console.print(
-            f"The best is no better than what was drawn at random: {name} {number(values['best'])} beside "
-            f"{number(fmean(others))}. Chance alone moves such numbers: compare several seeds, or search longer",
+            f"The best is no better than the random architectures: {name} {number(values['best'])} against "
+            f"{number(fmean(others))}. One seed is noisy: compare several seeds, or search longer",
             style="yellow",
             soft_wrap=True,
         )

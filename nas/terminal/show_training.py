@@ -92,8 +92,8 @@ def show_training(folder: Path, console: Console) -> None:
 def _show_state(folder: Path, is_complete: bool, console: Console) -> None:
     """Print whether a process works on a run and, where none does, how to resume it."""
     state = state_of(folder, is_complete)
-    said = resume_advice(folder, state) or {"running": "Running", "ended": "Ended"}[state]
-    console.print(said, style="" if state in ("running", "ended") else "yellow", soft_wrap=True)
+    line = resume_advice(folder, state) or {"running": "Running", "ended": "Ended"}[state]
+    console.print(line, style="" if state in ("running", "ended") else "yellow", soft_wrap=True)
 
 
 def _show_test(folder: Path, console: Console) -> None:
@@ -113,7 +113,7 @@ def _show_time(epochs: list[Epoch], console: Console) -> None:
 
 def _epochs_table(epochs: list[Epoch]) -> Table:
     table = Table(title="Epochs", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    columns = ("epoch", "loss", "train, %", "validation, %", "EMA, %", "images/s", "waits, %", "broken", "lr")
+    columns = ("epoch", "loss", "train, %", "validation, %", "EMA, %", "images/s", "data wait, %", "broken", "lr")
     for column in columns:
         table.add_column(column, justify="right")
     for each in epochs[-LAST_EPOCHS:]:
@@ -142,6 +142,7 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
     if curves:
         console.print(table)
     tested = [read_test(folder / f"{done.architecture.name}.safetensors") for done in history.scored]
+    # once: all trials are tested on the same images
     for measured in [each for each in tested if each is not None and each.source][:1]:
         console.print(source_line(measured), soft_wrap=True, markup=False)
     for done in history.failures:

@@ -46,8 +46,8 @@ from nas.training.reports import Epoch
 
 Call = Callable[..., Any]
 
-TESTED = "Tested once, when the search was over"
-RESUME = "go on with nas resume"
+TESTED = "Tested once, after the search"
+RESUME = "continue with nas resume"
 
 SUPERNET = """\
 space: nasbench201
@@ -148,18 +148,18 @@ STATES: Mapping[str, Told] = {
     "killed in the final": Told(
         "stopped",
         killed_in_the_final(2),
-        (RESUME, "Final training of best: cut off when the run was stopped"),
+        (RESUME, "Final training of best: interrupted when the run was stopped"),
         (TESTED,),
     ),
     "killed in the second of the finals": Told(
         "stopped",
         killed_in_the_final(4),
-        (RESUME, TESTED, "true_fitness", "Final training of random 1: cut off when the run was stopped"),
+        (RESUME, TESTED, "true_fitness", "Final training of random 1: interrupted when the run was stopped"),
     ),
     "all finals failed": Told(
         "ended",
         failed_finals(0, 1, 2),
-        ("final training of best failed: out of memory", "Train what failed again: nas resume"),
+        ("final training of best failed: out of memory", "Repeat the failed trainings with nas resume"),
         (TESTED,),
     ),
     "one final failed": Told(
@@ -211,7 +211,7 @@ def test_a_search_that_somebody_works_on_is_running_whatever_it_was_before(name:
         assert summarise(run).head.state == "running"
     assert "running, " in text
     assert RESUME not in text
-    assert "cut off" not in text
+    assert "interrupted" not in text
 
 
 def test_two_processes_do_not_work_on_one_run(run: Path, call: Call) -> None:
@@ -240,8 +240,8 @@ def test_where_files_have_no_locks_it_is_said_that_age_decides(
     assert "ended, 60 of 60 evaluations" in shown(run, call)
     killed_while_searching(run)
     text = shown(run, call)
-    assert "This system has no file locks, so whether a process works on it is told by age alone" in text
-    assert "s ago. If it was stopped, go on with nas resume" in text
+    assert "This system has no file locks, so only the time of the last write, " in text
+    assert "tells whether a process works on it. If it was stopped, continue with nas resume" in text
     assert "running" not in text
     assert summarise(run).head.state == "unknown"
 
@@ -301,7 +301,7 @@ def test_a_search_that_is_killed_in_its_supernet_is_stopped_at_once(
     after = shown(folder, call)
     assert "Search with a supernet, seed 0: under way" in during
     assert "running, nothing was evaluated yet" in during
-    assert "Search with a supernet, seed 0: cut off when the run was stopped" in after
+    assert "Search with a supernet, seed 0: interrupted when the run was stopped" in after
     assert f"Stopped before its end: {RESUME} {folder}" in after
     assert "running" not in after
 
@@ -345,7 +345,7 @@ def test_the_seeds_of_a_supernet_are_told(supernet: Path, call: Call) -> None:
     for text in (during, after):
         assert "supernet, seed 0 failed: out of memory" in text
     assert "Search with a supernet, seed 1: under way" in during
-    assert "Search with a supernet, seed 1: cut off when the run was stopped" in after
+    assert "Search with a supernet, seed 1: interrupted when the run was stopped" in after
     assert "running" not in after
 
 

@@ -38,7 +38,7 @@ def test_a_search_is_shown_resumed_reported_and_exported(recorded: Callable[[str
     before = (run / "history.jsonl").read_text("utf-8")
     shown = call("show", run)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "go on with nas resume" in shown.stdout
+    assert "continue with nas resume" in shown.stdout
     resumed = call("resume", run)
     assert resumed.returncode == 0, resumed.stderr
     journal = (run / "history.jsonl").read_text("utf-8")

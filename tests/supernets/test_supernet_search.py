@@ -399,7 +399,7 @@ def test_the_best_of_several_seeds_is_found_by_the_evaluator(
     proposed = [from_plain(line["architecture"]) for line in journal if line["event"] == "start"]
     assert proposed == [each.architecture for each in found]
     shown = call("show", tmp_path / "run")
-    assert "Searched with a supernet" in shown.stdout
+    assert "Supernet searches" in shown.stdout
 
 
 def test_weights_go_on_with_the_options_that_are_left() -> None:

@@ -180,13 +180,15 @@ def test_a_port_that_is_taken_is_said_in_one_line(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (
-            pytest.raises(RecordError, match=rf"port {port} of 127.0.0.1 cannot be had .*: give another --port"),
+            pytest.raises(RecordError, match=rf"port {port} of 127.0.0.1 is not available .*: give another --port"),
             dashboard([run.folder], "127.0.0.1", port),
         ):
             pass
 
 
-@pytest.mark.parametrize(("made", "said"), [("other", "is no run folder"), ("training.yaml", "is no search: nas show")])
+@pytest.mark.parametrize(
+    ("made", "said"), [("other", "is no run folder"), ("training.yaml", "is no search run: nas show")]
+)
 def test_a_folder_that_is_no_search_is_refused(made: str, said: str, tmp_path: Path) -> None:
     (tmp_path / made).touch()
     with pytest.raises(RecordError, match=said), dashboard([tmp_path], "127.0.0.1", 0):

@@ -87,7 +87,7 @@ def test_a_run_that_was_cut_off_is_shown(cut_off: Path, call: Call) -> None:
     answer = call("show", cut_off)
     assert answer.returncode == 0, answer.stderr
     lines = answer.stdout.splitlines()
-    assert f"Stopped before its end: go on with nas resume {cut_off}" in lines
+    assert f"Stopped before its end: continue with nas resume {cut_off}" in lines
     assert f"{cut_off}: 4 evaluated, 2 in flight, 1 failed" in lines
     assert "stopped, 5 of 12 evaluations, 30 s since the first proposal, about 35 s left" in lines
     (curve,) = (line for line in lines if line.startswith("fitness"))
@@ -171,8 +171,8 @@ def test_a_run_has_ended_when_its_final_trainings_have(toy: Toy, call: Call, run
     lines = (run_folder / "final.jsonl").read_text("utf-8").splitlines(keepends=True)
     (run_folder / "final.jsonl").write_text("".join(lines[:-1]), encoding="utf-8")
     shown = call("show", run_folder).stdout
-    assert f"Stopped before its end: go on with nas resume {run_folder}" in shown
-    assert "Tested once, when the search was over\n" in shown
+    assert f"Stopped before its end: continue with nas resume {run_folder}" in shown
+    assert "Tested once, after the search\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_it_is_said_where_the_best_is_no_better_than_random(objective: str, best
     console = Console(file=StringIO(), width=300)
     show_run.print_finals(finals, objective, console)
     assert isinstance(console.file, StringIO)
-    assert ("no better than what was drawn at random" in console.file.getvalue()) == is_said
+    assert ("no better than the random architectures" in console.file.getvalue()) == is_said
 
 
 def test_watching_ends_with_the_run_and_writes_nothing(cut_off: Path, monkeypatch: pytest.MonkeyPatch) -> None:
