@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Search neural architectures, look at what was found, and reproduce published searches.",
+    help="Search neural architectures, train and compare the results, and reproduce published searches.",
     epilog="Begin with: nas search quickstart",
 )
 
@@ -86,7 +86,7 @@ def main() -> None:
     stop = stopping.listen()
     try:
         code = _run()
-    except BaseException:
+    except BaseException:  # also what the signal broke: its traceback is no news to the user
         if stop.number is None:
             raise
         code = stop.exit_code
@@ -132,4 +132,4 @@ def _mendable(error: OSError) -> str:
     if error.errno not in UNWRITABLE:
         raise error
     place = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
-    return f"{place} ({error.strerror}): make room, or give another folder; a run goes on with nas resume"
+    return f"{place} ({error.strerror}): make room, or give another folder; nas resume continues a run"

@@ -15,14 +15,14 @@ def dashboard(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Run folders of searches, also unfinished ones.")
     ],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 picks a free one.")] = 8080,
     host: Annotated[
-        str, typer.Option(help="The address; 0.0.0.0 lets other machines in, without a password.")
+        str, typer.Option(help="The address; 0.0.0.0 accepts other machines, without a password.")
     ] = "127.0.0.1",
 ) -> None:
     """Follow searches in the browser: curves, parameters and each evaluation, on a page of optuna-dashboard.
 
-    It reads the journals while they grow, and writes nothing. Ctrl-C ends it; the searches go on.
+    It reads the journals while they grow, and writes nothing. Ctrl-C ends it; the searches continue.
     """
     from nas.terminal.dashboard import dashboard as opened
 

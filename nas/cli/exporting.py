@@ -25,17 +25,17 @@ What = Annotated[
 ]
 Stacking = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="How to stack it, as channels=48 layers=14 stem=imagenet."),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Network options, such as channels=48 layers=14 stem=imagenet."),
 ]
-Formats = Annotated[str, typer.Option("--to", help="Formats with commas between, as onnx,source,svg.")]
-Out = Annotated[Path | None, typer.Option(help="A folder or, for one format, a file; else here.")]
+Formats = Annotated[str, typer.Option("--to", help="Formats, separated by commas, such as onnx,source,svg.")]
+Out = Annotated[Path | None, typer.Option(help="A folder or, for one format, a file; by default the current folder.")]
 FoldNorms = Annotated[
-    bool, typer.Option("--fold-bn", help="Make batch norms part of the convolutions before them: for inference.")
+    bool, typer.Option("--fold-bn", help="Fold batch norms into the convolutions before them, for inference.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
-Input = Annotated[str | None, typer.Option(help="Channels, height and width of an image, as 3,224,224.")]
-Untrained = Annotated[bool, typer.Option("--untrained", help="Take random weights, of seed 0.")]
-Card = Annotated[bool, typer.Option("--card/--no-card", help="Write a model card with a network.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
+Input = Annotated[str | None, typer.Option(help="Channels, height and width of an image, such as 3,224,224.")]
+Untrained = Annotated[bool, typer.Option("--untrained", help="Use random weights, drawn with seed 0.")]
+Card = Annotated[bool, typer.Option("--card/--no-card", help="Write a model card next to an exported network.")]
 
 
 def export(
@@ -49,14 +49,14 @@ def export(
     untrained: Untrained = False,
     card: Card = True,
 ) -> None:
-    """Export: write files for others, read each of them back, and compare what it computes.
+    """Export an architecture or a network to files for other tools, read each file back, and compare its output.
 
     \b
-    json, yaml, notation  the architecture; of a space too
-    svg, png, dot         its picture; of a space too
-    source                a network as a Python file that needs torch alone
-    onnx, torch-export    a network with its weights, without this library
-    safetensors           the weights alone
+    json, yaml, notation  the architecture, or a space
+    svg, png, dot         its drawing, or that of a space
+    source                a network as a Python file that needs only torch
+    onnx, torch-export    a network with its weights, usable without this library
+    safetensors           only the weights
 
     \b
     nas export runs/mine --to onnx,source,svg --out handed_over

@@ -21,16 +21,16 @@ ExperimentFile = Annotated[
     Path,
     typer.Argument(
         metavar="EXPERIMENT",
-        help="A YAML file, or one that comes with the library by its name, as quickstart (nas list experiments).",
+        help="A YAML file, or the name of an experiment of the library, such as quickstart (nas list experiments).",
     ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, as recipe.epochs=10 or seed=1."),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changed settings, such as recipe.epochs=10 or seed=1."),
 ]
 Assignments = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change, as strategy.population=20 or rules.seed=1."),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changed settings, such as strategy.population=20 or rules.seed=1."),
 ]
 ArchitectureName = Annotated[
     str,
@@ -41,11 +41,13 @@ ArchitectureName = Annotated[
 ]
 ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]
 Workers = Annotated[
-    int | None, typer.Option(help="How many evaluations at once or, for one training, how many processes share it.")
+    int | None, typer.Option(help="Parallel evaluations or, for one training, data-parallel processes.")
 ]
-GpusPerWorker = Annotated[float | None, typer.Option(help="GPUs of each worker; with ray_tune also a fraction.")]
-Address = Annotated[str | None, typer.Option(help="A Ray cluster: auto, or host:port; else one is started here.")]
-RunFolder = Annotated[Path | None, typer.Option("--run-dir", help="The run folder to make; else one under runs/.")]
+GpusPerWorker = Annotated[float | None, typer.Option(help="GPUs per worker; with ray_tune also a fraction.")]
+Address = Annotated[str | None, typer.Option(help="A Ray cluster: auto, or host:port; by default a local one.")]
+RunFolder = Annotated[
+    Path | None, typer.Option("--run-dir", help="The run folder to create; by default one under runs/.")
+]
 
 
 def terminal() -> Console:
@@ -59,7 +61,7 @@ def terminal() -> Console:
 def stoppable(folder: Path, console: Console, executor: Executor) -> Iterator[None]:
     """Print the run folder and the workers and, where the user or a signal stops the run, how to resume it."""
     console.print(f"Run folder: {folder}", soft_wrap=True)
-    console.print(f"Done by: {executor.describe()}", soft_wrap=True)
+    console.print(f"Executor: {executor.describe()}", soft_wrap=True)
     with stopped_with(lambda: how_to_go_on(folder), console):
         yield
 
@@ -83,7 +85,7 @@ def how_to_go_on(folder: Path) -> str:
     from nas.runs.folder import has_begun
 
     if has_begun(folder):
-        return f"Go on with: nas resume {folder}"
+        return f"Continue with: nas resume {folder}"
     return "Nothing was evaluated yet: give the same command again."
 
 
@@ -105,7 +107,7 @@ def executor_of(
     if name is not None:
         plain = name.replace("_", "").lower()
         if plain not in known:
-            raise RecordError(f"--executor {name!r}: there is none of that name; {nearest(plain, known)}")
+            raise RecordError(f"--executor {name!r}: there is no executor of that name; {nearest(plain, known)}")
         chosen = chosen if isinstance(chosen, known[plain]) else known[plain]()
     if given and name is not None and not isinstance(chosen, RayTune | RayTrain):
         raise RecordError(

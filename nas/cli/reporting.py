@@ -17,15 +17,15 @@ from nas.cli.options import terminal
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders; several are compared.")],
     out: Annotated[
-        Path | None, typer.Option(help="The file; else report.html in the run folder, or here for several runs.")
+        Path | None, typer.Option(help="The file; by default report.html in the run folder, or here for several runs.")
     ] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is no report.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file that is not a report.")] = False,
 ) -> None:
-    """Write what happened in runs as one HTML file: the best, curves, family tree, costs, and all evaluations.
+    """Write a report of runs as one HTML file: the best, curves, family tree, costs, and all evaluations.
 
-    The file needs nothing else and loads nothing from anywhere: send it, or keep it beside the run. A run that is still going on
-    can be reported too.
+    The file is self-contained and makes no network request: send it, or keep it next to the run. A run that has not ended can
+    be reported too.
 
     nas report runs/quickstart-20260101-120000 --open
 
@@ -45,7 +45,7 @@ def report(
         write_page(path, summaries, force)
     for each in summaries:
         if each.head.state == "running":
-            console.print(f"{each.head.folder} is still running: the report says how it stands now.")
+            console.print(f"{each.head.folder} is still running: the report shows its current state.")
     size = path.stat().st_size / 1e6
     seconds = perf_counter() - begin
     console.print(f"Report: {path}  ({size:.1f} MB, {seconds:.1f} s)", soft_wrap=True)

@@ -11,16 +11,16 @@ from nas.cli.options import Address, ExecutorName, GpusPerWorker, Workers, execu
 from nas.cli.searching import run_search
 from nas.cli.training import run_train, run_transfer
 
-Run = Annotated[Path, typer.Argument(help="The folder of a run that was cut off.")]
+Run = Annotated[Path, typer.Argument(help="The folder of an interrupted run.")]
 Changes = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Settings of budget, executor or final, of a training's execution, and paths of data that moved.",
+        help="Changed settings: of budget, executor or final, of a training's execution, or paths of data that moved.",
     ),
 ]
 ChangedData = Annotated[
-    bool, typer.Option("--changed-data", help="Go on though images or tables are others than at the beginning.")
+    bool, typer.Option("--changed-data", help="Continue although images or tables have changed since the start.")
 ]
 
 
@@ -33,10 +33,10 @@ def resume(
     address: Address = None,
     changed_data: ChangedData = False,
 ) -> None:
-    """Go on with a run that was cut off: nothing that was found is lost, nor evaluated twice.
+    """Resume an interrupted run: no result is lost, and none is evaluated twice.
 
-    With rules.budget.evaluations=200 a search that has ended goes on as well. Where its data have moved, say so, as
-    data.path=/mnt/images: they must be the same images.
+    A larger budget, such as rules.budget.evaluations=200, extends a search that has ended. Where the data have moved, give
+    their new path, such as data.path=/mnt/images: they must be the same images.
     """
     from dataclasses import replace
     from functools import partial

@@ -36,9 +36,9 @@ def search(
     run_dir: RunFolder = None,
     seed: Annotated[int | None, typer.Option(help="Short for rules.seed=N.")] = None,
 ) -> None:
-    """Search: launch an experiment, and train and test what it found.
+    """Run the search of an experiment, and its final training and test of the best architecture.
 
-    Everything is kept in a run folder. A search that was cut off, in whatever way, goes on with `nas resume`.
+    Everything is kept in a run folder. However a search was interrupted, `nas resume` continues it.
     """
     from dataclasses import replace
 
@@ -60,11 +60,13 @@ def search(
 def reproduce(
     experiment: ExperimentFile,
     assignments: Assignments = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many runs, with the seeds 0, 1, ...")] = 1,
-    run_dir: Annotated[Path | None, typer.Option(help="Where runs with workers are kept and go on.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="The number of runs, with the seeds 0, 1, ...")] = 1,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="The folder in which runs with workers are kept and resumed.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Run an experiment with many seeds and compare with the numbers it expects: exit code 0 inside, 1 outside."""
+    """Run an experiment with several seeds and compare it with its published numbers: exit code 0 within tolerance, else 1."""
     from nas.places import absolute
     from nas.runs.declared import explained
     from nas.runs.experiment import experiment_file, load
@@ -76,12 +78,12 @@ def reproduce(
     try:
         with (
             explained(experiment_file(experiment), changes),
-            stopped_with(lambda: "What has a run folder is kept: the same command goes on", console),
+            stopped_with(lambda: "Runs that have a folder are kept: the same command resumes them", console),
         ):
             loaded = absolute(load(experiment, changes))
             holds = show_reproduction(loaded, seeds, folder, as_json, console)
     except SearchFailed as error:
-        print(f"nas: the search was given up: {error}", file=sys.stderr)
+        print(f"nas: the search was aborted: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     if not holds:
         raise typer.Exit(1)
@@ -103,7 +105,7 @@ def run_search(planned: SearchPlan, folder: Path) -> None:
             result = run(planned, folder.resolve(), panels.view)
     except SearchFailed as error:
         see = f"\nSee {folder / 'failures'}" if (folder / "failures").is_dir() else ""
-        text = f"The search was given up: {error}{see}"
+        text = f"The search was aborted: {error}{see}"
         console.print(text, style="red", soft_wrap=True)
         raise typer.Exit(1) from None
     show_result(planned.experiment, result, folder, console)

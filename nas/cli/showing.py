@@ -20,10 +20,11 @@ def show(
         ),
     ],
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show a search anew every few seconds, until nobody works on it.")
+        bool,
+        typer.Option("--watch", help="Update the view of a search every few seconds, until no process works on it."),
     ] = False,
 ) -> None:
-    """Show a run so far, or an architecture: what it is and what it costs."""
+    """Show the progress or the results of a run, or an architecture and its costs."""
     from nas.places import is_there
     from nas.records import RecordError
     from nas.terminal.profile_table import show_architecture
@@ -35,7 +36,7 @@ def show(
         with listener().once():
             (watch_run if watch else show_run)(Path(what), console)
     elif watch:
-        raise RecordError(f"--watch is for the run folder of a search, and {what} is none: leave it out")
+        raise RecordError(f"--watch is for the run folder of a search, and {what} is not one: leave --watch out")
     elif is_there(Path(what) / "training.yaml"):
         show_training(Path(what), console)
     elif is_there(Path(what) / "transfer.yaml"):
@@ -46,8 +47,8 @@ def show(
         and (journals := sorted(path.name for path in Path(what).glob("*.jsonl")))
     ):
         raise RecordError(
-            f"{what} has {' and '.join(journals)}, and no experiment.yaml, training.yaml or transfer.yaml that says what they "
-            "are of: put that file back"
+            f"{what} has {' and '.join(journals)}, but no experiment.yaml, training.yaml or transfer.yaml, which declares the "
+            "run: put that file back"
         )
     else:
         show_architecture(what, console)
@@ -55,11 +56,11 @@ def show(
 
 def list_(
     what: Annotated[
-        str | None, typer.Argument(help="spaces, networks, strategies, methods, ...; all of them, if none.")
+        str | None, typer.Argument(help="spaces, networks, strategies, methods, ...; by default all of them.")
     ] = None,
 ) -> None:
-    """List what there is: spaces, published networks, strategies, supernet methods, evaluators, data, operations, executors,
-    loggers, experiments."""
+    """List what the library offers: spaces, published networks, strategies, supernet methods, evaluators, data, operations,
+    executors, loggers, experiments."""
     from nas.terminal.show import show_list
 
     show_list(what, terminal())
@@ -69,15 +70,17 @@ def profile(
     architecture: ArchitectureName,
     assignments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="How to stack it, as channels=48 layers=14 stem=imagenet."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Network options, such as channels=48 layers=14 stem=imagenet."),
     ] = None,
-    input: Annotated[str | None, typer.Option(help="Channels, height and width of an image, as 3,224,224.")] = None,
-    against: Annotated[str | None, typer.Option(help="Another architecture, to stand beside this one.")] = None,
+    input: Annotated[
+        str | None, typer.Option(help="Channels, height and width of an image, such as 3,224,224.")
+    ] = None,
+    against: Annotated[str | None, typer.Option(help="Another architecture to compare with.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count parameters, multiply-adds and memory, and find the receptive field, layer by layer, without allocating the network.
+    """Print parameters, multiply-adds, memory and receptive field, layer by layer, without allocating the network.
 
-    The architecture may be typed too: nas profile "conv3-64 x2 pool3 residual\\[conv3 conv3] x3-128"
+    The architecture may also be given in notation: nas profile "conv3-64 x2 pool3 residual\\[conv3 conv3] x3-128"
     """
     from nas.terminal.profile_table import ProfileRequest, show_profile
 

@@ -65,13 +65,14 @@ class Output(io.FileIO):
         try:
             return super().write(data)  # type: ignore[arg-type]
         except OSError as error:
+            # the descriptor itself is redirected, so that what is still buffered is discarded too, without a second error
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
             if self.is_needed:
                 raise OutputLost(error) from None
-            if self.fileno() == STDOUT and error.errno not in (errno.EPIPE, errno.EIO):
-                print(f"nas: the output cannot be written ({error.strerror}): going on without it", file=sys.stderr)
+            if self.fileno() == STDOUT and error.errno not in (errno.EPIPE, errno.EIO):  # EIO: the terminal is gone
+                print(f"nas: the output cannot be written ({error.strerror}): continuing without it", file=sys.stderr)
             return memoryview(data).nbytes  # type: ignore[arg-type]
 
 

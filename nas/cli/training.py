@@ -25,18 +25,21 @@ if TYPE_CHECKING:
     from nas.runs.full_training import TrainingPlan
     from nas.runs.transfer import TransferPlan
 
-RecipeName = Annotated[str, typer.Option(help="A recipe by name, as darts_cifar (nas list recipes), or a YAML file.")]
+RecipeName = Annotated[
+    str, typer.Option(help="A recipe by name, such as darts_cifar (nas list recipes), or a YAML file.")
+]
 Checkpoint = Annotated[
-    str, typer.Argument(metavar="CHECKPOINT", help="A run folder with trained weights, or a .safetensors file of one.")
+    str, typer.Argument(metavar="CHECKPOINT", help="A run folder with trained weights, or its .safetensors file.")
 ]
 Target = Annotated[
-    str, typer.Option(help="A folder of images, a subfolder a class; a data set by name, as Digits; or one of the hub.")
+    str,
+    typer.Option(help="A folder of images, a subfolder per class; a data set by name, as Digits; or one of the hub."),
 ]
 Ways = Annotated[
-    str | None, typer.Option(help="Of linear_probe, fine_tune, gradual, scratch; all but gradual, if none is given.")
+    str | None, typer.Option(help="Any of linear_probe, fine_tune, gradual, scratch; by default all but gradual.")
 ]
 Labels = Annotated[
-    str | None, typer.Option(help="Percent of the labels to learn from, as 1,5,25,100 for a low-data curve.")
+    str | None, typer.Option(help="Percentages of the labels to train on, such as 1,5,25,100 for a low-data curve.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Short for seed=N.")]
 
@@ -52,11 +55,11 @@ def train(
     run_dir: RunFolder = None,
     seed: Seed = None,
 ) -> None:
-    """Train: stack what was found as a recipe says, train it, and test it once.
+    """Train an architecture from scratch, stacked and trained as a recipe specifies, and test it once.
 
-    Settings of the recipe are changed as network.layers=8 or fit.macs=600_000_000. With --workers 8 --gpus-per-worker 1 eight
-    processes share every batch. A training that was cut off, in whatever way, goes on with `nas resume`, with another number
-    of workers if need be.
+    Settings of the recipe are changed by network.layers=8 or fit.macs=600_000_000. With --workers 8 --gpus-per-worker 1 eight
+    processes share every batch. However a training was interrupted, `nas resume` continues it, also with another number of
+    workers.
     """
     from dataclasses import replace
 
@@ -88,10 +91,10 @@ def transfer(
     run_dir: RunFolder = None,
     seed: Seed = None,
 ) -> None:
-    """Transfer: take trained features to other data: linear probe and fine-tuning beside a start from scratch, as a table.
+    """Transfer trained features to other data: a table of linear probe, fine-tuning and training from scratch.
 
-    Images are brought to the size that the network was trained with. Settings are changed as recipe.epochs=10 or repeats=3.
-    What was cut off goes on with `nas resume`.
+    Images are resized to the size that the network was trained with. Settings are changed by recipe.epochs=10 or repeats=3.
+    `nas resume` continues an interrupted transfer.
     """
     from nas.runs.folder import new_run
     from nas.runs.transfer import TransferRequest, create_transfer, plan_transfer
@@ -108,11 +111,12 @@ def transfer(
 def measure(
     checkpoint: Checkpoint,
     on: Annotated[
-        str | None, typer.Option(help="A folder of test images, or a data set by name; else that of the training.")
+        str | None,
+        typer.Option(help="A folder of test images, or a data set by name; by default that of the training."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Test: measure trained weights on test images: top-1, top-5, calibration, every class, speed."""
+    """Test trained weights on test images: top-1, top-5, calibration, accuracy of each class, throughput and latency."""
     from nas.plain import write
     from nas.runs.measure_weights import measure_weights
     from nas.terminal.measured import class_table, source_line, test_table

@@ -110,7 +110,7 @@ def test_a_search_whose_output_is_lost_goes_on_to_its_end(redirection: str, shel
 def test_a_search_on_a_full_disk_behind_its_output_says_so_once(shell: Shell, tmp_path: Path) -> None:
     done = shell(f"{SEARCH} > /dev/full")
     assert done.code == 0
-    assert done.stderr == "nas: the output cannot be written (No space left on device): going on without it\n"
+    assert done.stderr == "nas: the output cannot be written (No space left on device): continuing without it\n"
     assert_complete(tmp_path / "run")
 
 

@@ -195,9 +195,9 @@ def test_a_signal_that_comes_three_times_ends_a_command_as_one_does(
     command.wait_for(lambda: has_begun(files / "run"))
     assert command.stop(number, all_processes=to_all) == CODES[signal.Signals(number)], command.printed
     repair = (
-        "What has a run folder is kept: the same command goes on"
+        "Runs that have a folder are kept: the same command resumes them"
         if kind == "reproduced"
-        else "Go on with: nas resume run"
+        else "Continue with: nas resume run"
     )
     assert command.lines[-1] == f"Stopped. {repair}\n", command.printed
     for word in ("Traceback", "Error", "PC: @", "SIGTERM received"):

@@ -151,13 +151,13 @@ def test_a_run_says_how_many_threads_it_has_and_keeps_them(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", str(many_threads))
     answer = call("search", toy(), "--run-dir", run_folder)
-    assert f"Done by: 1 worker, {many_threads} threads" in answer.stdout.splitlines()
+    assert f"Executor: 1 worker, {many_threads} threads" in answer.stdout.splitlines()
     written = yaml.safe_load((run_folder / "experiment.yaml").read_text("utf-8"))
     assert written["executor"] == {"Inline": {"threads": many_threads}}
     torch.set_num_threads(1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     answer = call("resume", run_folder, "rules.budget.evaluations=20")
-    assert f"Done by: 1 worker, {many_threads} threads" in answer.stdout.splitlines()
+    assert f"Executor: 1 worker, {many_threads} threads" in answer.stdout.splitlines()
     assert load_run(run_folder).executor == Inline(threads=many_threads)
 
 
