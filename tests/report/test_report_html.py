@@ -181,7 +181,7 @@ def test_a_thousand_workers_and_the_failures_of_all_phases_have_room(
         assert shown.page.locator("#workers").bounding_box()["height"] < 3000  # type: ignore[index]
         assert "supernets #1" in shown.page.inner_text("#workers")
         assert shown.run("document.documentElement.scrollWidth") <= 390
-        assert "53\n13 looked up" in shown.page.inner_text(".tiles")  # as nas show counts them
+        assert "53\n13 reused" in shown.page.inner_text(".tiles")  # as nas show counts them
 
 
 def test_what_a_run_says_stays_text(view: Any) -> None:
@@ -292,7 +292,7 @@ def luminance(colour: str) -> float:
 def test_the_theme_can_be_changed(view: Any) -> None:
     view.page.emulate_media(color_scheme="light")
     before = luminance(view.run("getComputedStyle(document.body).backgroundColor"))
-    view.page.click("button[title='Light or dark']")
+    view.page.click("button[title='Switch between light and dark']")
     assert luminance(view.run("getComputedStyle(document.body).backgroundColor")) < 0.05 < before
 
 
@@ -312,7 +312,7 @@ def test_several_runs_of_all_kinds_are_compared(browser: Browser, full: RunSumma
         assert shown.page.locator("#curves0 .chart").evaluate(DRAWN)
         assert shown.page.locator("details.run section").count() == 0  # a run is drawn when it is opened
         shown.page.click("#table a[href='#run1']")
-        assert "still going on" in shown.page.locator("#run1 .notice").first.inner_text()
+        assert "still running" in shown.page.locator("#run1 .notice").first.inner_text()
         shown.run("drawWhole()")
         assert "91.50 %" in shown.page.inner_text("#run2-tests")
         assert "probe with 100 % of the labels, 80.00 %" in shown.page.inner_text("#run3-trials .reading")

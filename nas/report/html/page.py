@@ -35,7 +35,7 @@ def write_page(path: Path, summaries: Sequence[RunSummary], may_replace: bool = 
     """
     check_target(path, may_replace)
     text = render(summaries)  # a folder name that is not UTF-8 leaves surrogates in the text
-    write_atomically(path, lambda beside: beside.write_text(text, "utf-8", "surrogateescape"))
+    write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8", "surrogateescape"))
 
 
 def check_target(path: Path, may_replace: bool) -> None:
@@ -66,7 +66,7 @@ def _about(summaries: Iterable[RunSummary]) -> dict[str, object]:
     return {
         "made": datetime.now().astimezone().isoformat(" ", "minutes"),
         "version": _version(),
-        "hues": [HUES[i][0] for i in (2, 3, 0, 1, 4, 5)],
+        "hues": [HUES[i][0] for i in (2, 3, 0, 1, 4, 5)],  # blue and vermilion first: most comparisons are of two runs
         "colours": colours_of(_labels(summaries)),
     }
 

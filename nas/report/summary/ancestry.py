@@ -25,6 +25,7 @@ def ancestors_of(space: Any, history: History, winner: Evaluated) -> list[Ancest
     while queue and len(found) < NEAREST:
         number = queue.popleft()
         found.append(_ancestor(space, known, history, number))
+        # architectures of a search may share ancestors (crossover, or a parent of several): each is visited once
         fresh = [parent for parent in history.proposals[number].parents if parent not in seen]
         seen.update(fresh)
         queue.extend(fresh)

@@ -40,7 +40,7 @@ def random_baseline(evaluator: object, objective: str, spent: Spent, drawn: Sequ
         except RecordError:
             pass  # the table is not on this machine: estimate from the run's own draws
     if len(drawn) < LEAST:
-        return f"{len(drawn)} random proposals were scored: from {LEAST} on, random search can be estimated"
+        return f"only {len(drawn)} random proposals were scored, and an estimate of random search needs {LEAST}"
     return estimated(drawn, sign, spent.seconds / spent.evaluations)
 
 
@@ -93,7 +93,7 @@ def _random_run(values: Floats, costs: Floats, spent: Spent, seed: int) -> tuple
         times: Floats = np.cumsum(costs[rows] * (is_new | spent.pays_again))
         if times[-1] >= spent.seconds or is_new.sum() == len(values):
             best: Floats = np.maximum.accumulate(values[rows])
-            steps = np.flatnonzero(np.diff(best, prepend=-np.inf))
+            steps = np.flatnonzero(np.diff(best, prepend=-np.inf))  # where the best so far rises; the first draw always
             return (steps + 1).astype(np.float64), times[steps], best[steps]
 
 
@@ -112,24 +112,26 @@ def estimated(values: Sequence[float], sign: float, seconds_each: float) -> Base
     ascending = np.sort(sign * np.asarray(values, dtype=np.float64))
     draws = grid(1, len(ascending), whole=True)
     below = np.array([_share_below(len(ascending), int(n)) for n in draws])  # P(best of n <= v(i)): a row per n
-    mean = np.diff(below, prepend=0.0, axis=1) @ ascending
+    mean = np.diff(below, prepend=0.0, axis=1) @ ascending  # differences of P(best <= v(i)) are P(best = v(i))
     low, high = (_quantile(ascending, below, percent / 100) for percent in (LOW, HIGH))
+    # sorted, as in _band: for a minimised objective the low quantile of -value is the high one of the value
     edges = np.sort(np.array([sign * low, sign * high]), axis=0)
     lines = (sign * mean).tolist(), edges[0].tolist(), edges[1].tolist()
-    how = f"Random search, estimated from the run's own {len(values)} random proposals"
-    return Baseline(how, Band(draws.tolist(), *lines), Band((draws * seconds_each).tolist(), *lines))
+    source = f"Random search, estimated from the run's own {len(values)} random proposals"
+    return Baseline(source, Band(draws.tolist(), *lines), Band((draws * seconds_each).tolist(), *lines))
 
 
 def _share_below(number: int, draws: int) -> Floats:
     """Return P(the best of `draws` is at most v(i)) = C(i, draws) / C(number, draws), for i from 1 to `number`."""
     # by log factorials, since the binomials overflow
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, number + 1)))])
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, number + 1)))])  # logs[n] = log n!
     i = np.arange(draws, number + 1)
     ways = np.exp(logs[i] - logs[i - draws] + logs[number - draws] - logs[number])
-    return np.concatenate([np.zeros(draws - 1), ways])
+    return np.concatenate([np.zeros(draws - 1), ways])  # the best of n draws cannot be among the n - 1 worst
 
 
 def _quantile(ascending: Floats, below: Floats, share: float) -> Floats:
     """Return a quantile of the best of n for each row of `below`: the least value whose probability reaches `share`."""
+    # argmax of booleans is the first True; 1e-9 absorbs the rounding of the exponentials
     found: Floats = ascending[np.argmax(below >= share - 1e-9, axis=1)]
     return found

@@ -22,6 +22,7 @@ class Clock:
         logs = list(logs)
         times = [at for log in logs for at in (*log.proposed[:1], *log.proposed[-1:], *log.ended.values())]
         self.begin, self.last = min(times, default=0.0), max(times, default=0.0)
+        # the time of the first resumption: see _pauses
         resumed = min((at for log in logs for at in log.again.values()), default=inf)
         self.pauses = self._pauses(sorted((work.begin, work.end) for work in works), resumed)
         self._ends = [end for _, end in self.pauses]
@@ -46,4 +47,5 @@ class Clock:
         seconds = at - self.begin
         over = bisect_right(self._ends, seconds)
         inside = self.pauses[over] if over < len(self.pauses) else None
+        # inside a pause the clock stands still at the pause's begin; _paused[n] is the length of the first n pauses
         return min(seconds, inside[0] if inside else seconds) - self._paused[over]

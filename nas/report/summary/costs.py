@@ -47,5 +47,6 @@ def _held(executor: Any) -> dict[str, float]:
     """Return the CPUs and GPUs that one evaluation occupies; empty where the executor does not declare them."""
     if not hasattr(executor, "cpus_per_worker"):
         return {}
+    # RayTrain's workers share one evaluation; other executors give each evaluation one worker
     workers = executor.workers if isinstance(executor, RayTrain) else 1
     return {"cpus": workers * executor.cpus_per_worker, "gpus": workers * executor.gpus_per_worker}

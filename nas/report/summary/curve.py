@@ -48,6 +48,7 @@ def _steps(run: LoadedRun, done: list[Evaluated]) -> list[tuple[int, Evaluated]]
         if each.failure is None and (best is None or run.history.value(each) > run.history.value(best)):
             best = each
             steps.append((i, best))
+    # the last evaluation repeats the best, so that the curve extends to the end of the run
     if steps and steps[-1][0] != len(done) - 1:
         steps.append((len(done) - 1, steps[-1][1]))
     return steps

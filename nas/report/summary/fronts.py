@@ -31,8 +31,8 @@ def fronts_of(run: LoadedRun) -> tuple[list[Front], str]:
         profiles = {done.number: _profile(run, done.architecture) for done in chosen}
     except (RecordError, ValueError, RuntimeError) as error:
         return [], f"the scores have no macs and no params, and the networks cannot be profiled: {error}"
-    said = f"The scores have no multiply-adds: {len(chosen)} of {len(best):,} architectures were profiled, the best and others."
-    note = said if len(chosen) < len(best) else ""
+    text = f"The scores have no multiply-adds: {len(chosen)} of {len(best):,} architectures were profiled, the best and others."
+    note = text if len(chosen) < len(best) else ""
     by_cost = {cost: {number: float(getattr(each, cost)) for number, each in profiles.items()} for cost in COSTS}
     return [_front(run, cost, chosen, known, note) for cost, known in by_cost.items()], ""
 
@@ -43,7 +43,7 @@ def _profile(run: LoadedRun, architecture: object) -> Profile:
     Raises RecordError where the family builds no network, or the input shape is unknown.
     """
     if run.input is None:
-        raise RecordError("the shape of the images is written when the run ends")
+        raise RecordError("the shape of its images is unknown until the run ends")
     experiment = run.experiment
     return profile(StackedNetwork(experiment.space_name, architecture, experiment.network).tree(), run.input)
 
@@ -78,7 +78,7 @@ def _front(run: LoadedRun, cost: str, best: Iterable[Evaluated], costs: Mapping[
     step = -(-len(points) // POINTS)
     shown = [point for i, point in enumerate(points) if i % step == 0 or point[2] in on_front]
     if step > 1:
-        note = f"{note} One of {step} architectures that are not on the front is shown.".strip()
+        note = f"{note} Of the architectures that are not on the front, one in {step} is shown.".strip()
     return Front(
         cost,
         number=[number for _, _, number in shown],

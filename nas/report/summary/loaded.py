@@ -78,6 +78,7 @@ def _is_simulated(experiment: Experiment, history: History, works: Sequence[Work
         return bool(mine)
     if experiment.evaluator is None or not mine:  # a supernet's scores took their seconds in the supernet phase
         return False
+    # wall-clock available to the workers; more seconds than that cannot be wall-clock. The 1 s spares very short runs
     spanned = max(work.end for work in mine) - min(work.begin for work in mine)
-    had = spanned * len({work.worker for work in mine})
-    return history.totals.get("seconds", 0.0) > SIMULATED * had + 1.0
+    available = spanned * len({work.worker for work in mine})
+    return history.totals.get("seconds", 0.0) > SIMULATED * available + 1.0

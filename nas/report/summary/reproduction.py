@@ -22,7 +22,7 @@ def search_again(folder: Path, experiment: Experiment) -> Reproduction:
     notes: list[str] = []
     if not isinstance(experiment.executor, Inline):
         notes.append(
-            "With several workers the order in which they finish decides what later proposals see: "
+            "With several workers, later proposals depend on the order in which evaluations finish: "
             "--executor inline gives the same journal each time."
         )
     return _reproduction(file, commands, [*notes, *_of_place(to_plain(experiment))], experiment.expect)
@@ -54,4 +54,4 @@ def _expected(each: Expectation) -> str:
 
 
 def _of_place(plain: object) -> list[str]:
-    return ["The table is found in the folder that NAS_DATA names."] if "'Tabular'" in repr(plain) else []
+    return ["The table is read from the folder given by $NAS_DATA."] if "'Tabular'" in repr(plain) else []

@@ -115,7 +115,7 @@ def _executor(path: Path) -> Executor:
         executor: Executor = read(json.loads(path.read_text(encoding="utf-8")), str(path), Executor)
     except (OSError, ValueError) as error:
         raise RecordError(
-            f'{path} cannot be read ({error}): write what did the trials into it, as {{"Inline": {{}}}}'
+            f'{path} cannot be read ({error}): write the executor of the trials into it, such as {{"Inline": {{}}}}'
         ) from None
     return executor
 
@@ -141,13 +141,13 @@ def _trained(found: StackedNetwork, scores: Mapping[str, float]) -> Best:
     """Return the trained network with its parameters and MACs, None where it cannot be profiled."""
     known = family(found.family)
     text, svg = known.describe(found.architecture), draw(found.architecture) or ""
-    told = informative_scores(scores, found.options.get("classes"))
+    informative = informative_scores(scores, found.options.get("classes"))
     try:
         costs = profile(found.tree(), found.input)
     except RecordError:
-        return Best(None, digest(found.architecture), text, told, None, None, "", svg)
+        return Best(None, digest(found.architecture), text, informative, None, None, "", svg)
     size_of = "the network that is trained"
-    return Best(None, digest(found.architecture), text, told, costs.params, costs.macs, size_of, svg)
+    return Best(None, digest(found.architecture), text, informative, costs.params, costs.macs, size_of, svg)
 
 
 def _trials(history: History, total: int) -> Trials:

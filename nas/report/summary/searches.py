@@ -70,12 +70,12 @@ def _missing(run: LoadedRun, summary: RunSummary, no_baseline: str, no_fronts: s
         "baseline": no_baseline or nothing,
         "ancestors": nothing if summary.best is None else "the winner has no parents: it was not bred from others",
         "fronts": no_fronts,
-        "shares": "fewer than two were scored" if few else "the space has no choices of operations or structures",
+        "shares": "under two scored evaluations" if few else "the space has no choices of operations or structures",
         "supernets": "no epoch has ended yet" if is_searched else "the search has no supernet",
         "timeline": "no evaluation has ended yet",
         "finals": "not reached yet" if run.experiment.final else "the experiment declares no final training",
-        "trainings": "the finals leave no epochs" if summary.finals else "there was no final training",
-        "tests": "the finals leave no measured weights" if summary.finals else "there was no final training",
+        "trainings": "the final trainings have no recorded epochs" if summary.finals else "there was no final training",
+        "tests": "the final trainings have no tested weights" if summary.finals else "there was no final training",
     }
     there = {
         "baseline": summary.curve is not None and summary.curve.baseline is not None,
@@ -112,9 +112,7 @@ def _budget(run: LoadedRun) -> str:
     if budget is None:
         seeds = run.experiment.supernet.seeds if run.experiment.supernet else 0
         searched = len(run.logs["supernets"].history.scored) if "supernets" in run.logs else 0
-        return (
-            f"{searched} of {seeds} seeds searched, {len(history.scored)} of the {len(history.proposals)} found scored"
-        )
+        return f"{searched} of {seeds} seeds searched, {len(history.scored)} of {len(history.proposals)} architectures scored"
     parts = []
     if budget.evaluations is not None:
         parts.append(f"{len(history.finished):,} of {budget.evaluations:,} evaluations")
@@ -140,7 +138,7 @@ def _best(run: LoadedRun, best: Evaluated | None, fronts: Sequence[Front]) -> Be
 
 def _sized(run: LoadedRun) -> str:
     """Return which network the sizes describe: not the scored one where a supernet scored it, inside itself, at its own size."""
-    return "the network standing alone" if run.experiment.evaluator is None else "the search network"
+    return "the stand-alone network" if run.experiment.evaluator is None else "the search network"
 
 
 def _finals(roles: dict[str, Evaluated], classes: int | None) -> Finals | None:

@@ -47,12 +47,12 @@ def workers_at_once(found: Sequence[Presence]) -> int:
 def _sessions(log: Log, works: Sequence[Work]) -> list[list[Work]]:
     """Split works into sessions: at idle times after which a resumed run takes up old work, or only new workers follow."""
     ordered = sorted(works, key=lambda work: (work.begin, work.end))
-    last = {work.worker: work.begin for work in ordered}
+    last = {work.worker: work.begin for work in ordered}  # the begin of each worker's last work
     found: list[list[Work]] = []
     mine: set[str] = set()
     until = 0.0
     for work in ordered:
-        is_free = work.begin >= until
+        is_free = work.begin >= until  # no earlier work is still running
         is_taken_up = is_free and work.number in log.again
         is_by_others = is_free and work.worker not in mine and all(last[worker] < work.begin for worker in mine)
         if not found or is_taken_up or is_by_others:

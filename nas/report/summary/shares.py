@@ -17,6 +17,7 @@ def shares_of(run: LoadedRun) -> tuple[list[SharePanel], int]:
     if total < 2:
         return [], 0
     window = window_of(run.experiment.strategy, total)
+    # about POINTS evenly spaced evaluations, and always the last; -(-a // b) rounds up
     at = sorted({*range(0, total, max(1, -(-total // POINTS))), total - 1})
     found, every = [], panels(run.space, architectures)
     for panel in every[:SHOWN]:

@@ -373,4 +373,5 @@ def _short(value: float) -> float | int | None:
     if not math.isfinite(value):
         return None
     rounded = value if value.is_integer() else float(f"{value:.6g}")
+    # 12 instead of 12.0: two characters less for each number of a large table
     return int(rounded) if rounded.is_integer() else rounded

@@ -42,16 +42,16 @@ def timeline_of(logs: Mapping[str, Log], works: Sequence[Work], clock: Clock) ->
     alive = [
         each for log in logs.values() for each in presences(log, [work for work in works if work.phase == log.phase])
     ]
-    there = defaultdict[str, float](float)
+    present = defaultdict[str, float](float)  # seconds alive by worker, over all sessions
     for each in alive:
-        there[each.worker] += clock.worked(each.end) - clock.worked(each.begin)
+        present[each.worker] += clock.worked(each.end) - clock.worked(each.begin)
     # keeps the bars below BARS: two neighbours that stay apart span together more than `point` seconds
     point = 2 * len(names) * (clock.last - clock.begin) / BARS if len(works) > BARS else 0.0
     bars = [bar for mine in by_worker.values() for bar in _merged([_bar(work, clock) for work in mine], point)]
     waited = [work.begin - logs[work.phase].proposed[work.number] for work in works]
     return Timeline(
         at_once=workers_at_once(alive),
-        workers=[_worker(name, mine, there[name]) for name, mine in by_worker.items()],
+        workers=[_worker(name, mine, present[name]) for name, mine in by_worker.items()],
         phases=list(phases),
         worker=[names[bar.worker] for bar in bars],
         phase=[phases[bar.phase] for bar in bars],
@@ -75,10 +75,10 @@ def _failures(logs: Mapping[str, Log], clock: Clock) -> list[Failure]:
     return sorted(found, key=lambda failure: failure.at)[-LAST:]
 
 
-def _worker(name: str, works: Sequence[Work], there: float) -> Worker:
+def _worker(name: str, works: Sequence[Work], present: float) -> Worker:
     """Return how a worker spent the seconds in which it was alive."""
     busy = sum(work.end - work.begin for work in works)
-    idle = max(0.0, 100 * (1 - busy / there)) if there > 0 else 0.0
+    idle = max(0.0, 100 * (1 - busy / present)) if present > 0 else 0.0
     return Worker(name, len(works), sum(work.failed for work in works), busy, idle)
 
 

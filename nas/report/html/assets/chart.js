@@ -1,10 +1,10 @@
-// Charts: one style for all, in the colours of the page; drawn when they come near to what is seen.
+// Charts: one style for all, in the colours of the page; each is drawn once it comes near the viewport.
 
 const charts = new Map();
 const themed = new Set();
 const resized = new ResizeObserver((entries) => entries.forEach((entry) => charts.get(entry.target)?.resize()));
 
-/** Return the colours of the page as they are now. */
+/** Return the colours of the page in the current theme. A canvas knows no CSS variables, so a hidden element resolves them. */
 function colours() {
   const probe = h("i", { hidden: true });
   document.body.append(probe);
@@ -26,7 +26,7 @@ const channels = (colour) =>
         .slice(0, 3)
         .map(Number);
 
-/** The relative luminance of WCAG 2. */
+/** Return the relative luminance of a colour, as WCAG 2 defines it: sRGB made linear, then weighed by channel. */
 function luminance(colour) {
   const [r, g, b] = channels(colour).map((c) =>
     c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4,
@@ -34,7 +34,7 @@ function luminance(colour) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-/** Return a colour made lighter, or darker, until it stands out from the surface. */
+/** Return a colour, mixed with white (dark theme) or black until its WCAG contrast to the surface is at least `least`. */
 function readable(colour, c, least = 3) {
   const target = c.isDark ? 255 : 0;
   let mixed = channels(colour);
@@ -46,10 +46,10 @@ function readable(colour, c, least = 3) {
   return `rgb(${mixed})`;
 }
 
-/** Return a colour that lets what is below it be seen. */
+/** Return a colour with an opacity below 1. */
 const faint = (colour, opacity) => `rgba(${channels(colour)},${opacity})`;
 
-/** Make a chart: `option(colours)` is what ECharts draws; the element's `redraw` draws it anew. */
+/** Make a chart: `option(colours)` returns the option of ECharts; the element's `redraw` draws it again. */
 function chart(label, option, size = "", ready = () => {}) {
   const element = h("div", { class: `chart ${size}`, role: "img", "aria-label": label });
   element.redraw = () => charts.get(element)?.setOption(option(colours()), { notMerge: true });
@@ -102,12 +102,13 @@ function axis(c, name, option = {}) {
   };
 }
 
-/** Limits and ticks of an axis for values of a score, with room at the ends: round numbers, and no percent beyond 0 and 100. */
+/** Return the limits and the tick interval of an axis for the values of a score: round numbers, percentages within 0 to 100. */
 function round(name, values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const [least, most] = name.endsWith("_percent") ? [0, 100] : [-Infinity, Infinity];
   const room = (high - low || Math.abs(high) / 10 || 1) * 0.04;
   const wanted = (high - low + 2 * room) / 5;
+  // about five ticks: the smallest of 1, 2, 2.5, 5, 10 times a power of ten that is not below `wanted`
   const size = 10 ** Math.floor(Math.log10(wanted));
   const interval = [1, 2, 2.5, 5, 10].map((each) => each * size).find((each) => each >= wanted * 0.999);
   return {
@@ -117,21 +118,21 @@ function round(name, values) {
   };
 }
 
-/** Limits of an axis that has room for all values of a score: of the whole, or of what is worth seeing. */
+/** Return the limits of an axis: for all values of a score if `isWhole`, else only for those in `seen`. */
 const limitsOf = (name, all, seen, isWhole) => round(name, isWhole ? [...all, ...seen] : seen);
 
-/** How many values are beyond limits, and on which side: "3 evaluations below 40.00 %"; nothing where there are none. */
+/** Return how many values are beyond limits, and on which side: "3 evaluations below 40.00 %"; empty where none is. */
 function beyond(name, values, { min, max }, thing) {
   const known = values.filter((value) => value != null);
   const sides = [
     ["below", min, known.filter((value) => value < min).length],
     ["above", max, known.filter((value) => value > max).length],
   ];
-  const said = sides.filter(([, , number]) => number).map(([side, at, number]) => [number, `${side} ${score(name, at)}`]);
-  return said.map(([number, where]) => `${count(number, thing)} ${where}`).join(" and ");
+  const parts = sides.filter(([, , number]) => number).map(([side, at, number]) => [number, `${side} ${score(name, at)}`]);
+  return parts.map(([number, where]) => `${count(number, thing)} ${where}`).join(" and ");
 }
 
-/** Make the line below a chart that says what is outside of it, with a button that shows all; `say()` is what is outside of the best part. */
+/** Make the line below a chart about the points outside its limits, with a button that shows all; `say()` counts them. */
 function leftOut(shown, say, redraw) {
   const text = h("span", {});
   const act = () => {
@@ -145,13 +146,13 @@ function leftOut(shown, say, redraw) {
     const outside = say();
     element.hidden = !outside;
     text.textContent = shown.whole ? "All are shown. " : `Not shown: ${outside}. `;
-    button.textContent = shown.whole ? "Show the best part alone" : "Show all";
+    button.textContent = shown.whole ? "Show only the best part" : "Show all";
   };
   element.update();
   return element;
 }
 
-/** Write a tick with no more digits than it needs. */
+/** Format the number of a tick without superfluous digits. */
 const tick = (value) => (Math.abs(value) >= 1e4 ? short(value) : String(Number(value.toPrecision(6))));
 
 /** A line through points [[x, y], ...]. */
@@ -170,7 +171,7 @@ function line(name, points, colour, option = {}) {
   };
 }
 
-/** A line of level pieces and steps. They stand apart, as ECharts drops points that are less than a pixel apart. */
+/** A step line. Its pieces are separate, with gaps between, as ECharts drops points that are less than a pixel apart. */
 function stepLine(name, points, colour, option = {}) {
   const pieces = points
     .slice(1)
@@ -182,7 +183,7 @@ function stepLine(name, points, colour, option = {}) {
   });
 }
 
-/** A band between two curves with the same x, which lines that are stacked make. */
+/** A band between two curves with the same x: an invisible line at `low`, and `high - low` stacked on it as a filled area. */
 function band(name, x, low, high, colour, opacity = 0.16) {
   const hidden = { lineStyle: { width: 0 }, stack: name, stackStrategy: "all", silent: true, tooltip: { show: false } };
   return [
@@ -201,7 +202,7 @@ function band(name, x, low, high, colour, opacity = 0.16) {
   ];
 }
 
-/** Make a key of [[label, colour, dash]], dash as in SVG; "dot" and "box" stand for points and areas. */
+/** Make a legend of [[label, colour, dash]], dash as in SVG; "dot" and "box" are for points and areas. */
 function legend(keysOf) {
   const shape = (colour, dash) => {
     if (dash === "dot") return svg("circle", { cx: 13, cy: 6, r: 4, fill: colour });
@@ -219,7 +220,7 @@ function legend(keysOf) {
   return list;
 }
 
-/** Make an element of SVG. */
+/** Make an SVG element. */
 function svg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   Object.entries(attributes).forEach(([name, value]) => value != null && element.setAttribute(name, value));
@@ -227,7 +228,7 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-/** Make what a tooltip says: lines of text, of which the last may be code. */
+/** Make the content of a tooltip: lines of text, the first in bold, then code if given. */
 function tip(rows, code = "") {
   return h(
     "div",
@@ -240,21 +241,21 @@ function tip(rows, code = "") {
 const redrawAll = () => themed.forEach((redraw) => redraw());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
 
-/** Make the button that changes between light and dark. */
+/** Make the button that switches between the light and the dark theme. */
 function themeButton() {
   return h(
     "button",
     {
       type: "button",
-      "aria-label": "Light or dark",
-      title: "Light or dark",
+      "aria-label": "Switch between light and dark",
+      title: "Switch between light and dark",
       onclick: () => showTheme(colours().isDark ? "light" : "dark"),
     },
     "◐",
   );
 }
 
-/** Show a theme, or none of ours: that of the system. */
+/** Show the theme "light" or "dark"; without one, that of the system. */
 function showTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;

@@ -1,6 +1,6 @@
-// What the table of evaluations has: its columns, and which rows a query finds.
+// The table of evaluations: its columns, its filter and its order.
 
-/** Return the columns of a run: name, width in pixels, and what row i has there, as a value and as it is shown. */
+/** Return the columns of a run: { name, width in pixels, value(i) to sort by, shown(i) as text }. */
 function columnsOf(run) {
   const all = run.evaluations;
   const text = (name, width, value) => ({ name, width, value, shown: value });
@@ -15,14 +15,14 @@ function columnsOf(run) {
     all.scores.seconds
       ? null
       : numbers(
-          "took, s",
+          "duration, s",
           80,
           (i) => tookOf(all, i),
           (value) => digits(value, 3),
         ),
     all.workers.length > 1 ? text("worker", 110, named(all.workers, all.worker)) : null,
     text("digest", 108, (i) => (all.digests[all.architecture[i]] ?? "").slice(0, 10)),
-    text("architecture, or why it failed", 340, (i) => failureOf(all, i) ?? all.texts[all.architecture[i]]),
+    text("architecture, or reason of failure", 340, (i) => failureOf(all, i) ?? all.texts[all.architecture[i]]),
   ];
   return columns.filter(Boolean);
 }
@@ -35,7 +35,7 @@ const numbers = (name, width, value, say = plain) => ({
   isNumber: true,
 });
 
-/** The scores, the objective first; and what architectures cost, where that is known though not scored. */
+/** Return the columns of the scores, the objective first, then costs that were profiled, not scored. */
 function scoreColumns({ head, evaluations, fronts }) {
   const { scores, architecture } = evaluations;
   const names = Object.keys(scores).sort((a, b) => (b === head.objective) - (a === head.objective));
@@ -57,13 +57,13 @@ function scoreColumns({ head, evaluations, fronts }) {
   return [...own, ...profiled];
 }
 
-/** The heading of a score: its name with its unit, and costs short. */
+/** Return the heading of a score: its name with its unit. */
 const heading = (name) => ({ params: "params", macs: "MACs", seconds: "seconds" })[name] ?? words(name);
 const digits = (value, number) => String(Number(value.toPrecision(number)));
 const tookOf = (all, i) => (all.ended[i] == null || all.began[i] == null ? null : all.ended[i] - all.began[i]);
 const failureOf = (all, i) => (all.failure[i] < 0 ? null : all.failures[all.failure[i]]);
 
-/** A score in a column whose heading has the unit. */
+/** Format a score without its unit, which the heading has. */
 function cell(name, value) {
   if (name === "params" || name === "macs") return short(value);
   return name.endsWith("seconds") ? digits(value, 4) : score(name, value).replace(/ %$/, "");
@@ -82,10 +82,11 @@ const COMPARE = {
   "=": (a, b) => a === b,
 };
 
-/** Return a test of rows for a query: words that are all in the row, and bounds as `macs<5e6`. */
+/** Return a predicate of rows for a query: words that must all occur in the row, and bounds such as `macs<5e6`. */
 function queryOf(query, columns, wordsOf) {
   const parts = query.trim().toLowerCase().match(/\S+/g) ?? [];
   const tests = parts.map((part) => {
+    // a column's name (or a part of it), a comparison, a number; anything else is a word
     const [, name, sign, bound] = part.match(/^([^<>=]+)(<=|>=|<|>|=)([-\d.e]+)$/) ?? [];
     const column = name && columns.find((each) => each.isNumber && each.name.toLowerCase().includes(name));
     if (!column) return (i) => wordsOf(i).includes(part);
@@ -94,7 +95,7 @@ function queryOf(query, columns, wordsOf) {
   return (i) => tests.every((test) => test(i));
 }
 
-/** Sort rows by a column; what has no value comes last either way. */
+/** Sort rows by a column; rows without a value come last in both directions. */
 function sorted(rows, column, isDescending) {
   const keys = new Map(rows.map((i) => [i, column.value(i)]));
   const isMissing = (value) => value == null || value === "";

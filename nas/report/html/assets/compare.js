@@ -1,14 +1,14 @@
-// Runs beside each other: a table, and the curves of those that have the same objective.
+// The comparison of several runs: a table, and the curves of those with the same objective.
 
 const COMPARING =
-  "A name leads to its run. Of a search the best is what its search network scored, the test what its final network did.";
+  "Names link to the runs. For a search, “best” is the score of its search network, “test” that of its final network.";
 
 function comparison(runs) {
   const searches = runs.filter((run) => run.curve?.best.length);
   const groups = [...Map.groupBy(searches, (run) => `${sign(run)} ${run.head.objective}`).values()];
   const curves = groups.filter((group) => group.length > 1).map(comparedCurves);
-  const why = "No two of these runs are searches with the same objective, so no curves are drawn over each other.";
-  const table = section("table", "The runs beside each other", COMPARING, comparisonTable(runs));
+  const why = "No two of these runs are searches with the same objective, so there are no curves to compare.";
+  const table = section("table", "Comparison of the runs", COMPARING, comparisonTable(runs));
   return [table, ...(curves.length ? curves : [empty("curves0", "Best so far", why)])];
 }
 
@@ -19,6 +19,7 @@ function comparedCurves(group, i) {
   const spent = (run) => count(run.curve.evaluations.at(-1), "evaluation");
   const say = (run) => `${run.head.name}, ${score(objective, last(run))} after ${spent(run)}`;
   const scorers = new Set(group.map(({ head }) => `${head.evaluator || "a supernet"} ${head.settings.data ?? ""}`.trim()));
+  // scores of different evaluators or data are drawn in one chart, but are not the same quantity
   const unlike = scorers.size > 1 ? ` These runs score differently: ${[...scorers].join("; ")}.` : "";
   const reading = `Best: ${say(ranked[0])}; last: ${say(ranked.at(-1))}.${unlike}`;
   return section(`curves${i}`, `Best ${nameOf(objective)} so far`, reading, anytime(group));
@@ -49,7 +50,7 @@ function comparisonTable(runs) {
   );
 }
 
-/** How large the network is that was tested: the final one of a search, or the one that was trained or transferred. */
+/** Return the size of the tested network: the final one of a search, or the one that was trained or transferred. */
 function finalSize(head, best, finals) {
   if (head.kind !== "search") return sizeOf(best?.params, best?.macs);
   const own = (cost) => finals?.scores[cost]?.[finals.roles.indexOf("best")];

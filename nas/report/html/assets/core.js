@@ -1,10 +1,10 @@
-// Elements, numbers and sections: what every part of the report is made of. What runs say (names, reasons, YAML)
-// becomes text nodes alone, never HTML.
+// Elements, number formats and sections, used by every part of the report. Text from runs (names, failures, YAML) only ever
+// becomes text nodes, never HTML.
 
 const contentOf = (id) => document.getElementById(id).textContent;
 const DATA = JSON.parse(contentOf("page"));
 
-/** Return what the runs say: gzip in base64, as 20,000 evaluations are ten times as large without. */
+/** Return the summaries of the runs. They are gzip in base64: uncompressed, 20,000 evaluations are ten times as large. */
 async function readRuns() {
   const packed = Uint8Array.from(atob(contentOf("runs")), (letter) => letter.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -23,7 +23,7 @@ function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Write a number with as many digits as say something. */
+/** Format a number with at least three significant digits; whole numbers in full. */
 function plain(value) {
   if (value == null || Number.isNaN(value)) return "–";
   if (Number.isInteger(value)) return value.toLocaleString("en-US");
@@ -31,7 +31,7 @@ function plain(value) {
   return size >= 100 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : String(Number(value.toPrecision(3)));
 }
 
-/** Write a count short, as 3.35 M. */
+/** Format a count in short form, such as 3.35 M. */
 function short(value) {
   if (value == null) return "–";
   for (const [size, unit] of [
@@ -40,12 +40,13 @@ function short(value) {
     [1e6, "M"],
     [1e4, "k"],
   ]) {
+    // "k" begins at 10,000 (1,234 is short enough) but still divides by 1,000
     if (Math.abs(value) >= size) return `${Number((value / (unit === "k" ? 1e3 : size)).toPrecision(3))} ${unit}`;
   }
   return plain(value);
 }
 
-/** Write seconds as a person says them. */
+/** Format seconds as 35 ms, 12.5 s, 3.1 min, 2.0 h or 2.3 days. */
 function duration(seconds) {
   if (seconds == null) return "–";
   if (seconds === 0) return "0 s";
@@ -55,7 +56,7 @@ function duration(seconds) {
   return seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` : `${(seconds / 86400).toFixed(1)} days`;
 }
 
-/** Write a score by the unit in its name. */
+/** Format a score with the unit that its name ends in. */
 function score(name, value) {
   if (value == null) return "–";
   if (name.includes("percent")) return `${value.toFixed(2)} %`;
@@ -64,7 +65,7 @@ function score(name, value) {
   return name === "params" || name === "macs" ? short(value) : plain(value);
 }
 
-/** Write a score's name in words, with its unit: `validation_top1_percent` as "validation top-1, %". */
+/** Return a score's name in words, with its unit: `validation_top1_percent` as "validation top-1, %". */
 function words(name) {
   const known = { params: "parameters", macs: "multiply-adds (MACs)", lr: "learning rate", seconds: "time" };
   if (known[name]) return known[name];
@@ -75,17 +76,17 @@ function words(name) {
     .replace(/ milliseconds$/, ", ms");
 }
 
-/** Write a score's name in words, without its unit. */
+/** Return a score's name in words, without its unit. */
 const nameOf = (score) => words(score).replace(/, (%|s|ms)$/, "");
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
-/** Write a remark as a sentence. */
+/** Return a note as a sentence, with a capital and a full stop. */
 const sentence = (text) => capital(text) + (/[.!?]$/.test(text) ? "" : ".");
 
-/** Count things: 1 failure, 2 failures. */
+/** Return a number with its noun: 1 failure, 2 failures. */
 const count = (number, thing) => `${plain(number)} ${thing}${number === 1 ? "" : "s"}`;
 
-/** Make a section: a heading, one line that reads what is below, and that. */
+/** Make a section: a heading, one line that sums up its content, and the content. */
 function section(id, title, reading, ...body) {
   const element = h("section", { id }, h("header", {}, h("h2", {}, title)));
   if (reading) element.append(h("p", { class: "reading" }, reading));
@@ -93,21 +94,21 @@ function section(id, title, reading, ...body) {
   return element;
 }
 
-/** Make a section that says why there is nothing to see. */
+/** Make a section that gives the reason why it is empty. */
 const empty = (id, title, why) => section(id, title, "", h("p", { class: "empty" }, sentence(why)));
 
-/** Make a text that can be copied. */
+/** Make a text with a button that copies it. */
 function copied(text, wrap = false) {
   const button = h("button", { type: "button", "aria-label": "Copy the text" }, "Copy");
   button.addEventListener("click", async () => {
     const isDone = await copy(text);
-    button.textContent = isDone ? "Copied" : "Select it, and copy";
+    button.textContent = isDone ? "Copied" : "Select and copy by hand";
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
   return h("div", { class: "copied" }, h("pre", { class: wrap ? "wrap" : "", tabindex: "0" }, text), button);
 }
 
-/** Copy a text; pages that were opened from a file may have no clipboard but the old one. */
+/** Copy a text. A page opened from a file may lack the clipboard API: then by the deprecated execCommand. */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -121,7 +122,7 @@ async function copy(text) {
   }
 }
 
-/** Make buttons of which one is pressed: options are [[name, value]], and `act` gets the value. */
+/** Make a row of buttons, one of them pressed: options are [[name, value]], and `act` is called with the value. */
 function choice(label, options, act, pressed = options[0][1]) {
   const buttons = options.map(([name, value]) =>
     h(
@@ -139,9 +140,9 @@ function choice(label, options, act, pressed = options[0][1]) {
 
 const resizing = new ResizeObserver((entries) => entries.forEach(({ target }) => target.showMore()));
 
-/** Let what is wider than its place fade where there is more of it, and say so. */
+/** Let an element that is wider than its container scroll, with faded edges and a hint where more is hidden. */
 function scrolling(element) {
-  const hint = h("p", { class: "hint", hidden: true }, "Scroll sideways for the rest →");
+  const hint = h("p", { class: "hint", hidden: true }, "Scroll sideways for more →");
   element.showMore = () => {
     const room = element.scrollWidth - element.clientWidth;
     element.classList.toggle("more-left", element.scrollLeft > 1);
@@ -153,7 +154,7 @@ function scrolling(element) {
   return h("div", { class: "wide" }, element, hint);
 }
 
-/** Make a small table of texts and elements; a column with numbers stands right. */
+/** Make a small table of texts and elements; columns with numbers are aligned to the right. */
 function table(columns, rows) {
   const kinds = columns.map((_, i) => (rows.some((row) => isNumeric(row[i])) ? "number" : null));
   const heads = columns.map((name, i) => h("th", { scope: "col", class: kinds[i] }, name));
@@ -170,13 +171,13 @@ function table(columns, rows) {
 
 const isNumeric = (value) => typeof value === "string" && /^[+-]?[\d.,]+( ?(%|s|ms|min|h|days|k|M|G|T))?$/.test(value);
 
-/** Make a bar for a percentage, with the number. */
+/** Make a bar for a percentage, followed by the number. */
 function meter(percent) {
   const bar = h("i", { style: `width:${Math.min(100, percent)}%` });
   return h("span", {}, h("span", { class: "meter", "aria-hidden": "true" }, bar), ` ${percent.toFixed(1)} %`);
 }
 
-/** Show an SVG as a picture of its own: what it says can neither run nor clash with the page. */
+/** Show an SVG as an image: its scripts cannot run, and its ids and styles cannot clash with the page. */
 function drawing(svg, label) {
   const [width] = (svg.match(/<svg[^>]*?\swidth="([\d.]+)/) ?? ["", "0"]).slice(1).map(Number);
   const image = h("img", { src: `data:image/svg+xml,${encodeURIComponent(svg)}`, alt: label });
@@ -192,7 +193,7 @@ const watcher = new IntersectionObserver(
   { rootMargin: "400px" },
 );
 
-/** Draw when an element is near to what is seen. */
+/** Draw an element once it is within 400 pixels of the viewport. */
 function lazily(element, draw) {
   waiting.set(element, draw);
   watcher.observe(element);

@@ -1,4 +1,4 @@
-// What the report needs of Apache ECharts. In a folder with a copy of this file, echarts.min.js is made by
+// The parts of Apache ECharts that the report needs. In a folder with a copy of this file, echarts.min.js is built by
 //   npm install echarts@6.1.0 zrender@6.1.0 esbuild@0.28.2
 //   npx esbuild echarts.entry.js --bundle --minify --target=es2020 --format=iife --global-name=echarts \
 //     --banner:js="$(sed -n 's|^// banner: ||p' echarts.entry.js)" --outfile=echarts.min.js

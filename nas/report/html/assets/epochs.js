@@ -2,7 +2,7 @@
 
 /**
  * Make a chart of curves: [{ label, epochs, values, look: (colours) => ({ colour, dash, width }), breaks }].
- * A curve goes on over epochs without a value, as most are where one measures every tenth; where it `breaks` it stops there.
+ * A curve is drawn across epochs without a value (validation may run every tenth epoch only), unless `breaks` is true.
  */
 function epochChart(title, curves, { size = "small", name = "epoch", limits = {}, phases = [], say = plain } = {}) {
   const last = Math.max(...curves.map(({ epochs }) => epochs.at(-1) ?? 1));
@@ -29,7 +29,7 @@ function epochLine({ label, epochs, values, look, breaks = false }, c) {
   return line(label, points, colour, { z: 2 + width, lineStyle: { type: dash ?? "solid", width } });
 }
 
-/** Say what the curves are at an epoch, the highest first. */
+/** Make the tooltip of an epoch: the value of each curve, the highest first. */
 function epochTip(points, say) {
   const known = points.filter(({ value }) => value[1] != null).sort((a, b) => b.value[1] - a.value[1]);
   return tip([`epoch ${points[0].axisValue}`, ...known.map((each) => `${each.seriesName}: ${say(each.value[1])}`)]);
@@ -37,7 +37,7 @@ function epochTip(points, say) {
 
 /** Dotted lines between the phases of a search. */
 function phaseLines(phases, c) {
-  const data = phases.map((epoch) => ({ xAxis: epoch + 0.5 }));
+  const data = phases.map((epoch) => ({ xAxis: epoch + 0.5 })); // between two epochs; an empty series carries the lines
   const lineStyle = { type: "dotted", color: c.soft };
   return {
     type: "line",
@@ -46,8 +46,8 @@ function phaseLines(phases, c) {
   };
 }
 
-/** How the first, second and third of some curves are drawn. */
+/** Return the colour and dash of the i-th curve of a panel. */
 const nth = (i) => (c) => ({ colour: [c.accent, c.bad, c.soft][i % 3], dash: ["solid", [6, 3], [2, 2]][i % 3] });
 
-/** A dash as SVG writes it. */
+/** Return a dash pattern of ECharts as SVG writes it. */
 const svgDash = (dash) => (Array.isArray(dash) ? dash.join(" ") : null);

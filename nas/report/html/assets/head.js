@@ -1,14 +1,14 @@
-// What a run was, how it stands, its best architecture, what it took, and how to do it again.
+// The head of a run: its settings, state and key numbers; its best architecture, its costs, and how to reproduce it.
 
 const STATES = {
-  running: () => "This run is still going on: the page says how it stood when it was made.",
-  stopped: (head) => `This run was stopped before its end. Go on with: nas resume ${head.folder}`,
-  unknown: (head) => `This run has not ended. If it was stopped, go on with: nas resume ${head.folder}`,
+  running: () => "This run is still running: the page shows its state when the report was written.",
+  stopped: (head) => `This run was stopped before its end. Continue with: nas resume ${head.folder}`,
+  unknown: (head) => `This run has not ended. If it was stopped, continue with: nas resume ${head.folder}`,
 };
 
 const sign = (run) => (run.head.minimises ? -1 : 1);
 
-/** Say what was run, by what, and how it stands. */
+/** Make the head of a run: name, state, settings and dates. */
 function headOf(run, title = "h1") {
   const head = run.head;
   const names = {
@@ -32,14 +32,14 @@ function headOf(run, title = "h1") {
   );
 }
 
-/** Write whose weights were tested: "best", "random 1" or, of a transfer, "linear probe, 50 % of the labels, repeat 0". */
+/** Return the label of tested weights: "best", "random 1" or, of a transfer, "linear probe, 50 % of the labels, repeat 0". */
 const roleOf = ({ role }) =>
   role.replaceAll("_", " ").replace(/^(.+)-([\d.]+)-(\d+)$/, "$1, $2 % of the labels, repeat $3");
 
-/** Write a date without its T and its parts of seconds. */
+/** Format an ISO date, without the T and the fraction of seconds. */
 const date = (text) => (text ? text.replace("T", " ").replace(/\.\d+/, "") : "at an unknown time");
 
-/** The numbers that one looks for first. */
+/** Make the tiles of the key numbers. */
 function tilesOf(run) {
   const shown = tiles(run).filter(([, value]) => value != null && value !== "–");
   const tile = ([name, value, note]) =>
@@ -54,7 +54,7 @@ function tiles({ head, best, costs, finals, trials }) {
   const size = best && sizeOf(best.params, best.macs);
   const isSearch = head.kind === "search";
   const flying = costs?.in_flight ? `${costs.in_flight} in flight` : null;
-  const known = costs?.reused ? `${plain(costs.reused)} looked up` : null;
+  const known = costs?.reused ? `${plain(costs.reused)} reused` : null;
   const failed = costs ? count(costs.failed, "failure") : "";
   const trial = trials && bestTrial(trials);
   return [
@@ -63,21 +63,21 @@ function tiles({ head, best, costs, finals, trials }) {
     ["Best test top-1", score("top1_percent", trial?.mean), trial && trialName(trial)],
     ["Network", isSearch || best?.params == null ? null : `${short(best.params)} params`, networkNote(best)],
     [NAMES[head.kind], NAMES[head.kind] && costs ? plain(scored(costs)) : null, joined([known, failed, flying])],
-    ["Time", duration(costs?.seconds), costs?.worker_hours ? `${hours(costs.worker_hours)} of workers` : ""],
+    ["Time", duration(costs?.seconds), costs?.worker_hours ? `${hours(costs.worker_hours)} worker time` : ""],
   ];
 }
 
-/** How large a network is: "18.3 k params, 137 k MACs"; nothing where that is not known. */
+/** Return the size of a network, "18.3 k params, 137 k MACs"; empty where it is unknown. */
 const sizeOf = (params, macs) =>
   joined([params == null ? null : `${short(params)} params`, macs == null ? null : `${short(macs)} MACs`]);
 const networkNote = (best) => joined([best?.macs == null ? null : `${short(best.macs)} MACs`, best?.size_of]);
 
-/** How many evaluations have scores, also those that were looked up. */
+/** Return the number of evaluations with scores, reused ones included. */
 const scored = (costs) => costs.evaluated + costs.reused;
 const NAMES = { search: "Evaluations", transfer: "Trials" };
 const joined = (texts) => texts.filter(Boolean).join(", ");
 
-/** The test accuracy of the best beside that of the random architectures. */
+/** Return the tile of the best architecture's test accuracy, with the mean of the random architectures. */
 function finalTile(finals) {
   const names = Object.keys(finals?.scores ?? {}).filter((each) => each.includes("percent"));
   const name = names.find((each) => each.includes("test")) ?? names[0];
@@ -87,12 +87,12 @@ function finalTile(finals) {
   const mean = score(name, random.reduce((a, b) => a + b, 0) / random.length);
   const of = (cost) => finals.scores[cost]?.[finals.roles.indexOf("best")];
   const size = sizeOf(of("params"), of("macs"));
-  const other = random.length ? `a random architecture: ${mean}` : "no random architecture beside it";
-  const beside = joined([size && `the final network: ${size}`, other]);
-  return [[capital(nameOf(name)), score(name, own), beside]];
+  const other = random.length ? `random baseline: ${mean}` : "no random baseline";
+  const note = joined([size && `the final network: ${size}`, other]);
+  return [[capital(nameOf(name)), score(name, own), note]];
 }
 
-/** The best architecture: drawn, and as text. */
+/** Make the section of the best architecture: drawing, notation and scores. */
 function bestOf(run, id) {
   const title = run.head.kind === "search" ? "Best architecture" : "Network";
   const { best } = run;
@@ -101,7 +101,8 @@ function bestOf(run, id) {
   const size = best.params == null ? "" : `${capital(best.size_of)}: ${plain(best.params)} parameters${macs}. `;
   const number = best.number == null ? "" : `Evaluation ${best.number}. `;
   const scores = Object.entries(best.scores).map(([name, value]) => [words(name), score(name, value)]);
-  const measured = run.head.kind !== "search" ? "score" : best.size_of === "the search network" ? best.size_of : "while searching";
+  // the scores of a search belong to its search network, which may be smaller than the final one
+  const measured = run.head.kind !== "search" ? "score" : best.size_of === "the search network" ? best.size_of : "during the search";
   const tables = [scores.length ? table([measured, "value"], scores) : null, run.finals ? finalsOf(run.finals) : null];
   const none = h("p", { class: "empty" }, "This architecture has no drawing.");
   return section(
@@ -114,7 +115,7 @@ function bestOf(run, id) {
   );
 }
 
-/** What came of the final trainings, a column a role. */
+/** Make the table of the final trainings, one column per role. */
 function finalsOf({ roles, scores, failures }) {
   const rows = Object.entries(scores).map(([name, values]) => [
     words(name),
@@ -126,20 +127,20 @@ function finalsOf({ roles, scores, failures }) {
 
 const hours = (number) => duration(number == null ? null : number * 3600);
 
-/** What the run took. */
+/** Make the section of the costs. */
 function costsOf(run, id) {
   const title = "Cost of the run";
   const { costs } = run;
   if (!costs) return empty(id, title, run.missing.costs ?? "No times are recorded.");
   const failures = count(costs.failed, "failure");
   const times = table(["time", ""], timesOf(run));
-  if (run.head.kind !== "search") return section(id, title, `${duration(costs.seconds)} in all; ${failures}.`, times);
+  if (run.head.kind !== "search") return section(id, title, `${duration(costs.seconds)} in total; ${failures}.`, times);
   const counts = [
     ["evaluations with scores", scored(costs)],
-    ["… looked up, as an equal one was known", costs.reused],
+    ["… reused from an identical architecture", costs.reused],
     ["evaluations that failed", costs.failed],
     ["in flight", costs.in_flight],
-    ["different architectures", costs.distinct],
+    ["distinct architectures", costs.distinct],
     ["supernets trained", costs.supernets],
     ["final trainings", costs.finals],
   ]
@@ -148,38 +149,38 @@ function costsOf(run, id) {
   const each = costs.seconds_per_evaluation;
   const reading = [
     count(scored(costs), "evaluation"),
-    each == null ? "" : `, ${duration(each)} for each${simulated(costs)}`,
-    `; ${count(costs.distinct, "different architecture")}; ${failures}.`,
+    each == null ? "" : `, ${duration(each)} each on average${simulated(costs)}`,
+    `; ${count(costs.distinct, "distinct architecture")}; ${failures}.`,
   ].join("");
   return section(id, title, reading, h("div", { class: "columns" }, times, table(["number", ""], counts)));
 }
 
-const simulated = (costs) => (costs.simulated ? " (simulated: the table's)" : "");
+const simulated = (costs) => (costs.simulated ? " (simulated: from the table)" : "");
 
 function timesOf({ head, costs }) {
   const own = [
-    [`evaluations, one after another${simulated(costs)}`, duration(costs.evaluation_seconds)],
-    [`an evaluation, on average${simulated(costs)}`, duration(costs.seconds_per_evaluation)],
+    [`evaluations, total${simulated(costs)}`, duration(costs.evaluation_seconds)],
+    [`per evaluation, mean${simulated(costs)}`, duration(costs.seconds_per_evaluation)],
   ];
   return [
-    ["time in which the run worked", duration(costs.seconds)],
+    ["wall-clock, without pauses", duration(costs.seconds)],
     ...(head.kind === "search" ? own : []),
-    ["workers, added up", hours(costs.worker_hours)],
-    ["CPU cores, added up", hours(costs.cpu_hours)],
-    ["GPUs, added up", hours(costs.gpu_hours || null)],
+    ["worker time, total", hours(costs.worker_hours)],
+    ["CPU core time, total", hours(costs.cpu_hours)],
+    ["GPU time, total", hours(costs.gpu_hours || null)],
   ].filter(([, value]) => value !== "–");
 }
 
-/** How to run the same again. */
+/** Make the section on reproducing a run. */
 function reproductionOf(run, id) {
   const { reproduction: again, head } = run;
   const expected = Object.entries(again.expected).map(([name, value]) => [words(name), value]);
-  const began = head.command ? ` The run began with: ${head.command}` : "";
+  const began = head.command ? ` The run was started with: ${head.command}` : "";
   const hardware = head.hardware && `Hardware: ${head.hardware}.`;
   const element = section(
     id,
-    "Run it again",
-    `The command lines, and the whole of what was asked for.${began}`,
+    "Reproduce this run",
+    `The commands, and the full configuration.${began}`,
     again.commands.length ? copied(again.commands.join("\n"), true) : null,
     [...again.notes, hardware].filter(Boolean).map((note) => h("p", {}, note)),
     expected.length ? table(["published", ""], expected) : null,

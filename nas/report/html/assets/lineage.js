@@ -1,6 +1,6 @@
-// Where the best came from: its ancestors, and what each of them changed.
+// The family tree of the best: its ancestors, and the decisions that each changed.
 
-/** How many ancestors a summary has at most. */
+/** The maximum number of ancestors in a summary, as in ancestry.py. */
 const NEAREST = 300;
 
 function lineageOf(run, id) {
@@ -16,23 +16,23 @@ function lineageOf(run, id) {
   const alone = `Evaluation ${winner.number} has no parents: it was proposed as ${winner.origin}.`;
   if (sorted.length === 1) return section(id, title, alone, list);
   const [steps, changed] = [count(sorted.length - 1, "step"), count(changes, "changed decision")];
-  const nearest = sorted.length >= NEAREST ? ` Of its ancestors the nearest ${NEAREST} are shown.` : "";
+  const nearest = sorted.length >= NEAREST ? ` Only the nearest ${NEAREST} ancestors are shown.` : "";
   const say = (each) => `${each.number} (${each.origin}, ${score(run.head.objective, each.value)})`;
-  const reading = `${say(winner)} came from ${say(first)} by ${steps} and ${changed}.${nearest}`;
+  const reading = `${say(winner)} descends from ${say(first)} by ${steps} and ${changed}.${nearest}`;
   const label = `The ancestors of evaluation ${winner.number}, by number and ${words(run.head.objective)}`;
   const shown = { whole: false };
   const picture = chart(label, (c) => lineageOption(run, sorted, winner, shown, c));
   const others = scoresOf(run).slice(0, winner.number);
   const outside = () => beyond(run.head.objective, others, lineageRange(run, sorted, others, false), "evaluation");
-  const beside = leftOut(shown, outside, picture.redraw);
+  const note = leftOut(shown, outside, picture.redraw);
   const key = legend((c) => [
     ["the best and its ancestors, with lines from parent to child", c.accent, "dot"],
     ["other evaluations up to the best", c.pale, "dot"],
   ]);
-  return section(id, title, `Evaluation ${reading}`, h("div", { class: "columns" }, h("div", {}, picture, key, beside), list));
+  return section(id, title, `Evaluation ${reading}`, h("div", { class: "columns" }, h("div", {}, picture, key, note), list));
 }
 
-/** One ancestor, in words. */
+/** Make the list item of an ancestor. */
 function stepOf(run, each, winner, all) {
   const from = each.parents.length ? ` from ${each.parents.map((number) => `#${number}`).join(" and ")}` : "";
   const parent = all.find((other) => other.number === each.parents[0]);
@@ -50,16 +50,16 @@ function stepOf(run, each, winner, all) {
   );
 }
 
-/** Say how much better or worse a child is than its parent. */
+/** Return how much better or worse a child is than its first parent. */
 function gainOf(run, change) {
   const size = run.head.objective.includes("percent") ? Math.abs(change).toFixed(2) : plain(Math.abs(change));
-  if (Number(size) === 0) return " = as good";
+  if (Number(size) === 0) return " = equal";
   return change * sign(run) > 0
     ? h("span", { class: "up" }, ` ▲ better by ${size}`)
     : h("span", { class: "down" }, ` ▼ worse by ${size}`);
 }
 
-/** What is seen: all ancestors, or all evaluations up to the best too. */
+/** Return the limits of the score axis: of the ancestors or, if `isWhole`, of all evaluations up to the best. */
 function lineageRange(run, sorted, others, isWhole) {
   const reached = sorted.map(({ value }) => value).filter((value) => value != null);
   return limitsOf(run.head.objective, others.filter((value) => value != null), reached, isWhole);
@@ -116,7 +116,7 @@ function lineageOption(run, sorted, winner, shown, c) {
         itemStyle: { color: faint(c.pale, 0.55) },
         tooltip: { show: false },
       },
-      // One line, broken by gaps, for all edges.
+      // One series for all edges, broken by gaps: a series per edge would be slow.
       {
         ...line(
           "edges",

@@ -1,4 +1,4 @@
-// The page: one run from top to bottom, or several beside each other first.
+// The page: the parts of one run, or a comparison of several and then each of them, folded.
 
 const PARTS = {
   search: [
@@ -6,21 +6,21 @@ const PARTS = {
     ["supernets", "Supernet", supernetsOf],
     ["progress", "Progress", progressOf],
     ["ancestors", "Family tree", lineageOf],
-    ["shares", "Choices", sharesOf],
+    ["shares", "Options", sharesOf],
     ["front", "Pareto front", frontOf],
     ["training", "Training", trainingsOf],
     ["tests", "Test", testsOf],
     ["workers", "Workers", workersOf],
     ["costs", "Cost", costsOf],
     ["evaluations", "Evaluations", evaluationsOf],
-    ["again", "Run it again", reproductionOf],
+    ["again", "Reproduce", reproductionOf],
   ],
   training: [
     ["best", "Network", bestOf],
     ["training", "Training", trainingsOf],
     ["tests", "Test", testsOf],
     ["costs", "Cost", costsOf],
-    ["again", "Run it again", reproductionOf],
+    ["again", "Reproduce", reproductionOf],
   ],
   transfer: [
     ["trials", "Transfer", trialsOf],
@@ -29,18 +29,18 @@ const PARTS = {
     ["tests", "Test", testsOf],
     ["workers", "Workers", workersOf],
     ["costs", "Cost", costsOf],
-    ["again", "Run it again", reproductionOf],
+    ["again", "Reproduce", reproductionOf],
   ],
 };
 
-/** Make the parts of a run: [[id, name in the bar on top, element]]. */
+/** Make the parts of a run: [[id, name in the top bar, element]]. */
 function partsOf(run, prefix) {
   return PARTS[run.head.kind]
     .map(([id, name, make]) => [prefix + id, name, make(run, prefix + id)])
     .filter(([, , element]) => element);
 }
 
-/** Make one of several runs: its parts are made when it is opened. */
+/** Make one of several runs, folded: its parts are made only when it is opened, since many runs would take long. */
 function folded(run, i) {
   const body = h("div", {});
   const element = h("details", { class: "run", id: `run${i}` }, h("summary", {}, run.head.name), body);
@@ -63,7 +63,7 @@ function openLinked() {
   target?.unfold?.();
 }
 
-/** What is printed is whole, and on white. */
+/** Prepare printing: unfold and draw everything, in the light theme; the theme is restored afterwards. */
 function drawWhole() {
   const theme = document.documentElement.dataset.theme;
   document.documentElement.dataset.theme = "light";
@@ -73,7 +73,7 @@ function drawWhole() {
   redrawAll();
 }
 
-/** Runs of one name get their folders too. */
+/** Append the folder to the names of runs that share a name. */
 function distinct(runs) {
   const names = runs.map((run) => run.head.name);
   runs
@@ -82,14 +82,14 @@ function distinct(runs) {
   return runs;
 }
 
-/** How many links the bar on top has room for in a line; a longer bar does not stay in sight. */
+/** The number of links that fit on one line of the top bar; a longer bar scrolls away with the page. */
 const LINKS = 14;
 
 function page(runs) {
-  const parts = runs.length === 1 ? alone(runs[0]) : beside(runs);
+  const parts = runs.length === 1 ? pageOfOne(runs[0]) : pageOfSeveral(runs);
   const links = parts.links.map(([id, name]) => h("a", { href: `#${id}` }, name));
   const bar = [h("strong", {}, "Cellstack"), h("nav", { "aria-label": "Parts of the report" }, links), themeButton()];
-  const made = `Made ${DATA.made} by cellstack ${DATA.version}. This file is whole: it loads nothing from anywhere.`;
+  const made = `Written ${DATA.made} by cellstack ${DATA.version}. This file is self-contained: it makes no network request.`;
   const footer = h("footer", {}, made, " Charts: Apache ECharts 6.1.0, Apache-2.0.");
   const isLong = links.length > LINKS;
   document.body.append(h("header", { class: isLong ? "top long" : "top" }, h("div", {}, bar)), h("main", {}, parts.body, footer));
@@ -98,14 +98,14 @@ function page(runs) {
   openLinked();
 }
 
-/** A page of one run. */
-function alone(run) {
+/** Return the links and the body of a page of one run. */
+function pageOfOne(run) {
   const parts = partsOf(run, "");
   return { links: parts, body: [headOf(run), tilesOf(run), ...parts.map(([, , element]) => element)] };
 }
 
-/** A page of several runs: how they compare, and each to be opened. */
-function beside(runs) {
+/** Return the links and the body of a page of several runs: their comparison, then each run, folded. */
+function pageOfSeveral(runs) {
   const head = h("div", { class: "head" }, h("h1", {}, `${runs.length} runs`));
   const links = runs.map((run, i) => [`run${i}`, run.head.name]);
   return {

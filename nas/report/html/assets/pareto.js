@@ -1,4 +1,4 @@
-// Accuracy against cost: which architectures nothing else beats.
+// The Pareto front: the objective against a cost.
 
 function frontOf(run, id) {
   const title = `${capital(nameOf(run.head.objective))} against cost`;
@@ -33,8 +33,8 @@ function frontOf(run, id) {
     switches,
     drawn,
     legend((c) => [
-      ["on the Pareto front: nothing that costs no more is better", c.accent, "dot"],
-      ["another architecture", c.pale, "dot"],
+      ["on the Pareto front: no architecture of the same or lower cost is better", c.accent, "dot"],
+      ["other architectures", c.pale, "dot"],
     ]),
     outside,
     chosen,
@@ -67,7 +67,7 @@ function frontTable(run, front) {
     h("span", { class: "mono" }, textOf(run, front.number[i])),
   ]);
   const body = table(["", words(front.cost), words(run.head.objective), "architecture"], rows);
-  return h("details", { class: "more" }, h("summary", {}, `The ${plain(rows.length)} on the front`), body);
+  return h("details", { class: "more" }, h("summary", {}, `The ${plain(rows.length)} architectures on the front`), body);
 }
 
 function frontOption(run, shown, c) {
@@ -75,6 +75,7 @@ function frontOption(run, shown, c) {
   const on = new Set(members(front));
   const point = (i) => ({ value: [front.costs[i], front.value[i]], at: i });
   const all = front.number.map((_, i) => i);
+  // costs are sorted; beyond a factor of 30 small ones would be indistinguishable on a linear axis
   const isWide = front.costs.at(-1) / front.costs[0] > 30 && front.costs[0] > 0;
   const worst = front.costs.at(-1);
   const steps = [...on].map((i) => [front.costs[i], front.value[i]]);
@@ -119,11 +120,12 @@ function frontTip(run, front, i) {
   return tip([`#${front.number[i]}: ${facts}`], textOf(run, front.number[i]));
 }
 
-/** What is seen: all but the worst tenth, and the whole front; or all. */
+/** Return the limits of the score axis: for the front and all but the worst tenth or, if `isWhole`, for all. */
 function rangeOfFront(run, front, isWhole) {
   const steps = members(front).map((i) => [front.costs[i], front.value[i]]);
   const values = [...front.value].sort((a, b) => a - b);
   const cut = Math.floor(values.length / 10);
+  // with growing cost the front rises where the objective is maximised, and falls where it is minimised
   const isRising = steps.length < 2 || steps.at(-1)[1] >= steps[0][1];
   const seen = [
     ...steps.map(([, value]) => value),

@@ -1,14 +1,14 @@
-// The best so far, against evaluations and against seconds, beside random search; of one run or of several.
+// The best so far against evaluations or seconds, with the random search baseline, for one run or several.
 
 const DOTS = 3000;
 
-/** How the first, second, ... of some runs are drawn. */
+/** Return the colour and dash of the i-th run. */
 const runLook = (i) => (c) => ({
   colour: readable(DATA.hues[i % DATA.hues.length], c),
   dash: i >= DATA.hues.length ? [6, 3] : "solid",
 });
 
-/** Return the value of a step at x: what the last row up to there says. */
+/** Return the value of a step function at x, by binary search; null left of its first step. */
 function stepAt(xs, values, x) {
   let low = -1;
   for (let high = xs.length; high - low > 1;) {
@@ -27,11 +27,11 @@ function progressOf(run, id) {
     return empty(id, title, `One evaluation: ${score(run.head.objective, run.curve.best[0])}.`);
   const notes = run.curve.baseline
     ? run.curve.baseline.how
-    : (run.missing.baseline ?? "There is no random search to compare with.");
+    : (run.missing.baseline ?? "There is no random search baseline.");
   return section(id, title, readProgress(run), anytime([run]), h("p", { class: "reading" }, sentence(notes)));
 }
 
-/** Say in a line how far the run came, and where random search would be. */
+/** Sum up a run in a sentence: its best, and the expected best of random search after as many evaluations. */
 function readProgress(run) {
   const { curve, head } = run;
   const [evaluations, best] = [curve.evaluations.at(-1), curve.best.at(-1)];
@@ -40,14 +40,15 @@ function readProgress(run) {
   const text = `After ${count(evaluations, "evaluation")} the best is ${say(best)}, found after ${plain(at)}`;
   const random = curve.baseline?.by_evaluations;
   if (!random?.x.length) return `${text}.`;
+  // a baseline estimated from N draws ends at N, so compare where both are known
   const until = Math.min(evaluations, random.x.at(-1));
   const mean = say(stepAt(random.x, random.mean, until));
-  if (until === evaluations) return `${text}; random search would be at ${mean}.`;
+  if (until === evaluations) return `${text}; random search is expected at ${mean}.`;
   const then = say(stepAt(curve.evaluations, curve.best, until));
-  return `${text}. Random search is known up to ${plain(until)}: it would be at ${mean}, and this run was at ${then}.`;
+  return `${text}. The baseline ends at ${plain(until)}: random search is expected at ${mean} there, and this run was at ${then}.`;
 }
 
-/** Make the chart: switches, a key, and the curves of runs that have the same objective. */
+/** Make the chart of runs with the same objective: switches, curves and a legend. */
 function anytime(runs) {
   const most = Math.max(...runs.map((run) => run.curve.evaluations.at(-1)));
   const shown = { by: "evaluations", scale: most >= 2000 ? "log" : "value", whole: false };
@@ -77,7 +78,7 @@ function anytime(runs) {
   );
 }
 
-/** What the curves leave out at first: evaluations, or beginnings of curves where several runs are compared. */
+/** Return what the first view leaves out: evaluations or, where several runs are compared, beginnings of curves. */
 function outsideOf(runs) {
   const objective = runs[0].head.objective;
   const limits = rangeOf(runs, false);
@@ -88,20 +89,20 @@ function outsideOf(runs) {
   );
 }
 
-/** Say that not each of very many evaluations is a dot. */
+/** Make the note that only some of very many evaluations are drawn as dots. */
 function isThinned(runs) {
   const every = Math.ceil(scoresOf(runs[0]).length / DOTS);
-  return runs.length === 1 && every > 1 ? h("p", { class: "reading" }, `One of ${every} evaluations is a dot.`) : null;
+  return runs.length === 1 && every > 1 ? h("p", { class: "reading" }, `One evaluation in ${every} is drawn as a dot.`) : null;
 }
 
 function anytimeKeys(runs, c) {
   const isAlone = runs.length === 1;
   const own = [
     ["best so far", c.accent],
-    ["an evaluation", c.pale, "dot"],
+    ["one evaluation", c.pale, "dot"],
   ];
   const keys = isAlone ? own : runs.map((run, i) => [run.head.name, runLook(i)(c).colour, svgDash(runLook(i)(c).dash)]);
-  const random = isAlone ? "random search: mean, and eight of ten runs" : "random search, in the colour of its run";
+  const random = isAlone ? "random search: mean, 10th to 90th percentile" : "random search, in the colour of its run";
   return runs.some((run) => run.curve.baseline) ? [...keys, [random, c.soft, "3 3"]] : keys;
 }
 
@@ -129,7 +130,10 @@ function anytimeOption(runs, shown, c) {
   });
 }
 
-/** Leave out of the picture what is worse than half of the evaluations and than the second best so far, or nothing. */
+/**
+ * Return the limits of the score axis. Unless `isWhole`, they leave out scores that are worse than the median, the second value
+ * of the best so far, and the mean of random search: a few bad scores would flatten the curves.
+ */
 function rangeOf(runs, isWhole) {
   const seen = runs.flatMap((run) => {
     const values = scoresOf(run)
@@ -149,13 +153,14 @@ function rangeOf(runs, isWhole) {
 
 const scoresOf = (run) => run.evaluations?.scores[run.head.objective] ?? [];
 
-/** The lines of one run, with a dot for each evaluation where it is alone. */
+/** Return the series of one run: its curve, the baseline and, where it is the only run, a dot per evaluation. */
 function curvesOf(run, shown, { colour, dash }, isAlone, c) {
   const { curve } = run;
   const xs = curve[shown.by];
   const fits = (x) => (shown.scale !== "log" || x > 0) && x <= xs.at(-1) * 1.0001;
   const steps = xs.map((x, i) => [x, curve.best[i]]).filter(([x]) => fits(x));
   const own = stepLine(run.head.name, steps, colour, { z: 5, lineStyle: { type: dash ?? "solid", width: 2.2 } });
+  // simulated seconds are summed, so they are no times at which evaluations ended
   const hasDots = isAlone && !(shown.by === "seconds" && curve.clock === "simulated");
   return [
     own,
@@ -164,7 +169,7 @@ function curvesOf(run, shown, { colour, dash }, isAlone, c) {
   ].flat();
 }
 
-/** The lines of random search: its mean and, where it is alone, its band. */
+/** Return the series of random search: its mean and, for a single run, the band of its percentiles. */
 function randomOf(run, shown, fits, colour, hasBand) {
   const random = bandOf(run, shown);
   if (!random?.x.length) return [];

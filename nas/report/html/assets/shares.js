@@ -1,8 +1,8 @@
-// Which options were taken while the search went on.
+// Option frequencies over the course of a search.
 
 const NAMED = 10;
 
-/** The colour and dash of an option, the same in all pictures; ink and pale are those of the theme. */
+/** Return the colour and dash of an option, the same in all charts. Ink and pale follow the theme. */
 function optionLine(label, c) {
   const [colour, dash] = DATA.colours[label] ?? ["#9aa5b5", null];
   const themed = { "#1c2430": c.ink, "#9aa5b5": c.pale }[colour];
@@ -10,8 +10,8 @@ function optionLine(label, c) {
 }
 
 function sharesOf(run, id) {
-  const title = "Which options were chosen, over time";
-  if (!run.shares.length) return empty(id, title, run.missing.shares ?? "Nothing was chosen by a strategy.");
+  const title = "Option frequencies over time";
+  if (!run.shares.length) return empty(id, title, run.missing.shares ?? "No strategy proposed architectures.");
   const made = Math.max(...run.shares.map((panel) => panel.evaluations.at(-1)));
   const window = count(Math.min(run.share_window, made), "evaluation");
   const panels = `Each panel is a choice: the shares of its options among the last ${window}.`;
@@ -20,11 +20,12 @@ function sharesOf(run, id) {
   return section(id, title, reading, h("div", { class: "columns" }, run.shares.map(sharePanel)));
 }
 
-/** Name the option that gained most. */
+/** Return a sentence on the option whose share grew most. */
 function readShares(panels) {
   const gains = panels.flatMap((panel) =>
     panel.labels.map((label, i) => {
       const values = panel.percent[i];
+      // from a tenth of the search on, as the first windows hold few evaluations, and once the choice was open in some of them
       const open = values.findIndex((_, at) => panel.percent.some((each) => each[at] > 0));
       const from = values[Math.max(open, Math.floor(values.length / 10))];
       return { label, title: panel.title, from, to: values.at(-1), gain: values.at(-1) - from };
@@ -32,8 +33,8 @@ function readShares(panels) {
   );
   const most = gains.reduce((a, b) => (b.gain > a.gain ? b : a), { gain: 0 });
   return most.gain >= 1
-    ? `“${most.label}” gained most: from ${most.from.toFixed(0)} to ${most.to.toFixed(0)} % at ${most.title}.`
-    : "No option gained on the others.";
+    ? `“${most.label}” gained most: from ${most.from.toFixed(0)} to ${most.to.toFixed(0)} %, at ${most.title}.`
+    : "No option gained.";
 }
 
 function sharePanel(panel) {

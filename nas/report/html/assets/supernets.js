@@ -1,10 +1,10 @@
-// What was measured of supernets, whether they collapsed, and what their alphas learnt.
+// Supernet searches: curves over epochs, the collapse monitor, and the strengths of the options.
 
 const MEASURED = [
-  ["Loss", { loss: "of weights", alphas_loss: "of alphas" }],
-  ["Accuracy, %", { top1_percent: "of weights", alphas_top1_percent: "of alphas" }],
+  ["Loss", { loss: "weights' batches", alphas_loss: "alphas' batches" }],
+  ["Accuracy, %", { top1_percent: "weights' batches", alphas_top1_percent: "alphas' batches" }],
   ["Entropy: 1 undecided, 0 decided", { entropy: "entropy" }, { min: 0, max: 1, scale: false }],
-  ["Skips taken", { skips: "skips", skippable: "might skip" }, { min: 0, scale: false, minInterval: 1 }],
+  ["Skip connections", { skips: "skips", skippable: "possible" }, { min: 0, scale: false, minInterval: 1 }],
   ["Largest eigenvalue of the Hessian", { eigenvalue: "eigenvalue" }],
 ];
 
@@ -13,7 +13,7 @@ function supernetsOf(run, id) {
   return run.head.settings.supernet ? empty(id, "Supernet", run.missing.supernets ?? "No epoch has ended yet.") : null;
 }
 
-/** One search with a supernet: the collapse monitor, and the strengths of the options of each choice. */
+/** Make the section of one supernet search: the collapse monitor, and the strengths of the options of each choice. */
 function supernetOf(each) {
   const warnings = Object.entries(each.warnings);
   const [epoch, warning] = warnings.at(-1) ?? [];
@@ -28,7 +28,7 @@ function supernetOf(each) {
       { class: "columns" },
       MEASURED.map((panel) => measuredPanel(each, ...panel)),
     ),
-    each.choices.length ? alphas(each) : h("p", { class: "empty" }, "This method learns no strengths of options."),
+    each.choices.length ? alphas(each) : h("p", { class: "empty" }, "This method has no architecture parameters."),
   );
 }
 
@@ -39,12 +39,12 @@ function readSupernet(each, warnings) {
   const parts = [
     `After ${count(each.epochs.at(-1) ?? 0, "epoch")} ${monitor}.`,
     entropy == null ? "" : `The entropy is ${plain(entropy)}.`,
-    skips == null ? "" : `${plain(skips)} of ${plain(last("skippable"))} operations are skips.`,
+    skips == null ? "" : `${plain(skips)} of ${plain(last("skippable"))} operations are skip connections.`,
   ];
   return parts.filter(Boolean).join(" ");
 }
 
-/** What was measured after each epoch, of one kind. */
+/** Make the panel of one kind of measurement, such as the losses; null where there is none. */
 function measuredPanel(each, title, labels, limits) {
   const names = Object.keys(labels).filter((name) => each.measured[name]?.some((value) => value != null));
   if (!names.length) return null;
@@ -55,12 +55,12 @@ function measuredPanel(each, title, labels, limits) {
   return h("div", {}, h("h3", {}, title), drawn, curves.length > 1 ? legend(keys) : null);
 }
 
-/** The strengths of all options, a panel a choice. */
+/** Make the panels of the strengths, one per choice. */
 function alphas(each) {
   const labels = [...new Set(each.choices.flatMap((learnt) => learnt.labels))];
   const key = (label, c) => [label, optionLine(label, c).colour, svgDash(optionLine(label, c).dash)];
   return [
-    h("h3", { class: "more" }, "Strength of each option, by choice; the strongest in the end is named"),
+    h("h3", { class: "more" }, "Strength of each option, by choice; the title names the strongest at the end"),
     legend((c) => labels.map((label) => key(label, c))),
     h(
       "div",
@@ -77,7 +77,7 @@ function alphaPanel(learnt, each) {
     epochs: each.epochs,
     values: learnt.strengths[i],
     look: look(label),
-    breaks: true,
+    breaks: true, // a dropped option has no strength any more
   });
   const options = { size: "tiny", name: "", limits: { scale: false }, phases: each.phases };
   const drawn = epochChart(`Strengths of the options of ${learnt.name}`, learnt.labels.map(curve), options);

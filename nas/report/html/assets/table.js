@@ -1,8 +1,8 @@
-// All evaluations, to sort and filter. Only the rows in sight are in the page, so that 20,000 scroll as 20 do.
+// All evaluations, to sort and filter. Only the visible rows are in the DOM, so that 20,000 scroll as smoothly as 20.
 
-const ROW = 28;
+const ROW = 28; // pixels, as in report.css
 const SPARE = 8;
-const HINT = "words, or bounds as macs<5e6";
+const HINT = "words, or bounds such as macs<5e6";
 
 function evaluationsOf(run, id) {
   const title = "All evaluations";
@@ -13,7 +13,7 @@ function evaluationsOf(run, id) {
   const states = ["all", "scored", "failed", "in flight"].map((name) => h("option", {}, name));
   const state = h("select", { "aria-label": "Which evaluations" }, states);
   const found = h("span", { "aria-live": "polite" });
-  const chosen = h("div", { class: "chosen-row", "aria-live": "polite" }, "Click on a row to read the whole of it.");
+  const chosen = h("div", { class: "chosen-row", "aria-live": "polite" }, "Click a row for its details.");
   const grid = new Rows(run, columns, (i) => chosen.replaceChildren(rowInFull(run, columns, i)));
   const known = [];
   const wordsOf = (i) =>
@@ -32,7 +32,7 @@ function evaluationsOf(run, id) {
   state.addEventListener("change", update);
   lazily(grid.element, update);
   const controls = h("div", { class: "controls" }, filter, state, found);
-  const reading = "A heading sorts. Numbers are in the units of the headings.";
+  const reading = "Click a heading to sort. The headings have the units.";
   const element = section(id, title, reading, controls, scrolling(grid.element), chosen);
   element.classList.add("screen");
   return element;
@@ -47,7 +47,7 @@ function rowInFull(run, columns, i) {
   return h("div", {}, h("p", {}, text), reason, copied(all.texts[all.architecture[i]] ?? "", true));
 }
 
-/** A table of which only the rows in sight exist. */
+/** A table of which only the visible rows exist. */
 class Rows {
   constructor(run, columns, choose) {
     Object.assign(this, { run, columns, choose, rows: [], by: columns[0], isDescending: false, chosen: null });
@@ -67,14 +67,14 @@ class Rows {
     return h("th", { scope: "col", class: column.isNumber ? "number" : null, style }, button);
   }
 
-  /** Sort by a column: numbers begin with the largest, and the second time is the other way round. */
+  /** Sort by a column, numbers in descending order first; a second click reverses the order. */
   sortBy(column) {
     this.isDescending = this.by === column ? !this.isDescending : Boolean(column.isNumber);
     this.by = column;
     this.show(this.rows);
   }
 
-  /** Show other rows. */
+  /** Show the given rows, sorted. */
   show(rows) {
     this.rows = sorted(rows, this.by, this.isDescending);
     const order = this.isDescending ? "descending" : "ascending";
@@ -88,8 +88,9 @@ class Rows {
     this.element.showMore?.();
   }
 
-  /** Make the rows in sight, and a few more. Those that stay are kept, which is most of the work while scrolling. */
+  /** Make the visible rows, and a few more. Rows that stay visible are kept: making them is most of the work of scrolling. */
   fill() {
+    // in steps of SPARE rows, so that most scroll events change nothing
     const from = Math.max(0, Math.floor(this.element.scrollTop / ROW / SPARE) * SPARE - SPARE);
     if (from === this.first) return;
     this.first = from;
@@ -99,6 +100,7 @@ class Rows {
     this.body.replaceChildren(this.gap(from), ...this.made.values(), this.gap(this.rows.length - to));
   }
 
+  /** Make an empty row as high as the given number of rows, so that the scroll bar is that of the whole table. */
   gap(rows) {
     const cell = h("td", { colspan: this.columns.length, style: `height:${rows * ROW}px` });
     return h("tr", { class: "gap", "aria-hidden": "true" }, cell);

@@ -1,4 +1,4 @@
-// Trainings and transfers: curves over epochs, tests with their classes, and trials.
+// Trainings and transfers: curves over epochs, tests with accuracies by class, and trials.
 
 const DRAWN_TRAININGS = 12;
 const DRAWN_CLASSES = 200;
@@ -7,17 +7,18 @@ function trainingsOf(run, id) {
   const { trainings, missing, head } = run;
   const why = head.kind === "search" ? null : missing.trainings;
   if (!trainings.length) return why ? empty(id, "Training", why) : null;
-  const said = trainings.map((each) => `${each.role}: ${each.epochs.at(-1) ?? 0} of ${count(each.of_epochs, "epoch")}`);
-  const drawn = said.length > DRAWN_TRAININGS ? `, of which the first ${DRAWN_TRAININGS} are drawn` : "";
-  const more = said.length > 4 ? `; and ${said.length - 4} more${drawn}` : "";
+  const reached = trainings.map((each) => `${each.role}: ${each.epochs.at(-1) ?? 0} of ${count(each.of_epochs, "epoch")}`);
+  const drawn = reached.length > DRAWN_TRAININGS ? `, of which the first ${DRAWN_TRAININGS} are drawn` : "";
+  const more = reached.length > 4 ? `; and ${reached.length - 4} more${drawn}` : "";
   const shown = trainings.slice(0, DRAWN_TRAININGS);
-  const isTold = (name) => name !== "total_seconds" && trainings.some((each) => each.measured[name]?.some(Boolean));
-  const names = [...new Set(trainings.flatMap((each) => Object.keys(each.measured)))].filter(isTold);
+  // a measurement that is 0 or missing throughout, such as broken images, has no panel
+  const isInformative = (name) => name !== "total_seconds" && trainings.some((each) => each.measured[name]?.some(Boolean));
+  const names = [...new Set(trainings.flatMap((each) => Object.keys(each.measured)))].filter(isInformative);
   const panels = names.map((name) => h("div", {}, h("h3", {}, name === "seconds" ? "Time of an epoch, s" : capital(words(name))), trainingChart(name, shown)));
   const keys = (c) => shown.map((each, i) => [each.role, runLook(i)(c).colour, svgDash(runLook(i)(c).dash)]);
-  const reading = `${said.slice(0, 4).join("; ")}${more}.`;
+  const reading = `${reached.slice(0, 4).join("; ")}${more}.`;
   const key = shown.length > 1 ? legend(keys) : null;
-  return section(id, "Training, epoch by epoch", reading, h("div", { class: "columns" }, panels), key);
+  return section(id, "Training curves", reading, h("div", { class: "columns" }, panels), key);
 }
 
 function trainingChart(name, trainings) {
@@ -36,8 +37,8 @@ function testsOf(run, id) {
   const cell = (test, name) => (test.measured[name] == null ? "" : score(name, test.measured[name]));
   const rows = names.map((name) => [words(name), ...tests.map((test) => cell(test, name))]);
   const right = score("top1_percent", tests[0].measured.top1_percent);
-  const some = tests.length > 2 ? " Classes are shown of the first two." : "";
-  const reading = `${capital(roleOf(tests[0]))}: ${right} of the images are classified right.${some}`;
+  const some = tests.length > 2 ? " Classes are shown for the first two." : "";
+  const reading = `${capital(roleOf(tests[0]))}: ${right} of the images are classified correctly.${some}`;
   const classes = tests
     .filter((test) => test.classes.length)
     .slice(0, 2)
@@ -47,13 +48,13 @@ function testsOf(run, id) {
   return section(id, "On test images", reading, tests.length > 2 ? measured : null, columns);
 }
 
-/** The classes, the hardest first. */
+/** Make the table of the classes, the lowest accuracy first. */
 function classTable(test) {
   const order = test.classes.map((_, i) => i).sort((a, b) => test.right_percent[a] - test.right_percent[b]);
   const row = (i) => [test.classes[i], plain(test.images[i]), meter(test.right_percent[i])];
-  const some = order.length > DRAWN_CLASSES ? `, the ${DRAWN_CLASSES} hardest of ${order.length}` : "";
-  const body = table(["class", "images", "right"], order.slice(0, DRAWN_CLASSES).map(row));
-  const title = `Classes of ${roleOf(test)}, the hardest first${some}`;
+  const some = order.length > DRAWN_CLASSES ? `, the lowest ${DRAWN_CLASSES} of ${order.length}` : "";
+  const body = table(["class", "images", "accuracy"], order.slice(0, DRAWN_CLASSES).map(row));
+  const title = `Accuracy by class of ${roleOf(test)}, the lowest first${some}`;
   return h("div", {}, h("h3", {}, title), h("div", { class: "line" }, body));
 }
 
@@ -72,21 +73,21 @@ function trialsOf(run, id) {
   ]);
   return section(
     id,
-    "Transfer: test accuracy by labels",
+    "Transfer: test accuracy by share of labels",
     readTrials(trials),
-    chart("Test accuracy by percent of the labels", (c) => trialsOption(trials, groups, c)),
+    chart("Test accuracy by share of labels, in percent", (c) => trialsOption(trials, groups, c)),
     legend((c) => groups.map(([way], i) => [way, runLook(i)(c).colour, svgDash(runLook(i)(c).dash)])),
     h("div", { class: "line" }, table(["way", "labels, %", "repeat", "test top-1", "time", "worker"], rows)),
   );
 }
 
 function readTrials(trials) {
-  const left = trials.left ? `${count(trials.left, "trial")} left to do.` : "";
+  const left = trials.left ? `${count(trials.left, "trial")} left.` : "";
   const best = bestTrial(trials);
   return best ? `Best: ${trialName(best)}, ${best.mean.toFixed(2)} %. ${left}`.trim() : left;
 }
 
-/** The way and share of labels with the highest mean over repeats: { way, labels, mean }; null where none has ended. */
+/** Return the way and share of labels with the highest mean over repeats, as { way, labels, mean }; null without a result. */
 function bestTrial(trials) {
   const all = waysOf(trials).flatMap(([way, means]) => means.map((each) => ({ way, ...each })));
   return all.length ? all.reduce((a, b) => (b.mean > a.mean ? b : a)) : null;
@@ -95,7 +96,7 @@ function bestTrial(trials) {
 const trialName = ({ way, labels }) => `${way} with ${plain(labels)} % of the labels`;
 const waysOf = (trials) => [...new Set(trials.way)].map((way) => [way, meansOf(trials, way)]);
 
-/** The mean over repeats at each share of labels: [{ labels, mean }]. */
+/** Return the mean over repeats at each share of labels, as [{ labels, mean }]. */
 function meansOf(trials, way) {
   const places = trials.way.map((_, i) => i).filter((i) => trials.way[i] === way && trials.top1_percent[i] != null);
   const groups = Map.groupBy(places, (i) => trials.labels_percent[i]);
@@ -109,6 +110,7 @@ function trialsOption(trials, groups, c) {
     way,
     value: [String(trials.labels_percent[i]), trials.top1_percent[i]],
   }));
+  // each way is a line through its means, and a dot per repeat
   const series = groups.flatMap(([way, means], i) => {
     const { colour, dash } = runLook(i)(c);
     const mean = means.map((each) => [String(each.labels), each.mean]);

@@ -1,23 +1,24 @@
-// Who did what when, who waited, and what failed.
+// The timeline of the workers, their idle times, and the failures.
 
 const BAR = 22;
 const LABELLED = 38;
 const REASONS = 20;
 
 function workersOf(run, id) {
-  const title = "What the workers did";
+  const title = "Worker timeline";
   const { timeline } = run;
-  if (!timeline?.workers.length) return empty(id, title, run.missing.timeline ?? "No worker has done anything yet.");
+  if (!timeline?.workers.length) return empty(id, title, run.missing.timeline ?? "No evaluation has ended yet.");
   const total = (value) => timeline.workers.reduce((sum, each) => sum + value(each), 0);
   const [busy, failed] = [total((each) => each.busy_seconds), total((each) => each.failed)];
+  // idle time follows from idle = free / (busy + free); the floor keeps a worker that was 100 % idle from dividing by zero
   const free = total((each) => (each.busy_seconds * each.idle_percent) / Math.max(1e-9, 100 - each.idle_percent));
-  const drawn = chart("What each worker did when", (c) => workersOption(run, c));
+  const drawn = chart("Timeline of the evaluations of each worker", (c) => workersOption(run, c));
   drawn.style.height = `${Math.min(900, 62 + BAR * timeline.workers.length)}px`;
   const reading = [
     `${workersAtOnce(timeline)}, idle ${((100 * free) / Math.max(1e-9, busy + free)).toFixed(1)} %`,
     ` of the time; ${count(failed, "failure")}.`,
-    timeline.waited_seconds ? ` A proposal waited ${duration(timeline.waited_seconds)} for a worker.` : "",
-    timeline.pauses.length ? ` The run was stopped ${count(timeline.pauses.length, "time")} in between.` : "",
+    timeline.waited_seconds ? ` On average a proposal waited ${duration(timeline.waited_seconds)} for a worker.` : "",
+    timeline.pauses.length ? ` The run was interrupted ${count(timeline.pauses.length, "time")}.` : "",
   ].join("");
   const tables = h("div", { class: "columns" }, workerTable(timeline), failureTable(run));
   return section(
@@ -30,19 +31,19 @@ function workersOf(run, id) {
   );
 }
 
-/** Say how many workers there were: a run that was resumed, or lost one, had more of them than worked at the same time. */
+/** Return the number of workers. A run that was resumed, or lost a worker, had more in total than at the same time. */
 function workersAtOnce({ workers, at_once: atOnce }) {
   const all = workers.length;
-  return atOnce < all ? `${count(atOnce, "worker")} at once, ${plain(all)} one after another` : count(all, "worker");
+  return atOnce < all ? `${count(atOnce, "worker")} at a time, ${plain(all)} in total` : count(all, "worker");
 }
 
 function keysOf(timeline, c) {
   const keys = timeline.phases.map((phase, i) => [phase, phaseColour(i, c), "box"]);
-  if (timeline.failed.some(Boolean)) keys.push(["with a failure (also marked on top)", "var(--bad)", "box"]);
+  if (timeline.failed.some(Boolean)) keys.push(["with a failure (also marked above)", "var(--bad)", "box"]);
   return timeline.pauses.length ? [...keys, ["the run was stopped", "var(--line)", "box"]] : keys;
 }
 
-/** The colour of a phase, from the darker hues. */
+/** Return the colour of a phase. */
 const phaseColour = (i, c) => readable(DATA.hues[[2, 5, 0][i % 3]], c, 2.5);
 
 function workerTable({ workers }) {
@@ -52,7 +53,7 @@ function workerTable({ workers }) {
   return h("div", {}, h("h3", {}, "By worker"), h("div", { class: "line" }, body));
 }
 
-/** The reasons of failures, the commonest first; those of the search are all known, of other phases the last ones. */
+/** Make the table of the reasons of failures, the most frequent first: all of the search, the last ones of other phases. */
 function failureTable(run) {
   const all = run.evaluations;
   const numbers = (all?.failure ?? []).map((_, i) => i).filter((i) => all.failure[i] >= 0);
@@ -70,13 +71,13 @@ function failureTable(run) {
     .sort((a, b) => b[1].length - a[1].length)
     .slice(0, REASONS)
     .map(([reason, works]) => [plain(works.length), reasonOf(reason, some(works))]);
-  const body = rows.length ? table(["how often", "reason"], rows) : h("p", { class: "empty" }, "None.");
+  const body = rows.length ? table(["count", "reason"], rows) : h("p", { class: "empty" }, "None.");
   const more = groups.length - REASONS;
-  const note = more > 0 ? h("p", { class: "reading" }, `${count(more, "rarer reason")} not shown here.`) : null;
+  const note = more > 0 ? h("p", { class: "reading" }, `${count(more, "less frequent reason")} not shown.`) : null;
   return h("div", {}, h("h3", {}, "Failures"), body, note);
 }
 
-/** A reason, of which the table of all evaluations has the whole. */
+/** Make the text of a reason, shortened: the table of all evaluations has the full text. */
 function reasonOf(text, which = "") {
   return h("span", { class: "reason" }, text.length > 400 ? `${text.slice(0, 400)}…` : text, h("small", {}, which));
 }
@@ -85,11 +86,12 @@ function workersOption(run, c) {
   const { timeline } = run;
   const names = timeline.workers.map(({ name }) => (name.length > 16 ? `…${name.slice(-15)}` : name));
   const letters = Math.max(...names.map((name) => name.length));
+  // "weakFilter" keeps a bar that is partly in view; Ctrl is needed, so that the wheel alone still scrolls the page
   const zoom = { type: "inside", filterMode: "weakFilter", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false };
   const most = timeline.end.reduce((a, b) => Math.max(a, b), 0);
   return base(c, {
     grid: { left: 24 + letters * 7, top: 6, bottom: 42, right: 22 },
-    xAxis: axis(c, "time since the beginning", { min: 0, max: most, scale: false, axisLabel: { formatter: duration } }),
+    xAxis: axis(c, "time since the start", { min: 0, max: most, scale: false, axisLabel: { formatter: duration } }),
     yAxis: {
       ...axis(c, "", { side: "y", axisLabel: { interval: names.length > LABELLED ? "auto" : 0 } }),
       type: "category",
@@ -98,12 +100,12 @@ function workersOption(run, c) {
       splitLine: { show: false },
     },
     tooltip: tooltip(c, { trigger: "item", formatter: ({ data }) => barTip(run, data[3]) }),
-    dataZoom: matchMedia("(hover: hover)").matches ? [zoom] : [],
+    dataZoom: matchMedia("(hover: hover)").matches ? [zoom] : [], // on a touch screen it would catch the scrolling finger
     series: [pausesOf(timeline, c), barsOf(timeline, c)],
   });
 }
 
-/** Where the run was stopped, as grey columns. */
+/** Return the pauses, in which the run was stopped, as grey columns. */
 function pausesOf(timeline, c) {
   const renderItem = ({ coordSys }, api) => {
     const [from, to] = [0, 1].map((i) => api.coord([api.value(i), 0])[0]);
@@ -114,7 +116,7 @@ function pausesOf(timeline, c) {
   return { type: "custom", silent: true, data: timeline.pauses, encode: { x: [0, 1], y: -1 }, renderItem };
 }
 
-/** What was done, a bar each; a failure is marked by its colour and on top. */
+/** Return the evaluations as bars; a failure is marked by its colour and a tick above, so not by colour alone. */
 function barsOf(timeline, c) {
   const tints = timeline.phases.map((_, i) => phaseColour(i, c));
   const renderItem = (_, api) => {
@@ -140,7 +142,7 @@ function barsOf(timeline, c) {
 function barTip(run, i) {
   const { timeline } = run;
   const [works, failed, first] = [timeline.works[i], timeline.failed[i], timeline.first[i]];
-  const what = works > 1 ? `${plain(works)} works from #${first}` : `#${first}`;
+  const what = works > 1 ? `${plain(works)} evaluations from #${first}` : `#${first}`;
   return tip([
     `${timeline.phases[timeline.phase[i]]} ${what}`,
     timeline.workers[timeline.worker[i]].name,
