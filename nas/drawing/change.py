@@ -74,12 +74,13 @@ def _links(before: Sequence[Link], after: Sequence[Link]) -> Iterator[Link]:
 
 def _aligned(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Any]:
     """Yield the merged parts of two rows: equal parts once, parts at the same place compared, others as gone or came."""
+    # autojunk would treat parts that occur often in a long row as noise
     keys = [_unnamed(part) for part in before], [_unnamed(part) for part in after]
     for kind, i1, i2, j1, j2 in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         if kind == "equal":
             yield from after[j1:j2]
             continue
-        both = min(i2 - i1, j2 - j1)  # so many parts are replaced; the rest is only removed or only added
+        both = min(i2 - i1, j2 - j1)  # this many parts are replaced; the rest is only removed or only added
         yield from map(changed, before[i1 : i1 + both], after[j1 : j1 + both])
         yield from (_only(each, gone=True) for each in before[i1 + both : i2])
         yield from (_only(each, gone=False) for each in after[j1 + both : j2])

@@ -80,10 +80,11 @@ class _Plan:
         ]
 
     def _columns(self) -> list[int]:
+        # the longest path from an input; sources have smaller numbers, so their columns are final when they are read
         columns = [0] * (self.out + 1)
         for link in sorted(self.links, key=lambda link: link.target):
             columns[link.target] = max(columns[link.target], 1 + max(columns[source] for source in link.sources))
-        columns[self.out] = max(columns[self.out], 1 + max(columns[: self.out]))
+        columns[self.out] = max(columns[self.out], 1 + max(columns[: self.out]))  # the output is to the right of all
         return columns
 
     def _passed(self) -> set[tuple[int, int]]:
@@ -222,6 +223,7 @@ def _lines(plan: _Plan, spans: Sequence[_Span]) -> Iterator[Line]:
         if place.is_lane:
             going = [link for link in plan.out_of[place.source] if plan.columns[link.target] > place.column]
             look = _look(going)
+            # a curve from the column before, then straight through this one
             begins = spans[place.column - 1].right, plan.places[place.column - 1, place.source].middle
             points = begins, (span.left, place.middle), (span.right, place.middle)
             yield Line(points, dashed=look[0], mark=look[1])

@@ -31,6 +31,7 @@ def sketch_graph(node: Any, make: Make) -> Graph:
 
 
 def _sketch_cell(cell: Cell, make: Make) -> Graph:
+    # the outputs of the two cells before this one are called k-2 and k-1, as in DARTS
     states: tuple[str, ...] = ("in",) if cell.reads == 1 else ("k-2", "k-1")
     states += tuple(str(cell.reads + i) for i in range(len(cell.nodes)))
     links = [_link(edge, cell.reads + i, make) for i, edges in enumerate(cell.nodes) for edge in _edges(edges)]
@@ -61,6 +62,7 @@ def _link(edge: Edge, target: int, make: Make) -> Link:
 
 def _sketch_wired(wired: Wired) -> Graph:
     edges = sorted(wired.edges(), key=lambda edge: (edge[1], edge[0]))
+    # state 0 is the input, and node n is state n + 1: a node without an edge reads the input, one that no node reads is an output
     targets, sources = {target for _, target in edges}, {source for source, _ in edges}
     links = [Link((0,), node + 1) for node in range(wired.nodes) if node not in targets]
     links += [Link((source + 1,), target + 1) for source, target in edges]

@@ -120,7 +120,7 @@ class _Writer:
         output = self.vertex(lines, graph.output, shape="ellipse")
         for link in graph.links:
             dashed = " [style=dashed]" if link.is_open else ""
-            first = last = names[link.target]
+            first = last = names[link.target]  # without an operation, the edge leads from state to state
             if link.operation is not None:
                 first, last = self.part(link.operation, lines)
                 lines.append(f"{last} -> {names[link.target]}{dashed};")

@@ -60,7 +60,7 @@ def pulled_in(name: str, options: tuple[Any, ...]) -> Any:
     first = options[0]
     if isinstance(first, tuple) and all(isinstance(each, tuple) and len(each) == len(first) for each in options):
         parts = [_common(name, column) for column in zip(*options, strict=True)]
-        # a sum of 1: exactly one part differs, and that one can be merged
+        # a sum of 1: exactly one part differs, and that one can be merged (see _common)
         return tuple(part for part, _ in parts) if sum(state for _, state in parts) == 1 else None
     if isinstance(first, Choice) or type(first).__name__ not in classes or len(set(map(type, options))) > 1:
         return None

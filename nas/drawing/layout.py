@@ -27,6 +27,7 @@ WIDEST = 880
 """The width at which a row of parts is wrapped, in pixels."""
 
 PAD, GAP, ARROW, FORK = 10, 10, 20, 26
+"""Pixels inside a box or frame, between parallel parts, of an arrow between serial parts, and of a fork or join."""
 
 
 def figure(sketch: Sketch) -> Figure:
@@ -56,6 +57,7 @@ def _block(block: Block) -> Figure:
     """Return a box with a label, and below it details, or the options of a choice in the colours of their kinds."""
     listed = () if block.key else block.options
     lines = [Text(0, 0, line, "ink", DETAIL) for line in (*block.details, *(text for text, _ in listed))]
+    # the label takes 24 pixels, a line of details 15; a swatch of an option's colour is 9 wide, and 12 apart from the next
     label = Text(0, 0, block.label)
     indent = 14 if listed else 0
     swatches = 12 * len(block.options) - 3 if block.key else 0
@@ -167,7 +169,7 @@ def _listed(parts: Sequence[Figure]) -> Figure:
 
 def _framed(part: Figure, framed: Framed) -> Figure:
     """Return a figure in a frame with a title; lines lead from the border to the figure, unless that is a list."""
-    top = 24.0
+    top = 24.0  # the height of the title
     label = Text(PAD, 13, framed.title, "pale", DETAIL)
     if framed.is_changed:
         label = replace(label, role="changed", bold=True)

@@ -14,6 +14,8 @@ PAD, GAP = 10, 20
 BAR = 90
 """The width in pixels of a bar for all parameters of the network."""
 
+# columns from left to right: names, repeats, cards with the drawings (`left` to `right`), numbers
+
 
 def levels_figure(sketch: Levels, make: Make) -> Figure:
     """Return the figure of a network; `make` returns the figure of each part."""

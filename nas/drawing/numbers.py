@@ -39,6 +39,7 @@ class NumberedModules:
         """Return the record of each of the `nodes` inside this one: the first match that is not taken yet, or None."""
         rest, found = list(self.parts), []
         for node in nodes:
+            # callers ask in the order of building, so of equal nodes the first record that is left is the right one
             place = next((i for i, part in enumerate(rest) if part.node is node or part.node == node), None)
             found.append(None if place is None else rest.pop(place))
         return found
@@ -76,7 +77,7 @@ class _Watched(Node):
     def shape(self, site: Site) -> Shape:
         return self.node.shape(site)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # fields that the enclosing node reads when it builds
         return getattr(self.node, name)
 
 
@@ -88,6 +89,7 @@ def watched(tree: Node, input: Shape) -> NumberedModules | None:
     if is_open(tree):
         return None
     site = Site(input, channels=input[0])
+    # the root only collects the record of the tree itself: a record is appended to the one that was under way before it
     root = NumberedModules(tree, site)
     with torch.device("meta"):
         site.build(_watching(tree, _Log(root)))

@@ -45,6 +45,7 @@ def _panels(roots: dict[str, Any], input: Shape | None) -> Iterator[Panel]:
     """Yield a panel for each root, one for each cell and graph inside, and one for the shared lists of options."""
     names, keys = _names(tuple(roots.values())), _keys(tuple(roots.values()))
     for name, root in roots.items():
+        # only a tree that takes images itself is built: a named root is one field of a record, a cell takes feature maps
         seen = None if input is None or name or _kind(root) else watched(root, input)
         title = f"{name} {_kind(root)}".strip() if name else ("" if isinstance(root, Network) else _titled(root))
         yield from _panel(title, root, names, keys, seen)
@@ -60,6 +61,7 @@ def _panel(
     title: str, node: Any, names: dict[Any, str], keys: dict[Options, str], seen: NumberedModules | None = None
 ) -> Iterator[Panel]:
     """Yield the panel of a node; for a hierarchy, one for its body and one for each motif."""
+    # without its own name, since the sketcher draws a node that has a name as a box that refers to its panel
     others = {other: name for other, name in names.items() if other is not node and other != node}
     sketcher = Sketcher(others, keys)
     if not isinstance(node, Hierarchy) or isinstance(node.motifs, Choice):
@@ -95,12 +97,12 @@ def _names(roots: tuple[Any, ...]) -> dict[Any, str]:
     for root in roots:
         for node, is_strided in _graphs(root, False):
             found.setdefault(node, is_strided)
-    is_told = len({strided for node, strided in found.items() if _kind(node) == "cell"}) > 1
-    plain = {node: _base(node, strided, is_told) for node, strided in found.items()}
+    has_both = len({strided for node, strided in found.items() if _kind(node) == "cell"}) > 1
+    plain = {node: _base(node, strided, has_both) for node, strided in found.items()}
     names: dict[Any, str] = {}
     for node, name in plain.items():
-        alike = [other for other, others in plain.items() if others == name]
-        names[node] = f"{name} {alike.index(node) + 1}" if len(alike) > 1 else name
+        namesakes = [other for other, others in plain.items() if others == name]
+        names[node] = f"{name} {namesakes.index(node) + 1}" if len(namesakes) > 1 else name
     return names
 
 
@@ -123,9 +125,9 @@ def _choices(tree: Any) -> Iterator[Choice]:
             yield from _choices(getattr(tree, each.name))
 
 
-def _base(node: Any, is_strided: bool, is_told: bool) -> str:
+def _base(node: Any, is_strided: bool, has_both: bool) -> str:
     kind = _kind(node)
-    return f"{'reduction' if is_strided else 'normal'} {kind}" if is_told and kind == "cell" else kind
+    return f"{'reduction' if is_strided else 'normal'} {kind}" if has_both and kind == "cell" else kind
 
 
 def _graphs(tree: Any, is_strided: bool) -> Iterator[tuple[Any, bool]]:

@@ -85,7 +85,7 @@ class Text:
 
     @property
     def width(self) -> float:
-        return text_width(self.text, self.size) * (1.08 if self.bold else 1.0)
+        return text_width(self.text, self.size) * (1.08 if self.bold else 1.0)  # bold letters are wider
 
     @property
     def left(self) -> float:

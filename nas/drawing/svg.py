@@ -85,6 +85,9 @@ LEGEND = (
 )
 """The kinds of operations, in the order of the legend."""
 
+MARKED: dict[Mark, str] = {"gone": "removed", "came": "added"}
+"""The marks in words, for the legend."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def to_svg(figure: Figure, theme: Theme = "auto") -> str:
 
 
 def _dark_style() -> str:
-    rules = []
+    rules = []  # a rule overrides the attributes `fill` and `stroke`, which have the colours of the light theme
     for role, paint in PAINTS.items():
         parts = [f"fill:{paint.dark_fill}"] + ([f"stroke:{paint.dark_stroke}"] if paint.stroke != "none" else [])
         rules.append(f".nas-drawing-auto .{_class(role)}{{{';'.join(parts)}}}")
@@ -134,7 +137,7 @@ def _legend(figure: Figure) -> Iterator[Shape]:
     entries: list[tuple[Box, str]] = [(Box(0, 0, 14, 14, kind, 3), kind) for kind in LEGEND if kind in seen]
     if any(box.dashed and box.role != "card" and box.mark is None for box in boxes):
         entries.append((Box(0, 0, 14, 14, "open", 3, dashed=True), "still open"))
-    entries += [(Box(0, 0, 14, 14, "other", 3, mark=mark), mark) for mark in marks]
+    entries += [(Box(0, 0, 14, 14, "other", 3, mark=mark), MARKED[mark]) for mark in marks]
     x = y = 0.0
     for swatch, name in entries:
         text = Text(x + 20, y, name, "pale", 11)
@@ -155,6 +158,7 @@ def _written(shapes: Iterable[Shape], theme: Theme) -> Iterator[str]:
 
 def _layer(shape: Shape | _Tip) -> int:
     """Return the drawing order of a shape: higher layers cover lower ones."""
+    # 0 page, 1 frames, 2 lines, 3 boxes and arrow heads, 4 texts, 5 signs of changes, 6 the text on a sign
     if isinstance(shape, Line | _Tip):
         return 3 if isinstance(shape, _Tip) else 2
     if isinstance(shape, Text):
@@ -174,8 +178,9 @@ def _look(shape: Shape | _Tip, theme: Theme) -> tuple[str, int]:
         attributes += ['text-decoration="line-through"'] if shape.mark == "gone" else []
     elif stroke != "none" and not isinstance(shape, _Tip):
         attributes.append(f'stroke="{stroke}"')
-        heavy = shape.mark == "came"
-        attributes.append(f'stroke-width="{"2.2" if heavy else "1.3"}"')
+        # changes differ by the stroke too, so not by colour alone: added parts are bold, removed ones dotted
+        is_bold = shape.mark == "came"
+        attributes.append(f'stroke-width="{"2.2" if is_bold else "1.3"}"')
         dashes = "5 4" if shape.dashed else "2 3" if shape.mark == "gone" else ""
         attributes += [f'stroke-dasharray="{dashes}"'] if dashes else []
     return " ".join(attributes), _layer(shape)
@@ -197,6 +202,7 @@ def _element(shape: Shape | _Tip) -> str:
         rect = f'<rect {place} rx="{_n(shape.radius)}"'
         return f"{rect}><title>{escape(shape.title)}</title></rect>" if shape.title else f"{rect}/>"
     if isinstance(shape, Text):
+        # SVG places the baseline: 0.35 of the font size below the middle of the letters
         return f'<text x="{_n(shape.x)}" y="{_n(shape.y + 0.35 * shape.size)}">{escape(shape.text)}</text>'
     if isinstance(shape, _Tip):
         return f'<path d="M{_n(shape.x)} {_n(shape.y)}{"l-3.5 -6h7z" if shape.is_down else "l-6 -3.5v7z"}"/>'

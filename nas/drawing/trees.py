@@ -80,6 +80,7 @@ class Sketcher:
                 return Paths(tuple(self.several((node.body, node.pool), seen)), "concat")
             case DualPath():
                 parts = self.several(tuple(each for each in (node.body, node.projection) if each is not None), seen)
+                # without a projection the second path is the identity, an empty Row
                 return Paths((*parts, Row())[:2], f"add, concat {value_of(node.growth)}")
             case Highway():
                 return Paths((self.sketch(node.body), Row()), "gate")
@@ -140,6 +141,7 @@ class Sketcher:
         title = f"{choice.name}: {picks} of {key or len(choice.options)}"
         if listed:
             return Block(title, options=listed, key=key, is_open=True, spelt=_spelt(choice))
+        # options that differ in one number or word, such as kernels, are drawn as one option with the values listed in it
         only = None if choice.k is not None or choice.supernet_only else pulled_in(choice.name, choice.options)
         if only is not None:
             return self.sketch(only)
@@ -162,9 +164,9 @@ class Sketcher:
         yield self.level("stem", "", network.stem, [stem])
         start = 0
         for i, (_, run) in enumerate(groupby(enumerate(stages), _alike)):
-            alike = [number for number, _ in run]
-            layers = sum(len(members[number]) for number in alike)
-            yield self._stage_level(str(i + 1), [stages[number] for number in alike], found[start : start + layers])
+            numbers = [number for number, _ in run]
+            layers = sum(len(members[number]) for number in numbers)
+            yield self._stage_level(str(i + 1), [stages[number] for number in numbers], found[start : start + layers])
             start += layers
         yield self.level("head", "", network.head, [head])
 
@@ -182,6 +184,7 @@ class Sketcher:
     def level(self, name: str, repeat: str, node: Any, seen: list[NumberedModules | None]) -> Level:
         """Return one line of a network's table; `seen` are the records of its modules."""
         part = self.sketch(node, seen[0])
+        # the stage's card is a frame already: take the part out of its own, and keep the title
         if isinstance(part, Framed) and not part.is_open:
             return self._numbered(Level(name, repeat, part.part, part.title), seen)
         return self._numbered(Level(name, repeat, part), seen)
@@ -205,11 +208,12 @@ class Sketcher:
 
 def block(node: Any, words: list[str] | None = None, seen: NumberedModules | None = None) -> Block:
     """Return the sketch of a node that holds no others; `words` describe its stage."""
-    said = [*said_of(node), *(words or ())]
+    details = [*said_of(node), *(words or ())]
+    # with a record, the number of output channels replaces a declared width or ratio
     if seen is not None and kind_of(node) not in ("classifier", "norm, activation"):
-        said = [each for each in said if not each.endswith(" channels") and not each.startswith(TIMES)]
-        said.insert(0, str(seen.output[0]))
-    return Block(node_label(node), wrap_words(said), kind_of(node), is_open=is_open(node), spelt=_spelt(node))
+        details = [each for each in details if not each.endswith(" channels") and not each.startswith(TIMES)]
+        details.insert(0, str(seen.output[0]))
+    return Block(node_label(node), wrap_words(details), kind_of(node), is_open=is_open(node), spelt=_spelt(node))
 
 
 def _alike(numbered: tuple[int, Any]) -> Any:

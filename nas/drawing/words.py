@@ -17,6 +17,7 @@ from nas.records import classes, written
 from nas.topology.hierarchy import Motif
 
 KINDS: dict[str, str] = {
+    # a word that contains another, as mb_conv contains conv, comes before it
     "classifier": "classifier",
     "auxiliary": "classifier",
     "connected": "classifier",
@@ -91,16 +92,16 @@ def value_of(value: Any) -> str:
 
 def said_of(node: Any, leave_out: Iterable[str] = ()) -> list[str]:
     """Return a node's fields that are not defaults in words, except the kernel and the fields in `leave_out`."""
-    unsaid = {"kernel", *_HIDDEN, *leave_out}
+    hidden = {"kernel", *_HIDDEN, *leave_out}
     if isinstance(node, Activation) and isinstance(node.name, str):
-        unsaid.add("name")
+        hidden.add("name")
     if isinstance(node, Pool):
-        unsaid.add("kind")
+        hidden.add("kind")
     if isinstance(node, Motif):
-        unsaid.add("number")
+        hidden.add("number")
     if isinstance(node, ConvNormAct) and node.groups == "depthwise":
-        unsaid.add("groups")
-    return [word for name, value in written(node) if name not in unsaid and (word := _said(name, value))]
+        hidden.add("groups")
+    return [word for name, value in written(node) if name not in hidden and (word := _said(name, value))]
 
 
 def _said(name: str, value: Any) -> str:
@@ -142,6 +143,7 @@ def wrap_words(words: Iterable[str]) -> tuple[str, ...]:
     """Return words as comma-separated lines; a word too long for a line is broken at its spaces."""
     lines: list[str] = []
     for word in words:
+        # joined words fill about half a line, which keeps boxes narrow; only a single long word takes the whole of LINE
         if lines and len(lines[-1]) + len(word) + 2 <= LINE // 2 + 6:
             lines[-1] += f", {word}"
         else:
