@@ -38,7 +38,7 @@ def model_card(built: Built, files: Mapping[Format, str], picture: str | None) -
         parts.append(f"![The architecture]({picture})")
     parts.append(_table(dict(_facts(built, output))))
     if usages := [(each, each.usage(subject, file)) for each, file in files.items()]:
-        parts += ["## How to use it", *(_usage(each, files[each], text) for each, text in usages if text)]
+        parts += ["## Usage", *(_usage(each, files[each], text) for each, text in usages if text)]
     parts += _made(subject)
     parts += ["## The architecture as text", _fenced(_described(subject))]
     return "\n\n".join(parts) + "\n"
@@ -49,7 +49,7 @@ def _opening(subject: Subject, output: torch.Size) -> str:
     source = f"`{subject.found.family}`, {subject.family.source.rstrip('.')}"
     if subject.weights is not None:
         return f"{what}, of the family {source}, with trained weights."
-    weights = "Its weights are random" if subject.asked.untrained else "No weights go with it"
+    weights = "Its weights are random" if subject.asked.untrained else "It comes without weights"
     return f"{what}, of the family {source}. **{weights}: it has to be trained.**"
 
 
@@ -74,13 +74,13 @@ def _facts(built: Built, output: torch.Size) -> Iterator[tuple[str, str]]:
     if measured is not None:
         yield from _measured(measured)
     yield "Parameters", f"{built.costs.params:,}"
-    yield "Multiply-adds", f"{built.costs.macs:,} for an image"
+    yield "Multiply-adds", f"{built.costs.macs:,} per image"
     if built.folded is not None:
         yield "Batch norms", f"{built.folded.folded} of {built.folded.norms} folded into the layers before them"
     yield "Network", f"`{digest(subject.network)}`, of the architecture `{digest(subject.found.architecture)}`"
     for name, value in subject.found.scores.items():
-        yield f"In the search: {name.replace('_', ' ')}", f"{value:,.10g}"
-    yield "Made with", ", ".join(_versions())
+        yield f"Score in the search: {name.replace('_', ' ')}", f"{value:,.10g}"
+    yield "Exported with", ", ".join(_versions())
 
 
 def _measured(measured: TestResult) -> Iterator[tuple[str, str]]:
@@ -93,9 +93,7 @@ def _measured(measured: TestResult) -> Iterator[tuple[str, str]]:
 def _prepared(subject: Subject) -> str:
     """Return how images are to be preprocessed, in words."""
     known = subject.found.preprocessing
-    return (
-        f": {known.describe()}" if known is not None else "; the mean and the deviation of the training are not known"
-    )
+    return f": {known.describe()}" if known is not None else "; the normalisation used in training is unknown"
 
 
 def _usage(each: Format, file: str, text: str) -> str:
@@ -110,15 +108,17 @@ def _made(subject: Subject) -> list[str]:
     for name, keys in DECLARATIONS.items():
         if subject.place is not None and (file := folder / name).is_file():
             text = file.read_text(encoding="utf-8")
+            # the comments have the command, the versions and the hardware of the run
             comments = [line for line in text.splitlines() if line.startswith("# ")]
             declared: Mapping[str, Any] = yaml.safe_load(text)
             kept = {key: declared[key] for key in keys if declared.get(key) is not None}
             dumped = yaml.safe_dump(kept, sort_keys=False, width=120, default_flow_style=None)
-            parts += [f"From `{name}` of its run folder:", _fenced("\n".join([*comments, dumped.rstrip()]), "yaml")]
-    return ["## How it was made", *(parts or [f"From {subject.origin}."])]
+            parts += [f"From `{name}` in its run folder:", _fenced("\n".join([*comments, dumped.rstrip()]), "yaml")]
+    return ["## How it was searched and trained", *(parts or [f"From {subject.origin}."])]
 
 
 def _described(subject: Subject) -> str:
+    # descriptions separate their parts, such as the cells, by two spaces
     parts = subject.family.describe(subject.found.architecture).split("  ")
     return "\n".join(line for part in parts for line in in_lines(part))
 

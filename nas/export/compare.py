@@ -37,10 +37,10 @@ def largest_difference(run: Callable[[Tensor], Tensor], model: nn.Module, input:
         wanted, got = model(images), run(images)
         if not wanted.isfinite().all():
             raise RecordError(
-                "the network gives values that are no numbers for random images, so nothing can be compared: train it"
+                "the network's outputs for random images are NaN or infinite, so they cannot be compared: train the network"
             )
         if got.shape != wanted.shape:
-            raise RecordError(f"the outputs are of shape {tuple(got.shape)}, and not {tuple(wanted.shape)}")
+            raise RecordError(f"the outputs have shape {tuple(got.shape)}, expected {tuple(wanted.shape)}")
         scale = max(1.0, wanted.abs().max().item())
         difference = (got - wanted).abs().max().item() / scale
         differences.append(difference if isfinite(difference) else inf)  # as max() would ignore NaN

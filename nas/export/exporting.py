@@ -77,8 +77,9 @@ def export(asked: ExportRequest, into: Sequence[Format], out: Path | None, force
     if any(each.needs != "tree" for each in into):
         say("building the network")
         built = subject.built()
-    with _beside(target.folder) as beside:
-        folder = Path(beside)
+    # on the same disk, so that moving a finished file is a rename, and no half-written file is ever in place
+    with _beside(target.folder) as temporary:
+        folder = Path(temporary)
         done = tuple(_written(each, subject, built, folder, target, say) for each in into)
         if with_card and built is not None:
             _write_card(built, done, folder, target.name)
@@ -155,7 +156,7 @@ def _target(subject: Subject, into: Sequence[Format], out: Path | None, force: b
     if out is None or out.is_dir() or not (out.is_file() or out.suffix in {each.suffix for each in formats().values()}):
         return Target(out or Path(), subject.file_name, force)
     if len(into) > 1:
-        raise RecordError(f"--out {out} is one file, and {len(into)} formats are asked for: give a folder")
+        raise RecordError(f"--out {out} is a single file, but {len(into)} formats are requested: give a folder")
     if out.suffix != into[0].suffix:
         raise RecordError(f"--out {out} is no name for {into[0].name}: give a folder, or {out.stem}{into[0].suffix}")
     return Target(out.parent, out.stem, force)
@@ -168,11 +169,11 @@ def _check_free(target: Target, subject: Subject, names: Sequence[str], card: bo
     own = {path.resolve() for path in subject.files}
     for path in there:
         if path.is_dir() or path.resolve() in own:
-            what = "a folder" if path.is_dir() else "what is exported, and would be lost"
+            what = "a folder" if path.is_dir() else "a source of this export, and would be lost"
             raise RecordError(f"{path} is {what}: give another --out")
     if there and not target.force:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise RecordError(f"{there[0]} exists{more}: give another --out, or --force to replace what is there")
+        raise RecordError(f"{there[0]} exists{more}: give another --out, or --force to replace existing files")
 
 
 def _check_needs(subject: Subject, into: Sequence[Format]) -> None:
@@ -200,12 +201,12 @@ def _looked_for(subject: Subject) -> str:
     place = subject.place
     if place is None:
         return ""
-    beside = place.with_suffix(".safetensors")
+    weights = place.with_suffix(".safetensors")
     return (
         " (no best.safetensors in it)"
         if place.is_dir()
-        else f" (those beside it are {beside})"
-        if beside.is_file()
+        else f" (those next to it are {weights})"
+        if weights.is_file()
         else ""
     )
 
@@ -214,5 +215,7 @@ def _check_folds(into: Sequence[Format]) -> None:
     unfolded = [each.name for each in into if each.needs != "tree" and not each.folds]
     if unfolded or not any(each.folds for each in into):
         able = ", ".join(name for name, one in formats().items() if one.folds)
-        what = f"{unfolded[0]} holds the network as it is trained" if unfolded else "no format has batch norms"
-        raise RecordError(f"--fold-bn: {what}; folded it can be {able}: leave out the one or the other")
+        what = f"{unfolded[0]} holds the network as trained" if unfolded else "none of the formats holds a network"
+        raise RecordError(
+            f"--fold-bn: {what}; only {able} can have folded batch norms: change --to, or leave out --fold-bn"
+        )

@@ -68,6 +68,7 @@ def _fold(layer: Weighted, norm: Any, channels: slice) -> None:
         None if each is None else each[channels]
         for each in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
     )
+    # w' = w scale / sqrt(variance + eps), b' = (b - mean) scale / sqrt(variance + eps) + shift, by output channel
     fuse: Any = fuse_linear_bn_weights if isinstance(layer, nn.Linear) else fuse_conv_bn_weights
     layer.weight, layer.bias = fuse(layer.weight, layer.bias, mean, variance, norm.eps, scale, shift)
 

@@ -67,7 +67,7 @@ def formats_named(names: str) -> Sequence[Format]:
     """
     asked = [name.strip() for name in names.split(",") if name.strip()]
     if not asked:
-        raise RecordError(f"--to is missing: give some of {', '.join(formats())}, as --to onnx,source")
+        raise RecordError(f"--to is missing: give some of {', '.join(formats())}, such as --to onnx,source")
     return list(dict.fromkeys(map(_named, asked)))
 
 

@@ -82,6 +82,7 @@ class Subject:
         if self.place is None:
             return "network" if self._is_typed else importable(self.asked.name.rpartition(":")[2])
         path = self.place.resolve()
+        # best.json and best.safetensors of a run are named after their run folder
         return importable(path.parent.name if path.stem == "best" else path.stem if path.is_file() else path.name)
 
     @property
@@ -91,7 +92,7 @@ class Subject:
             return f"{self.file_name}, an architecture of {self.found.family} ({self.family.source.rstrip('.')})"
         name = self.asked.name
         if self._is_typed:
-            return f"an architecture of {self.found.family} that was typed"
+            return f"an architecture of {self.found.family} given as text"
         return f"{name} ({self.family.source_of(name.rpartition(':')[2])})"
 
     @property
@@ -156,6 +157,7 @@ def _found(asked: ExportRequest) -> tuple[StackedNetwork, Path | None, Path | No
     """Return the architecture of a name, the file of its weights if there are any, and the place it was found in."""
     name, path = asked.name, Path(asked.name)
     place = path if name and is_there(path) else None
+    # a file or folder takes precedence over a space of the same name
     if name in (spaces := families()) and place is None:
         return StackedNetwork(name, spaces[name].space(), input=spaces[name].input), None, None
     if path.suffix == ".safetensors" or is_there(path / "best.safetensors"):

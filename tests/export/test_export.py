@@ -229,7 +229,7 @@ def test_without_a_card_there_is_the_file_alone(tmp_path: Path) -> None:
         ("darts:DARTS_V2", {"to": "onix"}, "there is no format 'onix'.*onnx"),
         ("darts:DARTS_V2", {}, "--to is missing: give some of .*onnx"),
         ("darts:DARTS_V2", {"to": "svg", "fold_bn": True}, "--fold-bn: .*onnx"),
-        ("darts:DARTS_V2", {"to": "svg,dot", "out": Path("x.svg")}, "x.svg is one file, and 2 formats"),
+        ("darts:DARTS_V2", {"to": "svg,dot", "out": Path("x.svg")}, "x.svg is a single file, but 2 formats"),
         ("darts:DARTS_V2", {"to": "svg", "out": Path("x.onnx")}, "x.onnx is no name for svg: .*x.svg"),
         ("darts:DARTS_V2", {"to": "source", "input": "3x0"}, "--input '3x0' is no shape"),
         ("lenet:lenet5", {"to": "source", "input": "1,8,8"}, "does not run on images of 1x8x8|does not fit"),
@@ -337,7 +337,7 @@ def test_a_format_of_ones_own_is_found_and_one_that_differs_is_put_nowhere(
     with pytest.raises(BaseException, match="1"):
         export("nasbench201:resnet", to="json,wrong", out=tmp_path)
     assert (
-        "wrong computes something else than the network: outputs differ by 2.5e-01"
+        "wrong does not compute what the network computes: outputs differ by 2.5e-01"
         in capsys.readouterr().out.replace("\n", " ")
     )
     assert list(tmp_path.iterdir()) == []

@@ -272,15 +272,18 @@ class Fed(Row):
 
 REFUSED: list[tuple[Callable[[], nn.Module], str]] = [
     (lambda: Fed(parametrizations.weight_norm), "its weight is parametrized: compute it in a forward"),
-    (lambda: Fed(spectral_norm), "Conv2d .* has the hook SpectralNorm: do in a forward what it does"),
+    (lambda: Fed(spectral_norm), "Conv2d .* has the hook SpectralNorm: move its code into a forward"),
     (lambda: Fed(lambda layer: layer.register_forward_hook(doubled)), "has the hook doubled"),
-    (lambda: Fed(lambda layer: layer.register_buffer("mask", torch.ones(3))), "mask of its Conv2d cannot be told"),
+    (lambda: Fed(lambda layer: layer.register_buffer("mask", torch.ones(3))), "mask of its Conv2d cannot be derived"),
     (
         Foreign,
-        "Foreign .*acts in training otherwise than in evaluation, and it uses numpy of numpy: write it with torch",
+        "Foreign .*behaves differently in training and in evaluation, and it uses numpy of numpy: write it with only torch",
     ),
-    (lambda: Attending(add_bias_kv=True), "bias_k, bias_v of its MultiheadAttention cannot be told"),
-    (lambda: Phased(torch.complex128), "phase is of torch.complex128, .* make it one of torch.float64, torch.float32"),
+    (lambda: Attending(add_bias_kv=True), "bias_k, bias_v of its MultiheadAttention cannot be derived"),
+    (
+        lambda: Phased(torch.complex128),
+        "phase has dtype torch.complex128, .* convert it to one of torch.float64, torch.float32",
+    ),
 ]
 
 
@@ -318,6 +321,6 @@ def test_classes_and_imports_take_no_name_that_stands_for_another_thing(tmp_path
     assert "def Gate(x):" in text
     assert "class Gate2(nn.Module):" in text
     assert "class load2(nn.Module):" in text
-    with pytest.raises(RecordError, match="different things of the name F: rename one"):
+    with pytest.raises(RecordError, match="different objects named F: rename one"):
         write(lambda: nn.Sequential(nn.Conv2d(3, 3, 1), own.load()), "f")
     assert [as_class(name) for name in ("dtypes", "DTYPES", "none")] == ["Dtypes", "NetworkDTYPES", "NetworkNone"]

@@ -29,7 +29,7 @@ def handed_over(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("to", ["source", "safetensors", "json"])
 def test_what_is_exported_is_never_written_over(handed_over: Path, to: str) -> None:
     before = {path: path.read_bytes() for path in handed_over.iterdir()}
-    with pytest.raises(RecordError, match="is what is exported, and would be lost: give another --out"):
+    with pytest.raises(RecordError, match="is a source of this export, and would be lost: give another --out"):
         export(str(handed_over / "network.safetensors"), to=to, out=handed_over, force=True, card=False)
     assert {path: path.read_bytes() for path in handed_over.iterdir()} == before
 

@@ -52,6 +52,7 @@ def _usual_texts(name: str, family: Family, tree: Any) -> Iterator[str]:
             continue
         with suppress(RecordError):
             text = write(tree)
+            # the prefix is for a text that would be read as a member of another family
             yield from (text, f"{name}:{text}")
 
 

@@ -119,6 +119,7 @@ def _culprit(program: Any, error: BaseException) -> str:
     causes, cause = [str(error)], error.__cause__
     while cause is not None:
         causes, cause = [*causes, str(cause)], cause.__cause__
+    # the deepest cause first: it has the node of the graph, such as call_function[target=torch.ops.aten.erf.default]
     named = re.search(r"\[target=(?:torch\.ops\.)?[\w]+\.(\w+)", "\n".join(causes[::-1]))
     if named is None:
         return f"the network ({' '.join(causes[-1].split())[:200]})"

@@ -18,4 +18,6 @@ def plain_of(subject: Subject) -> StackedNetwork:
 def check_plain(subject: Subject, path: Path) -> None:
     """Read the file back. Raises RecordError where its content has another digest."""
     if digest(read_found(path)) != digest(plain_of(subject)):
-        raise RecordError(f"{path.name} reads as something else: a field of one of its records is not written")
+        raise RecordError(
+            f"{path.name} reads back as a different architecture: a field of one of its records is not written"
+        )

@@ -28,4 +28,4 @@ class Png(Format):
     def check(self, subject: Subject, built: Built | None, path: Path) -> None:
         content = path.read_bytes()
         if not content.startswith(SIGNATURE) or b"IEND" not in content[-12:]:
-            raise RecordError(f"{path.name} is no whole PNG")
+            raise RecordError(f"{path.name} is not a complete PNG")

@@ -102,8 +102,8 @@ class _Reader:
             return make()
         except NotExpressible as error:
             raise RecordError(
-                f"{type(module).__name__} cannot stand in a file of its own ({error}): write it with torch and the "
-                "standard library alone, its attributes numbers, tuples and modules, or export to torch-export"
+                f"{type(module).__name__} cannot be written to a standalone file ({error}): use only torch and the "
+                "standard library, and only numbers, tuples and modules as attributes, or export to torch-export"
             ) from None
 
     def _parameter(self, name: str) -> Term:
@@ -141,6 +141,7 @@ class _Reader:
         return copied if isinstance(copied, Forward) and is_longer and not is_driven else traced
 
     def _slots(self, name: str, module: nn.Module, forward: Forward) -> Iterator[tuple[str, Part]]:
+        # a network's parts in the order of its forward: stem, layers, head
         order = forward.attributes if isinstance(module, forms.NetworkModule) else ()
         for key in dict.fromkeys([*order, *module._modules]):
             child = module._modules[key]

@@ -115,10 +115,11 @@ class Classes:
             made.append((key, self._slot(template, parts, key, key in kind.given and not is_complete)))
         found, fills = parameters(template.holes, is_cell=kind.cls is CellModule)
         assigned = [(key, filled(term, fills)) for key, term in made]
-        if not members[0].name:
+        if not members[0].name:  # the network itself
             found, assigned = _with_classes(found, assigned)
         body = ["        super().__init__()"]
         for key, term in assigned:
+            # `*` marks a buffer, whose term is a whole statement: self.register_buffer(...)
             body += lines(term, 8) if key.startswith("*") else statement(f"self.{key} = ", term)
         body += [f"        {_place(second)} = {_place(first)}" for first, second in kind.ties]
         return _definition(name, "nn.Module", found, body, kind.forward.lines, _doc(kind.cls))

@@ -76,6 +76,7 @@ class _Copied:
         self.methods[name] = text = _text(function)
         tree = ast.parse(text)
         for attribute in _read(tree):
+            # other methods of the class are copied too, but not those that nn.Module has anyway
             found = inspect.getattr_static(self.cls, attribute, None)
             if isinstance(found, FunctionType) and not hasattr(nn.Module, attribute):
                 if attribute not in self.methods:
@@ -94,7 +95,7 @@ class _Copied:
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and node.id not in own:
                 if node.id == "super":
-                    raise NotExpressible("it calls super(), whose class is not written: repeat what that one does")
+                    raise NotExpressible("it calls super(), whose class is not exported: repeat its code")
                 if node.id in function.__globals__:
                     self._need(node.id, function.__globals__[node.id])
                 elif not hasattr(builtins, node.id) and node.id != function.__name__:
@@ -104,7 +105,7 @@ class _Copied:
         home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         line = _line(name, value, home)
         if name in TAKEN and IMPORTS.get(name, name) != line:
-            raise NotExpressible(f"it uses {name}, which is another thing in every file that is written: rename it")
+            raise NotExpressible(f"it uses {name}, a name that every written file defines otherwise: rename it")
         if line is not None:
             self.imports.add(line)
         elif is_literal(value):
@@ -112,14 +113,14 @@ class _Copied:
         elif isinstance(value, FunctionType) and not _is_allowed(home):
             self._function(name, value)
         else:
-            raise NotExpressible(f"it uses {name} of {home}: write it with torch and the standard library alone")
+            raise NotExpressible(f"it uses {name} of {home}: write it with only torch and the standard library")
 
     def _function(self, name: str, function: Callable[..., Any]) -> None:
         if name not in self.helpers and isinstance(function, FunctionType):
             if function.__name__ == "<lambda>":
                 raise NotExpressible(f"it calls a lambda, {name}: make it a function")
             if function.__name__ != name:
-                raise NotExpressible(f"it calls {function.__name__} by the name {name}: use its own")
+                raise NotExpressible(f"it calls {function.__name__} by the name {name}: use its own name")
             self.helpers[name] = _text(function)
             self._names(ast.parse(self.helpers[name]), function)
 

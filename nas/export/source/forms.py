@@ -79,6 +79,7 @@ def is_chain(module: NetworkModule) -> bool:
 
 def network(module: NetworkModule) -> Forward:
     """Return a network's forward: as a chain, as a chain of cells that read the last two outputs, or layer by layer."""
+    # with x0 the stem's output, layer i reads x{i}, and x{befores[i]} too unless that is None
     befores = module.befores
     if is_chain(module):
         body = ["        return self.head(self.layers(self.stem(x)))"]
@@ -94,6 +95,7 @@ def network(module: NetworkModule) -> Forward:
 
 
 def _in_turns(befores: Sequence[int | None]) -> list[str]:
+    """Return the lines of layers that read the last one or two outputs, `x` and `before`; a run of cells is one loop."""
     body: list[str] = []
     for reads_one, run in groupby(range(len(befores)), lambda i: befores[i] is None):
         first, *rest = run

@@ -28,7 +28,7 @@ class ActsInTraining(NotExpressible):
     """Raised where a module behaves differently in training, so that a trace in evaluation mode would miss a part."""
 
     def __str__(self) -> str:
-        return "it acts in training otherwise than in evaluation"
+        return "it behaves differently in training and in evaluation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,13 @@ class ModuleGroup:
         first = self.members[0]
         if self.is_root or (first.kind is not None and first.kind.forward.is_wired):
             return True
+        # a row of one part, or a kind without parts, is shorter written in place
         if self.is_inlined or len(first.slots) < 2 - (first.kind is not None):
             return False
+        # a subclass that fills in its kind's given parts pays off only where it is used at several sites
         if first.kind is not None:
             return self.has_origin and len(self.sites) > 1 and bool(first.kind.given)
+        # a long row that a node built is an operation with a name, such as a separable convolution, even if used once
         is_operation = self.is_row and self.has_origin and len(first.slots) > 3 and not self.is_outermost
         return is_operation or (len(self.sites) > 1 and (self.has_origin or (self.is_row and len(first.slots) > 2)))
 
@@ -64,11 +67,11 @@ class Groups:
         self.form_of: dict[SourceBlock, Form] = {}
         self.blocks: dict[SourceBlock, ModuleGroup] = {}
         known: dict[Any, ModuleGroup] = {}
-        alike: dict[Any, list[ModuleGroup]] = {}
+        by_node: dict[Any, list[ModuleGroup]] = {}
         for block in walk(root):
             form = self.form(block)
             node = block.kind, len(block.slots), block.origin.node if block.origin is not None else block
-            of_node = alike.setdefault(node, [])
+            of_node = by_node.setdefault(node, [])
             # the same structure, or else a group of the same node with few differences, or else a new group
             group = known.get(form) or next((each for each in of_node if self._is_alike(each, form)), ModuleGroup())
             known[form] = self.blocks[block] = group

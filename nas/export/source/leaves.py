@@ -14,6 +14,7 @@ from nas.export.source.forward import NotExpressible
 from nas.export.source.terms import NEEDED, Argument, Call, Literal, Name, Term, is_literal
 
 _SHAPE = "normalized_shape"
+# arguments that layers keep as tuples; with equal entries they are written as one number
 _PAIRS = frozenset(("kernel_size", "stride", "padding", "dilation", "output_size", "output_padding", _SHAPE))
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _VALUES = 64
@@ -46,7 +47,7 @@ def refuse_hidden(module: nn.Module) -> None:
         hooks = [each for kind in _HOOKS for each in getattr(part, kind).values()]
         if hooks:
             name = getattr(hooks[0], "__name__", type(hooks[0]).__name__)
-            raise NotExpressible(f"it has the hook {name}: do in a forward what it does")
+            raise NotExpressible(f"it has the hook {name}: move its code into a forward")
 
 
 def _check(module: nn.Module, values: dict[str, Any]) -> None:
@@ -58,10 +59,10 @@ def _check(module: nn.Module, values: dict[str, Any]) -> None:
         with torch.device("meta"):  # shapes only: no memory, no random numbers
             lost = _shapes(module) ^ _shapes(type(module)(**values))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise NotExpressible(f"its {kind} cannot be made anew: {error}") from None
+        raise NotExpressible(f"its {kind} cannot be constructed again: {error}") from None
     if lost:
         names = ", ".join(sorted({name for name, _ in lost}))
-        raise NotExpressible(f"{names} of its {kind} cannot be told from its attributes: make a layer of your own")
+        raise NotExpressible(f"{names} of its {kind} cannot be derived from its attributes: write a custom layer")
 
 
 def _shapes(module: nn.Module) -> set[tuple[str, torch.Size]]:
@@ -101,6 +102,7 @@ def filled(values: Tensor) -> Term:
     empty = Argument(Call("torch.empty", sizes))
     if low == high:
         return Call("nn.init.constant_", (empty, Argument(Literal(float(f"{low:.6g}"), "value"))))
+    # one digit, since the deviation of a sample only estimates that of the distribution
     return Call("nn.init.normal_", (empty, Argument(Literal(float(f"{float(values.std()):.1g}"), "std"), "std")))
 
 

@@ -101,7 +101,7 @@ def _leaves(block: SourceBlock) -> str | None:
 
 def _residual(node: Residual) -> str:
     convs = [each for each in getattr(node.body, "nodes", ()) if isinstance(each, ConvNormAct)]
-    kernels = [each.kernel for each in convs]
+    kernels = [each.kernel for each in convs]  # the two blocks of He et al. 2016, arXiv:1512.03385, figure 5
     if kernels[:3] == [1, 3, 1]:
         return "Bottleneck"
     return "BasicBlock" if kernels == [3, 3] else "ResidualBlock"

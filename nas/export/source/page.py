@@ -52,6 +52,7 @@ if __name__ == "__main__":
         print(tuple(network(torch.randn(1, {input})).shape))
 '''
 
+# the types of the safetensors format that torch has too
 _TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -94,7 +95,7 @@ def _helpers(forwards: Sequence[Forward], class_name: str) -> dict[str, str]:
     found = {class_name: ""}
     for name, text in (each for forward in forwards for each in forward.beside()):
         if found.setdefault(name, text) != text:
-            raise RecordError(f"two modules use different things of the name {name}: rename one, for they share a file")
+            raise RecordError(f"two modules use different objects named {name}: rename one, since they share a file")
     return {name: found[name] for forward in forwards for name in forward.helpers}
 
 
@@ -108,7 +109,9 @@ def _dtypes(model: nn.Module) -> str:
     for key, tensor in model.state_dict().items():
         if tensor.dtype not in _TYPES.values():
             kept = ", ".join(str(each) for each in _TYPES.values())
-            raise RecordError(f"{key} is of {tensor.dtype}, which the file cannot read: make it one of {kept}")
+            raise RecordError(
+                f"{key} has dtype {tensor.dtype}, which the written file cannot read: convert it to one of {kept}"
+            )
     types = {tensor.dtype for tensor in model.state_dict().values()} | {torch.float32, torch.float16, torch.bfloat16}
     named = (f'"{name}": {dtype}' for name, dtype in _TYPES.items() if dtype in types)
     return f"DTYPES = {{{', '.join(named)}}}"
@@ -134,8 +137,8 @@ def _docstring(network: Node, model: nn.Module, input: Shape, name: str, header:
         f"of {channels} x {height} x {width}."
     )
     use = (
-        f"It needs torch and nothing else. `python {name}.py {name}.safetensors` loads the weights and runs the network "
-        "once. Drop path and auxiliary heads, which act in training alone, are left out. In Python:"
+        f"It needs only torch. `python {name}.py {name}.safetensors` loads the weights and runs the network "
+        "once. Drop path and auxiliary heads, which act only in training, are left out. In Python:"
     )
     lines = [
         *_wrapped(about),

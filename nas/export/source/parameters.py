@@ -10,6 +10,7 @@ from typing import Any
 from nas.export.source.terms import NEEDED, Argument, Listed, Literal, Name, Term, flat
 from nas.export.source.unify import Hole
 
+# torch's names of arguments, and those of the written constructors
 _NAMES = {
     "in_channels": "channels_in",
     "out_channels": "channels",
@@ -23,6 +24,7 @@ _NAMES = {
     "output_size": "size",
 }
 _WIDTHS = frozenset(("channels", "channels_in", "channels_before", "width", "features", "features_in", "groups"))
+# the defaults of the written constructors: the values that most convolutions have
 _USUAL: dict[str, Any] = {"stride": 1, "groups": 1, "dilation": 1, "bias": False}
 _RATIOS = range(2, 17)
 
@@ -88,8 +90,8 @@ def _is_width(hole: Hole) -> bool:
 
 def _is_same(first: Hole, other: Hole) -> bool:
     """Return whether two holes can share an argument; never for modules, as one module would then be used twice."""
-    alike = _name(first) == _name(other) or (_is_width(first) and _is_width(other))
-    return alike and first.is_number and other.is_number and first.terms == other.terms
+    has_one_name = _name(first) == _name(other) or (_is_width(first) and _is_width(other))
+    return has_one_name and first.is_number and other.is_number and first.terms == other.terms
 
 
 def _derive(i: int, own: Sequence[int], holes: Sequence[Hole], derived: dict[int, Any]) -> tuple[int, str] | None:
@@ -120,6 +122,7 @@ def _derive(i: int, own: Sequence[int], holes: Sequence[Hole], derived: dict[int
 def _named(own: Sequence[int], holes: Sequence[Hole], is_cell: bool) -> dict[int, str]:
     names = {i: _name(holes[i]) for i in own}
     widths = [i for i in own if names[i] == "channels"]
+    # of several widths the last is the output's `channels`, the first the input's unless that is known, the others inner widths
     names |= dict.fromkeys(widths[:-1], "width")
     if len(widths) > 1 and "channels_in" not in names.values():
         names[widths[0]] = "channels_in"

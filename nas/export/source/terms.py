@@ -158,7 +158,7 @@ def _opened(term: Term) -> tuple[str, str, list[tuple[str, Term]]] | None:
     """Return the opening and closing text of a bracketed term, and its parts, each with its prefix (`name=` or "")."""
     if isinstance(term, Call):
         kept = [each for each in term.arguments if not each.is_default()]
-        is_listed = not any(each.name for each in kept)
+        is_listed = not any(each.name for each in kept)  # keyword arguments cannot be rolled into a comprehension
         terms = _rolled([each.term for each in kept]) if is_listed else [each.term for each in kept]
         names = [""] * len(terms) if is_listed else [each.name and f"{each.name}=" for each in kept]
         return f"{term.callee}(", ")", list(zip(names, terms, strict=True))
@@ -233,6 +233,7 @@ def written_term(value: Any) -> str:
         return f"{opening}{inside}{',' if isinstance(value, tuple) and len(value) == 1 else ''}{closing}"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{written_term(key)}: {written_term(each)}' for key, each in value.items())}}}"
+    # inf and nan have no literal; they alone differ from themselves by something else than 0
     return f'float("{value}")' if isinstance(value, float) and value - value != 0 else repr(value)
 
 

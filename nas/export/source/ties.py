@@ -17,6 +17,7 @@ def ties(model: nn.Module) -> dict[str, tuple[tuple[str, str], ...]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for first, other in _shared(model):
         a, b = first.split("."), other.split(".")
+        # the innermost module that holds both places, and from there outwards to one that has a class
         depth = next(i for i in range(len(a)) if a[i] != b[i])
         while depth and not _has_class(model.get_submodule(".".join(a[:depth]))):
             depth -= 1

@@ -60,7 +60,7 @@ class _Value(fx.Proxy):
     def __iter__(self) -> Iterator[Any]:
         example = self.node.meta["example"]
         if isinstance(example, Tensor):
-            raise NotExpressible("it runs through a tensor: give it all images at once")
+            raise NotExpressible("it iterates over a tensor: process the whole batch at once")
         return (operator.getitem(cast(Any, self), i) for i in range(len(example)))
 
     def dim(self) -> int:
@@ -90,7 +90,7 @@ class _Tracer(FxTracer):
         if type(a) is _Value:
             return a.node
         if isinstance(a, Tensor):
-            raise NotExpressible("it makes a tensor of its own: give it as a buffer")
+            raise NotExpressible("it creates a tensor: register it as a buffer")
         return super().create_arg(a)
 
     def create_args_for_root(
@@ -99,6 +99,7 @@ class _Tracer(FxTracer):
         given = self.examples.given.get(self.name)
         if given is None:
             raise NotExpressible("it is never called")
+        # as in torch.fx, but each input has the example that this module got when the whole model ran
         names = ["x"] if len(given) == 1 else [f"x{i}" for i in range(len(given))]
         proxies = []
         for name, example in zip(names, given, strict=True):
@@ -114,6 +115,7 @@ class _Tracer(FxTracer):
         return node
 
     def _example(self, node: fx.Node) -> Any:
+        """Return what a step gives for the examples, so that code which asks for shapes can be traced."""
         if node.op == "call_module":
             return self.examples.gave.get(f"{self.name}.{node.target}".lstrip("."))
         if node.op == "get_attr":
@@ -174,6 +176,8 @@ class _Writer:
 
     def _keeps_order(self, inside: list[fx.Node]) -> bool:
         """Return whether values may be written where they are used, without changing the order of calls."""
+        # an expression evaluates its calls from left to right: the order stays where it uses all last values in order, or
+        # where the values that it would jump over are no calls
         behind = self.waiting[min(map(self.waiting.index, inside), default=len(self.waiting)) :]
         return inside == behind or all(node.target in _INFIX or node.target is operator.getitem for node in behind)
 
@@ -188,7 +192,7 @@ class _Writer:
 
     def _end(self, result: Any) -> None:
         if not isinstance(result, fx.Node):
-            raise NotExpressible("it returns something else than one tensor")
+            raise NotExpressible("it does not return a single tensor")
         self._settle(len(self.waiting) - (result in self.waiting))
         self.body += statement("return ", self.terms[result][0])
 
@@ -205,6 +209,8 @@ class _Writer:
             return self._added(*node.args), 1
         if target in _INFIX:
             sign, binds = _INFIX[target]
+            # ** groups to the right and binds tighter than a sign, so only an atom stands left of it without brackets; the
+            # other operators group to the left
             left, right = (binds + 1, _SIGNED) if target is operator.pow else (binds, binds + 1)
             return Name(f"{self._text(node.args[0], left)} {sign} {self._text(node.args[1], right)}"), binds
         if target is operator.neg:
@@ -216,6 +222,7 @@ class _Writer:
         return Call(self._function(target), self._arguments(node.args, node.kwargs)), _ATOM
 
     def _added(self, first: Any, second: Any) -> Term:
+        # (a + b) + c is written a + b + c; a + (b + c) keeps its brackets, as rounding depends on the order
         before = self._term(first)
         operands = before.operands if isinstance(before, Total) else (before,)
         is_sum = isinstance(second, fx.Node) and self.terms[second][1] == 1
