@@ -108,6 +108,7 @@ def executor_of(
         plain = name.replace("_", "").lower()
         if plain not in known:
             raise RecordError(f"--executor {name!r}: there is no executor of that name; {nearest(plain, known)}")
+        # naming the executor that the file declares keeps its settings
         chosen = chosen if isinstance(chosen, known[plain]) else known[plain]()
     if given and name is not None and not isinstance(chosen, RayTune | RayTrain):
         raise RecordError(

@@ -95,7 +95,7 @@ def _profile(asked: ProfileRequest) -> NetworkCosts:
 
 
 def _print_layers(costs: Profile, console: Console) -> None:
-    table = _table(["layer", "kind"], ["output", "params", "MACs", "activation kB", "field px", "stride"])
+    table = _table(["layer", "kind"], ["output", "params", "MACs", "activation kB", "receptive field px", "stride"])
     for layer in costs.layers:
         if layer.kind != "Identity":
             numbers = f"{layer.params:,}", f"{layer.macs:,}", f"{layer.activation_bytes / 1e3:,.1f}"

@@ -214,7 +214,7 @@ def _print_counts(seen: RunSnapshot, history: History, console: Console) -> None
 
 def _print_curve(seen: RunSnapshot, history: History, console: Console) -> None:
     """Print the best so far as a sparkline between its first and last value, then the scores of the last evaluations."""
-    sign = history.sign
+    sign = history.sign  # history.value() is negated for a minimised objective: times the sign it is the score again
     curve, values = best_so_far(history), [history.value(done) for done in history.scored]
     first, best = number(sign * curve[0]), number(sign * curve[-1])
     text = f"{history.objective} {first} {sparkline(curve, width=60)} {best}"
