@@ -49,13 +49,16 @@ function readable(colour, c, least = 3) {
 /** Return a colour with an opacity below 1. */
 const faint = (colour, opacity) => `rgba(${channels(colour)},${opacity})`;
 
-/** Make a chart: `option(colours)` returns the option of ECharts; the element's `redraw` draws it again. */
+/** Make a chart: `option(colours)` returns the option of ECharts; the element's `redraw` draws it again. A button saves it. */
 function chart(label, option, size = "", ready = () => {}) {
-  const element = h("div", { class: `chart ${size}`, role: "img", "aria-label": label });
+  const element = h("div", { class: `chart ${size}`, role: "figure", "aria-label": label });
+  const act = () => save(element, option);
+  const button = h("button", { type: "button", title: "Save this chart as an SVG", onclick: act }, "Save");
   element.redraw = () => charts.get(element)?.setOption(option(colours()), { notMerge: true });
   themed.add(element.redraw);
   lazily(element, () => {
     charts.set(element, echarts.init(element));
+    element.append(button); // ECharts empties the element first
     element.redraw();
     resized.observe(element);
     ready(charts.get(element));
@@ -63,11 +66,14 @@ function chart(label, option, size = "", ready = () => {}) {
   return element;
 }
 
+/** The font of the page; ECharts puts it between double quotes where it writes SVG. */
+const font = () => getComputedStyle(document.body).fontFamily.replaceAll('"', "'");
+
 /** The options that all charts share. */
 function base(c, option) {
   return {
     animation: false,
-    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: c.ink },
+    textStyle: { fontFamily: font(), color: c.ink },
     ...option,
     grid: { left: 62, right: 18, top: 14, bottom: 46, ...option.grid },
   };

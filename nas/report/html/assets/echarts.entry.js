@@ -6,9 +6,9 @@
 import { init, use } from "echarts/core";
 import { CustomChart, LineChart, ScatterChart } from "echarts/charts";
 import { DataZoomInsideComponent, GridComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
-import { CanvasRenderer } from "echarts/renderers";
+import { CanvasRenderer, SVGRenderer } from "echarts/renderers";
 
 use([LineChart, ScatterChart, CustomChart]);
-use([GridComponent, TooltipComponent, DataZoomInsideComponent, MarkLineComponent, CanvasRenderer]);
+use([GridComponent, TooltipComponent, DataZoomInsideComponent, MarkLineComponent, CanvasRenderer, SVGRenderer]);
 
 export { init };

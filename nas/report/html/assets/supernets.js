@@ -36,10 +36,13 @@ function readSupernet(each, warnings) {
   const last = (name) => each.measured[name]?.findLast((value) => value != null);
   const [entropy, skips] = [last("entropy"), last("skips")];
   const monitor = warnings ? `the monitor warned in ${count(warnings, "epoch")}` : "the monitor saw no collapse";
+  const untaken = ({ labels, strongest }) => labels.at(-1) === "none" && strongest !== "none";
   const parts = [
     `After ${count(each.epochs.at(-1) ?? 0, "epoch")} ${monitor}.`,
     entropy == null ? "" : `The entropy is ${plain(entropy)}.`,
     skips == null ? "" : `${plain(skips)} of ${plain(last("skippable"))} operations are skip connections.`,
+    each.choices.some(untaken) ? "“none” takes part in the search only; no derived cell has it." : "",
+    each.phases.length ? `A phase ends at each dotted line, after epoch ${each.phases.join(" and ")}.` : "",
   ];
   return parts.filter(Boolean).join(" ");
 }
@@ -59,18 +62,34 @@ function measuredPanel(each, title, labels, limits) {
 function alphas(each) {
   const labels = [...new Set(each.choices.flatMap((learnt) => learnt.labels))];
   const key = (label, c) => [label, optionLine(label, c).colour, svgDash(optionLine(label, c).dash)];
-  return [
-    h("h3", { class: "more" }, "Strength of each option, by choice; the title names the strongest at the end"),
+  const highest = highestOf(each.choices);
+  return h(
+    "div",
+    { class: "more" },
+    h("h3", {}, "Strength of each option, by choice; the title names the strongest at the end"),
     legend((c) => labels.map((label) => key(label, c))),
     h(
       "div",
       { class: "columns" },
-      each.choices.map((learnt) => alphaPanel(learnt, each)),
+      each.choices.map((learnt) => alphaPanel(learnt, each, highest[kindOf(learnt)])),
     ),
-  ];
+  );
 }
 
-function alphaPanel(learnt, each) {
+/** The kind of a choice: its options are operations, edges or numbers. */
+const kindOf = ({ labels }) => (/^\d/.test(labels[0]) ? "numbers" : labels[0].startsWith("Edge ") ? "edges" : "operations");
+
+/** The upper limit of the strengths, by kind: the charts of a kind share it, so that they can be compared. */
+function highestOf(choices) {
+  const highest = {};
+  for (const learnt of choices) {
+    const most = learnt.strengths.flat().reduce((a, b) => Math.max(a, b ?? 0), highest[kindOf(learnt)] ?? 0);
+    highest[kindOf(learnt)] = Math.max(0.1, Math.ceil(10 * most) / 10);
+  }
+  return highest;
+}
+
+function alphaPanel(learnt, each, max) {
   const look = (label) => (c) => ({ ...optionLine(label, c), width: label === learnt.strongest ? 3 : 1.4 });
   const curve = (label, i) => ({
     label,
@@ -79,7 +98,7 @@ function alphaPanel(learnt, each) {
     look: look(label),
     breaks: true, // a dropped option has no strength any more
   });
-  const options = { size: "tiny", name: "", limits: { scale: false }, phases: each.phases };
+  const options = { size: "tiny", name: "", limits: { scale: false, max, interval: max / 2 }, phases: each.phases };
   const drawn = epochChart(`Strengths of the options of ${learnt.name}`, learnt.labels.map(curve), options);
   return h("div", {}, h("h3", {}, `${learnt.name}: ${learnt.strongest || "undecided"}`), drawn);
 }

@@ -2,6 +2,7 @@
 
 const DRAWN_TRAININGS = 12;
 const DRAWN_CLASSES = 200;
+const TOP1 = { train_top1_percent: "training", validation_top1_percent: "validation", ema_top1_percent: "validation, EMA" };
 
 function trainingsOf(run, id) {
   const { trainings, missing, head } = run;
@@ -11,14 +12,25 @@ function trainingsOf(run, id) {
   const drawn = reached.length > DRAWN_TRAININGS ? `, of which the first ${DRAWN_TRAININGS} are drawn` : "";
   const more = reached.length > 4 ? `; and ${reached.length - 4} more${drawn}` : "";
   const shown = trainings.slice(0, DRAWN_TRAININGS);
+  const isAlone = shown.length === 1; // then its accuracies are lines of one chart
   // a measurement that is 0 or missing throughout, such as broken images, has no panel
-  const isInformative = (name) => name !== "total_seconds" && trainings.some((each) => each.measured[name]?.some(Boolean));
+  const isInformative = (name) => name !== "total_seconds" && !(isAlone && name in TOP1) && trainings.some((each) => each.measured[name]?.some(Boolean));
   const names = [...new Set(trainings.flatMap((each) => Object.keys(each.measured)))].filter(isInformative);
+  const together = isAlone ? measuredPanel(shown[0], "Top-1 accuracy, %", TOP1) : null;
   const panels = names.map((name) => h("div", {}, h("h3", {}, name === "seconds" ? "Time of an epoch, s" : capital(words(name))), trainingChart(name, shown)));
   const keys = (c) => shown.map((each, i) => [each.role, runLook(i)(c).colour, svgDash(runLook(i)(c).dash)]);
-  const reading = `${reached.slice(0, 4).join("; ")}${more}.`;
+  const reading = `${reached.slice(0, 4).map((text, i) => text + validated(trainings[i])).join("; ")}${more}.`;
   const key = shown.length > 1 ? legend(keys) : null;
-  return section(id, "Training curves", reading, h("div", { class: "columns" }, panels), key);
+  return section(id, "Training curves", reading, h("div", { class: "columns" }, together, panels), key);
+}
+
+/** Return the last and the best validation accuracy of a training, as text. */
+function validated({ epochs, measured }) {
+  const values = measured.validation_top1_percent ?? [];
+  const known = epochs.map((epoch, i) => [epoch, values[i]]).filter(([, value]) => value != null);
+  if (!known.length) return "";
+  const [epoch, best] = known.reduce((a, b) => (b[1] > a[1] ? b : a));
+  return `, validation accuracy ${known.at(-1)[1].toFixed(2)} % in the last epoch, best ${best.toFixed(2)} % after epoch ${epoch}`;
 }
 
 function trainingChart(name, trainings) {
@@ -84,8 +96,11 @@ function trialsOf(run, id) {
 function readTrials(trials) {
   const left = trials.left ? `${count(trials.left, "trial")} left.` : "";
   const best = bestTrial(trials);
-  return best ? `Best: ${trialName(best)}, ${best.mean.toFixed(2)} %. ${left}`.trim() : left;
+  const means = repeated(trials) ? "Lines join the means of repeats; bands reach from the lowest to the highest. " : "";
+  return best ? `Best: ${trialName(best)}, ${best.mean.toFixed(2)} %. ${means}${left}`.trim() : left;
 }
+
+const repeated = (trials) => trials.repeat.some(Boolean);
 
 /** Return the way and share of labels with the highest mean over repeats, as { way, labels, mean }; null without a result. */
 function bestTrial(trials) {
@@ -96,12 +111,16 @@ function bestTrial(trials) {
 const trialName = ({ way, labels }) => `${way} with ${plain(labels)} % of the labels`;
 const waysOf = (trials) => [...new Set(trials.way)].map((way) => [way, meansOf(trials, way)]);
 
-/** Return the mean over repeats at each share of labels, as [{ labels, mean }]. */
+/** Return the mean, lowest and highest over repeats at each share of labels, as [{ labels, mean, low, high }]. */
 function meansOf(trials, way) {
   const places = trials.way.map((_, i) => i).filter((i) => trials.way[i] === way && trials.top1_percent[i] != null);
   const groups = Map.groupBy(places, (i) => trials.labels_percent[i]);
-  const mean = (group) => group.reduce((sum, i) => sum + trials.top1_percent[i], 0) / group.length;
-  return [...groups].map(([labels, group]) => ({ labels, mean: mean(group) })).sort((a, b) => a.labels - b.labels);
+  const summed = ([labels, group]) => {
+    const values = group.map((i) => trials.top1_percent[i]);
+    const mean = values.reduce((a, b) => a + b, 0) / values.length;
+    return { labels, mean, low: Math.min(...values), high: Math.max(...values) };
+  };
+  return [...groups].map(summed).sort((a, b) => a.labels - b.labels);
 }
 
 function trialsOption(trials, groups, c) {
@@ -114,8 +133,10 @@ function trialsOption(trials, groups, c) {
   const series = groups.flatMap(([way, means], i) => {
     const { colour, dash } = runLook(i)(c);
     const mean = means.map((each) => [String(each.labels), each.mean]);
+    const [x, low, high] = [(each) => String(each.labels), (each) => each.low, (each) => each.high].map((of) => means.map(of));
     const data = points.filter((each) => each.way === way && each.value[1] != null).map((each) => each.value);
     return [
+      ...(repeated(trials) ? band(`${way}, from lowest to highest`, x, low, high, colour) : []),
       line(way, mean, colour, { showSymbol: true, symbolSize: 7, lineStyle: { type: dash } }),
       { type: "scatter", name: way, symbolSize: 5, itemStyle: { color: faint(colour, 0.5) }, data },
     ];

@@ -39,8 +39,8 @@ function workersAtOnce({ workers, at_once: atOnce }) {
 
 function keysOf(timeline, c) {
   const keys = timeline.phases.map((phase, i) => [phase, phaseColour(i, c), "box"]);
-  if (timeline.failed.some(Boolean)) keys.push(["with a failure (also marked above)", "var(--bad)", "box"]);
-  return timeline.pauses.length ? [...keys, ["the run was stopped", "var(--line)", "box"]] : keys;
+  if (timeline.failed.some(Boolean)) keys.push(["with a failure (also marked above)", c.bad, "box"]);
+  return timeline.pauses.length ? [...keys, ["the run was stopped", c.line, "box"]] : keys;
 }
 
 /** Return the colour of a phase. */
