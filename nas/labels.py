@@ -1,4 +1,4 @@
-"""Labels: the names of operations in figures, tables and drawings: `sep_conv_5x5`, `skip_connect`, `none`.
+"""Labels: the names of operations in charts, tables and drawings: `sep_conv_5x5`, `skip_connect`, `none`.
 
 The names are those of the genotypes of DARTS (Liu et al. 2019) and of the strings of NAS-Bench-201 (Dong and Yang 2020). Other
 operations are named as in notation, with their kernel written the same way.
@@ -7,14 +7,18 @@ operations are named as in notation, with their kernel written the same way.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from nas.building import Node
-from nas.choice import Choice
+from nas.choice import Choice, parts_of
 from nas.notation import name_of, notation
 from nas.records import classes, import_all
-from nas.topology.chain import Chain
+from nas.topology.chain import Chain, Stage
+
+STRUCTURES = {"Residual": "residual", "Dense": "dense", "Branches": "inception", "Chain": "serial", "Stage": "serial"}
+"""The names of structures, by class."""
 
 _KINDS = {"mean": "avg"}
 
@@ -40,6 +44,37 @@ def operation_label(node: Any) -> str:
     if type(node).__name__ == "AsymmetricConv":
         return f"conv_{kernel}x1_1x{kernel}"
     return word if kernel is None else f"{word}_{_size(kernel)}"
+
+
+def labels_of(choice: Choice) -> tuple[str, ...]:
+    """Return a short label for each option: its structure or its name, numbered where labels repeat."""
+    labels = [structure_label(option) for option in choice.options]
+    bare = [re.sub(r"\(.*\)", "", label) for label in labels]
+    labels = [each if bare.count(each) == 1 else label for each, label in zip(bare, labels, strict=True)]
+    numbered = (f"{label} {i + 1}" if labels.count(label) > 1 else label for i, label in enumerate(labels))
+    return tuple(numbered)
+
+
+def structure_label(option: Any) -> str:
+    """Return the structure of an option, which is that of its first node that is not a chain; else its name."""
+    if isinstance(option, Choice) and len(alike := {structure_label(each) for each in option.options}) == 1:
+        return alike.pop()
+    if isinstance(option, Chain | Stage):
+        inner = next(_structures(option), None)
+        return inner or "serial"
+    return STRUCTURES.get(type(option).__name__) or option_label(option)
+
+
+def _structures(tree: Any) -> Iterator[str]:
+    """Yield the structures in a tree, outermost first."""
+    if isinstance(tree, Node) and type(tree).__name__ in STRUCTURES and not isinstance(tree, Chain | Stage):
+        yield STRUCTURES[type(tree).__name__]
+    values_of = parts_of(type(tree))
+    for part in (
+        tree if isinstance(tree, tuple) else values_of(tree) if values_of and not isinstance(tree, Choice) else ()
+    ):
+        if isinstance(part, Node | tuple):
+            yield from _structures(part)
 
 
 @cache

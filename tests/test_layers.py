@@ -31,7 +31,7 @@ FLOORS = {
     **{
         room: floor
         for floor, room in enumerate(
-            "training evaluation supernets figures runtime runs export report terminal cli __main__ testing".split(), 3
+            "training evaluation supernets runtime runs export report terminal cli __main__ testing".split(), 3
         )
     },
 }
@@ -52,7 +52,7 @@ NEVER = {*combinations(("building", "layers", "operations", "topology"), 2)}
 """Imports that the order within floor 1 forbids."""
 
 HEAVY = frozenset(
-    "datasets matplotlib onnx onnx_ir onnxruntime onnxscript optuna optuna_dashboard PIL ray resvg_py simplejpeg sklearn".split()
+    "datasets onnx onnx_ir onnxruntime onnxscript optuna optuna_dashboard PIL ray resvg_py simplejpeg sklearn".split()
 )
 TUNE = "nas.runtime.tune"
 

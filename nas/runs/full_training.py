@@ -13,11 +13,9 @@ from nas.data import Data
 from nas.drawing import draw
 from nas.evaluation.evaluator import Evaluation, Job, Task
 from nas.evaluation.fit import Fit
-from nas.evaluation.results import read_epochs
 from nas.evaluation.scale import Scale
 from nas.evaluation.training import Training
 from nas.family import family
-from nas.figures.trainings import plot_training
 from nas.history import Evaluated
 from nas.lock import held
 from nas.plain import write
@@ -192,15 +190,8 @@ def run_training(planned: TrainingPlan, folder: Path, views: Views) -> Evaluated
     )
     with held(folder):
         history = carry_out(stage, planned.declared.executor, views, folder)
-    draw_training(folder)
     (done,) = history.finished.values()
     return done
-
-
-def draw_training(folder: Path) -> None:
-    """Plot the epochs so far, if there are any and matplotlib is installed."""
-    if epochs := read_epochs(folder / WEIGHTS):
-        plot_training(epochs, folder / "training.svg", folder.name)
 
 
 def _test(planned: TrainingPlan, weights: Path, job: Job) -> Evaluation:

@@ -45,7 +45,7 @@ def seconds_of_silence(folder: Path) -> float:
 
 
 def _written(place: Path) -> Iterator[float]:
-    """Yield the modification times of files that only the run writes; pictures and reports are also written by `nas show`."""
+    """Yield the modification times of files that only the run writes; a report is also written by `nas report`."""
     yield 0.0
     for path in place.iterdir():
         if path.suffix in (".jsonl", ".json", ".pt", ".yaml"):

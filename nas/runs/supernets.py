@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
-from nas.figures.alphas import plot_alphas
 from nas.plain import read
 from nas.records import RecordError, digest
 from nas.runs.experiment import Experiment
@@ -33,9 +31,7 @@ def search_supernets(experiment: Experiment, task: Task, folder: Path, views: Vi
     history = carry_out(_stage(experiment, task, folder), experiment.executor, views, folder)
     if not history.scored:
         raise SearchFailed(commonest_reason(history.failures))
-    found = [each for each in searched_in(folder) if each.scores]
-    draw_searched(found, folder, experiment)
-    return found
+    return [each for each in searched_in(folder) if each.scores]
 
 
 def _stage(experiment: Experiment, task: Task, folder: Path) -> RunStage:
@@ -46,14 +42,6 @@ def _stage(experiment: Experiment, task: Task, folder: Path) -> RunStage:
     rules = Rules(Budget(len(seeds)), SUPERNET_OBJECTIVE, "evaluate", never_given_up, experiment.rules.seed)
     work = partial(search_supernet, declared, folder / SUPERNETS, experiment.strategy is None, task)
     return RunStage(SUPERNETS, FixedProposals(seeds), work, rules, Seed.describe, seeds)
-
-
-def draw_searched(searched: Sequence[SupernetResult], folder: Path, experiment: Experiment) -> None:
-    """Plot the alphas of each seed over time, next to its result file; does nothing without matplotlib."""
-    method = type(experiment.supernet.method).__name__ if experiment.supernet else ""
-    for each in searched:
-        path = folder / SUPERNETS / f"{each.number}.svg"
-        plot_alphas(each, path, f"{method} on {experiment.space_name}, seed {each.number}")
 
 
 def searched_in(folder: Path) -> list[SupernetResult]:

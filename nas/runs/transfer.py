@@ -14,7 +14,6 @@ from nas.data import Augmentation, Data
 from nas.evaluation.evaluator import Evaluation, Job
 from nas.evaluation.trained_network import TrainedNetwork
 from nas.family import StackedNetwork
-from nas.figures.transfers import plot_transfer
 from nas.files import write_atomically
 from nas.history import History
 from nas.journal import replay
@@ -148,7 +147,6 @@ def run_transfer(planned: TransferPlan, folder: Path, views: Views) -> History:
     stage = RunStage("transfer", source, partial(_carry_out, planned, folder), rules, describe, trials)
     with held(folder):
         history = carry_out(stage, planned.executor, views, folder)
-    draw_transfer(history, folder)
     return history
 
 
@@ -175,10 +173,3 @@ def by_way(history: History) -> dict[str, list[tuple[float, float]]]:
         trial = done.architecture
         found.setdefault(trial.way, []).append((trial.labels_percent, done.scores["test_top1_percent"]))
     return {way: sorted(found[way]) for way in LABELS if way in found}
-
-
-def draw_transfer(history: History, folder: Path) -> None:
-    """Plot accuracy against the share of the labels, where there are several shares and matplotlib is installed."""
-    curves = {LABELS[way]: points for way, points in by_way(history).items()}
-    if len({share for points in curves.values() for share, _ in points}) > 1:
-        plot_transfer(curves, folder / "transfer.svg", folder.name)

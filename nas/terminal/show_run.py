@@ -18,14 +18,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nas.figures.shares import plot_shares, window_of
 from nas.history import REUSED, Evaluated, History, read_objective
 from nas.journal import replay
 from nas.runs.experiment import Experiment
 from nas.runs.run import by_label, load_run
 from nas.runs.scores import classes_of, informative_scores
 from nas.runs.status import SECONDS_OF_SILENCE, State, seconds_of_silence, state_of_search
-from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS, draw_searched, searched_in
+from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS, searched_in
 from nas.supernets.search import SupernetResult
 from nas.terminal.live import best_so_far, duration, number, print_failure, sparkline
 from nas.terminal.profile_table import print_architecture
@@ -99,18 +98,12 @@ def look(folder: Path, at: float) -> RunSnapshot:
 
 
 def show_run(folder: Path, console: Console) -> None:
-    """Print a run as it is, and update its plots."""
-    seen = look(folder, time.time())
-    with suppress(OSError):  # the folder may be another user's
-        draw_searched(searched_in(folder), folder, seen.experiment)
-    _print(seen, console)
-    if seen.history is not None:
-        with suppress(OSError):
-            show_shares(seen.experiment, seen.history, folder, console)
+    """Print a run as it is."""
+    _print(look(folder, time.time()), console)
 
 
 def watch_run(folder: Path, console: Console) -> None:
-    """Print a run repeatedly until no process works on it, without writing anything. Ctrl-C ends it.
+    """Print a run repeatedly until no process works on it. Ctrl-C ends it.
 
     The last look remains, whole, in a terminal and in a file.
     """
@@ -153,7 +146,7 @@ def _print(seen: RunSnapshot, console: Console) -> None:
     history, folder = seen.history, seen.folder
     _print_state(seen, console)
     _print_seeds(seen, console)
-    show_searched(searched_in(folder), folder, console)
+    show_searched(searched_in(folder), console)
     if history is None or not history.finished:
         under_way = f", {len(history.in_flight)} under way" if history and history.in_flight else ""
         console.print(f"{folder}: {_in_words(seen)}nothing was evaluated yet{under_way}", soft_wrap=True)
@@ -276,8 +269,8 @@ def _print_seeds(seen: RunSnapshot, console: Console) -> None:
         console.print(f"Search with a supernet, seed {seeds}: {doing}", soft_wrap=True)
 
 
-def show_searched(searched: Sequence[SupernetResult], folder: Path, console: Console) -> None:
-    """Print the result of each supernet search, its monitor's last warning, and the path of its plot."""
+def show_searched(searched: Sequence[SupernetResult], console: Console) -> None:
+    """Print the result of each supernet search, and its monitor's last warning."""
     if not searched:
         return
     shown = ("validation_top1_percent", "supernet_top1_percent", "entropy", "skips", "epochs", "seconds")
@@ -294,8 +287,6 @@ def show_searched(searched: Sequence[SupernetResult], folder: Path, console: Con
     for each in searched:
         if each.epochs and (warning := each.epochs[-1].warning):
             console.print(f"seed {each.number}: {warning}", style="yellow", soft_wrap=True)
-        if (plot := folder / SUPERNETS / f"{each.number}.svg").is_file():
-            console.print(f"Alphas over time: {plot}", soft_wrap=True)
 
 
 def _so_far(searched: SupernetResult) -> dict[str, float]:
@@ -313,17 +304,6 @@ def show_best(experiment: Experiment, best: Evaluated, console: Console) -> None
     scores = "  ".join(f"{name} {number(value)}" for name, value in best.scores.items())
     console.print(Text.assemble(("\nBest of the search", "bold"), f": #{best.number}, {scores}"), soft_wrap=True)
     print_architecture(experiment.family().describe(best.architecture), console)
-
-
-def show_shares(experiment: Experiment, history: History, folder: Path, console: Console) -> None:
-    """Plot the operation frequencies over time, where a strategy proposed and two evaluations succeeded, and print the path."""
-    if experiment.strategy is None or len(history.scored) < 2:
-        return
-    window = window_of(experiment.strategy, len(history.scored))
-    title = f"{type(experiment.strategy).__name__} on {experiment.space_name}"
-    architectures = [each.architecture for each in history.scored]
-    if plot_shares(experiment.open_space(), architectures, window, folder / "shares.svg", title):
-        console.print(f"Operation frequencies over time: {folder / 'shares.svg'}", soft_wrap=True)
 
 
 def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Console, classes: int | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -17,9 +16,9 @@ from nas.history import Evaluated, History
 from nas.journal import replay
 from nas.profiling import profile
 from nas.runs.architecture import StackedNetwork, read_found
-from nas.runs.full_training import WEIGHTS, FullTraining, TrainingPlan, draw_training
+from nas.runs.full_training import WEIGHTS, FullTraining, TrainingPlan
 from nas.runs.status import state_of
-from nas.runs.transfer import LABELS, by_way, draw_transfer, load_transfer, transferred
+from nas.runs.transfer import LABELS, by_way, load_transfer, transferred
 from nas.terminal.live import duration, number, print_failure
 from nas.terminal.measured import class_table, source_line, test_table
 from nas.terminal.resume_advice import resume_advice
@@ -67,8 +66,6 @@ def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console:
                 f"{name}: published {expected.mean:g}, own {done.scores[name]:.2f}, tolerance {expected.tolerance:g}: {verdict}",
                 style="green" if holds else "red",
             )
-    if (plot := folder / "training.svg").is_file():
-        console.print(f"Epochs over time: {plot}", soft_wrap=True)
     console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", soft_wrap=True)
 
 
@@ -78,15 +75,11 @@ def show_training(folder: Path, console: Console) -> None:
     if epochs := read_epochs(folder / WEIGHTS):
         console.print(_epochs_table(epochs))
         _show_time(epochs, console)
-    with suppress(OSError):  # the folder may be another user's
-        draw_training(folder)
     _show_test(folder, console)
     _show_state(folder, read_test(folder / WEIGHTS) is not None, console)
     journal = folder / "training.jsonl"
     for done in replay(journal, "test_top1_percent").failures if journal.is_file() else ():
         print_failure("training", done, console)
-    if (plot := folder / "training.svg").is_file():
-        console.print(f"Epochs over time: {plot}", soft_wrap=True)
 
 
 def _show_state(folder: Path, is_complete: bool, console: Console) -> None:
@@ -147,16 +140,12 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
         console.print(source_line(measured), soft_wrap=True, markup=False)
     for done in history.failures:
         print_failure(done.architecture.name, done, console)
-    if (plot := folder / "transfer.svg").is_file():
-        console.print(f"Accuracy by labels: {plot}", soft_wrap=True)
     console.print(f"Run folder: {folder}  (nas show {folder}, nas report {folder})", soft_wrap=True)
 
 
 def show_transfer(folder: Path, console: Console) -> None:
     """Print the progress or the results of a transfer."""
     history, planned = transferred(folder), load_transfer(folder)
-    with suppress(OSError):  # the folder may be another user's
-        draw_transfer(history, folder)
     show_transferred(history, folder, console)
     total = len(planned.declared.trials())
     left = total - len(history.scored)

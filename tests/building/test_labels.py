@@ -11,8 +11,7 @@ from nas.building import Node
 from nas.choice import Choice, choices
 from nas.drawing import draw
 from nas.family import families
-from nas.figures.shares import labels_of
-from nas.labels import operation_label, option_label, stored_label
+from nas.labels import labels_of, operation_label, option_label, stored_label
 from nas.notation import parse
 from nas.supernets.search import label as key_of
 from search_spaces import darts, nasbench201

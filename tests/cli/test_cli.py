@@ -386,7 +386,7 @@ def test_a_search_says_what_it_found_and_where(evolved: tuple[Path, Any]) -> Non
 def test_a_run_folder_holds_what_was_found(evolved: tuple[Path, Any]) -> None:
     folder, _ = evolved
     names = {path.name for path in folder.iterdir()}
-    files = {"best.json", "best.svg", "data.json", "experiment.yaml", "final.jsonl", "history.jsonl", "shares.svg"}
+    files = {"best.json", "best.svg", "data.json", "experiment.yaml", "final.jsonl", "history.jsonl"}
     assert names == {"checkpoints", *files}
     finished = [event for event in untimed(folder) if event.get("event") == "finish"]
     best = max(finished, key=lambda event: event["scores"]["validation_top1_percent"])

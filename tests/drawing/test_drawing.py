@@ -25,6 +25,7 @@ import torch
 from nas.building import BuildError, Node, Site, build
 from nas.drawing import dot, draw, draw_change, to_png
 from nas.drawing.pages import page_of
+from nas.drawing.png import FONTS
 from nas.drawing.sketch import Levels
 from nas.drawing.svg import LEGEND, PAINTS
 from nas.family import families, published
@@ -207,7 +208,7 @@ def test_lines_go_round_boxes(name: str) -> None:
 def test_text_stays_in_its_box_and_in_the_picture(name: str) -> None:
     """Measured in DejaVu Sans, the widest of the usual fonts."""
     fonts = pytest.importorskip("PIL.ImageFont", reason="pip install pillow")
-    ruler = fonts.truetype(io.BytesIO(_font()), 1000)
+    ruler = fonts.truetype(next(font for font in FONTS if font.stem == "DejaVuSans"), 1000)
     seen = picture_of(name)
     page = next(rect for rect in seen.rects if rect.role == "page")
     for group, each in seen.texts:
@@ -219,11 +220,6 @@ def test_text_stays_in_its_box_and_in_the_picture(name: str) -> None:
         box = min(around, key=lambda rect: rect.width * rect.height, default=page)
         assert left >= box.x, (each.text, box)
         assert left + width <= box.x + box.width, (each.text, width, box)
-
-
-def _font() -> bytes:
-    matplotlib = pytest.importorskip("matplotlib", reason="pip install 'cellstack[report]'")
-    return (Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf").read_bytes()
 
 
 NAMES = {
@@ -465,7 +461,7 @@ def test_pictures_can_stand_side_by_side_on_a_page() -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_png_shows_either_theme(dark: bool, tmp_path: Path) -> None:
-    pytest.importorskip("resvg_py", reason="pip install 'cellstack[report]'")
+    pytest.importorskip("resvg_py", reason="pip install 'cellstack[export]'")
     images = pytest.importorskip("PIL.Image", reason="pip install pillow")
     text = draw(DARTS_V2.normal) or ""
     path = to_png(text, tmp_path / "cell.png", scale=1.5, dark=dark)

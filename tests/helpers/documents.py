@@ -57,7 +57,7 @@ PROCESSES = get_context("forkserver")
 
 PROCESSES.set_forkserver_preload(
     [
-        *("torch._dynamo", "torch._refs", "sklearn.datasets", "matplotlib.style", "matplotlib.backends.backend_svg"),
+        *("torch._dynamo", "torch._refs", "sklearn.datasets"),
         *(f"nas.{each.parent.name}.{each.stem}" for each in sorted(ROOT.glob("nas/*/[!_]*.py"))),
         *(f"search_spaces.{each.stem}" for each in sorted(ROOT.glob("search_spaces/[!_]*.py"))),
     ]

@@ -99,14 +99,14 @@ def test_the_accuracies_of_a_training_stand_in_one_chart_and_the_best_is_told(pa
     assert [each["name"] for each in lines[:3]] == ["training", "validation", "validation, EMA"]
     assert lines[1]["data"] == [[1, 40.0], [2, 65.0], [4, 62.0]]
     reading = page.page.inner_text("#run0-training .reading")
-    assert "on validation images 62.00 % at last, 65.00 % at best, after epoch 2." in reading
+    assert "validation accuracy 62.00 % in the last epoch, best 65.00 % after epoch 2." in reading
 
 
 def test_strengths_of_one_kind_have_one_scale(page: Any) -> None:
     limits = "[...document.querySelectorAll('#run0-supernets .tiny')].map(e => charts.get(e).getOption().yAxis[0].max)"
     assert page.run(limits) == [0.7, 0.7, 0.4]
     reading = page.page.inner_text("#run0-supernets .reading")
-    assert "“none” is there for the search alone, and is never taken." in reading
+    assert "“none” takes part in the search only; no derived cell has it." in reading
     assert "A phase ends at each dotted line, after epoch 2." in reading
 
 

@@ -17,8 +17,8 @@ import pytest
 from browser import chromium, opened
 
 from nas.drawing import draw
-from nas.figures.colours import INK, PALE
 from nas.records import RecordError
+from nas.report.html.colours import INK, PALE
 from nas.report.html.page import SCRIPTS, colours_of, render, write_page
 from nas.report.summary.summarise import summarise
 from nas.report.summary.summary import Failure, LearntAlphas, RunSummary, SupernetCurves, TrainingCurves, Trials

@@ -38,8 +38,7 @@ def test_everything_from_the_search_to_the_transfer(tmp_path: Path, request: pyt
     assert steps["transfer to Digits"]["linear_probe"]["100 %"] > 50, "far above the 10 % of guessing"
     assert all(steps["transfer to photographs"][way].keys() == {"10 %", "100 %"} for way in WAYS)
     assert steps["transfer to photographs"]["fine_tune"]["100 %"] > 60, "above the 50 % of guessing"
-    for picture in ("search/best.svg", "train/training.svg", "animals/transfer.svg"):
-        assert (tmp_path / picture).read_text().startswith("<"), picture
+    assert (tmp_path / "search/best.svg").read_text().startswith("<")
 
 
 def test_without_images_it_says_where_they_are_looked_for(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_training_leaves_weights_what_was_measured_and_how_it_went(trained: Pa
 
 def test_a_training_is_shown(trained: Path, call: Call) -> None:
     shown = call("show", trained).stdout
-    for expected in ("2,642", "Epochs", "2 of 2 epochs", "EMA", "calibration error", "Classes", "training.svg"):
+    for expected in ("2,642", "Epochs", "2 of 2 epochs", "EMA", "calibration error", "Classes"):
         assert expected in shown, expected
 
 
@@ -169,9 +169,8 @@ def test_features_are_taken_to_other_data(trained: Path, tmp_path: Path, call: C
         "--run-dir", folder,
     )  # fmt: skip
     assert done.returncode == 0, done
-    for expected in ("linear probe", "fine-tuning", "50 %", "100 %", "transfer.svg"):
+    for expected in ("linear probe", "fine-tuning", "50 %", "100 %"):
         assert expected in done.stdout, expected
-    assert (folder / "transfer.svg").is_file()
     before, probed = load_file(trained / "best.safetensors"), load_file(folder / "linear_probe-100-0.safetensors")
     features = [name for name in before if not name.startswith("head.")]
     assert all(torch.equal(before[name], probed[name]) for name in features), "statistics of batch norms, too"

@@ -13,9 +13,9 @@ from importlib import metadata, resources
 from pathlib import Path
 from string import Template
 
-from nas.figures.colours import HUES, line_styles
 from nas.files import write_atomically
 from nas.records import RecordError
+from nas.report.html.colours import HUES, line_styles
 from nas.report.summary.summary import RunSummary, to_json
 
 SCRIPTS = (
@@ -87,9 +87,7 @@ def _labels(summaries: Iterable[RunSummary]) -> Iterator[str]:
 def colours_of(labels: Iterable[str]) -> dict[str, tuple[str, Sequence[float] | None]]:
     """Return the colour and the dashes of each option, so that an operation looks the same in all charts of the page."""
     found = line_styles(sorted(set(labels)))
-    return {
-        label: (each.colour, None if isinstance(each.style, str) else each.style[1]) for label, each in found.items()
-    }
+    return {label: (each.colour, each.dashes) for label, each in found.items()}
 
 
 def _asset(name: str) -> str:

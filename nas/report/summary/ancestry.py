@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nas.choice import Choice
-from nas.figures.shares import labels_of
 from nas.history import Evaluated, History
-from nas.labels import stored_label
+from nas.labels import labels_of, stored_label
 from nas.report.summary.summary import Ancestor, Change
 from nas.space import choices, decisions
 from nas.supernets.search import label

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas.drawing import draw
-from nas.figures.shares import window_of
 from nas.history import Evaluated
 from nas.report.summary.ancestry import ancestors_of
 from nas.report.summary.costs import costs_of
@@ -17,7 +16,7 @@ from nas.report.summary.fronts import fronts_of
 from nas.report.summary.head import begin_head, format_options, format_settings, named
 from nas.report.summary.loaded import LoadedRun, load_run_summary
 from nas.report.summary.reproduction import search_again
-from nas.report.summary.shares import shares_of
+from nas.report.summary.shares import shares_of, window_of
 from nas.report.summary.summary import Best, Finals, Front, Head, RunSummary
 from nas.report.summary.supernets import supernet_curves
 from nas.report.summary.timeline import timeline_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from nas.choice import Choice, choices, is_open
-from nas.figures.shares import labels_of
+from nas.labels import labels_of
 from nas.notation import notation
 from nas.space import decisions
 

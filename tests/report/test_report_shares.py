@@ -1,14 +1,14 @@
-"""The picture of what a population chose: which panels there are, and what shares they show."""
+"""The shares of what a population chose: which panels there are, and what shares they show."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 
 import pytest
 
 import nas
-from nas.figures.shares import panels, plot_shares, structure_label, window_of
+from nas.labels import structure_label
+from nas.report.summary.shares import taken_options, window_of
 from nas.space import decisions, resolve
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.random_search import RandomSearch
@@ -22,14 +22,14 @@ SAMPLES = [nas.sample(SPACE, Random(i)) for i in range(30)]
 
 
 def test_structures_come_first_by_their_names() -> None:
-    shown = panels(SPACE, SAMPLES)
+    shown = taken_options(SPACE, SAMPLES)
     assert [panel.title for panel in shown[:2]] == ["stage1/structure", "stage2/structure"]
     assert shown[0].labels == ("serial", "residual", "inception", "dense")
     assert {panel.title for panel in shown} >= {"stage1/depth", "stage1/width"}
 
 
 def test_shares_are_those_of_the_last_evaluations() -> None:
-    panel = panels(SPACE, SAMPLES)[0]
+    panel = taken_options(SPACE, SAMPLES)[0]
     taken = [panel.labels[decisions(SPACE, each)["stage1/structure"]] for each in SAMPLES]
     shares = panel.shares(window=10)
     for label in panel.labels:
@@ -46,13 +46,13 @@ def test_shares_are_of_the_population_and_in_a_long_search_of_all_between_two_po
 
 def test_a_choice_that_was_not_open_counts_nowhere() -> None:
     only = resolve(SPACE, lambda choice: 0)  # serial: no other operation is asked for
-    (panel,) = [panel for panel in panels(SPACE, [only]) if panel.title.endswith("operation")][:1]
+    (panel,) = [panel for panel in taken_options(SPACE, [only]) if panel.title.endswith("operation")][:1]
     assert panel.taken == [["nor_conv_3x3"]]
 
 
 def test_many_choices_of_one_kind_share_a_panel() -> None:
     samples = [nas.sample(darts(), Random(i)) for i in range(5)]
-    (panel,) = panels(darts(), samples)
+    (panel,) = taken_options(darts(), samples)
     assert panel.title == "28 choices, as normal/0-2"
     assert "sep_conv_3x3" in panel.labels
 
@@ -62,21 +62,13 @@ def test_an_option_is_labelled_by_its_structure() -> None:
     assert labels == ["skip_connect", "sep_conv_5x5"]
 
 
-def test_the_picture_is_the_same_each_time_and_has_the_words(tmp_path: Path) -> None:
-    for name in ("first.svg", "second.svg"):
-        assert plot_shares(SPACE, SAMPLES, 10, tmp_path / name, "Evolution on macro")
-    first, second = ((tmp_path / name).read_text("utf-8") for name in ("first.svg", "second.svg"))
-    assert first == second
-    assert all(word in first for word in ("Evolution on macro", "stage2/structure", "residual", "evaluations"))
-
-
 def test_structures_of_one_kind_are_told_apart_by_number() -> None:
     space = resnet_space()
-    (panel,) = [panel for panel in panels(space, [nas.sample(space, Random(0))]) if panel.title == "stage1/block"]
+    (panel,) = [
+        panel for panel in taken_options(space, [nas.sample(space, Random(0))]) if panel.title == "stage1/block"
+    ]
     assert panel.labels == ("residual 1", "residual 2", "residual 3", "residual 4")
 
 
-def test_numbers_alone_make_no_picture(tmp_path: Path) -> None:
-    samples = [nas.sample(bits(), Random(i)) for i in range(3)]
-    assert not plot_shares(bits(), samples, 2, tmp_path / "none.svg")
-    assert not (tmp_path / "none.svg").exists()
+def test_numbers_alone_have_no_panel() -> None:
+    assert taken_options(bits(), [nas.sample(bits(), Random(i)) for i in range(3)]) == []

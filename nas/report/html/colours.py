@@ -1,4 +1,4 @@
-"""Colours: the line style of each option, the same in all panels and readable for colour-blind readers."""
+"""Colours: the line style of each option, the same in all charts and readable for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ HUES = (
 SCALE = ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b81f")
 """From low to high, after viridis: for edges and values."""
 
-STYLES = ("solid", (0, (5, 1, 1, 1)), (0, (1, 1)))
+DASHES = (None, (5.0, 1.0, 1.0, 1.0), (1.0, 1.0))
 """Dash patterns that distinguish lines once the colours are used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineStyle:
-    """The line style of one option: its colour, and a matplotlib dash style."""
+    """The line style of one option: its colour and its dashes (lengths of strokes and gaps); None is a solid line."""
 
     colour: str
-    style: str | tuple[int, tuple[float, ...]] = "solid"
+    dashes: tuple[float, ...] | None = None
 
 
 def line_styles(labels: Iterable[str]) -> dict[str, LineStyle]:
@@ -49,8 +49,8 @@ def line_styles(labels: Iterable[str]) -> dict[str, LineStyle]:
         hues = [[*chain(*hues)][hue :: len(HUES)] for hue in range(len(HUES))]  # deal the labels out to all hues
     return {
         **{label: _shaded(hue, shade) for hue, members in enumerate(hues) for shade, label in enumerate(members)},
-        **{label: LineStyle(INK, (0, (4, 2))) for label in special["skip_connect"]},
-        **{label: LineStyle(PALE, (0, (2, 1.5))) for label in special["none"]},
+        **{label: LineStyle(INK, (4.0, 2.0)) for label in special["skip_connect"]},
+        **{label: LineStyle(PALE, (2.0, 1.5)) for label in special["none"]},
         **{label: _scaled(size) for size, label in enumerate(special["Edge"])},
         **{label: _scaled(size) for size, label in enumerate(special[""])},
     }
@@ -63,10 +63,10 @@ def label_family(label: str) -> str:
 
 
 def _scaled(member: int) -> LineStyle:
-    return LineStyle(SCALE[member % len(SCALE)], STYLES[member // len(SCALE) % len(STYLES)])
+    return LineStyle(SCALE[member % len(SCALE)], DASHES[member // len(SCALE) % len(DASHES)])
 
 
 def _shaded(hue: int, member: int) -> LineStyle:
     again, hue = divmod(hue, len(HUES))
     more, shade = divmod(member, len(HUES[hue]))
-    return LineStyle(HUES[hue][shade], STYLES[(again + more) % len(STYLES)])
+    return LineStyle(HUES[hue][shade], DASHES[(again + more) % len(DASHES)])
