@@ -127,6 +127,7 @@ def exact_second_order(step: Step) -> BatchOutcome:
         return outcome.loss, outcome.hits
 
     gradients, (loss, hits) = torch.func.grad_and_value(unrolled, has_aux=True)(alphas)
+    # the penalty reads the policy's own parameters, which torch.func does not see: plain autograd, added afterwards
     penalty = step.penalty()
     extra = torch.autograd.grad(penalty, step.alphas, allow_unused=True) if penalty is not None else ()
     summed = _filled(step.alphas, extra or [None] * len(alphas))
@@ -146,6 +147,7 @@ def _moved(step: Step, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -
     """Return the weights after one step of SGD. As in the released code, the gradient is not clipped here."""
     moved = []
     for weight, gradient, velocity in zip(weights, gradients, step.velocities, strict=True):
+        # the update of torch.optim.SGD; before its first step there is no momentum buffer
         decayed = gradient + step.weight_decay * weight.detach()
         direction = decayed if velocity is None else decayed + step.momentum * velocity
         if step.nesterov:
@@ -156,6 +158,7 @@ def _moved(step: Step, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -
 
 def _finite_difference(step: Step, vector: list[Tensor], distance: float) -> list[Tensor]:
     """Return the derivative, along `vector` in weight space, of the alphas' gradient on the weights' batch."""
+    # equation 8, a central difference: its error falls with the square of `distance`
     found = []
     for side in (distance, -distance):
         there = torch._foreach_add([each.detach() for each in step.weights], vector, alpha=side)
@@ -168,6 +171,7 @@ def _finite_difference(step: Step, vector: list[Tensor], distance: float) -> lis
 @contextmanager
 def _replaced(weights: Sequence[nn.Parameter], others: Sequence[Tensor]) -> Iterator[None]:
     """Replace the values of the weights within the block."""
+    # the Parameter objects stay, so that modules and optimizer still hold them; only the tensor behind each changes
     kept = [weight.data for weight in weights]
     for weight, other in zip(weights, others, strict=True):
         weight.data = other
@@ -185,7 +189,7 @@ def _penalised(step: Step, loss: Tensor) -> Tensor:
 
 def _filled(parameters: Sequence[Tensor], gradients: Sequence[Any]) -> list[Tensor]:
     """Return a gradient for each parameter: zeros where the loss does not depend on it."""
-    pairs = zip(parameters, gradients, strict=False)
+    pairs = zip(parameters, gradients, strict=False)  # `gradients` may continue with those of other parameters
     return [torch.zeros_like(parameter) if gradient is None else gradient for parameter, gradient in pairs]
 
 

@@ -41,6 +41,7 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> 
 
 def _is_slow(x: Tensor, weight: Tensor, stride: int, dilation: int) -> bool:
     """Return whether torch's own gradients are slow and the case is one that this module supports."""
+    # under autocast the gradient is bfloat16 and the saved input float32: the native backward takes only one dtype
     here = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     return here and 1 in (stride, dilation) and (dilation > 1 or weight.shape[3] > WIDEST)
 
@@ -110,7 +111,7 @@ def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, di
 
 def _weight_gradient(gradient: Tensor, x: Tensor, kernel: Sequence[int], stride: int, dilation: int) -> Tensor:
     """Return the weight gradient, (C, 1, *kernel), from undilated convolutions at most WIDEST columns wide."""
-    if dilation > 1:
+    if dilation > 1:  # the stride is then 1, as `_is_slow` checks, so the output has the same phases as the input
         x, gradient = _phases(x, dilation), _phases(gradient, dilation)
     height, width = kernel
     # The fast kernel needs a map at least as high as the kernel: pad with zero rows.
@@ -155,5 +156,6 @@ def _phases(x: Tensor, step: int) -> Tensor:
     if height % step or width % step:
         x = functional.pad(x, (0, -width % step, 0, -height % step))
     height, width = -(-height // step), -(-width // step)
+    # (B, H/s, s, W/s, s, C) -> (B, s, s, H/s, W/s, C): the two offsets move next to the batch
     pixels = x.permute(0, 2, 3, 1).reshape(batch, height, step, width, step, channels).permute(0, 2, 4, 1, 3, 5)
     return pixels.reshape(batch * step * step, height, width, channels).permute(0, 3, 1, 2)

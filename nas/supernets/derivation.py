@@ -24,6 +24,7 @@ def derive(space: Any, strengths: Strengths) -> Any:
         if choice.k is None:
             own = strengths[choice.name]
             return max(range(len(choice.options)), key=lambda i: own[i])
+        # sorting is stable, so that equal strengths keep the order of the options
         strongest = sorted(range(len(choice.options)), key=lambda i: -_strength(choice, i, strengths))
         return combination_index(len(choice.options), tuple(sorted(strongest[: choice.k])))
 
@@ -34,6 +35,7 @@ def _strength(choice: Choice, index: int, strengths: Strengths) -> float:
     """Return the strength of an option of a `some_of`."""
     own = strengths[choice.name][index] if choice.name in strengths else 1.0
     inside = [
+        # the slice leaves out supernet-only options, such as `none`
         max(strengths[inner.name][: len(inner.options)])
         for inner in choices(choice.options[index]).values()
         if inner.name in strengths

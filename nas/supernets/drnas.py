@@ -42,7 +42,7 @@ class DrNas(Differentiable):
     def __post_init__(self) -> None:
         if self.partial and len(self.partial) != len(self.options):
             raise RecordError(
-                f"DrNas.partial has {len(self.partial)} phases, options has {len(self.options)}: give as many"
+                f"DrNas.partial has {len(self.partial)} phases, options has {len(self.options)}: give as many of each"
             )
 
     def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
@@ -74,7 +74,7 @@ class DrNas(Differentiable):
             return super().phases(epochs, alphas_from)
         return tuple(
             Phase(
-                replace(self, k=k, partial=(), options=()),
+                replace(self, k=k, partial=(), options=()),  # within a phase: one k, no further phases
                 part,
                 self.options[i] if i else None,
                 keep_weights=i > 0,
@@ -85,4 +85,4 @@ class DrNas(Differentiable):
 
 
 def _concentration(alphas: Tensor) -> Tensor:
-    return functional.elu(alphas) + 1
+    return functional.elu(alphas) + 1  # positive, as concentrations must be

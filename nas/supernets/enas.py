@@ -100,6 +100,7 @@ class Controller(Policy):
 
     def gates(self, moment: StepContext) -> dict[str, Gate]:
         sizes = [len(choice.options) for choice in self.choices.values()]
+        # the noise of all choices is drawn at once: one copy to the device instead of one per choice
         noise = torch.split(gumbel(self.start.new_empty(sum(sizes)), moment), sizes)
         with torch.no_grad():  # Gumbel-top-k: a draw without replacement
             _, self.drawn = self._decide(lambda i, logits: (logits + noise[i]).topk(self.picks[i]).indices)
@@ -131,6 +132,7 @@ class Controller(Policy):
         with torch.autocast(x.device.type, enabled=False):
             for i, kind in enumerate(self.kinds):
                 state = self.lstm(x, state)
+                # bounded logits, against premature convergence to one option
                 logits = self.method.tanh_constant * (self.heads[kind](state[0])[0] / self.method.temperature).tanh()
                 all_logits.append(logits)
                 picked.append(pick(i, logits))
@@ -146,6 +148,7 @@ class Controller(Policy):
 
 def _log_probability(logits: Tensor, picked: Tensor) -> Tensor:
     """Return the log-probability of drawing these indices in this order, without replacement."""
+    # k for the option drawn first, k - 1 for the next, ...; 0 for those not drawn
     turn = torch.zeros_like(logits).scatter(0, picked, torch.arange(len(picked), 0, -1).to(logits))
     ordered = logits[turn.argsort(descending=True)]  # drawn options first, in the order of drawing
     left = ordered.flip(0).logcumsumexp(0).flip(0)  # log-sum-exp over the options not drawn yet

@@ -22,17 +22,17 @@ def apply_execution(supernet: Supernet, declared: SupernetSearch, phases: tuple[
     layers = getattr(supernet.model, "layers", nn.ModuleList())
     for i, layer in enumerate(layers):
         if declared.compile_cells:
-            layer.compile()
+            layer.compile()  # in place, and before the checkpoint wraps it
         if declared.checkpoint_cells:
             layers[i] = Recomputed(layer)
 
 
 def _is_grouped(declared: SupernetSearch, phases: tuple[Phase, ...]) -> bool:
     """Return whether cells are grouped. Raises RecordError where "grouped" is asked for and the method does not allow it."""
-    goes_on = any(phase.keep_weights for phase in phases)  # stacked weights cannot be transplanted
-    allowed = declared.method.mixes_all and not goes_on
+    keeps_weights = any(phase.keep_weights for phase in phases)  # stacked weights cannot be transplanted
+    allowed = declared.method.mixes_all and not keeps_weights
     if declared.execution == "grouped" and not allowed:
-        why = "keeps weights from phase to phase" if goes_on else "computes only some of the options"
+        why = "keeps weights from phase to phase" if keeps_weights else "computes only some of the options"
         raise RecordError(
             f"supernet.execution is 'grouped', and {type(declared.method).__name__} {why}: leave it out, or give 'plain'"
         )

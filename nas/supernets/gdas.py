@@ -28,6 +28,7 @@ class Gdas(Differentiable):
 
     def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         tau = self.tau_from + (self.tau_to - self.tau_from) * moment.progress
+        # Gumbel-top-k: the k largest are a draw without replacement; the temperature does not change which they are
         perturbed = alphas + gumbel(alphas, moment)
         chosen = perturbed.topk(k, 1).indices
         return Mixture(straight_through((perturbed / tau).softmax(1), chosen), active(chosen))

@@ -29,11 +29,12 @@ from nas.topology.cell import CellModule
 
 def group_cells(model: nn.Module) -> None:
     """Replace the cells of a model by their grouped forms, inner cells first; a cell without open edges stays."""
+    # `modules` lists parents first: in reverse, a cell inside a cell is replaced before the outer one is grouped
     made: dict[nn.Module, nn.Module] = {}
     for parent in reversed(list(model.modules())):
         for name, child in parent.named_children():
             if isinstance(child, CellModule):
-                if child not in made:
+                if child not in made:  # a cell that occurs twice shares its weights, and so its grouped form
                     made[child] = grouped(child)
                 setattr(parent, name, made[child])
 
@@ -103,6 +104,7 @@ class GroupedCell(nn.Module):
         states: list[Tensor] = []
         edges: dict[str, Tensor] = {}
         scales = self.scales()
+        # states are numbered as in a Cell: the inputs first, then the nodes
         for number in range(len(inputs) + len(self.sources)):
             node = number - len(inputs)
             state = self.preprocess[number](inputs[number]) if node < 0 else self._node(node, states, edges)
@@ -160,6 +162,7 @@ class Leaving(nn.Module):
         self.edges, self.shared, self.gates = list(edges), Shared(), gates
         self.groups, self.reads, self.owners = nn.ModuleList(), list[int](), list[tuple[int, ...]]()
         self.places: list[Places | None] = []
+        # three kinds of branches, in the order of `places`: with weights, of known steps without weights, and unknown
         branches = [_Branch(i, *each, steps(each[1])) for i, edge in enumerate(edges.values()) for each in edge]
         for alike in _alike(branches):
             self._add_group(alike)
@@ -225,6 +228,7 @@ class Leaving(nn.Module):
     def _totals(self, made: Sequence[Tensor], scales: Tensor) -> dict[tuple[int, ...], Tensor]:
         """Run all groups, and add up those that belong to the same edges."""
         totals: dict[tuple[int, ...], Tensor] = {}
+        # one scale per option becomes one per output channel, (options * C,), split by group
         parts = torch.split(scales.repeat_interleave(self.channels), self.widths)
         for group, at, owners, part in zip(self.groups, self.reads, self.owners, parts, strict=True):
             new = group(made[at], part)
@@ -288,7 +292,7 @@ class Scales(nn.Module):
         if gate is None:
             return self.constants[:1].expand(size)
         row = self.constants[:1].expand(size) if gate.weights is None else gate.weights
-        row = row if len(row) == size else row[:size]
+        row = row if len(row) == size else row[:size]  # the options that this cell uses; the choice may have more
         if set(gate.active).issuperset(range(size)):
             return row
         if torch.is_grad_enabled():

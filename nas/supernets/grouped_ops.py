@@ -45,6 +45,7 @@ def signature(step: nn.Module) -> str:
     """Return all settings that two steps must share to be computed as one; weights are not among them."""
     if isinstance(step, FactorizedReduce):
         return f"FactorizedReduce {signature(step.even)} {signature(step.odd)}"
+    # the public attributes of torch's modules are their settings; weights, buffers and hooks have an underscore
     settings = {name: value for name, value in vars(step).items() if not name.startswith("_") and name != "training"}
     return f"{type(step).__name__} {sorted(settings.items())}"
 
@@ -98,6 +99,7 @@ def preparation(step: nn.Module, options: int) -> list[nn.Module]:
     prepared: list[nn.Module] = []
     if isinstance(step, nn.Conv2d) and _skips_pixels(step):
         prepared.append(Subsampled(step.stride[0]))
+    # A grouped convolution needs a copy of the map per option; an ungrouped one reads one map for all its outputs.
     if isinstance(step, nn.Conv2d) and step.groups > 1 and options > 1:
         prepared.append(RepeatedOperation(options))
     return prepared
@@ -126,6 +128,7 @@ class StackedConv(nn.Module):
         super().__init__()
         conv = convs[0]
         self.weight = _stacked_weights(convs)
+        # repeated or concatenated maps have the channels of all options, which separate groups keep apart
         self.groups = conv.groups if first and conv.groups == 1 else conv.groups * len(convs)
         # `preparation` has subsampled the map already: stride, dilation and padding shrink by that factor
         step = conv.stride[0] if first and _skips_pixels(conv) else 1
@@ -189,7 +192,7 @@ class OperationGroup(nn.Module):
         *parts, last = self.parts
         for part in parts:
             x = part(x)
-        if isinstance(last, BatchNorm):
+        if isinstance(last, BatchNorm):  # the norm's own scale is free: no separate multiplication
             return last(x, scales)  # type: ignore[no-any-return]
         return last(x) * scales.view(1, -1, 1, 1)  # type: ignore[no-any-return]
 
@@ -232,6 +235,7 @@ class Shared(nn.Module):
 
 def mixtures(maps: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
     """Return the sums of `maps`, each (B, C, H, W), weighted by each row of `weights`, (sums, maps); each map is read once."""
+    # maps are stacked in the order that they have in memory, so that flattening does not copy
     channels_last = maps[0].stride(1) == 1
     arranged = [each.permute(0, 2, 3, 1) if channels_last else each for each in maps]
     side_by_side = torch.stack(arranged, 1)

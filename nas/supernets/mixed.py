@@ -71,6 +71,7 @@ class Depths(nn.Module):
         gate = self.gates[self.name]
         wanted = {self.depths[i]: i for i in gate.active}
         parts = []
+        # layers beyond the deepest active depth are not computed
         for depth, layer in enumerate(self.layers[: max(wanted)], 1):
             x = layer(x)
             if depth in wanted:

@@ -14,10 +14,10 @@ from nas.records import Fraction, Natural, record
 from nas.space import choices, decisions
 from nas.supernets.derivation import Strengths
 
-WINDOW = 5
-PATIENCE = 3
-LEAST_EPOCHS = 10
-STOP_RATIO = 0.75
+WINDOW = 5  # epochs in a mean, and between the two means that are compared
+PATIENCE = 3  # epochs in a row before a warning
+LEAST_EPOCHS = 10  # two windows
+STOP_RATIO = 0.75  # earlier mean / present mean, as in RobustDARTS
 
 
 @record
@@ -47,8 +47,8 @@ class Monitor:
         found, skippable = lately[-1]
         hint = "" if self.early_stop else ", or set monitor.early_stop"
         return (
-            f"{found} of {skippable} operations are skips, the third epoch in a row: the search is collapsing, as first-order "
-            f"DARTS does; stop earlier{hint}, or take another method"
+            f"{found} of {skippable} operations are skip connections, for {PATIENCE} epochs in a row: the search is collapsing, "
+            f"as first-order DARTS does; stop earlier{hint}, or take another method"
         )
 
     def stops(self, eigenvalues: Sequence[float]) -> bool:
@@ -101,8 +101,9 @@ def largest_eigenvalue(
         # Hessian-vector product: differentiate the gradient once more, along `vector`
         product = torch.autograd.grad(gradients, alphas, vector, retain_graph=True)
         average(product)
+        # Rayleigh quotient of a unit vector; unlike the norm of the product it has a sign
         eigenvalue = float(sum((p * v).sum() for p, v in zip(product, vector, strict=True)))
-        if _norm(product) == 0:
+        if _norm(product) == 0:  # no direction to continue in
             return 0.0
         vector = list(product)
     return eigenvalue

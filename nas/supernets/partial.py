@@ -53,4 +53,5 @@ class PartialChannels(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         part = x.shape[1] // self.k
         joined = torch.cat([self.mixed(x[:, :part]), self.pool(x[:, part:])], 1)
+        # interleaves the k groups: the first C / k channels, mixed by the next layer, are then from all of them
         return torch.channel_shuffle(joined, self.k)

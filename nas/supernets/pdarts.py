@@ -72,7 +72,7 @@ class PDarts(Differentiable):
         return tuple(self._phase(i, part) for i, part in enumerate(parts))
 
     def _phase(self, i: int, epochs: int) -> Phase:
-        one = slice(i, i + 1)
+        one = slice(i, i + 1)  # a tuple of one entry, or still empty: a phase is a PDarts of one phase
         alone = replace(self, layers=self.layers[one], options=self.options[one], skip_dropout=self.skip_dropout[one])
         network = {"layers": self.layers[i]} if self.layers else {}
         return Phase(alone, epochs, self.options[i] if i else None, network, alphas_from=self.weights_only)

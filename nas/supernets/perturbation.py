@@ -25,6 +25,7 @@ def derive_by_perturbation(
     """
     masks, decided = _Masks(supernet), dict[str, int]()
     supernet.use(masks.gates)
+    # operations before edges, each in random order
     known = sorted(choices(space).values(), key=lambda choice: (choice.k is not None, rng.random()))
     for choice in known:
         # (accuracy without option i, i): the lowest accuracy marks the most important option
@@ -73,6 +74,7 @@ class _Masks:
     def gates(self) -> dict[str, Gate]:
         """Return the policy's gates, with masked options at weight 0."""
         gates = self.supernet.policy.gates(self.supernet.moment)
+        # a choice without weights gets a gate of ones, with the dtype and device of any other gate
         like = next(weights for gate in gates.values() if (weights := gate.weights) is not None)
         out: dict[str, list[int]] = {}
         for name, i in self.lasting | self.tried:

@@ -24,7 +24,7 @@ class Proxyless(Differentiable):
 
     def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
         drawn = (alphas + gumbel(alphas, moment)).topk(min(k + moment.for_alphas, alphas.shape[1]), 1).indices
-        if not moment.for_alphas:
+        if not moment.for_alphas:  # a step of the weights: gates of exactly 1, without a gradient
             return Mixture(straight_through(alphas.detach(), drawn), active(drawn))
         pair = alphas.gather(1, drawn)
         # sampled again: the order of the first draw does not follow the softmax over the two

@@ -13,6 +13,7 @@ from nas.supernets.gates import StepContext
 
 def gumbel(like: Tensor, moment: StepContext) -> Tensor:
     """Draw standard Gumbel noise of a tensor's shape, dtype and device; the same numbers on every device."""
+    # minus the log of an exponential variable is a Gumbel variable; drawn on the CPU, as device generators differ
     noise = torch.empty(like.shape, dtype=torch.float64).exponential_(generator=moment.generator)
     return -noise.log().to(like, non_blocking=True)
 
@@ -20,7 +21,7 @@ def gumbel(like: Tensor, moment: StepContext) -> Tensor:
 def straight_through(soft: Tensor, chosen: Tensor) -> Tensor:
     """Return ones at the `chosen` indices (rows, k) and zeros elsewhere, with the gradient of `soft` (rows, options)."""
     hot = torch.zeros_like(soft).scatter(1, chosen, 1.0)
-    return hot + (soft - soft.detach())
+    return hot + (soft - soft.detach())  # the bracket is exactly 0, but has the gradient of `soft`
 
 
 def active(chosen: Tensor) -> list[tuple[int, ...]]:

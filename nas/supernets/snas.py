@@ -28,5 +28,6 @@ class Snas(Differentiable):
     tau_to: Annotated[float, Range(1e-3)] = 0.03
 
     def mix(self, alphas: Tensor, k: int, moment: StepContext) -> Mixture:
+        # the concrete distribution: nearly one-hot for a small tau
         tau = self.tau_from + (self.tau_to - self.tau_from) * moment.progress
         return Mixture(((alphas + gumbel(alphas, moment)) / tau).softmax(1))

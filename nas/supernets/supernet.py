@@ -81,8 +81,8 @@ class _Builder(Relaxation):
     def relax(self, choice: Choice, site: Site) -> nn.Module:
         if choice.k is not None:
             raise SpaceError(
-                f"choice {choice.name!r} does not relax: {choice.k} of {len(choice.options)} parts stand in one place; "
-                "resolve it first, or search it by evolution"
+                f"choice {choice.name!r} does not relax: it takes {choice.k} of {len(choice.options)} options for one module, "
+                "which a supernet cannot mix; resolve it first, or search it by evolution"
             )
         site.output(cast(Node, choice))
         self.used.setdefault(choice.name, choice)
@@ -121,6 +121,7 @@ def _are_told_apart_inside(choice: Choice) -> bool:
 
 def outermost(tree: Any) -> list[str]:
     """Return the names of the choices that are in no other choice: every architecture decides them."""
+    # `rebuild` does not descend into the choices that it hands to the function
     names: dict[str, Choice] = {}
     rebuild(tree, lambda choice: names.setdefault(choice.name, choice))
     return list(names)
@@ -131,6 +132,7 @@ def edges_of_choices(tree: Any) -> dict[str, set[Places]]:
     found: dict[str, set[Places]] = {}
 
     def visit(part: Any, edges: Places) -> None:
+        # `rebuild` hands over the outermost choices only; the recursion visits those inside their options
         def note(choice: Choice) -> Choice:
             found.setdefault(choice.name, set()).add(edges)
             for i, option in enumerate((*choice.options, *choice.supernet_only)):
@@ -147,6 +149,7 @@ def _use_batch_statistics(model: nn.Module) -> None:
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm2d):
             norm.track_running_stats = False
+            # without running statistics torch normalises by the batch in evaluation mode too
             norm.running_mean = norm.running_var = norm.num_batches_tracked = None
 
 

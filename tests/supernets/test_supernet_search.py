@@ -268,7 +268,7 @@ def test_early_stopping_takes_the_architecture_of_five_epochs_before(
 def test_the_monitor_warns_where_skips_prevail() -> None:
     assert Monitor().warning([(4, 6)] * 2) == "", "not yet"
     assert Monitor().warning([(4, 6), (3, 6), (4, 6)]) == ""
-    assert "4 of 6 operations are skips, the third epoch in a row" in Monitor().warning([(0, 6), *[(4, 6)] * 3])
+    assert "4 of 6 operations are skip connections, for 3 epochs in a row" in Monitor().warning([(0, 6), *[(4, 6)] * 3])
     assert not Monitor(early_stop=True).stops([1.0] * 10)
     assert not Monitor(early_stop=True).stops([1.0] * 5 + [2.0] * 4)
     assert Monitor(early_stop=True).stops([1.0] * 5 + [1.4] * 5)
