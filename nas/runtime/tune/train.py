@@ -130,7 +130,7 @@ def run_together(
     try:
         while (job := session.ask()) is not None:
             each = partial(work_together, conductor, work, threads, job)
-            done = conductor.run.remote(each, scaling, str(storage / str(job.number)), retries)
+            done = conductor.run_together.remote(each, scaling, str(storage / str(job.number)), retries)
             while (said := ray.get(conductor.next.remote())) is not None:
                 session.progress(job.number, *said)
             session.tell(job.number, *_ended(ray.get(done)))
