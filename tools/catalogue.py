@@ -27,20 +27,20 @@ PAGE = ROOT / "docs" / "catalogue.md"
 HEAD = """\
 # Catalogue
 
-What there is, written from the code by `make catalogue`. `nas list` prints the same names, and `nas profile NAME` each layer of a
-network.
+All that the library offers, generated from the code by `make catalogue`. `nas list` prints the same names, and
+`nas profile NAME` each layer of a network.
 """
 
 LISTS = {
-    "operations": "On edges of cells: they give whatever width and stride is asked for. In brackets: the notation.",
-    "layers": "What blocks are made of: they keep the width that comes in unless they have one of their own.",
-    "topology": "How parts are put together: in a row, beside each other, as a graph.",
-    "strategies": "They propose what is evaluated next.",
+    "operations": "On the edges of cells; width and stride are those of the place. In brackets: the notation.",
+    "layers": "Parts of blocks; they keep the width of their input unless they set another.",
+    "topology": "Structures of layers: in sequence, in parallel, as a graph.",
+    "strategies": "They propose the architectures to evaluate.",
     "methods": "Search with a supernet: see [supernets](supernets.md).",
-    "evaluators": "They give an architecture its scores.",
-    "data": "Where images are from: see [training](training.md).",
-    "executors": "Who does the work.",
-    "loggers": "Where a search is written too: see [watching](watching.md).",
+    "evaluators": "They score architectures.",
+    "data": "Image data sets: see [training](training.md).",
+    "executors": "They run the evaluations on workers.",
+    "loggers": "Trackers that record a search too: see [watching](watching.md).",
 }
 """The kinds of records that `nas list` prints, with an explanation of each."""
 
@@ -68,6 +68,7 @@ def parts(counted: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
 def _reproduced() -> str:
     """Return published and own numbers: the README's table, then what each experiment states."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    # the table rows between the heading and the next one
     own = re.findall(r"^\|.*\|$", readme.partition("\n## Reproduced\n")[2].partition("\n## ")[0], re.MULTILINE)
     rows = [
         f"| {_linked(path)} | {_escaped(claim)} | {_numbers(load(path).expect)} | {_escaped(_run(path))} |"
@@ -77,7 +78,7 @@ def _reproduced() -> str:
         [
             "Test accuracy in percent over 500 seeds; `nas reproduce EXPERIMENT --seeds 500` runs them again.\n",
             *own,
-            "\nWhat every experiment claims, and what was run of it:\n",
+            "\nWhat every experiment claims, and our runs of it:\n",
             "| experiment | | published, test accuracy in % | run here |",
             "|---|---|---|---|",
             *rows,
@@ -115,6 +116,7 @@ def _run(path: Path) -> str:
     """Return the part of a file's header on the runs of it here."""
     lines = path.read_text(encoding="utf-8").splitlines()
     header = " ".join(line.lstrip("# ").strip() for line in lines if line.startswith("#"))
+    # from `Run here ...:` or `Measured once ...:` to the next field of the header
     if found := re.search(r"(?:Run here|Measured once)[^:]*: (.*?)(?= Hardware:| Source:| Needs |$)", header):
         return found[1][:1].upper() + found[1][1:]
     return "not at full size" if re.search("not run", header, re.IGNORECASE) else "yes; no number is published"
@@ -128,7 +130,7 @@ def _spaces() -> str:
         f"| `{name}` | {_count(each)} | {len(choices(each.space()))} | {_escaped(_open_in(each))} | {_escaped(each.source)} |"
         for name, each in families().items()
     ]
-    return "\n".join(["| space | architectures | choices | | from |", "|---|---|---|---|---|", *rows, ""])
+    return "\n".join(["| space | architectures | choices | | source |", "|---|---|---|---|---|", *rows, ""])
 
 
 def _count(found: Family) -> str:
@@ -148,10 +150,10 @@ def _line(documented: Any) -> str:
 
 NETWORKS = """\
 Parameters and multiply-adds of convolutions, linear layers and attention for one image, without auxiliary heads; cells are
-stacked as their family does by default. Tests compare with what is expected: printed by the source or counted from a
+stacked as their family does by default. Tests compare with the expected numbers: printed by the source or counted from a
 released definition (`tests/search_spaces/networks` says which; `tests/search_spaces/test_published_counts.py` for the cells).
 
-| network | input | params | multiply-adds | expected | from |
+| network | input | params | multiply-adds | expected | source |
 |---|---|---|---|---|---|"""
 
 
@@ -177,6 +179,7 @@ def _printed() -> dict[str, str]:
     texts: dict[str, str] = {}
     for path in sorted((ROOT / "tests" / "search_spaces" / "networks").glob("*.yaml")):
         for member, row in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+            # left out: variants that are stacked by other options than the default
             if "network" not in row and "/" not in member:
                 texts[f"{path.stem}:{member}"] = _costs(row)
     return texts
@@ -195,7 +198,9 @@ def _recipes() -> str:
         f"| `{name}` | {_escaped(dict(sections()['recipes'])[name])} | {_expected(path)} |"
         for name, path in recipes().items()
     ]
-    return "\n".join(["None was run by us at full length.\n", "| recipe | | published |", "|---|---|---|", *rows, ""])
+    return "\n".join(
+        ["We have run none of them at full length.\n", "| recipe | | published |", "|---|---|---|", *rows, ""]
+    )
 
 
 def _expected(path: Path) -> str:

@@ -13,7 +13,7 @@ from nas.runtime.threads import counted, free_threads, threads_limited
 
 @record
 class Inline(Executor):
-    """Do every job in this process: for tables, for debugging, and where the same seed must give the same journal.
+    """Run every job in this process: for tables, for debugging, and where the same seed must give the same journal.
 
     torch uses `threads` threads; by default as many as there are idle processors when the run begins.
     """

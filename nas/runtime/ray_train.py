@@ -16,7 +16,7 @@ from nas.runtime.threads import counted
 
 @record
 class RayTrain(Executor):
-    """Do one job after another, each by all workers together: they share every batch, and average their gradients.
+    """Run one job after another, each on all workers together: they share every batch, and average their gradients.
 
     The work must look for its peers, as a training or a search with a supernet does; any other work is repeated by every worker.
     With a GPU each, workers communicate by NCCL, else by Gloo. torch uses `threads` threads in each worker, by default one per

@@ -19,7 +19,7 @@ from nas.runtime.view import View
 
 @record
 class RayTune(Executor):
-    """Do each job as a Ray Tune trial, or `batch` cheap jobs as one; workers are reused from trial to trial.
+    """Run each job as a Ray Tune trial, or `batch` cheap jobs as one; workers are reused from trial to trial.
 
     Without an `address` Ray is started on this machine; with one, `auto` or `host:port`, jobs go to that cluster. GPUs may be
     fractions. torch uses `threads` threads in each worker, by default one per processor. A job whose worker dies is retried on
