@@ -27,7 +27,7 @@ def check_scores(experiment: Experiment) -> None:
     budget = experiment.rules.budget
     if budget is not None and budget.seconds is not None and searched is not None and "seconds" not in searched:
         raise RecordError(
-            f"rules.budget.seconds: the evaluations have no seconds, only {', '.join(searched)}: give evaluations",
+            f"rules.budget.seconds: the evaluations have no score `seconds`, only {', '.join(searched)}: give `evaluations`",
             "rules.budget.seconds",
         )
     if experiment.final is not None:

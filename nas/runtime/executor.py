@@ -87,8 +87,8 @@ def _number(name: str, score: object) -> float:
     """Return a score as a plain number, which is all that the journal holds; scalars of numpy and torch are converted."""
     try:
         return score if isinstance(score, int | float) else float(score)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"score {name} is {score!r}, no number") from None
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several elements
+        raise TypeError(f"score {name!r} is {score!r}: return a number") from None
 
 
 def _reason(error: Exception) -> str:

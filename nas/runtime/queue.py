@@ -44,6 +44,7 @@ class Queue:
         self.stage, self.rules, self.views, self.folder = stage, stage.rules, views, folder
         self._checkpoints = folder / "checkpoints" if folder else None
         path = stage.journal(folder) if folder else None
+        # before the journal is replayed: forgotten failures are then in flight again
         if path is not None and path.exists() and stage.retries_failures:
             forget_failures(path)
         self._journal = Journal(path) if path else None
@@ -101,6 +102,7 @@ class Queue:
             done = self.history.finish(number, outcome.scores, worker)
         else:
             done = self.history.fail(number, outcome.failure or "no reason given", worker)
+        # to the journal first: what follows may raise, and the outcome must not be lost
         self._close(done)
         self._check_objective(outcome)
         if outcome.trace and self.folder:
@@ -130,7 +132,9 @@ class Queue:
         self._failed_in_a_row.clear()
         if self.rules.budget and self.rules.budget.seconds is not None and "seconds" not in done.scores:
             scores = ", ".join(done.scores)
-            raise RecordError(f"rules.budget.seconds: the evaluations have no seconds, only {scores}: give evaluations")
+            raise RecordError(
+                f"rules.budget.seconds: the evaluations have no score `seconds`, only {scores}: give `evaluations`"
+            )
 
     def _is_spent(self) -> bool:
         budget, history = self.rules.budget, self.history
@@ -166,6 +170,7 @@ class Queue:
 
     def _close(self, done: Evaluated) -> None:
         self._write(finished_event(done, time.time(), self._handed_out_again.pop(done.number, None)))
+        # only after the journal has the outcome; a failure that will be retried keeps its checkpoint
         checkpoint = self._checkpoint(done.number)
         if checkpoint is not None and (done.failure is None or not self.stage.retries_failures):
             checkpoint.unlink(missing_ok=True)

@@ -66,6 +66,6 @@ def tune_module(name: str) -> Any:
         with handlers_kept():
             return import_module(f"nas.runtime.tune.{name}")
     except ModuleNotFoundError as error:
-        if error.name != "ray":
+        if error.name != "ray":  # another package is missing: its own error says which
             raise
         raise RecordError(NO_RAY) from None

@@ -66,6 +66,7 @@ class Stop:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
+    # the code of importlib, which is frozen into the interpreter, is on the stack during any import
     while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
     return frame is not None

@@ -31,7 +31,7 @@ def free_threads() -> int:
     The default is limited to the processors that this process may use and that are not busy with other work.
     """
     threads = torch.get_num_threads()
-    if _is_given():
+    if _is_given():  # torch has read the variable when it was imported
         return threads
     free = len(bound_to()) - round(_busy_processors(SECONDS_OF_A_LOOK))
     return max(1, min(threads, processors(), free))

@@ -65,7 +65,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_records: None) -> N
         (("final={}",), "final.objective is 'test_top1_percent'"),
         (("expect={fitness: {mean: 1, tolerance: 1}}",), "expect.fitness: the runs have no such score"),
         (("expect={highest_acc: {mean: 1, tolerance: 1}}",), "did you mean"),
-        (("rules.budget={seconds: 3}",), "rules.budget.seconds: the evaluations have no seconds"),
+        (("rules.budget={seconds: 3}",), "rules.budget.seconds: the evaluations have no score `seconds`"),
     ],
 )  # fmt: skip
 def test_a_score_that_no_evaluator_gives_costs_no_evaluation(

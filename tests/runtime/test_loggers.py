@@ -242,7 +242,7 @@ class Unwilling(Logger):
 
 
 def test_a_logger_that_cannot_begin_says_why(run_folder: Path) -> None:
-    with pytest.raises(RecordError, match=r"logger Unwilling cannot begin \(.*server.*\): change its settings"):
+    with pytest.raises(RecordError, match=r"logger Unwilling cannot start \(.*server.*\): change its settings"):
         run_logged(search(), [Unwilling()], run_folder)
 
 

@@ -74,7 +74,9 @@ def test_a_budget_in_seconds_ends_where_everything_is_known() -> None:
 
 def test_a_budget_in_seconds_needs_evaluations_that_have_seconds(toy: Toy, call: Call, run_folder: Path) -> None:
     answer = call("search", toy(("evaluations: 12", "seconds: 5")), "--run-dir", run_folder)
-    said = "rules.budget.seconds: the evaluations have no seconds, only fitness, true_fitness: give evaluations"
+    said = (
+        "rules.budget.seconds: the evaluations have no score `seconds`, only fitness, true_fitness: give `evaluations`"
+    )
     assert said in error_of(answer)
 
 

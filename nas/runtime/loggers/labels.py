@@ -50,6 +50,7 @@ def _label(option: Any, short: str) -> str:
     if isinstance(option, str):
         return option
     text = short if is_open(option) else notation(option)
+    # from the inside out: each replacement makes the choice around it an innermost one
     while text != (text := _INNER.sub(r"<\1>", text)):
         pass
     return text

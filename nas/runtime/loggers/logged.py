@@ -123,6 +123,7 @@ class LoggingView(View):
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
         epoch = progress.get("epoch", 0.0)
+        # only whole epochs are logged, not the progress within one
         if isinstance(epoch, str) or epoch < 1 or not float(epoch).is_integer():
             return
         name = self._name(number)

@@ -46,6 +46,6 @@ class Logger(ABC):
         except Exception as error:  # noqa: BLE001, each tracker has errors of its own
             reason = one_line(error)
             raise RecordError(
-                f"logger {type(self).__name__} cannot begin ({reason}): change its settings, or leave it out"
+                f"logger {type(self).__name__} cannot start ({reason}): change its settings, or leave it out"
             ) from None
         return callback

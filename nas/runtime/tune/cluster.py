@@ -106,12 +106,13 @@ def _knock(address: str) -> None:
 
 def check_room(workers: int, need: Mapping[str, float]) -> None:
     """Raise RecordError where the cluster cannot hold all `workers` at once; a worker fits into one node."""
+    # per node, since a worker cannot take its processors from two
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     room = sum(min((int(node.get(kind, 0) / each) for kind, each in need.items()), default=workers) for node in nodes)
     if room < workers:
         total = ", ".join(f"{sum(node.get(kind, 0) for node in nodes):g} {kind}s" for kind in need)
         each = " and ".join(f"{number:g} {kind}" for kind, number in need.items())
         raise RecordError(
-            f"{workers} workers with {each} each do not fit: there is room for {room} (in all {total}); "
+            f"{workers} workers with {each} each do not fit: there is room for {room} ({total} in total); "
             + (f"give --workers {room}, or fewer --gpus-per-worker" if room else "give fewer --gpus-per-worker")
         )

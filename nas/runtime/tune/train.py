@@ -34,7 +34,7 @@ SETTINGS = {
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "5",  # when a worker is lost the others cannot leave the group together
 }
 
-LOST = "a worker died: all begin again from the last checkpoint"
+LOST = "a worker died: all workers restart from the last checkpoint"
 
 Ended = tuple[str, Outcome]
 """The worker that reported the end of a job, as `host:pid`, and the outcome."""
@@ -46,7 +46,7 @@ def work_together(conductor: Any, work: Work, threads: int | None, job: Job) -> 
     An exception makes Ray Train stop the other workers, which may be waiting. It is raised for a failed candidate; an error that
     is not the candidate's, such as a lost peer, passes through `perform`.
     """
-    ray.get(conductor.begin.remote(get_current_placement_group()))
+    ray.get(conductor.begin.remote(get_current_placement_group()))  # first of all: `_dismiss` must find it at any time
     first, name = get_context().get_world_rank() == 0, f"{socket.gethostname()}:{os.getpid()}"
     with threads_limited(threads):
         for event in perform(work, job):
@@ -99,6 +99,7 @@ class TrainDriver:
                     TorchTrainer(each, scaling_config=scaling, run_config=config).fit()
                 except WorkerGroupError as error:
                     lost = str(error)
+                    # with an outcome the candidate failed, which stopped the others: nothing to retry
                     if not self.outcomes and attempt < retries:
                         self.progress.put(("", {"warning": LOST}))
                 if self.outcomes:
@@ -106,7 +107,7 @@ class TrainDriver:
         except TrainingFailedError as error:
             return one_line(error)
         finally:
-            self.progress.put(None)
+            self.progress.put(None)  # ends the loop of the session, which waits in `next`
         return "", Outcome(failure=f"its workers died {retries + 1} times", trace=lost)
 
 
@@ -144,6 +145,7 @@ def run_together(
 def _conductor() -> Any:
     """Start the driver on this node, where the run folder is, with threads enough for its methods that wait."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    # at once `run_together` runs, `next` waits, workers call `receive`, and `where` must still get through
     actor = ray.remote(TrainDriver).options(
         num_cpus=0, max_concurrency=4, scheduling_strategy=here, runtime_env={"env_vars": SETTINGS}
     )

@@ -38,7 +38,7 @@ class JobTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         if self.broken:
             os._exit(1)  # after a CUDA error nothing runs on the GPU in this process; Tune starts another worker
-        self.config: dict[str, Any] = {}  # Tune copies it into every result
+        self.config: dict[str, Any] = {}  # emptied, since Tune copies it into every result
         self.jobs: deque[Job] = deque(cloudpickle.loads(new_config["jobs"]))
         self.beat_seconds = BEAT_SECONDS if len(self.jobs) > 1 else 0.0
         self.running: Iterator[Progress | Outcome] | None = None
@@ -75,6 +75,7 @@ class SessionSearcher(Searcher):
         self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        # Tune asks for trials ahead of time, but a strategy should propose only when a worker is free
         jobs = self._next_jobs() if len(self.open) < self.workers else []
         if not (jobs or self.open or self.error or self.session.finished):
             self.error = RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
@@ -111,7 +112,7 @@ class SessionSearcher(Searcher):
         if result and "events" in result:
             self.on_trial_result(trial_id, result)
         left = self.open.pop(trial_id, {})
-        if error and len(left) > 1:
+        if error and len(left) > 1:  # one job of the batch may have killed the worker: find out which
             self.alone.extend(left.values())
             return
         for number in left:
@@ -169,7 +170,7 @@ def run_trials(
         raise
     finally:
         shutil.rmtree(storage, ignore_errors=True)  # Tune's own record of the trials; the journal is the truth
-    if not searcher.ended:
+    if not searcher.ended:  # on Ctrl-C Tune's own handler, if active, ends `fit` early without an exception
         raise KeyboardInterrupt
 
 
