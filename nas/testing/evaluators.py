@@ -41,7 +41,7 @@ def it_is_a_record(evaluator: Evaluator, task: Task) -> None:
     try:
         pickle.dumps(partial(evaluator.evaluate, task))
     except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise AssertionError(f"it cannot be sent to a worker ({error})") from None
+        raise AssertionError(f"it cannot be pickled, to be sent to a worker ({error})") from None
 
 
 def its_scores_are_those_that_it_says(evaluator: Evaluator, task: Task) -> None:
@@ -49,16 +49,14 @@ def its_scores_are_those_that_it_says(evaluator: Evaluator, task: Task) -> None:
     evaluator.check(task)
     job = Job(0, sample(task.space, Random(0)), 1)
     both = {"evaluate": (evaluator.evaluate, evaluator.scores()), "test": (evaluator.test, evaluator.test_scores())}
-    for method, (perform, said) in both.items():
+    for method, (perform, declared) in both.items():
         progress, scores = performed(perform(task, job))
         require(bool(scores), f"`{method}` returns no scores")
         wrong = {name: value for name, value in scores.items() if not math.isfinite(value)}
         require(not wrong, f"`{method}` returns scores that are not finite: {wrong}")
-        missing = sorted(set(said or ()) - scores.keys())
-        said_of = (
-            f"`{method}` does not return {', '.join(missing)}, which its names list: it returns {', '.join(scores)}"
-        )
-        require(not missing, said_of)
+        missing = sorted(set(declared or ()) - scores.keys())
+        message = f"`{method}` does not return {', '.join(missing)}, as declared: it returns {', '.join(scores)}"
+        require(not missing, message)
         for each in progress:
             epoch, epochs = float(each.get("epoch", 0)), float(each.get("epochs", math.inf))
             require(epoch <= epochs, f"`{method}` reports epoch {epoch:g} of {epochs:g}")
@@ -69,7 +67,9 @@ def the_same_job_has_the_same_scores(evaluator: Evaluator, task: Task) -> None:
     job = Job(3, sample(task.space, Random(1)), 7)
     first, again = (performed(evaluator.evaluate(task, job))[1] for _ in range(2))
     differing = [name for name in first if name not in TIMES and first[name] != again.get(name)]
-    require(not differing, f"the same job has other scores: {', '.join(differing)}")
+    require(
+        not differing, f"the same job has different scores each time: {', '.join(differing)}; draw from job.seed alone"
+    )
 
 
 CHECKS = (it_is_a_record, its_scores_are_those_that_it_says, the_same_job_has_the_same_scores)

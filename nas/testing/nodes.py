@@ -51,7 +51,7 @@ def _built(node: Node, sites: tuple[Site, ...] = SITES) -> Iterator[tuple[Site, 
             shape = site.output(node)
         except (BuildError, SpaceError):
             continue
-        torch.manual_seed(0)
+        torch.manual_seed(0)  # equal weights at each run of the check
         yield site, site.build(node), shape
 
 
@@ -68,9 +68,12 @@ def it_gives_the_shape_that_it_says(node: Node) -> None:
         x = torch.randn(3, *site.shape, requires_grad=True)
         before = x.detach().clone()
         y = module(*[x] * node.inputs)
-        said = shape if y.dim() == 4 else shape[:1]  # (B, C, H, W) or (B, C)
-        require(tuple(y.shape[1:]) == said, f"at {site} it says {said} and gives {tuple(y.shape[1:])}: write `shape`")
-        require(torch.equal(x.detach(), before), f"at {site} it writes into its input, which others read too")
+        declared = shape if y.dim() == 4 else shape[:1]  # (B, C, H, W) or (B, C)
+        returned = tuple(y.shape[1:])
+        require(returned == declared, f"at {site} it declares {declared} and returns {returned}: correct `shape`")
+        require(
+            torch.equal(x.detach(), before), f"at {site} it changes its input in place, which other operations read too"
+        )
         if y.requires_grad:
             # random weights, since the plain sum after a batch norm has no gradient
             torch.autograd.backward((y * torch.randn_like(y)).sum())
@@ -78,12 +81,12 @@ def it_gives_the_shape_that_it_says(node: Node) -> None:
         require(not without, f"at {site} no gradient reaches {', '.join(without)}")
         reaches = x.grad is not None and bool(x.grad.any())
         require(isinstance(node, Zero) or reaches, f"at {site} no gradient reaches its input")
-    require(sites > 0, f"it can be put nowhere, as at {SITES[0]}")
+    require(sites > 0, f"it can be built at no site, such as {SITES[0]}")
 
 
 def its_norms_are_affine_where_the_site_says_so(node: Node) -> None:
     """Check `affine=site.affine`: inside the cells of a supernet norms have neither scale nor offset (Liu et al. 2019)."""
-    for site, module, _ in _built(node, SITES[:4]):
+    for site, module, _ in _built(node, SITES[:4]):  # stride 1 and 2, each with affine norms and without
         norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
         wrong = [norm for norm in norms if norm.affine is not site.affine]
         require(
@@ -100,7 +103,10 @@ def it_mixes_with_other_operations(node: Node) -> None:
             continue
         module = replace(site, relaxation=_Mixture()).build(choice)
         y = module(torch.randn(2, *site.shape, requires_grad=True))
-        require(tuple(y.shape[1:]) == shape, f"at {site} it mixes to {tuple(y.shape[1:])}, and says {shape}")
+        require(
+            tuple(y.shape[1:]) == shape,
+            f"at {site} its mixture has shape {tuple(y.shape[1:])}, and it declares {shape}",
+        )
         torch.autograd.backward(y.square().mean())
 
 

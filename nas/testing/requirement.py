@@ -20,4 +20,4 @@ def require_record(value: object, kind: type) -> None:
         again = from_plain(to_plain(value), kind)
     except TypeError as error:
         raise AssertionError(f"{name} has no plain form ({error})") from None
-    require(again == value, f"{name} is another one when it is read back from its plain form: {again}")
+    require(again == value, f"{name} is not equal to what is read back from its plain form: {again}")

@@ -17,9 +17,9 @@ SAMPLES = 3
 
 def it_is_the_same_whenever_it_is_made(family: Family) -> None:
     """Check that the space is equal each time it is made, since it is identified by its content."""
-    require(bool(family.source), "the family has no source: say where it is from")
-    require(family.space() == family.space(), "the space is another one each time it is made")
-    require(count(family.space()) > 1, "the space has one architecture: leave something open")
+    require(bool(family.source), "the family has no source: give the paper or code that it is from")
+    require(family.space() == family.space(), "`space` returns a different space each time")
+    require(count(family.space()) > 1, "the space has one architecture: leave a choice open")
 
 
 def its_samples_are_members(family: Family) -> None:
@@ -27,9 +27,9 @@ def its_samples_are_members(family: Family) -> None:
     space, rng = family.space(), Random(0)
     for architecture in (sample(space, rng) for _ in range(SAMPLES)):
         taken = decisions(space, architecture)
-        require(not choices(architecture), f"a sample is still open: {architecture}")
+        require(not choices(architecture), f"a sample has open choices: {architecture}")
         again = resolve(space, lambda choice, taken=taken: taken[choice.name])  # type: ignore[misc]
-        require(again == architecture, "the decisions of a sample lead to another architecture")
+        require(again == architecture, "the decisions of a sample resolve to another architecture")
         length = sum(len(each.options) for each in choices(space).values())
         require(len(encode(space, architecture)) == length, f"the code of a sample is not of length {length}")
 
@@ -40,7 +40,10 @@ def its_mutants_are_neighbours(family: Family) -> None:
     architecture = sample(space, Random(0))
     around = set(neighbours(space, architecture))
     require(architecture not in around, "an architecture is its own neighbour")
-    require({mutate(space, architecture, Random(i)) for i in range(20)} <= around, "a mutant is no neighbour")
+    require(
+        {mutate(space, architecture, Random(i)) for i in range(20)} <= around,
+        "a mutant is not a neighbour of its parent",
+    )
 
 
 def its_members_come_back_from_json_and_text(family: Family) -> None:
@@ -48,7 +51,10 @@ def its_members_come_back_from_json_and_text(family: Family) -> None:
     members = [sample(family.space(), Random(i)) for i in range(SAMPLES)] + list(family.published.values())
     for member in members:
         again = from_plain(json.loads(json.dumps(to_plain(member))))
-        require(again == member and digest(again) == digest(member), "a member is another one when it is read back")
+        require(
+            again == member and digest(again) == digest(member),
+            "a member is not equal to what is read back from its JSON",
+        )
         text = family.describe(member)
         require(family.parse(text) == member, f"`parse` does not read what `describe` writes: {text}")
 

@@ -143,7 +143,7 @@ def it_leaves_the_history_as_it_is(strategy: Strategy) -> None:
 def it_searches_the_same_with_the_same_seed(strategy: Strategy) -> None:
     """Check that the same seed gives the same search, and another seed another one."""
     first, again, other = (simulate_search(strategy, SMALL, 130, workers=2, seed=seed).digests for seed in (0, 0, 1))
-    require(first == again, "the same seed gives another search")
+    require(first == again, "the same seed gives a different search")
     require(first != other, "another seed gives the same search")
 
 
@@ -162,7 +162,10 @@ def it_goes_on_after_failures(strategy: Strategy) -> None:
 def it_searches_a_space_of_two(strategy: Strategy) -> None:
     """Check that both architectures are proposed, again and again; the run reuses their scores."""
     history = simulate_search(strategy, one_of("only", (1, 2)), 130, workers=2)
-    require({each.architecture for each in history.proposals} == {1, 2}, "of a space of two it does not propose both")
+    require(
+        {each.architecture for each in history.proposals} == {1, 2},
+        "it does not propose both architectures of a space of two",
+    )
 
 
 def it_reads_the_objective_by_its_sign(strategy: Strategy) -> None:
@@ -172,10 +175,8 @@ def it_reads_the_objective_by_its_sign(strategy: Strategy) -> None:
         architecture = sample(SMALL, Random(number))
         for history, value in ((up, score(architecture)), (down, -score(architecture))):
             history.finish(history.start(Proposal(architecture)), {"score": value})
-    alike = strategy.propose(SMALL, up, Random(1)) == strategy.propose(SMALL, down, Random(1))
-    require(
-        alike, "an objective that is minimised is not the same as its negative that is maximised: read history.value"
-    )
+    same = strategy.propose(SMALL, up, Random(1)) == strategy.propose(SMALL, down, Random(1))
+    require(same, "minimising a score and maximising its negative give different proposals: read history.value")
 
 
 CHECKS: tuple[Callable[[Strategy], None], ...] = (

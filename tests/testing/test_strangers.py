@@ -159,8 +159,8 @@ class Doubles(nn.Module):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (Doubles(), "it writes into its input"),
-        (nn.AvgPool2d(2), "write `shape`"),
+        (Doubles(), "it changes its input in place"),
+        (nn.AvgPool2d(2), "correct `shape`"),
         (nn.BatchNorm2d(16), "give it affine=site.affine"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_node_that_breaks_its_word_is_named(module: nn.Module, said: str) -> N
         (lambda job: {}, "`evaluate` returns no scores"),
         (lambda job: {"other": 1.0}, "does not return wanted"),
         (lambda job: {"wanted": float("nan")}, "not finite"),
-        (lambda job: {"wanted": float(len(CALLS))}, "the same job has other scores: wanted"),
+        (lambda job: {"wanted": float(len(CALLS))}, "the same job has different scores each time: wanted"),
     ],
 )
 def test_an_evaluator_that_breaks_its_word_is_named(scores: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
