@@ -35,7 +35,8 @@ class Fit:
         """Return the options with the width set. Raises RecordError where the narrowest network exceeds the budget."""
         if self.option not in options:
             raise RecordError(
-                f"Fit.option is {self.option!r}, which the network has not: give one of {', '.join(options)}", "option"
+                f"Fit.option is {self.option!r}, which the network does not have: give one of {', '.join(options)}",
+                "option",
             )
         count = partial(self._costs, stack, options, input)
         given = options[self.option]
@@ -46,7 +47,7 @@ class Fit:
             low, high = high, 2 * high
             if high * self.multiple > WIDEST:
                 raise RecordError(
-                    f"{self.option} {low * self.multiple} is within the budget still: does it make the network wider?"
+                    f"{self.option} {low * self.multiple} is still within the budget: give an option that makes the network wider"
                 )
         while high - low > 1:
             middle = (low + high) // 2

@@ -57,9 +57,11 @@ class Scale:
 
     def _option(self, options: Mapping[str, Any], field: str, name: str) -> int:
         if name not in options:
-            raise RecordError(f"Scale.{field} is {name!r}, which the network has not: {nearest(name, options)}", field)
+            raise RecordError(
+                f"Scale.{field} is {name!r}, which the network does not have: {nearest(name, options)}", field
+            )
         if not isinstance(value := options[name], int):
-            raise RecordError(f"{name} is {value}, and Scale scales a number: give the network's {name}", name)
+            raise RecordError(f"{name} is {value}, and Scale needs an integer: give the network's {name}", name)
         return value
 
 

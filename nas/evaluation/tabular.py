@@ -56,10 +56,12 @@ class Tabular(Evaluator):
         for name in (self.validation, self.seconds, *self.test_columns.values()):
             table.column(name)
         arities = [choice.arity for choice in choices(space).values()]
+        # a table has every architecture, so each column reaches the largest index of its choice
         in_table = [1 + max(column) for column in zip(*table.rows, strict=True)]
         if in_table != arities:
             raise RecordError(
-                f"table {table.path} is of another space: its decisions have {in_table} options, not {arities}"
+                f"table {table.path} is of another space: its decisions have {in_table} options, not {arities}; give the "
+                "table of this space"
             )
         return {}
 

@@ -46,7 +46,7 @@ def describe_weights(weights: Path, inside: StackedNetwork | None, beside: Stack
     found = beside or inside
     if found is None:
         raise RecordError(
-            f"{weights} stands alone: give weights with the .json beside them that says what network they are of"
+            f"{weights} has no description of its network, neither inside nor in a .json next to it: give weights with one"
         )
     if inside is not None and beside is not None and digest(inside.architecture) == digest(beside.architecture):
         _check_agreement(weights, inside, beside)
@@ -63,8 +63,8 @@ def _check_agreement(weights: Path, inside: StackedNetwork, beside: StackedNetwo
         mine, theirs = getattr(inside, name), getattr(beside, name)
         if mine and theirs and mine != theirs:
             raise RecordError(
-                f"{weights} and {weights.with_suffix('.json').name} beside it have different {name}: {mine} and {theirs}; "
-                "remove the .json, for the weights describe themselves"
+                f"{weights} and {weights.with_suffix('.json').name} next to it have different {name}: {mine} and {theirs}; "
+                "remove the .json: the weights file has its own description"
             )
 
 
@@ -72,6 +72,6 @@ def unknown_of(found: StackedNetwork) -> str:
     """Return in words which facts about their use weights lack; empty where they lack none."""
     missing = {
         "its classes": not found.classes,
-        "the mean and the deviation of its training": found.preprocessing is None or not found.preprocessing.mean,
+        "the mean and standard deviation of its training": found.preprocessing is None or not found.preprocessing.mean,
     }
     return " nor ".join(what for what, is_missing in missing.items() if is_missing)

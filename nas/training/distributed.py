@@ -21,6 +21,7 @@ def parallel(model: nn.Module, peers: Peers, device: torch.device) -> nn.Module:
     if peers.size == 1:
         return model
     gpus = [device] if device.type == "cuda" else None
+    # buffers are not broadcast from rank 0 at each step: `sync_buffers` averages them when they are needed
     return DistributedDataParallel(
         model, device_ids=gpus, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
     )
@@ -36,6 +37,7 @@ def synchronise(model: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return synchronised
+    # listed before it changes: new norms are not visited
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
@@ -54,6 +56,7 @@ class _SharedBatchNorm(_BatchNorm):
     def of(cls, norm: nn.BatchNorm2d) -> _SharedBatchNorm:
         """Return a synchronised norm that shares the weights and buffers of `norm`."""
         own = cls(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+        # the same dicts, so that both norms stay one set of weights
         own._parameters, own._buffers, own.training = norm._parameters, norm._buffers, norm.training
         return own
 
@@ -108,6 +111,7 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        # the total enters the loss of every rank, so its gradient is the sum of theirs
         total = gradient.clone()
         torch.distributed.all_reduce(total)
         return total

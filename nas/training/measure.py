@@ -118,7 +118,7 @@ def evaluate(
 def _warn_of_broken(broken: int, images: int) -> None:
     if broken:
         warnings.warn(
-            f"{broken:,} of {images:,} images cannot be decoded: what is measured is of the other {images - broken:,}",
+            f"{broken:,} of {images:,} images cannot be decoded: the results are those of the other {images - broken:,}",
             stacklevel=3,
         )
 
@@ -158,6 +158,7 @@ class _Sums:
     def add(self, logits: Tensor, y: Tensor) -> None:
         """Add a batch: logits (B, classes) of images with labels y, (B,)."""
         logits = logits.float()
+        # (B, 5 or fewer), at most one true per row; column 0 is the top-1 prediction
         hits = (logits.topk(min(5, logits.shape[1])).indices == y[:, None]).double()
         losses = functional.cross_entropy(logits, y, reduction="none").double()
         is_finite = logits.isfinite().all(1).double()
@@ -180,13 +181,13 @@ class _Sums:
         """
         class_images, class_right = ([round(each) for each in column] for column in self.classes.T.tolist())
         if not (images := sum(class_images)):
-            raise RecordError(f"none of {expected} images could be decoded: give image files that are whole")
+            raise RecordError(f"none of {expected} images could be decoded: give intact image files")
         right, confidences = self.bins.unbind(1)
         loss, top5, not_finite = self.whole.tolist()
         if not_finite:
             raise RecordError(
-                f"the network's output is NaN or infinite for {round(not_finite):,} of {images:,} images: its weights are of a "
-                "training that diverged, or damaged; give others, or train with a smaller rate"
+                f"the network's output is NaN or infinite for {round(not_finite):,} of {images:,} images: its weights "
+                "are damaged, or from a training that diverged: give others, or train with a lower learning rate"
             )
         _warn_of_broken(expected - images, expected)
         return Accuracy(
@@ -223,6 +224,7 @@ def measure_speed(
 
         alone = _rounds(lambda: run(1), seconds)
         size, needed = 1, float(alone.median())
+        # the next size takes about twice as long: two passes of it should fit
         while size < batch and 4 * needed < seconds:
             size = min(2 * size, batch)
             run(size)  # warm-up: at a new size memory is allocated and kernels are chosen
@@ -248,7 +250,7 @@ def _rounds(run: Callable[[], float], seconds: float) -> Tensor:
 def _seconds(run: Callable[[], object], recipe: BaseRecipe, device: torch.device) -> float:
     """Return the seconds of a run, until the device has finished it."""
     synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda device: None
-    synchronise(device)
+    synchronise(device)  # GPU calls return before the work is done: wait for earlier work, and below for this
     started = perf_counter()
     with autocast(recipe, device):
         run()

@@ -51,6 +51,7 @@ class Peers:
         self._exchange(tensors, partial(distributed.broadcast, src=0))
 
     def _exchange(self, tensors: Sequence[Tensor], exchange: Callable[[Tensor], object]) -> None:
+        # one flat message per dtype: the latency of many small ones would dominate
         kinds = dict.fromkeys(tensor.dtype for tensor in tensors)  # not a set: its order may differ between ranks
         for kind in kinds if self.size > 1 else ():
             alike = [tensor.detach() for tensor in tensors if tensor.dtype == kind]

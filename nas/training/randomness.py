@@ -28,6 +28,7 @@ def stream(seed: int, *purpose: str | int, device: torch.device = CPU) -> torch.
 @contextmanager
 def seeded(seed: int, device: torch.device = CPU) -> Iterator[None]:
     """Seed the state that layers draw from (initial weights, dropout, drop path) in the block, and restore it afterwards."""
+    # the index of the device; for "cuda" without one, that of the current GPU
     indices = [torch.empty(0, device=device).get_device()] if device.type == "cuda" else []
     with torch.random.fork_rng(indices):
         torch.default_generator.manual_seed(seed)

@@ -28,6 +28,7 @@ class SyncedTimer:
         if self.steps < self.next:
             return False
         now = perf_counter()
+        # clocks differ between ranks: all compare the same means, so all decide the same
         waited, all_of_it = (self.peers.mean(now - since, self.device) for since in (self.last, self.begun))
         fires = waited >= self.every
         # Estimate the steps until the timer is due from the mean seconds per step, and at most double the steps so far.

@@ -53,11 +53,11 @@ def test_budgets_that_cannot_be_met_say_so() -> None:
     with pytest.raises(RecordError, match="Fit has neither macs nor params: give a budget"):
         Fit()
     with pytest.raises(
-        RecordError, match=r"Fit\.option is 'width', which the network has not: give one of channels, layers"
+        RecordError, match=r"Fit\.option is 'width', which the network does not have: give one of channels, layers"
     ):
         Fit(macs=10**9, option="width").options(STACK, IMAGENET, (3, 32, 32))
     assert Fit(macs=10**7).options(STACK, {"channels": None, "layers": 3}, (3, 32, 32))["channels"] > 2
-    with pytest.raises(RecordError, match="is within the budget still: does it make the network wider"):
+    with pytest.raises(RecordError, match="is still within the budget: give an option that makes the network wider"):
         Fit(macs=10**9, option="classes", multiple=1000).options(STACK, IMAGENET, (3, 32, 32))
 
 

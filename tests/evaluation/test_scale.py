@@ -104,18 +104,18 @@ def test_options_have_names_of_their_own() -> None:
 
 def test_what_cannot_be_scaled_says_so() -> None:
     with pytest.raises(
-        RecordError, match=r"Scale\.depth_option is 'layer', which the network has not: did you mean 'layers'"
+        RecordError, match=r"Scale\.depth_option is 'layer', which the network does not have: did you mean 'layers'"
     ):
         Scale(1.0, depth_option="layer").options(IMAGENET)
     with pytest.raises(
-        RecordError, match=r"Scale\.width_option is 'width', which the network has not: known are .*channels"
+        RecordError, match=r"Scale\.width_option is 'width', which the network does not have: known are .*channels"
     ):
         Scale(1.0, width_option="width").options(IMAGENET)
     with pytest.raises(
-        RecordError, match=r"Scale\.depth_option is 'layers', which the network has not: known are classes"
+        RecordError, match=r"Scale\.depth_option is 'layers', which the network does not have: known are classes"
     ):
         Scale(1.0).options({"classes": 10})
-    with pytest.raises(RecordError, match="channels is None, and Scale scales a number: give the network's channels"):
+    with pytest.raises(RecordError, match="channels is None, and Scale needs an integer: give the network's channels"):
         Scale(1.0).options({"layers": 3, "channels": None})
     with pytest.raises(RecordError, match=r"Scale\.phi is -1: give a number of at least 0"):
         Scale(-1)

@@ -260,7 +260,7 @@ def test_weights_that_are_no_numbers_are_one_line(trained: Path, call: Call, tmp
     said = call("test", folder)
     assert (said.returncode, said.stdout) == (2, "")
     assert said.stderr.startswith(
-        "nas: the network's output is NaN or infinite for 359 of 359 images: its weights are of a"
+        "nas: the network's output is NaN or infinite for 359 of 359 images: its weights are damaged"
     )
     assert said.stderr.count("\n") == 1
 
@@ -345,7 +345,9 @@ def test_a_training_that_cannot_be_is_one_line(changes: tuple[str, ...], said: s
 def test_without_weights_there_is_no_transfer(call: Call, tmp_path: Path) -> None:
     assert "there are no weights" in call("transfer", tmp_path, "--to", "Digits").stderr
     save_weights(torch.nn.Linear(1, 1), tmp_path / "alone.safetensors")
-    assert "stands alone" in call("transfer", tmp_path / "alone.safetensors", "--to", "Digits").stderr
+    assert (
+        "has no description of its network" in call("transfer", tmp_path / "alone.safetensors", "--to", "Digits").stderr
+    )
 
 
 @pytest.mark.slow

@@ -144,7 +144,7 @@ def test_weights_that_diverged_are_an_error_and_no_accuracy(value: float) -> Non
     logits, labels = drawn(6, 3)
     logits[1], logits[4, 2] = value, value
     with pytest.raises(
-        RecordError, match="the network's output is NaN or infinite for 2 of 6 images: its weights are of a"
+        RecordError, match="the network's output is NaN or infinite for 2 of 6 images: its weights are damaged"
     ):
         measured(logits, labels)
 
@@ -193,7 +193,7 @@ def test_files_that_are_broken_count_nowhere(processes: int, tmp_path: Path) -> 
     model = Table(logits.repeat_interleave(10, 0).roll(-5, 0))  # rows by the tens of a grey, as a JPEG is not exact
     with (
         pytest.warns(UserWarning, match=r"\d+.jpg cannot be decoded"),
-        pytest.warns(UserWarning, match="8 of 20 images cannot be decoded: what is measured is of the other 12"),
+        pytest.warns(UserWarning, match="8 of 20 images cannot be decoded: the results are those of the other 12"),
     ):
         found = evaluate(model, files, given, Recipe(batch=3), CPU, processes)
     left = [i for i in range(20) if i not in broken]
@@ -208,7 +208,7 @@ def test_no_images_are_an_error(tmp_path: Path) -> None:
     given, files = numbered(labels, 3), grey_files(tmp_path, labels, range(4))
     with pytest.raises(RecordError, match="there are no images to evaluate on: give the split a validation part"):
         evaluate(Table(logits), given.train.at(slice(0, 0)), given, Recipe(), CPU)
-    with pytest.raises(RecordError, match="none of 4 images could be decoded: give image files that are whole"):
+    with pytest.raises(RecordError, match="none of 4 images could be decoded: give intact image files"):
         evaluate(Table(logits), files, given, Recipe(), CPU, 0)
 
 
