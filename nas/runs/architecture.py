@@ -28,7 +28,7 @@ __all__ = [
     "shape_of",
 ]
 
-ELSE = "RUN#17, a JSON or YAML file, space:name as darts:DARTS_V2, a genotype, or a tree in notation"
+ELSE = "RUN#17, a JSON or YAML file, space:name such as darts:DARTS_V2, a genotype, or a tree in notation"
 NAMED = f"a run folder, {ELSE}"
 
 
@@ -115,6 +115,7 @@ def folder_of(name: str) -> Path:
 
 def _numbered(name: str) -> tuple[Path, int] | None:
     """Return the run folder and the evaluation number of a name such as runs/mine#17; None for any other name."""
+    # a file or folder of exactly this name goes first, as its own name may end in #17
     match = re.fullmatch(r"(.+)#(\d+)", name, re.DOTALL)
     if match is None or is_there(Path(name)) or not is_there(Path(match[1])):
         return None
@@ -128,5 +129,5 @@ def shape_of(text: str) -> Shape:
         if min(channels, height, width) < 1:
             raise ValueError
     except ValueError:
-        raise RecordError(f"--input {text!r} is no shape: give channels, height and width, as 3,224,224") from None
+        raise RecordError(f"--input {text!r} is no shape: give channels, height and width, such as 3,224,224") from None
     return channels, height, width

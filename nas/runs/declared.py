@@ -29,6 +29,7 @@ def load_declared(
     """
     file = YamlFile(path)
     file.override(assignments)
+    # a name in the file is looked up among the records that are imported: those of the library, then the user's
     for package in ("nas.strategies", "nas.evaluation", "nas.data", "nas.supernets", "nas.runtime"):
         import_all(package)
     try:
@@ -88,7 +89,7 @@ def find_declared(name: str, known: Mapping[str, Path], what: str) -> Path:
         raise RecordError(_unknown(name, short, known, what))
     if short == name and is_there(own) and not own.samefile(known[name]):
         raise RecordError(
-            f"{name!r} is two files: {own} is here and {known[name]} the library's: say ./{own}, or the other path"
+            f"{name!r} could be two files: {own} here, or {known[name]} of the library: give ./{own}, or the other path"
         )
     return known[short]
 

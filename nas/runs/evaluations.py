@@ -54,9 +54,7 @@ def _read(folder: Path, number: int) -> tuple[Mapping[str, Any], Mapping[str, fl
     """Return the start event of an evaluation in its journal, and its scores, which are empty until it has succeeded."""
     journal = journal_of(folder)
     if journal is None:
-        raise RecordError(
-            f"{folder} is no run folder that has evaluated something: it has none of {', '.join(JOURNALS)}"
-        )
+        raise RecordError(f"{folder} is no run folder with evaluations: it has none of {', '.join(JOURNALS)}")
     events = [event for _, event in read_journal(journal)]
     starts = {event["number"]: event for event in events if event.get("event") == "start"}
     if number not in starts:

@@ -90,7 +90,7 @@ class Experiment:
         name = type(supernet.method).__name__
         if self.evaluator is not None:
             raise RecordError(
-                "the evaluator scores what the strategy proposes, and the supernet is for nothing: leave one of the three out",
+                "the evaluator scores what the strategy proposes, so that the supernet is not used: leave one of the three out",
                 "supernet",
             )
         if supernet.seeds > 1:
@@ -99,8 +99,8 @@ class Experiment:
             )
         if len(supernet.method.phases(supernet.epochs, supernet.alphas.from_epoch)) > 1:
             raise RecordError(
-                f"supernet.method {name} ends with a part of the space: leave the strategy out, or take a method of one "
-                "phase, as Spos",
+                f"supernet.method {name} prunes the space from phase to phase, and a strategy needs all of it: "
+                "leave the strategy out, or take a method of one phase, such as Spos",
                 "supernet.method",
             )
 
@@ -145,7 +145,7 @@ class Experiment:
             return None
         evaluator = self.final.evaluator or self.evaluator
         if evaluator is None:
-            raise RecordError("final.evaluator is missing: a supernet cannot test; give one, as Training", "final")
+            raise RecordError("final.evaluator is missing: a supernet cannot test; give one, such as Training", "final")
         task = self._task(space, evaluator, {**self.network, **self.final.network}, "final.network")
         return evaluator, replace(task, fit=self.final.fit)
 
@@ -218,6 +218,7 @@ def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
     experiment = load_declared(experiment_file(path), assignments, Experiment, _check)
     named = named_space(experiment.space)
     network = {**named.network, **experiment.network}
+    # the name of a family, with or without options, stays as it is; a space from a file is copied in
     is_whole = named.tree is None and named.name in (experiment.space, *experiment.space)
     return replace(experiment, space=experiment.space if is_whole else named.written({}), network=network)
 

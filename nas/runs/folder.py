@@ -33,7 +33,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise FolderExists(
-            f"run folder {folder} exists: go on with `nas resume {folder}`, or give another --run-dir"
+            f"run folder {folder} exists: continue it with `nas resume {folder}`, or give another --run-dir"
         ) from None
     except OSError as error:
         raise RecordError(f"run folder {folder} cannot be made ({error.strerror}): give another --run-dir") from None
@@ -107,12 +107,13 @@ def reassigned(
         if not concerns(assignment, (*may_change, *places)):
             moved = f", and the paths {', '.join(places)}" if places else ""
             raise RecordError(
-                f"{assignment}: a run that has begun takes {', '.join(may_change)}{moved}; else begin anew"
+                f"{assignment}: a run that has begun takes {', '.join(may_change)}{moved}; for anything else start a new run"
             )
     declared = load(file, assignments)
     if any(concerns(each, places) for each in assignments):
         declared = absolute(declared)
     if assignments:
+        # `dump` writes no comments: the provenance at the head of the file is carried over
         comments = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
         write_declared(file, declared, [*comments, *(f"# resumed with: {each}" for each in assignments)])
     return declared

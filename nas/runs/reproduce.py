@@ -102,7 +102,7 @@ def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
     """
     begun, executor = load_run(folder), planned.experiment.executor
     if without_places(replace(begun, executor=executor)) != without_places(resolved(planned)):
-        raise RecordError(f"{folder} holds runs of other settings: give another --run-dir, or remove it")
+        raise RecordError(f"{folder} has runs with other settings: give another --run-dir, or remove it")
     if begun.executor.unsettled() != executor.unsettled():
         return planned
     return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))

@@ -123,8 +123,8 @@ def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
     experiment = planned.experiment
     if (folder / "final.jsonl").is_file() and not (folder / "history.jsonl").is_file():
         raise RecordError(
-            f"{folder} has trained its best, and the journal of its search, history.jsonl, is gone: put that back, or search "
-            f"anew in another folder (nas search {folder}/experiment.yaml --run-dir ...)"
+            f"{folder} has trained its best, and the journal of its search, history.jsonl, is missing: restore it, or search "
+            f"again in another folder (nas search {folder}/experiment.yaml --run-dir ...)"
         )
     with held(folder), experiment.executor.opened():
         searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []

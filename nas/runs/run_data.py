@@ -40,7 +40,7 @@ class FoundData:
         if changed:
             return ", ".join(changed[:NAMED]) + more
         here, before = (sum(each.identity.images.values()) for each in (now, self))
-        return "as many, with other names or contents" if here == before else f"{here:,}, and {before:,} before"
+        return "the same number, with other names or contents" if here == before else f"{here:,} instead of {before:,}"
 
 
 @record
@@ -90,9 +90,7 @@ def read_data(folder: Path) -> RunData | None:
     try:
         found: RunData = read(json.loads(path.read_text(encoding="utf-8")), str(path), RunData)
     except ValueError as error:
-        raise RecordError(
-            f"{path} cannot be read ({error}): delete it, and the run goes on with the data that are there"
-        ) from None
+        raise RecordError(f"{path} cannot be read ({error}): delete it to resume with the present data") from None
     return found
 
 
@@ -106,18 +104,17 @@ def hold_to_data(folder: Path, now: RunData, changed_data: bool) -> None:
     before = read_data(folder)
     if before is None:
         warnings.warn(
-            f"{folder} does not say which data it began with, as runs of version 0.1 do not: it goes on with those that are "
-            "there now",
+            f"{folder} does not record which data it began with, as runs of version 0.1 do not: it resumes with the present data",
             stacklevel=2,
         )
         write_data(folder, now)
     elif changes := before.changes(now):
         if not changed_data:
             raise RecordError(
-                f"{folder} began with other data ({changes}), and images it has learnt from may be test images now: put the "
-                "data back, begin a new run, or go on with --changed-data"
+                f"{folder} began with other data ({changes}), and images that it has trained on may be test images now: "
+                "restore the data, start a new run, or resume with --changed-data"
             )
-        warnings.warn(f"the data have changed ({changes}): what was under way begins anew", stacklevel=2)
+        warnings.warn(f"the data have changed ({changes}): unfinished evaluations start again", stacklevel=2)
         for checkpoint in (folder / "checkpoints").glob("*.pt"):
             checkpoint.unlink()
         _note(folder, changes)
@@ -141,9 +138,10 @@ def check_places(folder: Path, declared: object) -> None:
     """
     missing = [(key, value) for key, value in places_of(declared) if is_missing(value)]
     if missing:
+        # short for all missing paths where their keys end the same way, as in data.path
         (key, value), keys = missing[0], {".".join(key.split(".")[-2:]) for key, _ in missing}
         short = keys.pop() if len(keys) == 1 else key
         raise RecordError(
-            f"{value}, {key} of the run, is not there: put it back or, where it has moved, say so: "
+            f"{value}, {key} of the run, does not exist: restore it or, where it has moved, give its new path: "
             f"nas resume {folder} {short}=PATH"
         )

@@ -72,12 +72,13 @@ def named_space(space: Named) -> NamedSpace:
 def _of_text(text: str) -> NamedSpace:
     """Return the space of a family's name, of a file, or of a tree in notation."""
     is_file = Path(text).suffix in FILES
+    # letters, digits and dots alone: a name, of a family or of a module
     if is_path(text) or (re.fullmatch(r"[\w.]*", text) and not is_file):
         return NamedSpace(written_out(text))
-    if is_file or not set("[{(") & set(text):
+    if is_file or not set("[{(") & set(text):  # without a bracket it is no tree with an open choice
         if not Path(text).is_file():
             raise RecordError(
-                f"space: there is no file {shown(text)}: give a space, or what nas export wrote of one", "space"
+                f"space: there is no file {shown(text)}: give a space, or the file of an exported one", "space"
             )
         return _of_found(read_found(Path(text)), text)
     return _of_found(read_text(text), text)
@@ -103,5 +104,5 @@ def _tree(name: str, options: Mapping[str, Any]) -> Any:
     except RecordError as error:
         raise RecordError(f"{place}: {error}", place) from None
     if not is_open(tree):
-        raise RecordError(f"{place} has no open choice, as {{kernel: 3 | 5}}: give a space", place)
+        raise RecordError(f"{place} has no open choice, such as {{kernel: 3 | 5}}: give a space", place)
     return tree

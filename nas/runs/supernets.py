@@ -38,7 +38,7 @@ def _stage(experiment: Experiment, task: Task, folder: Path) -> RunStage:
     declared = experiment.supernet
     assert declared is not None, "the task is that of a supernet"
     seeds = tuple((Seed(i), f"seed {i}") for i in range(declared.seeds))
-    never_given_up = len(seeds) + 1
+    never_given_up = len(seeds) + 1  # failures in a row: every seed is tried
     rules = Rules(Budget(len(seeds)), SUPERNET_OBJECTIVE, "evaluate", never_given_up, experiment.rules.seed)
     work = partial(search_supernet, declared, folder / SUPERNETS, experiment.strategy is None, task)
     return RunStage(SUPERNETS, FixedProposals(seeds), work, rules, Seed.describe, seeds)

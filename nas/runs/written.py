@@ -50,7 +50,7 @@ def read_description_of(weights: Path, text: str) -> StackedNetwork:
         return read_content(json.loads(text))
     except ValueError as error:
         reason = one_line(error)
-        raise RecordError(f"{weights} has a damaged description ({reason}): give the file as it was written") from None
+        raise RecordError(f"{weights} has a damaged description ({reason}): restore the file") from None
 
 
 def _import_nodes() -> None:
@@ -66,11 +66,7 @@ def _content(path: Path) -> Any:
             return json.loads(text)
         return yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else text.strip()
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        repair = (
-            f"go on with nas resume {path.parent}, which writes it anew"
-            if path.name == "best.json"
-            else f"give {FORMS}"
-        )
+        repair = f"nas resume {path.parent} writes it again" if path.name == "best.json" else f"give {FORMS}"
         reason = one_line(error)[:160]
         raise RecordError(f"{path} cannot be read as an architecture ({reason}): {repair}") from None
 
@@ -78,12 +74,14 @@ def _content(path: Path) -> Any:
 def read_text(text: str) -> StackedNetwork:
     """Return the architecture or space that a text spells out. Raises RecordError, with the reason, where there is neither."""
     _import_nodes()
+    # from the most specific form to the most general, which is notation
     content = _literal(text)
     if _is_recognised(content):
         return read_content(content)
     if (member := read_member(text)) is not None:
         return member
     by_family = _read_by_families(text)
+    # a word, a colon and a parenthesis begin the text of a cell
     if by_family is None and re.match(r"\s*[a-z]\w*:\s*\(", text):
         raise RecordError(f"{shown(text)} has operations of no family: give the text of a cell as nas show prints it")
     return by_family if by_family is not None else of_tree(parse(text))
@@ -127,7 +125,8 @@ def _read_by_families(text: str) -> StackedNetwork | None:
             failures.append(error)
     if len(read) > 1:
         raise RecordError(
-            f"{shown(text)} is one of {' and '.join(read)}: say which, as {next(iter(read))}:{text[:20]}..."
+            f"{shown(text)} can be read as one of {' and of '.join(read)}: give the space, "
+            f"as {next(iter(read))}:{text[:20]}..."
         )
     if not read and failures:
         # the error of the family with the closest reading, one that has a suggestion
@@ -179,7 +178,7 @@ def _read_whole(content: Mapping[str, Any]) -> StackedNetwork:
     except (AttributeError, TypeError, KeyError):
         what = type(found.architecture).__name__
         raise RecordError(
-            f"StackedNetwork.architecture is a {what}, and none of {found.family}: give another family"
+            f"StackedNetwork.architecture is a {what}, which is not of the space {found.family}: give another family"
         ) from None
     return found
 
@@ -248,12 +247,14 @@ def split_member(text: str) -> tuple[str, Family, str] | None:
 
     Raises RecordError where a family is meant, but unknown.
     """
+    # the name of a family or module, or the path of a Python file, which may itself contain colons
     match = re.fullmatch(r"([\w.]+|[^\n]+?\.py):(.*)", text, re.DOTALL)
     if match is None:
         return None
     try:
         return match[1], family(match[1]), match[2]
     except RecordError:
+        # a word and a colon that begin another text, such as that of a cell, are no mistake
         if re.fullmatch(r"[\w.+-]*", match[2]) or match[1].endswith(".py"):
             raise
     return None

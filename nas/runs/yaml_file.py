@@ -20,18 +20,18 @@ def read_yaml(text: str, what: str) -> tuple[yaml.Node | None, Any]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is not None and _size(node, what, {}) > LARGEST:
-            raise RecordError(f"{what} has more than {LARGEST:,} values when its aliases are written out: shorten it")
+            raise RecordError(f"{what} has more than {LARGEST:,} values when its aliases are expanded: shorten it")
         return node, yaml.safe_load(text)
     except RecordError:
         raise
     except RecursionError:
-        raise RecordError(f"{what} has brackets in brackets, too deep to be read: make it flatter") from None
+        raise RecordError(f"{what} is nested too deeply to be read: make it flatter") from None
     except (
         yaml.YAMLError,
         ValueError,
         OverflowError,
     ) as error:  # bad dates, numbers that are too long
-        raise RecordError(f"{what} is no YAML: {one_line(error)}") from None
+        raise RecordError(f"{what} is no valid YAML: {one_line(error)}") from None
 
 
 def _size(node: yaml.Node, what: str, known: dict[int, int]) -> int:
@@ -44,7 +44,7 @@ def _size(node: yaml.Node, what: str, known: dict[int, int]) -> int:
         parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
         known[id(node)] = 1 + sum(_size(part, what, known) for part in parts)
     if known[id(node)] < 0:
-        raise RecordError(f"{what} has a part that holds itself (&anchor, *anchor), as space does: write it out")
+        raise RecordError(f"{what} has a part with an alias of itself inside (&anchor, *anchor): write the part out")
     return known[id(node)]
 
 
@@ -63,7 +63,9 @@ class YamlFile:
         self._assigned: dict[str, str] = {}
         self._lines = dict(_places(node, "", path)) if node else {}
         if not isinstance(self.plain, dict):
-            raise RecordError(f"{path} holds {type(self.plain).__name__}, no mapping of keys: write `key: value` lines")
+            raise RecordError(
+                f"{path} is a {type(self.plain).__name__}, not a mapping of keys: write `key: value` lines"
+            )
 
     def override(self, assignments: Sequence[str]) -> None:
         """Apply `key=value` assignments to the file's data."""
@@ -80,6 +82,7 @@ class YamlFile:
             if error.where == place or error.where.startswith((f"{place}.", f"{place}[")):
                 return RecordError(f"{shown(assignment)}: {error}", error.where)
         place = error.where
+        # up from the key to the nearest one that is in the file: a.b[2], a.b, a
         while place and place not in self._lines:
             place = place.rpartition("[" if place.endswith("]") else ".")[0]
         line = f", line {self._lines[place]}" if place else ""

@@ -213,7 +213,7 @@ def test_an_evaluation_that_is_not_there_is_one_line(runs: dict[str, Path], call
     (tmp_path / "other").mkdir()
     for name, said in {
         f"{folder}#2": "has no evaluation 2: give one from 0 to 1",
-        f"{tmp_path / 'other'}#0": "is no run folder that has evaluated something",
+        f"{tmp_path / 'other'}#0": "is no run folder with evaluations",
         f"{folder}#": "there is no architecture",
         f"{folder}#x": "there is no architecture",
         f"{folder}#-1": "there is no architecture",

@@ -235,7 +235,7 @@ def test_what_is_no_cell_at_all_is_no_member() -> None:
     [
         ("darts:DARTS_V3", ["darts has no architecture 'DARTS_V3'", "did you mean 'DARTS_V2'?"]),
         ("dart:DARTS_V2", ["there is no space 'dart'", "did you mean 'darts'?"]),
-        ("DARTS_V2", ["there is no architecture 'DARTS_V2'", "space:name as darts:DARTS_V2"]),
+        ("DARTS_V2", ["there is no architecture 'DARTS_V2'", "space:name such as darts:DARTS_V2"]),
         ("darts:", ["darts has no architecture ''", "DARTS_V2"]),
         ("no/such.json", ["there is no architecture 'no/such.json'", "a JSON or YAML file"]),
     ],
@@ -515,7 +515,7 @@ def test_a_run_whose_journal_is_gone_is_not_searched_again_beside_its_weights(fi
     (finished / "final.jsonl").write_bytes((finished / "history.jsonl").read_bytes())
     (finished / "history.jsonl").unlink()
     before = (finished / "best.json").read_bytes()
-    assert_says(call("resume", finished), f"{finished} has trained its best", "history.jsonl, is gone", "--run-dir")
+    assert_says(call("resume", finished), f"{finished} has trained its best", "history.jsonl, is missing", "--run-dir")
     assert (finished / "best.json").read_bytes() == before
 
 

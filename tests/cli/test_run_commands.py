@@ -128,7 +128,7 @@ def test_a_finished_run_goes_on_to_a_larger_budget_and_notes_it(finished: Path, 
 @pytest.mark.parametrize("assignment", ["strategy.population=3", "rules.seed=1", "space=darts", "evaluator.noise=0"])
 def test_what_would_change_a_runs_results_is_refused_on_resume(assignment: str, finished: Path, call: Call) -> None:
     before = {path: path.read_bytes() for path in finished.iterdir() if path.is_file()}
-    said = f"{assignment}: a run that has begun takes rules.budget, rules.give_up_after, executor, final; else begin"
+    said = f"{assignment}: a run that has begun takes rules.budget, rules.give_up_after, executor, final; for anything else start"
     assert said in error_of(call("resume", finished, assignment))
     assert {path: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
 

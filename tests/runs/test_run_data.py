@@ -91,7 +91,7 @@ def test_other_images_are_allowed_by_a_flag_and_written_down(mine: Path, call: C
     write_images(mine / "images", number=3, first=100)
     underway = mine / "run" / "checkpoints" / "history-00002-0123456789abcdef.pt"
     underway.touch()
-    with pytest.warns(UserWarning, match=r"\+3 images in class cat, \+3 images in class dog.*begins anew"):
+    with pytest.warns(UserWarning, match=r"\+3 images in class cat, \+3 images in class dog.*start again"):
         assert go_on(call, mine / "run", "--changed-data").returncode == 0
     assert not underway.exists()
     assert "# data changed: evaluator: +3 images in class cat" in (mine / "run" / "experiment.yaml").read_text()
@@ -112,7 +112,7 @@ def test_a_run_does_not_go_on_with_other_images(change: str, mine: Path, call: C
     said = {"removed": "-1 images in class cat", "class more": "+12 images in class emu"}
     answer = go_on(call, mine / "run")
     assert (answer.returncode, answer.stderr.count("\n")) == (2, 1), answer
-    assert said.get(change, "as many, with other names or contents") in answer.stderr
+    assert said.get(change, "the same number, with other names or contents") in answer.stderr
     assert "leave it out" not in answer.stderr
 
 
@@ -136,7 +136,7 @@ def test_a_new_path_to_other_images_is_refused(mine: Path, call: Call) -> None:
 
 def test_a_run_of_version_0_1_goes_on_and_says_that_its_data_are_unknown(mine: Path, call: Call) -> None:
     (mine / "run" / "data.json").unlink()
-    with pytest.warns(UserWarning, match="does not say which data it began with"):
+    with pytest.warns(UserWarning, match="does not record which data it began with"):
         assert go_on(call, mine / "run").returncode == 0
     write_images(mine / "images", number=1, first=50)
     identify(Digits())  # other data, so that the images are read again in this process
@@ -159,7 +159,7 @@ def test_a_table_is_the_one_that_a_run_began_with(tmp_path: Path, call: Call, mo
     monkeypatch.delenv("NAS_DATA")
     assert go_on(call, tmp_path / "run").returncode == 0, "the folder of NAS_DATA is written down"
     np.savez(table, ops=rows, columns=np.array(["val", "seconds"]), values=values + 1)
-    assert "evaluator: as many, with other names or contents" in go_on(call, tmp_path / "run").stderr
+    assert "evaluator: the same number, with other names or contents" in go_on(call, tmp_path / "run").stderr
     table.unlink()
     assert f"nas resume {tmp_path / 'run'} evaluator.table=PATH" in go_on(call, tmp_path / "run").stderr
 
