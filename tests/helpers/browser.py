@@ -1,4 +1,4 @@
-"""A headless Chromium for tests of pages: one for a whole run, and pages that remember what went wrong in them."""
+"""A headless Chromium for tests of pages: one for a whole test run, and pages that record their errors."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 @dataclass(slots=True)
 class Opened:
-    """A page in the browser, with all that its console said and all that it asked the network for."""
+    """A page in the browser, with the messages of its console and the URLs that it requested."""
 
     page: Page
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
     def run(self, code: str, argument: Any = None) -> Any:
-        """Return what a JavaScript expression or function gives in the page."""
+        """Return the value of a JavaScript expression or function in the page."""
         return self.page.evaluate(code, argument)
 
 
@@ -46,7 +46,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, path: Path, width: int = 1280, scheme: str = "light") -> Iterator[Opened]:
-    """Open a report in a window so many pixels wide, in the "light" or "dark" scheme."""
+    """Open a report in a window of `width` pixels, in the "light" or "dark" scheme."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     view = Opened(page)
     page.on("console", lambda message: view.said.append(f"{message.type}: {message.text}"))

@@ -1,20 +1,21 @@
-"""Documents: the code blocks of the markdown pages, and how each of them is run or, where that cannot be, checked.
+"""Documents: the code blocks of the markdown pages, each run or, where that is impossible, checked.
 
-What is done with a block stands in its fence, and in a comment above it that a reader does not see:
+The language of its fence decides how a block is tested:
 
-    python      run; the blocks of a page share one namespace in a process of their own. Where a line ends in a comment that
-                begins with a number, what the line prints or gives must be that number
-    sh          run line by line in the page's folder, which is empty but for what the page has put there, and links to
+    python      run; the blocks of a page share a process and a namespace. Where a line ends in a comment that begins with a
+                number, the line must print or return that number
+    sh          run line by line in the page's folder, which holds files that the page has made, and links to
                 experiments and docs
-    console     the same for what stands behind "$ "; two spaces end a command
-    yaml        read as the experiment or the recipe that it is
-    text        compared with what the block before printed; "..." stands for anything
+    console     the same for the text after "$ "; two spaces end a command
+    yaml        read as an experiment or a recipe
+    text        compared with the output of the block before; "..." matches anything
 
-After a paragraph that ends in "`name.py`:" a block is that file. A comment above a block says what else holds of it:
+After a paragraph that ends in "`name.py`:" a block is the content of that file. A comment above a block, invisible on the page,
+may change its test:
 
     <!-- not run: why -->   its commands are parsed, and the settings and files in them looked up
-    <!-- slow: why -->      `make test-slow` alone runs it
-    <!-- fails: why -->     the command ends with an error, and what it says is shown below
+    <!-- slow: why -->      only `make test-slow` runs it
+    <!-- fails: why -->     the command ends with an error, which is shown below it
     <!-- varies: why -->    numbers in the output are not compared
 """
 
@@ -43,17 +44,18 @@ NOTE = re.compile(r"^<!-- (not run|slow|fails|varies): (\S.*) -->$")
 
 FILE = re.compile(r"`([\w/-]+\.(?:py|yaml|sh))`:$")
 
+# other fences, a fence in a quotation or list, a comment of several lines, indented code
 OVERLOOKED = re.compile(r"~~~|````|(>|[-*+]|\d+\.) *```|<!--(?!.*-->)|(    |\t) *\S")
-"""How lines begin that would hold or hide code which is not seen here."""
+"""The beginnings of lines that would contain code, or hide it, in forms that this module does not read."""
 
 HARMLESS = ("nas", "python", "ls", "cat", "head", "test", "mkdir", "cp", "export", "sleep")
-"""What the shell may be asked to run: nothing that installs, fetches or starts what outlives the test."""
+"""The commands that a shell may run: none installs, downloads, or starts a process that outlives the test."""
 
 SECONDS = 600
-"""How long one block or one command may take."""
+"""The time limit of a block or a command."""
 
 PROCESSES = get_context("forkserver")
-"""Makes processes that are fresh, and yet have imported torch and the library: that takes two seconds each otherwise."""
+"""Starts fresh processes that have imported torch and the library already, which takes two seconds otherwise."""
 
 PROCESSES.set_forkserver_preload(
     [
@@ -65,12 +67,12 @@ PROCESSES.set_forkserver_preload(
 
 
 class BlockError(AssertionError):
-    """Says which block of which page does not work."""
+    """The error of a block of a page that does not work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A code block: where it stands, its language and code, the file that it is, if any, and the note above it."""
+    """A code block: its page and line, language and code, the file whose content it is, if any, and the note above it."""
 
     page: Path
     line: int
@@ -81,7 +83,7 @@ class Block:
 
     @property
     def place(self) -> str:
-        """Where the block stands, for people."""
+        """The page and line of the block, for messages."""
         return f"{self.page.name}, line {self.line}"
 
 
@@ -91,7 +93,7 @@ def pages(root: Path = ROOT) -> list[Path]:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Yield the code blocks of a page. Raises BlockError where one says not what it is."""
+    """Yield the code blocks of a page. Raises BlockError where one cannot be tested as it is marked."""
     before: list[str] = []
     lines = iter(enumerate(page.read_text("utf-8").splitlines(), 1))
     for number, line in lines:
@@ -136,7 +138,7 @@ def lines_of(block: Block) -> list[str]:
 
 
 def inline_commands(page: Path) -> list[str]:
-    """Return the commands of `nas` and `make` that stand in the text of a page."""
+    """Return the commands of `nas` and `make` in the running text of a page."""
     text = re.sub(r"^ *```.*?^ *```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     return [line for line in re.findall(r"`((?:nas|make) [a-z][^`\n]*)`", text) if "..." not in line]
 
@@ -184,7 +186,7 @@ class Follower:
         self.printed, self.is_skipped = text, False
 
     def _run(self, line: str, block: Block) -> str:
-        """Run a line of a shell: the library's own commands in a process made for them, others by the shell."""
+        """Run a line of a shell: the library's commands in a fresh Python process, others by the shell."""
         words, environment = shlex.split(line, comments=True), {}
         while words and re.match(r"[A-Z_]+=", words[0]):
             name, _, environment[name] = words.pop(0).partition("=")
@@ -229,8 +231,9 @@ class Follower:
 
 
 def matches(shown: str, printed: str, varies: bool = False) -> bool:
-    """Whether a page shows what was printed: "..." stands for anything, alone for lines or none; a number that varies for any."""
+    """Whether shown text matches printed text: "..." matches anything, on a line alone also no line; with `varies` any number."""
 
+    # both texts with single spaces and, where numbers vary, "#" for each number
     def spelt(text: str) -> str:
         text = re.sub(r" ?\.\.\. ?", "...", re.sub(r"[ \t]+", " ", text))
         text = re.sub(r"\d[\d.,]*(?<=\d)", "#", text) if varies else text
@@ -256,7 +259,7 @@ class Process:
         theirs.close()
 
     def call(self, function: Callable[..., None], argument: Any, place: str, fails: bool = False) -> str:
-        """Call a function there; return what it printed. Raises BlockError where it fails, or does not fail as it should."""
+        """Call a function in the process; return its output. Raises BlockError where it fails or, with `fails`, does not."""
         self._connection.send((function, argument, place))
         try:
             if not self._connection.poll(SECONDS):
@@ -270,7 +273,7 @@ class Process:
         return str(printed)
 
     def close(self) -> None:
-        """End the process, also one that is still busy."""
+        """End the process, even if it is still busy."""
         self._connection.close()
         self._process.join(10)
         self._process.kill()

@@ -1,4 +1,4 @@
-"""What is called in the processes that follow a page: commands and code are run there, or checked."""
+"""The functions that run or check commands and code of a page in a separate process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 
 def serve(connection: Any, folder: Path, settings: Mapping[str, str]) -> None:
-    """Call functions as they are asked for, until the connection is closed; send what they print, and how they fail."""
+    """Call the functions received, until the connection is closed; send back the output and the failure of each."""
     import torch
 
     os.chdir(folder)
@@ -26,6 +26,7 @@ def serve(connection: Any, folder: Path, settings: Mapping[str, str]) -> None:
     sys.path[:] = [str(folder / each) for each in settings.get("PYTHONPATH", "").split(":") if each] + sys.path
     torch.set_num_threads(1)
     with tempfile.TemporaryFile("w+") as output:
+        # file descriptors, not sys.stdout: output of subprocesses and of C code is caught too
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         while (asked := _received(connection)) is not None:
@@ -81,7 +82,7 @@ def run_file(words: list[str], place: str) -> None:
 
 
 def run_python(code: str, place: str) -> None:
-    """Run Python statement by statement, as one types it; numbers that comments promise must come."""
+    """Run Python statement by statement, as in a console; numbers in comments must agree with the results."""
     page = sys.modules.setdefault("page", ModuleType("page"))
     sys.path[:0] = [""] if sys.path[0] else []
     for statement in ast.parse(code).body:
@@ -118,7 +119,7 @@ def check_python(code: str, place: str) -> None:
 
 
 def read_yaml(code: str, place: str) -> None:
-    """Read a YAML text as the experiment or the recipe that it is."""
+    """Read a YAML text as an experiment or a recipe."""
     import yaml
 
     from nas.runs.experiment import load
@@ -135,14 +136,14 @@ def read_yaml(code: str, place: str) -> None:
 
 
 def check_lines(lines: list[str], place: str) -> None:
-    """Check lines of a shell without running them: every `nas` and `make` in them must be understood, files must exist."""
+    """Check lines of a shell without running them: `nas` and `make` must accept their arguments, and files must exist."""
     for line in lines:
         for words in _simple(line):
             _check_words(words, line)
 
 
 def _simple(line: str) -> Iterator[list[str]]:
-    """Yield the simple commands of a line, those inside a quoted word too."""
+    """Yield the simple commands of a line, also those inside a quoted word."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|;&<>")
     lexer.whitespace_split = True
     words: list[str] = []
@@ -204,5 +205,5 @@ def _check_command(name: str, arguments: list[str]) -> None:
 
 
 def _stands_for(word: object) -> bool:
-    """Whether a word stands for another, as EXPERIMENT or a file that the reader has."""
+    """Whether a word is a placeholder, such as EXPERIMENT or a file of the reader's."""
     return re.match(r"[A-Z|]+$|/|.*NAME", str(word)) is not None

@@ -1,4 +1,4 @@
-"""Run folders that the tests of reports read: carried out, or with a journal that is written by hand."""
+"""Run folders that the tests of reports read: of a real run, or with a handwritten journal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def carried_out(text: str, folder: Path) -> Path:
 
 
 def by_hand(folder: Path, lines: Sequence[Mapping[str, Any]], text: str = TOY) -> Path:
-    """Make a run folder whose journal is written by hand: (number, origin, parents, at) begin, the others end a proposal."""
+    """Make a run folder with a handwritten journal, whose lines are made by `start` and `finish`."""
     file = folder.with_suffix(".yaml")
     file.write_text(text, encoding="utf-8")
     create_folder(folder, plan(experiments.load(file)))
@@ -52,7 +52,7 @@ def by_hand(folder: Path, lines: Sequence[Mapping[str, Any]], text: str = TOY) -
 
 
 def start(number: int, at: float, origin: str = "random", parents: Sequence[int] = (), bits: int | None = None) -> Any:
-    """Return the line of a proposal: a string whose bits are those of a number."""
+    """Return the journal line of a proposal: the bits of a number, by default its own, as architecture."""
     number_of_bits = number if bits is None else bits
     space = family("bits").space(12)
     architecture = type(space)(tuple(int(bit) for bit in f"{number_of_bits:012b}"))
@@ -68,6 +68,6 @@ def start(number: int, at: float, origin: str = "random", parents: Sequence[int]
 
 
 def finish(number: int, at: float, worker: str, **scores: float) -> Any:
-    """Return the line of an evaluation's end; without scores it failed."""
+    """Return the journal line of the end of an evaluation, which failed if there are no scores."""
     outcome = {"scores": scores} if scores else {"failure": f"out of memory, {number}"}
     return {"event": "finish", "number": number, **outcome, "worker": worker, "at": at}

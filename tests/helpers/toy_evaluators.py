@@ -1,4 +1,4 @@
-"""Evaluators that a test declares by functions of its own, and the ends that a search on the toy space writes down."""
+"""Evaluators that a test declares by functions, and the finish events in the journal of a search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def share(job: Job) -> dict[str, float]:
 
 
 def declare(name: str, evaluate: Scoring = share, test: Scoring = share, **fixed: Any) -> None:
-    """Make an evaluator known under a name: it scores as these functions do, and its data fix these options."""
+    """Register an evaluator under a name: it scores by these functions, and `prepare` returns the options `fixed`."""
 
     class Made(Evaluator):
         def prepare(self, space: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def ends(folder: Path, name: str = "history") -> list[dict[str, Any]]:
 
 
 def error_of(answer: Any) -> str:
-    """Return the one line by which a command refused."""
+    """Return the one-line error message of a command."""
     assert answer.returncode == 2, answer
     assert answer.stderr.startswith("nas: ")
     assert answer.stderr.count("\n") == 1

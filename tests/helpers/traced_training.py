@@ -1,4 +1,4 @@
-"""An evaluator for tests: trains, and writes down which process did which epoch of which job."""
+"""An evaluator for tests: trains, and logs the process that ran each epoch of each job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.records import record
 
 @record
 class TracedTraining(Evaluator):
-    """Train as `training` says, and append a line to `log` after each epoch."""
+    """Train by `training`, and append a line to `log` after each epoch."""
 
     log: str
     training: Training
