@@ -23,6 +23,7 @@ class NoisyBits(Evaluator):
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         true = sum(job.architecture.values) / len(job.architecture.values)
+        # seeded by a string, which Random hashes in the same way in every process
         noise = Random(f"{job.seed}/{job.number}/{digest(job.architecture)}").gauss(0.0, self.noise)
         return at_once({"fitness": true + noise, "true_fitness": true})
 

@@ -26,7 +26,7 @@ class TrainedNetwork:
     def model(self) -> nn.Module:
         """Build the network with its weights. Raises RecordError where they belong to another network."""
         network = self.stacked.tree()
-        with seeded(0):
+        with seeded(0):  # keeps the caller's random state: the initial weights are replaced below
             model = build(network, self.stacked.input)
         load_weights(model, self.weights, digest(network))
         return model

@@ -52,6 +52,7 @@ def find_tree(name: str) -> StackedNetwork:
 
     Raises RecordError where it refers to neither.
     """
+    # what exists on disk goes first: a file may have the name of a space
     path = Path(name)
     if name and is_there(path):
         return find_checkpoint(name)[0] if path.suffix == ".safetensors" else read_found(_file(path))

@@ -30,7 +30,7 @@ class FolderExists(RecordError):
 def make_folder(folder: Path) -> None:
     """Make a run folder. Raises FolderExists where it exists, and RecordError where it cannot be made."""
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True)  # fails for all but one of several simultaneous commands
     except FileExistsError:
         raise FolderExists(
             f"run folder {folder} exists: continue it with `nas resume {folder}`, or give another --run-dir"

@@ -135,6 +135,7 @@ def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
             history = carry_out(stage, experiment.executor, views, folder)
         if history.best is None:
             raise SearchFailed(commonest_reason(history.failures))
+        # before the final training, so that the best is on disk even if that fails
         _hand_over(planned, history.best, folder)
         return Result(history.best, history, _finals(planned, history.best, folder, views), searched)
 
@@ -153,7 +154,7 @@ def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), f
         rules,
         experiment.family().describe,
         planned.space,
-        retries_failures=False,
+        retries_failures=False,  # later proposals were made with these failures in the history
     )
 
 

@@ -41,5 +41,5 @@ def _run(session: Session, work: Work) -> None:
                 session.tell(job.number, "inline", event)
             else:
                 session.progress(job.number, "inline", event)
-    if not session.finished:
+    if not session.finished:  # every job has ended by now, so no result will come that the strategy could wait for
         raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")

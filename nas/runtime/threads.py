@@ -61,10 +61,10 @@ def threads_limited(threads: int | None) -> Iterator[None]:
 
 def counted(workers: int, threads: int | None) -> str:
     """Return the number of workers and of their threads in words, such as `2 workers, 1 thread each`."""
-    said = f"{workers} worker" + ("s" if workers > 1 else "")
+    text = f"{workers} worker" + ("s" if workers > 1 else "")
     if threads is None:
-        return said
-    return f"{said}, {threads} thread" + ("s" if threads > 1 else "") + (" each" if workers > 1 else "")
+        return text
+    return f"{text}, {threads} thread" + ("s" if threads > 1 else "") + (" each" if workers > 1 else "")
 
 
 def _is_given() -> bool:

@@ -32,5 +32,6 @@ class FairDarts(Differentiable):
 
     def penalty(self, policy: Policy) -> Tensor | None:
         """Return -w01 times the mean squared distance of the sigmoids from 1/2."""
+        # negative: minimising it pushes each sigmoid away from 1/2, to 0 or to 1
         every = torch.cat([alphas.flatten() for alphas in policy.parameters()])
         return -self.w01 * (every.sigmoid() - 0.5).square().mean()

@@ -139,6 +139,7 @@ class Alphas(Policy):
     def __init__(self, method: Differentiable, choices: Mapping[str, Choice]) -> None:
         super().__init__()
         self.method, self.choices = method, dict(choices)
+        # by (number of options, k): each group is mixed by one call of `mix`
         self.groups: dict[tuple[int, int], list[str]] = {}
         for name, choice in choices.items():
             size = len(choice.options) + len(choice.supernet_only)

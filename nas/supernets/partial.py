@@ -27,6 +27,7 @@ def partial_channels(choice: Choice, site: Site, mixed: Callable[[Site], nn.Modu
             f"choice {choice.name!r} would mix 1/{k} of {channels} channels: give a width that {k} divides, or another k"
         )
     part = channels // k
+    # checked again at the narrower site, as the output of an option may depend on the width
     inner = site.put((part, height, width), part, site.stride)
     return PartialChannels(mixed(inner), k, site.stride) if _keeps_width(choice, inner) else mixed(site)
 

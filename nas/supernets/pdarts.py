@@ -120,6 +120,6 @@ class SkipDropout(nn.Module):
 
     def now(self) -> float:
         """Return the probability at the current progress of the phase."""
-        epoch = PHASE * self.gates.progress
+        epoch = PHASE * self.gates.progress  # as if the phase had the published length
         part = 1 - (epoch + 1) / PHASE if epoch < 10 else math.exp(-0.2 * (epoch - 10))
         return self.probability * part

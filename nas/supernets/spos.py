@@ -52,6 +52,7 @@ class UniformPaths(Policy):
 
     def gates(self, moment: StepContext) -> dict[str, Gate]:
         drawn = torch.rand(len(self.choices), generator=moment.generator, dtype=torch.float64).tolist()
+        # uniform in [0, 1), so each index is below its arity
         decisions = {
             name: int(part * each.arity) for (name, each), part in zip(self.choices.items(), drawn, strict=True)
         }

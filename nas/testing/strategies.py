@@ -18,6 +18,7 @@ from nas.testing.requirement import require, require_record
 SMALL = (some_of("picks", 2, range(5)), *(one_of(f"c{i}", range(3)) for i in range(4)))
 """A space of 810 architectures."""
 
+# `a` is one choice, which occurs in both options of `depth`
 NESTED = (
     one_of("depth", [(one_of("a", range(3)),), (one_of("a", range(3)), one_of("b", range(3)))]),
     one_of("c", "xyz"),
@@ -96,6 +97,9 @@ def replayed(history: History) -> History:
 def it_is_a_record(strategy: Strategy) -> None:
     """Check that a strategy can be written to a run folder, and read from it."""
     require_record(strategy, Strategy)
+
+
+# Searches below have more than 100 evaluations, the largest default population: a strategy must leave its random start.
 
 
 def it_proposes_members_of_the_space(strategy: Strategy) -> None:

@@ -29,4 +29,5 @@ class Execution:
         """Return the number of decoding processes of this rank; by default the ranks on this machine share its CPUs."""
         if self.decoders is not None:
             return self.decoders
+        # set by torchrun and by Ray Train
         return max(1, processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

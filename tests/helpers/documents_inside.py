@@ -109,6 +109,7 @@ def _is_number(promised: str, shown: str) -> bool:
     found = re.match(r"-?\d[\d,]*(?:\.\d+)?", shown.strip())
     if found is None:
         return False
+    # a page may show fewer decimals than the result has
     decimals = len(promised.partition(".")[2])
     return round(float(found[0].replace(",", "")), decimals) == float(promised.replace(",", ""))
 
@@ -144,6 +145,7 @@ def check_lines(lines: list[str], place: str) -> None:
 
 def _simple(line: str) -> Iterator[list[str]]:
     """Yield the simple commands of a line, also those inside a quoted word."""
+    # operators such as | and && become words that consist of these characters alone
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|;&<>")
     lexer.whitespace_split = True
     words: list[str] = []

@@ -111,8 +111,8 @@ class LoggerThread:
 class LoggingView(View):
     """A view of a stage that writes to loggers."""
 
-    def __init__(self, stage: RunStage, books: Sequence[LoggerThread]) -> None:
-        self.books, self.stage = books, stage
+    def __init__(self, stage: RunStage, threads: Sequence[LoggerThread]) -> None:
+        self.threads, self.stage = threads, stage
         self.labels = DecisionLabels(stage.space)
         self.proposals: dict[int, Proposal] = {}
         self.epochs: dict[int, int] = {}
@@ -132,15 +132,15 @@ class LoggingView(View):
         self.epochs[number] = int(epoch)
         numbers = {key: value for key, value in progress.items() if not isinstance(value, str)}
         scores = {key: value for key, value in numbers.items() if key not in ("epoch", "epochs")}
-        for book in self.books:
-            book.log(name, int(epoch), scores)
+        for thread in self.threads:
+            thread.log(name, int(epoch), scores)
 
     def finished(self, done: Evaluated, history: History) -> None:
         if done.number in self.epochs:
-            for book in self.books:
+            for thread in self.threads:
                 if done.scores:
-                    book.log(self._name(done.number), self.epochs[done.number], done.scores)
-                book.end(self._name(done.number), done.failure is not None)
+                    thread.log(self._name(done.number), self.epochs[done.number], done.scores)
+                thread.end(self._name(done.number), done.failure is not None)
             del self.epochs[done.number]
         self.proposals.pop(done.number, None)
         self._log_search(done, history)
@@ -149,19 +149,19 @@ class LoggingView(View):
         rules, scores = self.stage.rules, {**done.scores, "failed": len(history.failures)}
         if history.best is not None:
             scores[f"best_{history.objective}"] = history.best.scores[history.objective]
-        for book in self.books:
+        for thread in self.threads:
             if not self.is_open:
                 about = {"strategy": type(self.stage.source).__name__, "objective": rules.objective, "seed": rules.seed}
-                book.begin(self.stage.name, {}, about)
-            book.log(self.stage.name, len(history.finished), scores)
+                thread.begin(self.stage.name, {}, about)
+            thread.log(self.stage.name, len(history.finished), scores)
         self.is_open = True
 
     def _begin(self, number: int, name: str) -> None:
         proposal = self.proposals[number]
         parents = " ".join(f"#{parent}" for parent in proposal.parents)
         about = {"number": number, "origin": proposal.origin, "parents": parents}
-        for book in self.books:
-            book.begin(name, self.labels.of(proposal.architecture), about)
+        for thread in self.threads:
+            thread.begin(name, self.labels.of(proposal.architecture), about)
 
     def _name(self, number: int) -> str:
         """Return a candidate's name: by its number in the search, by its origin in any other stage."""
@@ -173,8 +173,8 @@ class LoggingView(View):
 def logged(stage: RunStage, loggers: Sequence[Logger], folder: Path) -> Iterator[Sequence[View]]:
     """Keep the loggers of a stage open, and yield their view, if there are any. Raises RecordError where one cannot start."""
     with ExitStack() as stack:
-        books = []
+        threads = []
         for logger in loggers:
-            books.append(LoggerThread(logger, folder))
-            stack.callback(books[-1].close)
-        yield [LoggingView(stage, books)] if books else []
+            threads.append(LoggerThread(logger, folder))
+            stack.callback(threads[-1].close)
+        yield [LoggingView(stage, threads)] if threads else []

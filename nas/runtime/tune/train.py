@@ -40,19 +40,19 @@ Ended = tuple[str, Outcome]
 """The worker that reported the end of a job, as `host:pid`, and the outcome."""
 
 
-def work_together(conductor: Any, work: Work, threads: int | None, job: Job) -> None:
+def work_together(driver: Any, work: Work, threads: int | None, job: Job) -> None:
     """Run a job as one of several workers. Rank 0 reports; a failure is reported by every rank that meets it.
 
     An exception makes Ray Train stop the other workers, which may be waiting. It is raised for a failed candidate; an error that
     is not the candidate's, such as a lost peer, passes through `perform`.
     """
-    ray.get(conductor.begin.remote(get_current_placement_group()))  # first of all: `_dismiss` must find it at any time
+    ray.get(driver.begin.remote(get_current_placement_group()))  # first of all: `_dismiss` must find it at any time
     first, name = get_context().get_world_rank() == 0, f"{socket.gethostname()}:{os.getpid()}"
     with threads_limited(threads):
         for event in perform(work, job):
             failed = isinstance(event, Outcome) and event.failure is not None
             if first or failed:
-                ray.get(conductor.receive.remote(name, event))
+                ray.get(driver.receive.remote(name, event))
             if failed:
                 raise RuntimeError("the candidate failed")
 
@@ -127,22 +127,22 @@ def run_together(
     """
     scaling = ScalingConfig(num_workers=workers, use_gpu="GPU" in need, resources_per_worker=dict(need))
     storage = Path(tempfile.mkdtemp(prefix="train-", dir=folder)).resolve()
-    conductor = _conductor()
+    driver = _driver()
     try:
         while (job := session.ask()) is not None:
-            each = partial(work_together, conductor, work, threads, job)
-            done = conductor.run_together.remote(each, scaling, str(storage / str(job.number)), retries)
-            while (said := ray.get(conductor.next.remote())) is not None:
-                session.progress(job.number, *said)
+            each = partial(work_together, driver, work, threads, job)
+            done = driver.run_together.remote(each, scaling, str(storage / str(job.number)), retries)
+            while (report := ray.get(driver.next.remote())) is not None:
+                session.progress(job.number, *report)
             session.tell(job.number, *_ended(ray.get(done)))
     finally:
-        _dismiss(conductor)
+        _dismiss(driver)
         shutil.rmtree(storage, ignore_errors=True)  # Ray Train's own record; the journal is the truth
     if not session.finished:
         raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
 
 
-def _conductor() -> Any:
+def _driver() -> Any:
     """Start the driver on this node, where the run folder is, with threads enough for its methods that wait."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     # at once `run_together` runs, `next` waits, workers call `receive`, and `where` must still get through
@@ -161,10 +161,10 @@ def _ended(answer: Ended | str) -> Ended:
     return answer
 
 
-def _dismiss(conductor: Any) -> None:
+def _dismiss(driver: Any) -> None:
     """Kill the driver and what it has started; the workers' placement group would otherwise live until Ray ends."""
     with suppress(RayError):
-        place = ray.get(conductor.where.remote())
-        ray.kill(conductor)
+        place = ray.get(driver.where.remote())
+        ray.kill(driver)
         if place is not None:
             remove_placement_group(place)
