@@ -53,12 +53,12 @@ def discard_if_empty(folder: Path) -> None:
 
 
 @contextmanager
-def new_run(asked: Path | None, name: str, create: Callable[[Path], T]) -> Iterator[tuple[Path, T]]:
-    """Make a run folder, `asked` or the next free one under runs/, and yield it with the result of `create`.
+def new_run(given_folder: Path | None, name: str, create: Callable[[Path], T]) -> Iterator[tuple[Path, T]]:
+    """Make a run folder, `given_folder` or the next free one under runs/, and yield it with the result of `create`.
 
     It is removed where the block raises before any evaluation has begun.
     """
-    folder, created = _created(asked, name, create)
+    folder, created = _created(given_folder, name, create)
     try:
         yield folder, created
     except BaseException:
@@ -66,14 +66,14 @@ def new_run(asked: Path | None, name: str, create: Callable[[Path], T]) -> Itera
         raise
 
 
-def _created(asked: Path | None, name: str, create: Callable[[Path], T]) -> tuple[Path, T]:
+def _created(given_folder: Path | None, name: str, create: Callable[[Path], T]) -> tuple[Path, T]:
     """Create a run folder. Simultaneous commands get different folders, since only one of them can make each."""
-    first = asked or Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+    first = given_folder or Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     for folder in chain([first], (first.with_name(f"{first.name}-{i}") for i in count(2))):
         try:
             return folder, create(folder)
         except FolderExists:
-            if asked is not None:
+            if given_folder is not None:
                 raise
         except BaseException:
             discard_if_empty(folder)

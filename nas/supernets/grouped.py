@@ -164,8 +164,8 @@ class Leaving(nn.Module):
         self.places: list[Places | None] = []
         # three kinds of branches, in the order of `places`: with weights, of known steps without weights, and unknown
         branches = [_Branch(i, *each, steps(each[1])) for i, edge in enumerate(edges.values()) for each in edge]
-        for alike in _alike(branches):
-            self._add_group(alike)
+        for members in _by_steps(branches):
+            self._add_group(members)
         self.maps = self._add_maps([each for each in branches if each.steps is not None and not each.has_weights])
         unknown = [each for each in branches if each.steps is None]
         self.others = nn.ModuleList(each.module for each in unknown)
@@ -177,15 +177,15 @@ class Leaving(nn.Module):
         # lengths of the three parts of `scales`, as in `places`
         self.sizes = [options, len(self.edges) * len(self.maps), len(unknown)]
 
-    def _add_group(self, alike: Sequence[_Branch]) -> None:
+    def _add_group(self, members: Sequence[_Branch]) -> None:
         """Add options with equal steps as one group, after the steps that they share."""
-        options = [each.steps or [] for each in alike]
+        options = [each.steps or [] for each in members]
         first = next(i for i, step in enumerate(options[0]) if weighted(step))
-        prepared = preparation(options[0][first], len(alike))
+        prepared = preparation(options[0][first], len(members))
         self.reads.append(self.shared.add([*options[0][:first], *prepared]))
         self.groups.append(OperationGroup([option[first:] for option in options]))
-        self.owners.append(tuple(each.edge for each in alike))
-        self.places += [each.places for each in alike]
+        self.owners.append(tuple(each.edge for each in members))
+        self.places += [each.places for each in members]
 
     def _add_maps(self, bare: Sequence[_Branch]) -> list[int]:
         """Return the indices of the shared maps to mix; a map occurs twice where an edge has two options that produce it."""
@@ -236,7 +236,7 @@ class Leaving(nn.Module):
         return totals
 
 
-def _alike(branches: Sequence[_Branch]) -> list[list[_Branch]]:
+def _by_steps(branches: Sequence[_Branch]) -> list[list[_Branch]]:
     """Return the branches with weights, grouped by equal steps."""
     found: dict[tuple[str, ...], list[_Branch]] = {}
     for each in branches:

@@ -111,13 +111,13 @@ def _skips_pixels(conv: nn.Conv2d) -> bool:
     return equal and all(int(padding) % conv.stride[0] == 0 for padding in conv.padding)
 
 
-def stacked(alike: Sequence[nn.Module], first: bool) -> nn.Module:
+def stacked(equal: Sequence[nn.Module], first: bool) -> nn.Module:
     """Return the same step of several options as one, on concatenated channels; `first` if all of them read one map."""
-    if isinstance(alike[0], FactorizedReduce):
-        return StackedReduce([each for each in alike if isinstance(each, FactorizedReduce)])
-    if isinstance(alike[0], nn.Conv2d):
-        return StackedConv([each for each in alike if isinstance(each, nn.Conv2d)], first)
-    return alike[0]
+    if isinstance(equal[0], FactorizedReduce):
+        return StackedReduce([each for each in equal if isinstance(each, FactorizedReduce)])
+    if isinstance(equal[0], nn.Conv2d):
+        return StackedConv([each for each in equal if isinstance(each, nn.Conv2d)], first)
+    return equal[0]
 
 
 @final
@@ -184,8 +184,8 @@ class OperationGroup(nn.Module):
 
     def __init__(self, options: Sequence[Sequence[nn.Module]]) -> None:
         super().__init__()
-        alike = list(zip(*options, strict=True))
-        self.parts = nn.ModuleList(stacked(steps, i == 0) for i, steps in enumerate(alike))
+        equal = list(zip(*options, strict=True))
+        self.parts = nn.ModuleList(stacked(steps, i == 0) for i, steps in enumerate(equal))
         self.channels = next(_channels(step) for step in reversed(options[0]) if weighted(step))
 
     def forward(self, x: Tensor, scales: Tensor) -> Tensor:

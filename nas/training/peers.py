@@ -54,11 +54,13 @@ class Peers:
         # one flat message per dtype: the latency of many small ones would dominate
         kinds = dict.fromkeys(tensor.dtype for tensor in tensors)  # not a set: its order may differ between ranks
         for kind in kinds if self.size > 1 else ():
-            alike = [tensor.detach() for tensor in tensors if tensor.dtype == kind]
-            flat = torch.cat([tensor.flatten() for tensor in alike])
+            same_kind = [tensor.detach() for tensor in tensors if tensor.dtype == kind]
+            flat = torch.cat([tensor.flatten() for tensor in same_kind])
             with guarded():
                 exchange(flat)
-            for tensor, part in zip(alike, torch.split(flat, [tensor.numel() for tensor in alike]), strict=True):
+            for tensor, part in zip(
+                same_kind, torch.split(flat, [tensor.numel() for tensor in same_kind]), strict=True
+            ):
                 tensor.copy_(part.view_as(tensor))
 
     def mean(self, value: float, device: torch.device) -> float:

@@ -29,8 +29,8 @@ def serve(connection: Any, folder: Path, settings: Mapping[str, str]) -> None:
         # file descriptors, not sys.stdout: output of subprocesses and of C code is caught too
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-        while (asked := _received(connection)) is not None:
-            function, argument, place = asked
+        while (request := _received(connection)) is not None:
+            function, argument, place = request
             failure = _failure(partial(function, argument, place))
             connection.send((_printed(output), failure))
 
