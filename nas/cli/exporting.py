@@ -19,7 +19,7 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="ARCH|CHECKPOINT",
-        help="A run folder, RUN#17, a .safetensors, JSON or YAML file, space:name as darts:DARTS_V2, a space, a genotype, "
+        help="A run folder, RUN#17, a .safetensors, JSON or YAML file, space:name such as darts:DARTS_V2, a space, a genotype, "
         "or a tree in notation.",
     ),
 ]

@@ -36,7 +36,7 @@ ArchitectureName = Annotated[
     str,
     typer.Argument(
         metavar="ARCH",
-        help="A run folder, RUN#17, a JSON or YAML file, space:name as darts:DARTS_V2, a genotype, or a tree in notation.",
+        help="A run folder, RUN#17, a JSON or YAML file, space:name such as darts:DARTS_V2, a genotype, or a tree in notation.",
     ),
 ]
 ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]

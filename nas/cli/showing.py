@@ -16,7 +16,7 @@ def show(
         str,
         typer.Argument(
             metavar="RUN|ARCH",
-            help="A run folder, RUN#17, a JSON or YAML file, space:name as darts:DARTS_V2, a genotype, or a tree in notation.",
+            help="A run folder, RUN#17, a JSON or YAML file, space:name such as darts:DARTS_V2, a genotype, or a tree in notation.",
         ),
     ],
     watch: Annotated[
@@ -41,11 +41,7 @@ def show(
         show_training(Path(what), console)
     elif is_there(Path(what) / "transfer.yaml"):
         show_transfer(Path(what), console)
-    elif (
-        is_there(Path(what))
-        and Path(what).is_dir()
-        and (journals := sorted(path.name for path in Path(what).glob("*.jsonl")))
-    ):
+    elif journals := sorted(path.name for path in Path(what).glob("*.jsonl")) if is_there(Path(what)) else []:
         raise RecordError(
             f"{what} has {' and '.join(journals)}, but no experiment.yaml, training.yaml or transfer.yaml, which declares the "
             "run: put that file back"
