@@ -32,11 +32,15 @@ Assignments = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Changed settings, such as strategy.population=20 or rules.seed=1."),
 ]
+ARCH = (
+    "A run folder, RUN#17, a JSON or YAML file, space:name such as darts:DARTS_V2, a genotype, or a tree in notation."
+)
+
 ArchitectureName = Annotated[
     str,
     typer.Argument(
         metavar="ARCH",
-        help="A run folder, RUN#17, a JSON or YAML file, space:name such as darts:DARTS_V2, a genotype, or a tree in notation.",
+        help=ARCH,
     ),
 ]
 ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import ArchitectureName, terminal
+from nas.cli.options import ARCH, ArchitectureName, terminal
 from nas.runtime.stopping import listener
 
 
@@ -16,7 +16,7 @@ def show(
         str,
         typer.Argument(
             metavar="RUN|ARCH",
-            help="A run folder, RUN#17, a JSON or YAML file, space:name such as darts:DARTS_V2, a genotype, or a tree in notation.",
+            help=ARCH,
         ),
     ],
     watch: Annotated[
