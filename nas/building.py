@@ -69,8 +69,8 @@ class Site:
         shapes = {self.output(option) for option in node.options}
         if len(shapes) > 1:
             raise SpaceError(
-                f"choice {node.name!r} does not relax: its options give {_listed(shapes)} (C, H, W), and what is mixed must "
-                "have one shape; resolve it first, or search it by evolution"
+                f"choice {node.name!r} does not relax: its options give {_listed(shapes)} (C, H, W), and a supernet can mix "
+                "only outputs of one shape; resolve it first, or search it by evolution"
             )
         return shapes.pop()
 
@@ -128,7 +128,7 @@ class Relaxation(ABC):
 
 def _checked(node: Any) -> Any:
     if not isinstance(node, Node | Choice):
-        raise BuildError(f"{shown(node)} stands where a node should: give one, as {Node.example}")
+        raise BuildError(f"{shown(node)} is not a node: give one, as {Node.example}")
     return node
 
 
@@ -145,8 +145,10 @@ def lift_choices(node: Any) -> Any:
         if isinstance(value, Choice) and name not in node.relaxes:
             if value.k is not None:
                 return value  # several parts at once: no single node replaces them
+            # An open number or word, such as the kernel: each option is a separate node with separate weights.
             if not all(isinstance(option, Node | Choice) for option in value.options):
                 return _among(node, name, value, value.options)
+        # The same for one open entry of a tuple of numbers, such as a kernel (1, 3).
         if isinstance(value, tuple):
             for i, choice in enumerate(value):
                 if isinstance(choice, Choice) and all(type(each) in SCALARS for each in choice.options):
@@ -165,7 +167,7 @@ def inputs_of(node: Any) -> int:
         return int(node.inputs)
     read = {inputs_of(option) for option in node.options}
     if len(read) > 1:
-        raise BuildError(f"some options of choice {node.name!r} read two outputs, and some one: let all read as many")
+        raise BuildError(f"choice {node.name!r} has options with one input and with two: give all the same number")
     return read.pop()
 
 
@@ -173,8 +175,8 @@ def require_single_input(node: Any) -> Any:
     """Return a node that is to be built with one input. Raises BuildError where it reads two, such as a cell of DARTS."""
     if inputs_of(node) > 1:
         raise BuildError(
-            f"a {type(node).__name__} that reads two outputs is given one: put it into a stage of the network, of known "
-            "width and depth"
+            f"a {type(node).__name__} with two inputs gets only one here: put it into a stage of the network whose width and "
+            "depth are decided"
         )
     return node
 
@@ -195,6 +197,7 @@ def count_parts(tree: Any) -> int:
     repeating: frozenset[str] = getattr(tree, "repeating", frozenset())
     times: list[Any] = [held.pop(name) for name in repeating]
     each = int(isinstance(tree, Node)) + sum(map(count_parts, held.values()))
+    # A supernet builds an open `repeat` at its largest depth.
     return each * math.prod(int(max(time.options) if isinstance(time, Choice) else time) for time in times)
 
 
@@ -207,7 +210,7 @@ def build(tree: Node, input: Shape = (3, 32, 32), relaxation: Relaxation | None 
         raise wrong(relaxation, "a Relaxation, or None", "relaxation")
     shape = image_shape(input)
     if (parts := count_parts(tree)) > LARGEST:
-        raise BuildError(f"the network has {parts:,} parts, with all its repeats: at most {LARGEST:,} can be built")
+        raise BuildError(f"the network has {parts:,} nodes, repeats included: at most {LARGEST:,} can be built")
     return Site(shape, channels=shape[0], relaxation=relaxation).build(tree)
 
 
@@ -217,6 +220,6 @@ def image_shape(input: Any) -> Shape:
         shape: Shape = conform(input, tuple[Positive, Positive, Positive], "input")
     except RecordError:
         raise BuildError(
-            f"an image has {shown(input)}: give its shape as (channels, height, width), without a batch"
+            f"the image shape is {shown(input)}: give (channels, height, width), without a batch dimension"
         ) from None
     return shape

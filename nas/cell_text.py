@@ -53,12 +53,13 @@ def parse_graphs(text: str, names: Mapping[str, Node], titles: str) -> dict[str,
     here, and RecordError where it is damaged.
     """
     if not re.match(rf"\s*(?:{titles}):\s*\(", text):
-        raise OtherForm(f"{text[:60]!r} does not begin as `normal: (sep3~0, skip~1)`")
+        raise OtherForm(f"{text[:60]!r} is not written as `normal: (sep3~0, skip~1)`")
     # Most operations of a foreign family have no name here: leave the text to that family.
     used = re.findall(r"[(,]\s*([^(),~]+)~\d", text)
     if 2 * sum(name in names for name in used) < len(used):
-        raise OtherForm(f"{', '.join(dict.fromkeys(used))} have no names in this family")
+        raise OtherForm(f"{', '.join(dict.fromkeys(used))} are not operations of this family")
     graphs: dict[str, GraphText] = {}
+    # Each title with its body, which ends before the next title or at the end of the text.
     for title, body in re.findall(rf"({titles}):\s*(.*?)\s*(?=(?:{titles}):|$)", text.strip(), re.DOTALL):
         if title in graphs:
             raise RecordError(f"{title} is given twice: remove one")
@@ -67,10 +68,11 @@ def parse_graphs(text: str, names: Mapping[str, Node], titles: str) -> dict[str,
 
 
 def _parse_graph(title: str, text: str, names: Mapping[str, Node]) -> GraphText:
-    head, _, states = text.partition(" concat(")
+    head, _, states = text.partition(" concat(")  # the closing parenthesis stays in `states`
     nodes: list[tuple[Edge, ...]] = []
     rest = head.strip()
     while rest:
+        # One node: "(" before its first edge, "," between edges, ")" after the last; any other mark is an error.
         edges, mark, rest = list[Edge](), rest[0], rest[1:]
         while mark in "(,":
             if (edge := re.match(r"\s*([^~]+)~(\d+)\s*([,)])\s*", rest)) is None:
@@ -86,7 +88,7 @@ def _parse_graph(title: str, text: str, names: Mapping[str, Node]) -> GraphText:
     if not states:
         return GraphText(tuple(nodes))
     if not re.fullmatch(r"(unread|\d+(,\s*\d+)*)\)", states):
-        raise RecordError(f"{title} has concat({states[:40]}: write the states with commas between, as concat(4, 5, 6)")
+        raise RecordError(f"{title} has concat({states[:40]}: separate the states by commas, as concat(4, 5, 6)")
     return GraphText(tuple(nodes), "unread" if states == "unread)" else tuple(map(int, re.findall(r"\d+", states))))
 
 

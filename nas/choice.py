@@ -73,12 +73,13 @@ class Choice(Open):
                 return self.value(decision)
         except (TypeError, IndexError):
             pass
-        raise SpaceError(f"choice {self.name!r} is given the decision {shown(decision)}: give 0 to {self.arity - 1}")
+        raise SpaceError(f"choice {self.name!r} has no decision {shown(decision)}: give 0 to {self.arity - 1}")
 
     def stand_ins(self) -> Iterator[Any]:
         """Yield every option or, with `k`, tuples of k options that together contain every option."""
         options = self.options + self.supernet_only
         for i in range(len(options)):
+            # With `k`, a sliding window that wraps around: every option occurs in some tuple.
             yield options[i] if self.k is None else tuple(options[(i + j) % len(options)] for j in range(self.k))
 
     def adjacent(self, decision: int) -> list[int]:
@@ -96,7 +97,7 @@ def one_of(name: str, options: Iterable[T], *, supernet_only: Iterable[T] = ()) 
 def some_of(name: str, k: int, options: Iterable[T]) -> tuple[T, ...]:
     """Leave open which `k` distinct `options` take this place, in their order."""
     if not isinstance(k, int):
-        raise wrong(k, "how many of the options stand here, as some_of('edges', 2, [...])", "k")
+        raise wrong(k, "the number of options to pick, as some_of('edges', 2, [...])", "k")
     return cast(tuple[T, ...], Choice(name, _options(name, options), k))
 
 
@@ -175,12 +176,12 @@ def is_open(tree: Any) -> bool:
     values_of = parts_of(kind)
     if values_of is None:
         if kind in (list, dict, set):
-            raise SpaceError(f"a {kind.__name__} stands in the tree, {tree!r}: write a tuple")
+            raise SpaceError(f"the tree contains a {kind.__name__}, {tree!r}: write a tuple")
         return False
     known: bool | None = getattr(tree, "_is_open", None)
     if known is None:
         known = any(map(is_open, values_of(tree)))
-        object.__setattr__(tree, "_is_open", known)
+        object.__setattr__(tree, "_is_open", known)  # a record is frozen: this bypasses its own __setattr__
     return known
 
 

@@ -63,6 +63,7 @@ def _own_ways(choice: Choice) -> int:
     ways = [ways_of(option) for option in choice.options]
     if choice.k is None:
         return sum(ways)
+    # sums[size] counts the ways to pick and close `size` of the options seen so far.
     sums = [1] + [0] * choice.k
     for each in ways:
         # Downwards, so that each option is used at most once in a subset.

@@ -79,7 +79,7 @@ def _library(package: str) -> ModuleType:
     ours = Path(__file__).resolve().parents[1] / package / "__init__.py"
     if package == LIBRARY and ours.is_file() and Path(found.__file__ or "").resolve() != ours:
         raise RecordError(
-            f"{package} is {found.__file__ or list(found.__path__)}, which hides the library's, {ours}: call yours otherwise, "
+            f"{package} is {found.__file__ or list(found.__path__)}, which hides the library's, {ours}: rename yours, "
             "and name a space in it by its path, as ./spaces/mine.py"
         )
     return found
@@ -109,18 +109,16 @@ def _found_from(name: str, folder: Path) -> Family:
         _check_one(name, ours)
         return _family_of(importlib.import_module(f"{LIBRARY}.{name}"), name)
     if file_of(name) is None:
-        here = "; " + (
-            f"./{name}.py is here"
-            if Path(f"{name}.py").is_file()
-            else "one of your own is named by its path, as ./mine.py"
-        )
-        raise RecordError(f"there is no space {name!r}: {nearest(name, families())}{here}")
+        is_file = Path(f"{name}.py").is_file()
+        hint = f"./{name}.py is here" if is_file else "for a space of your own give its path, as ./mine.py"
+        raise RecordError(f"there is no space {name!r}: {nearest(name, families())}; {hint}")
     return _family_of(import_named(name), name)
 
 
 def _check_one(name: str, ours: Path) -> None:
     """Raise RecordError, with both files, where a user's module offers a family of the same name."""
     for other in (Path(f"{name}.py").resolve(), file_of(name)):
+        # Another module of that name counts only if its source assigns `family`; reading it does not run it.
         if (
             other is not None
             and other != ours
@@ -128,7 +126,7 @@ def _check_one(name: str, ours: Path) -> None:
             and re.search(r"^family\b.*=", _text(other), re.MULTILINE)
         ):
             raise RecordError(
-                f"two spaces are called {name}: {ours} and {other}: say {LIBRARY}.{name} or, for yours, its path, as ./{name}.py"
+                f"two spaces are named {name}: {ours} and {other}: give {LIBRARY}.{name} or, for yours, its path, as ./{name}.py"
             )
 
 

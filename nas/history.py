@@ -72,6 +72,7 @@ class History:
     def start(self, proposal: Proposal) -> int:
         """Add a proposal and return its number. Equal architectures share one object."""
         number, name = len(self.proposals), digest(proposal.architecture)
+        # Sharing saves memory, and keeps the caches that walks set on a record.
         same = self.known.setdefault(name, proposal.architecture)
         if same is not proposal.architecture:
             proposal = replace(proposal, architecture=same)

@@ -29,6 +29,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file: IO[str] = path.open("a", encoding="utf-8")
+        # Lock before reading: only the writer may drop an incomplete last line.
         hold(self._file.fileno(), path)
         whole = path.read_bytes().rfind(b"\n") + 1
         self._file.truncate(whole)
@@ -84,10 +85,11 @@ def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None]
 def forget_failures(path: Path) -> None:
     """Remove the results of failed evaluations from a journal, so that they are in flight again."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    # Line 1 is the version; not strict, as `lines` may end in an incomplete line, which `read_journal` leaves out.
     kept = [line for line, (_, event) in zip(lines[1:], read_journal(path), strict=False) if "failure" not in event]
     if len(kept) < len(lines) - 1:
         text = "".join([lines[0], *kept])
-        write_atomically(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+        write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def read_event(history: History, event: Mapping[str, Any]) -> None:
@@ -95,6 +97,7 @@ def read_event(history: History, event: Mapping[str, Any]) -> None:
     if event["event"] == "start":
         if event["number"] != len(history.proposals):
             raise RecordError(f"proposal {event['number']} follows proposal {len(history.proposals) - 1}")
+        # An architecture seen before is not parsed again.
         known = history.known.get(event.get("digest", ""))
         architecture = from_plain(event["architecture"]) if known is None else known
         history.start(Proposal(architecture, event["origin"], tuple(event["parents"])))
@@ -113,7 +116,7 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             event = json.loads(text)
         except ValueError:
-            raise _damaged(path, number, "no JSON") from None
+            raise _damaged(path, number, "not JSON") from None
         if number > 1:
             yield number, event
         elif not isinstance(event, dict) or event.get("cellstack") not in range(1, FORMAT + 1):
@@ -121,4 +124,4 @@ def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _damaged(path: Path, line: int, reason: str) -> RecordError:
-    return RecordError(f"{path}, line {line}: damaged ({reason}); mend the line, or cut the file before it and resume")
+    return RecordError(f"{path}, line {line}: damaged ({reason}); repair it, or truncate the file before it and resume")

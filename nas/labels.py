@@ -20,6 +20,8 @@ from nas.topology.chain import Chain, Stage
 STRUCTURES = {"Residual": "residual", "Dense": "dense", "Branches": "inception", "Chain": "serial", "Stage": "serial"}
 """The names of structures, by class."""
 
+# The published names, where they differ from those in notation: `avg_pool`, `skip_connect`, `none` of DARTS; `nor_conv` of
+# NAS-Bench-201.
 _KINDS = {"mean": "avg"}
 
 _WORDS = {"Skip": "skip_connect", "Zero": "none", "Conv": "nor_conv", "ConvNormAct": "conv"}
@@ -88,8 +90,8 @@ def stored_label(key: str) -> str:
         return key
     sizes = [f"{each}x{each}" for each in settings if each.isdigit()]
     others = ", ".join(each for each in settings if not each.isdigit())
-    said = "_".join([_word(kind), *sizes]) + (f"({others})" if others else "")
-    return f"{said} ({again}" if again else said
+    label = "_".join([_word(kind), *sizes]) + (f"({others})" if others else "")
+    return f"{label} ({again}" if again else label
 
 
 def _word(kind: str) -> str:

@@ -29,6 +29,7 @@ def literal(text: str) -> Any:
 
     A name may precede the value, as in `DARTS_V2 = Genotype(...)`. Raises ValueError where the text is no literal.
     """
+    # JSON first: its true, false and null are no Python literals.
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -40,8 +41,8 @@ def literal(text: str) -> Any:
     except SyntaxError as error:
         raise ValueError(error.msg) from None
     except (ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError(f"it is no literal: {error}") from None
-    raise ValueError("it is no value")
+        raise ValueError(f"not a literal: {error}") from None
+    raise ValueError("not a value")
 
 
 def _value(node: ast.expr) -> Any:
@@ -60,7 +61,7 @@ def _value(node: ast.expr) -> Any:
 
 def _key(node: ast.expr | None) -> Any:
     if node is None:
-        raise ValueError("a mapping is unpacked in another")
+        raise ValueError("not a literal: it unpacks a mapping by **")
     return ast.literal_eval(node)
 
 
@@ -68,7 +69,7 @@ def _call(node: ast.Call) -> Any:
     name = ast.unparse(node.func).rpartition(".")[2]
     values = tuple(_value(each) for each in node.args)
     if any(each.arg is None for each in node.keywords):
-        raise ValueError(f"{name}(**...) is unpacked")
+        raise ValueError(f"not a literal: it unpacks the arguments of {name} by **")
     named = {str(each.arg): _value(each.value) for each in node.keywords}
     if name == "range":
         numbers = range(*values)
@@ -78,5 +79,6 @@ def _call(node: ast.Call) -> Any:
     if name in LISTS and len(values) == 1 and not named:
         return LISTS[name](values[0])
     if name in MAPPINGS:
+        # The last argument holds the values; the first of a defaultdict is its factory.
         return {**dict(values[-1] if values else {}), **named}
     return LiteralCall(name, values, named)

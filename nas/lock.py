@@ -72,6 +72,7 @@ def _is_locked(path: Path) -> bool | None:
     except OSError:
         return None  # it may belong to another user, or have just been renamed
     try:
+        # A shared lock fails only where a writer holds the exclusive one; readers do not block one another.
         fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

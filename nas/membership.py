@@ -35,6 +35,7 @@ def remember(space: object, architecture: object, taken: Taken) -> None:
 def _find(space: object, architecture: object) -> Taken:
     if is_open(architecture):
         rebuild(architecture, _refuse)
+    # Backtracking is slow: try without it first.
     straight = _Straight()
     if straight.trees(space, architecture):
         return straight.taken
@@ -42,7 +43,9 @@ def _find(space: object, architecture: object) -> Taken:
     for _ in match.trees(space, architecture):
         return match.taken
     # The deepest failure is the most telling: the search got furthest there.
-    _, reason = max(match.failures, default=(0, f"its form differs: {_short(architecture)}"), key=lambda each: each[0])
+    _, reason = max(
+        match.failures, default=(0, f"its structure differs: {_short(architecture)}"), key=lambda each: each[0]
+    )
     raise SpaceError(f"not a member of the space: {reason}")
 
 
@@ -55,12 +58,12 @@ class _Straight:
     """A search for decisions without backtracking: each choice takes its first option that matches.
 
     Where it succeeds the result is right, and it is fast. It fails where choices that share a name need a later option to agree.
-    `alike` caches pairs of records that matched, by identity, so that a cell that occurs at several places is compared once.
+    `matched` caches pairs of records that matched, by identity, so that a cell that occurs at several places is compared once.
     """
 
     def __init__(self) -> None:
         self.taken: Taken = {}
-        self.alike: set[tuple[int, int]] = set()
+        self.matched: set[tuple[int, int]] = set()
 
     def trees(self, space: Any, tree: Any) -> bool:
         """Whether two trees match, the second one closed; `taken` then holds the decisions."""
@@ -78,11 +81,11 @@ class _Straight:
         if kind is tuple:
             return len(space) == len(tree) and all(map(self.trees, space, tree))
         pair = id(space), id(tree)
-        if pair not in self.alike:
+        if pair not in self.matched:
             values_of: Any = parts_of(kind)
             if not all(map(self.trees, values_of(space), values_of(tree))):
                 return False
-            self.alike.add(pair)
+            self.matched.add(pair)
         return True
 
     def choice(self, choice: Choice, tree: Any) -> bool:
@@ -108,7 +111,7 @@ class _Straight:
                 while len(self.taken) > before:
                     # Undo the decisions of the failed option, and the cached matches that relied on them.
                     self.taken.popitem()
-                self.alike.clear()
+                self.matched.clear()
         return None
 
     def picks(self, choice: Choice, trees: tuple[Any, ...]) -> bool:

@@ -27,6 +27,7 @@ _SHORT = {"ConvNormAct": "conv", "Conv": "relu_conv"}
 _ACTIVATIONS = get_args(get_type_hints(Activation)["name"])
 _LITERALS = {"none": None, "true": True, "false": False}
 _SUFFIXES = {"channels": "-", "stride": "/"}
+# The name of a choice that needs no quotes: words, the second and later ones not of digits only, as `{name 2: ...}` picks two.
 _SAFE_NAME = re.compile(r"[\w/.+-]+(?: [\w/.+-]*[a-zA-Z/.+-][\w/.+-]*)*")
 
 
@@ -41,6 +42,7 @@ def notation(tree: Any) -> str:
 
 def name_of(cls: type) -> str:
     """Return the name of a record class in small letters, or unchanged where that would be ambiguous."""
+    # SepConv is sep_conv, MBConv is mb_conv: break before a capital after a small letter, and before the last of capitals.
     small = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
     is_taken = small in _ACTIVATIONS or small in _LITERALS or small[-1].isdigit()
     return _SHORT.get(cls.__name__) or (cls.__name__ if is_taken else small)
@@ -108,6 +110,7 @@ def _record(tree: Any) -> str:
     cls: Any = type(tree)
     rest = dict(written(tree))
     text, held = name_of(cls), _held(cls)
+    # The kernel is written even where it is the default, unless the name itself ends in a digit.
     kernel = rest.get("kernel", getattr(tree, "kernel", None))
     if kernel is not None and _is_glued(kernel) and not text[-1].isdigit():
         rest.pop("kernel", None)
@@ -157,7 +160,7 @@ def parse(text: str) -> Any:
             raise reader.error("the end")
         return from_plain(plain)
     except RecursionError:
-        raise NotationError(f"{_shortened(text)!r} is too deep to be read: write it as JSON") from None
+        raise NotationError(f"{_shortened(text)!r} is nested too deeply to be read: write it as JSON") from None
 
 
 def _names() -> dict[str, str]:
@@ -214,6 +217,7 @@ class _Reader:
         nodes: list[Any] = []
         strided = 0
         while not self.ends():
+            # `ends` has skipped the spaces; at least one must stand between nodes.
             if nodes and not self.text[self.at - 1].isspace():
                 raise self.error("a space between nodes, or the end")
             if self.take(r"\*"):
@@ -254,14 +258,14 @@ class _Reader:
             return str(json.loads(text))
         except ValueError:
             self.at -= len(text)
-            raise self.error("a text in quotes, as JSON has it") from None
+            raise self.error("a quoted text, escaped as in JSON") from None
 
     def number(self) -> Any:
         """Read a number or a choice directly after what precedes it."""
         if self.take(r"\{"):
             return self.choice()
         if (digits := self.take(r"\d+")) is None:
-            raise self.error("a whole number, or a choice of some")
+            raise self.error("a whole number, or a choice of whole numbers")
         return self.whole(digits)
 
     def whole(self, digits: str) -> int:
@@ -290,6 +294,7 @@ class _Reader:
         if word in _ACTIVATIONS:
             return {"Activation": {"name": word}}
         cls, given = self.named(word)
+        # A choice directly after the name is an open kernel: `sep_conv{kernel: 3 | 5}`. The pattern looks ahead only.
         if self.take(r"(?=\{)") is not None:
             given["kernel"] = self.number()
         given |= {**self.suffixes(), **self.pairs(classes[cls])}
@@ -333,6 +338,7 @@ class _Reader:
             self.need("=")
             self.space()
             words = _words(cls).get(key, ())
+            # A word counts only where it is the whole value, as `layer` in `norm=layer)`.
             found[key] = self.take("|".join(rf"{word}(?=\s*[,)])" for word in words)) if words else None
             found[key] = self.unit() if found[key] is None else found[key]
             self.space()

@@ -56,6 +56,7 @@ def _places(cls: type) -> Mapping[str, Place]:
 
 
 def _place_in(hint: Any) -> Place | None:
+    # The mark may be nested: Annotated[str, Place()] | None has it in its first argument.
     for part in (*getattr(hint, "__metadata__", ()), *get_args(hint)):
         if isinstance(part, Place):
             return part
@@ -70,13 +71,13 @@ def _changed(tree: Any, change: Callable[[Place, str | None], str | None]) -> An
         return tuple(_changed(part, change) for part in tree)
     if not is_dataclass(tree) or isinstance(tree, type):
         return tree
-    places, anew = _places(type(tree)), dict[str, Any]()
+    places, changed = _places(type(tree)), dict[str, Any]()
     for each in fields(tree):
         value = getattr(tree, each.name)
         new = change(places[each.name], value) if each.name in places else _changed(value, change)
         if new is not value and new != value:
-            anew[each.name] = new
-    return replace(cast(Any, tree), **anew) if anew else tree
+            changed[each.name] = new
+    return replace(cast(Any, tree), **changed) if changed else tree
 
 
 def absolute(tree: T) -> T:
@@ -119,6 +120,7 @@ def is_there(path: Path) -> bool:
 def is_missing(path: str) -> bool:
     """Whether nothing is at a path; for a pattern of files, whether its folder is missing."""
     there = Path(path).expanduser()
+    # Up to the first folder without a wildcard.
     while any(letter in str(there) for letter in "*?[{"):
         there = there.parent
     return not there.exists()

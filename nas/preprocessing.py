@@ -28,8 +28,8 @@ class Preprocessing:
     def describe(self) -> str:
         """Return the preprocessing as short text, for people who use the weights elsewhere."""
         by = f", {self.interpolation}" if self.interpolation else ""
-        crop = f"shorter side scaled to the size / {self.centre:g}, centre cut out{by}"
-        sizes = {"none": "images as they are", "crop": crop, "stretch": f"both sides scaled to the size{by}"}
-        resized = sizes.get(self.resize, "size rule unknown")
+        crop = f"shorter side scaled to the size / {self.centre:g}, centre cropped{by}"
+        sizes = {"none": "images not resized", "crop": crop, "stretch": f"both sides scaled to the size{by}"}
+        resized = sizes.get(self.resize, "resizing unknown")
         mean, std = (", ".join(f"{each:.4f}" for each in values) for values in (self.mean, self.std))
-        return f"{self.channels}, {resized}, pixels from 0 to 1, less the mean ({mean}), over the deviation ({std})"
+        return f"{self.channels}, {resized}, pixels scaled to [0, 1], minus mean ({mean}), divided by std ({std})"

@@ -105,7 +105,7 @@ def profile_module(module: nn.Module, input: Shape) -> Profile:
         for hook in hooks:
             hook.remove()
         for part, was_training in modes.items():
-            part.training = was_training
+            part.training = was_training  # not train(), which would set the parts of the part as well
     return Profile(
         params=sum(parameter.numel() for parameter in module.parameters()),
         macs=tracer.macs,
@@ -129,9 +129,8 @@ def _watch(module: nn.Module, layers: list[Layer], tracer: Tracer) -> Iterator[R
     A shared weight counts where it is met first.
     """
     counted: set[nn.Parameter] = set()
-    running: list[
-        list[int]
-    ] = []  # of each module that runs now: the MACs before it began, and those of its parts so far
+    # For each module that is running: the tracer's MACs when it began, and the MACs of its parts so far.
+    running: list[list[int]] = []
 
     def begin_part(part: nn.Module, inputs: object) -> None:
         running.append([tracer.macs, 0])
@@ -146,6 +145,7 @@ def _watch(module: nn.Module, layers: list[Layer], tracer: Tracer) -> Iterator[R
             whole = tracer.macs - began
             if running:
                 running[-1][1] += whole
+            # More MACs than its parts: it multiplies itself, as attention does.
             if isinstance(output, Tensor) and (is_leaf or whole > of_parts):
                 fresh = set(part.parameters(recurse=False)) - counted
                 counted.update(fresh)
@@ -157,6 +157,7 @@ def _watch(module: nn.Module, layers: list[Layer], tracer: Tracer) -> Iterator[R
 
 
 def _layer(name: str, part: nn.Module, output: Tensor, params: int, macs: int, is_leaf: bool) -> Layer:
+    # Modules that allocate no output in evaluation: a view, the input itself, or the input overwritten.
     in_place = isinstance(part, nn.Identity | nn.Flatten | nn.Dropout | DropPath) or getattr(part, "inplace", False)
     activation_bytes = 0 if in_place or not is_leaf else output.numel() * output.element_size()
     reach = reach_of(output)

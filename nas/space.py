@@ -32,7 +32,7 @@ def resolve(space: T, decide: Callable[[Choice], int]) -> T:
     """
     check_tree(space)
     if not callable(decide):
-        raise wrong(decide, "a function that gives each choice a number below its arity", "decide")
+        raise wrong(decide, "a function from a choice to an integer below its arity", "decide")
     closed: dict[str, Any] = {}
     taken: Taken = {}
     done: dict[int, Any] = {}
@@ -43,6 +43,7 @@ def resolve(space: T, decide: Callable[[Choice], int]) -> T:
             decision = decide(choice)
             taken[name] = choice, decision
             closed[name] = rebuild(choice.decided(decision), close, done)
+        # Taken but not closed: the choice occurs inside its own options.
         elif name not in closed or (taken[name][0] is not choice and taken[name][0] != choice):
             raise clash(name)
         return closed[name]
@@ -76,11 +77,12 @@ def sample(space: T, rng: Random, uniform: Literal["choices", "architectures"] =
 
 def _check_rng(rng: object) -> None:
     if not isinstance(rng, Random):
-        raise wrong(rng, "a generator of random numbers, as random.Random(0)", "rng")
+        raise wrong(rng, "a random number generator, as random.Random(0)", "rng")
 
 
 def _below(rng: Random, n: int) -> int:
     """Draw a number below n; as `rng.randrange(n)`, at a third of its cost where n is small."""
+    # random() has 53 bits: below 2**40 the bias of the product is less than 2**-13 of each probability.
     return int(rng.random() * n) if n < 1 << 40 else rng.randrange(n)
 
 
@@ -107,7 +109,7 @@ def mutate(space: T, architecture: T, rng: Random) -> T:
         mutant = _redecide(space, taken, name, others[_below(rng, len(others))], rng)
         if mutant != architecture:
             return mutant
-    raise SpaceError("no other architecture was found: nothing can be mutated in a space of one")
+    raise SpaceError("mutation found no other architecture: give a space with at least two")
 
 
 def _redecide(space: T, taken: Taken, changed: str, decision: int, rng: Random) -> T:

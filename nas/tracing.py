@@ -52,6 +52,7 @@ def reach_of(tensor: Tensor) -> Reach:
 
 
 _NOTHING = Reach()
+# Names of torch's operators, as the dispatch mode sees them. The outputs of _ALIKE have the shape of their input.
 _NORM = "native_batch_norm"
 _ALIKE = frozenset("relu sigmoid silu gelu hardtanh hardswish hardsigmoid tanh leaky_relu".split())
 _WEIGHTED = frozenset("addmm mm linear".split())
@@ -88,6 +89,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = torch.empty_like(args[0])
         else:
             result = func(*args, **(kwargs or {}))
+            # The registry counts multiplications and additions; a MAC is one of each.
             if (flops := flop_registry.get(func.overloadpacket)) is not None:
                 self.macs += flops(*args, **(kwargs or {}), out_val=result) // 2
         inputs = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
@@ -102,6 +104,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage = tensor.untyped_storage()
         if id(storage) in self._storages:
             return
+        # A view keeps the storage alive beyond its tensor: count storages, by identity, until they are freed.
         size = storage.nbytes()
         self._storages.add(id(storage))
         weakref.finalize(storage, self._freed, id(storage), size)
@@ -118,6 +121,7 @@ def _reach(name: str, args: Any, inputs: list[Tensor], output: Tensor) -> Reach:
     joined = _join([each for each in inputs if hasattr(each, "_reach")])
     # args: input, weight, bias, stride, padding, dilation, ...
     if name == "convolution" and args[1].dim() == 4:
+        # A dilated kernel of `size` taps spans (size - 1) * dilation + 1 pixels.
         kernel = [(size - 1) * step + 1 for size, step in zip(args[1].shape[2:], args[5], strict=True)]
         return _window(joined, kernel, args[3], args[4], weights=True)
     if name in _POOLS:
@@ -127,12 +131,13 @@ def _reach(name: str, args: Any, inputs: list[Tensor], output: Tensor) -> Reach:
     if name in _WHOLE and inputs[0].dim() == 4 and _is_summed_up(inputs[0], output):
         return joined.through((0, 0), (inputs[0].shape[2] - 1, inputs[0].shape[3] - 1))
     if name == "constant_pad_nd":
+        # args[1] is (left, right, top, bottom), or (left, right) alone. Pixel 0 of the padded map is pixel -left of the input.
         left, top = args[1][0], [*args[1], 0, 0][2]
         return joined.through((-top, -left), (-top, -left))
     if name == "slice" and inputs[0].dim() == 4 and len(args) > 1 and args[1] in (2, 3):
         return _sliced(joined, inputs[0].shape[args[1]], *args[1:])
     if name == "upsample_bilinear2d":
-        ratio = inputs[0].shape[2] / output.shape[2], inputs[0].shape[3] / output.shape[3]
+        ratio = inputs[0].shape[2] / output.shape[2], inputs[0].shape[3] / output.shape[3]  # below 1 where maps grow
         return joined.through((-1, -1), (1, 1), ratio)
     if name.startswith("grid_sampler"):
         return joined.through((-1, -1), (1, 1))
@@ -154,6 +159,7 @@ def _sliced(
 
 
 def _is_summed_up(whole: Tensor, output: Tensor) -> bool:
+    """Whether an operation on a map (B, C, H, W) leaves (B, C'), or one pixel of each channel."""
     return output.shape[:1] == whole.shape[:1] and (output.dim() <= 2 or output.shape[2:].numel() == 1)
 
 

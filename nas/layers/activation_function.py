@@ -12,6 +12,8 @@ from torch.nn import functional
 from nas.building import BuildError, Node, Shape, Site
 from nas.records import nearest, record
 
+# x and y are (B, C, H, W) or (B, C); b, the β, is a number or (C, 1, 1), one per channel. In a formula, {x} and {y} are what
+# the first and the second function read, {first} and {second} what they return.
 Beta = Tensor | float
 _EPSILON = 1e-5
 
@@ -79,7 +81,7 @@ class CoreUnit(Node):
         _check("second", self.second, UNARY)
         if self.first == "beta" and self.inner is not None:
             raise BuildError(
-                'a core unit has an inner one, which `first` "beta" does not read: give another, or no inner'
+                'CoreUnit.first is "beta", which ignores the inner unit: give another function, or no inner unit'
             )
 
     def build(self, site: Site) -> nn.Module:

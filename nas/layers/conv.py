@@ -23,6 +23,7 @@ def pair(value: int | Pair) -> Pair:
 
 def window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil: bool = False) -> int:
     """Return the number of windows that fit a side of `size` pixels, as torch counts them; with `ceil` the last may overhang."""
+    # The formula of torch.nn.Conv2d and MaxPool2d; `-(-a // b)` rounds up.
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     fitting = (-(-room // stride) if ceil else room // stride) + 1
     # Torch drops a last window that would begin in the padding after the map.
@@ -99,9 +100,7 @@ class ConvNormAct(Node):
             for size, kernel, pad in zip(site.shape[1:], (height, width), padding, strict=True)
         ]
         if min(sizes) < 1:
-            raise BuildError(
-                f"a convolution of {height}x{width} does not fit a map of {site.shape}: enlarge the images"
-            )
+            raise BuildError(f"a {height}x{width} convolution does not fit a map of {site.shape}: enlarge the images")
         return channels, sizes[0], sizes[1]
 
     def _padding(self) -> Pair:
@@ -109,7 +108,7 @@ class ConvNormAct(Node):
             height, width = pair(self.kernel)
             if height % 2 == 0 or width % 2 == 0:
                 raise BuildError(
-                    f"a convolution of {height}x{width} does not keep the size: give odd kernels or a padding"
+                    f"a {height}x{width} convolution does not keep the size: give odd kernels or a padding"
                 )
             return self.dilation * (height // 2), self.dilation * (width // 2)
         return (0, 0) if self.padding == "valid" else pair(self.padding)
@@ -117,11 +116,16 @@ class ConvNormAct(Node):
     def _groups(self, site: Site, channels: int) -> int:
         groups = site.shape[0] if self.groups == "depthwise" else self.groups
         if self.group_width is not None:
+            # Fewer channels than a group is wide make one narrower group.
             groups = max(1, channels // self.group_width)
             if channels > self.group_width and channels % self.group_width:
-                raise BuildError(f"{channels} channels are no multiple of groups of {self.group_width}: change one")
+                raise BuildError(
+                    f"{channels} channels are not a multiple of group width {self.group_width}: change one"
+                )
         if channels % groups or site.shape[0] % groups:
-            raise BuildError(f"{site.shape[0]} to {channels} channels are no multiple of {groups} groups: change one")
+            raise BuildError(
+                f"a convolution from {site.shape[0]} to {channels} channels cannot have {groups} groups: give a divisor of both"
+            )
         return groups
 
 

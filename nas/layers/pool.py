@@ -31,7 +31,8 @@ class Pool(Node):
         if self.padding is None or isinstance(self.padding, Choice) or isinstance(self.kernel, Choice):
             return
         if self.kind == "l2" and self.padding:
-            raise BuildError(f"{self} pads: an L2 pooling has no padding; give 0")
+            raise BuildError(f"{self} has padding {self.padding}, and L2 pooling has none: give 0")
+        # A limit of torch's poolings.
         if self.padding > self.kernel // 2:
             raise BuildError(f"{self} pads more than half of its window: give at most {self.kernel // 2}")
 

@@ -19,7 +19,7 @@ class ChannelShuffle(Node):
 
     def build(self, site: Site) -> nn.Module:
         if site.shape[0] % self.groups:
-            raise BuildError(f"{site.shape[0]} channels are no multiple of {self.groups} groups: change one")
+            raise BuildError(f"{site.shape[0]} channels are not a multiple of {self.groups} groups: change one")
         return nn.ChannelShuffle(self.groups)
 
     def shape(self, site: Site) -> Shape:
@@ -39,6 +39,7 @@ class _Shifted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         padded = functional.pad(x, [self.reach] * 4)
+        # The slice of the padded map from (top, left) is the map shifted by (reach - top, reach - left).
         corners = ((i // self.kernel, i % self.kernel) for i in range(self.kernel**2))
         parts = zip(torch.split(padded, self.widths, 1), corners, strict=True)
         return torch.cat([part[:, :, top : top + height, left : left + width] for part, (top, left) in parts], 1)

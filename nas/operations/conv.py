@@ -30,7 +30,7 @@ def same_conv(
     """
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     if height % 2 == 0 or width % 2 == 0:
-        raise BuildError(f"a convolution of {height}x{width} does not keep the size: give odd kernels")
+        raise BuildError(f"a {height}x{width} convolution does not keep the size: give odd kernels")
     padding = (dilation * (height - 1) // 2, dilation * (width - 1) // 2)
     return nn.Conv2d(*channels, (height, width), stride, padding, dilation, groups, bias=False)
 
@@ -84,6 +84,7 @@ class AsymmetricConv(Node):
     bottleneck: Positive = 1
 
     def build(self, site: Site) -> nn.Module:
+        # (kernel, stride) of each: the 1xk strides along the row, the kx1 along the column.
         row, column = ((1, self.kernel), (1, site.stride)), ((self.kernel, 1), (site.stride, 1))
         if self.bottleneck > 1:
             return _bottleneck(site, self.bottleneck, [row, column])

@@ -68,6 +68,7 @@ class MBConv(Node):
         """Return the layers, each with its stride."""
         width = divisible(site.shape[0] * self.expansion) if self.expansion > 1 else site.shape[0]
         project = ConvNormAct(1, site.channels, activation=None)
+        # Nothing to expand, so nothing to project: one convolution (the released EfficientNetV2 code).
         if self.fused and self.expansion == 1:
             return [(ConvNormAct(self.kernel, site.channels, activation=self.activation), site.stride)]
         nodes: list[tuple[Node, int]] = []

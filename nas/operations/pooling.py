@@ -12,7 +12,8 @@ from nas.records import Positive, record
 def _padding(kernel: int, site: Site) -> int:
     """Return the padding with which the output size is the input size over the stride, rounded up."""
     if kernel % 2 == 0 and site.stride != 2:
-        raise BuildError(f"a pooling of {kernel}x{kernel} fits stride 2, not {site.stride}: give an odd kernel")
+        raise BuildError(f"a {kernel}x{kernel} pooling needs stride 2, not {site.stride}: give an odd kernel")
+    # An even kernel cannot be padded equally on both sides: ceil mode gives odd sizes a last, partial window instead.
     return (kernel - 1) // 2
 
 

@@ -11,6 +11,7 @@ from nas.operations.conv import same_conv
 from nas.records import Fraction, Positive, record
 
 
+# B batch, H x W the pooled map, d channels of a key per head; a pixel is a position of the map.
 class _Augmented(nn.Module):
     """A convolution in parallel with self-attention; the relative positions span the map it is built for."""
 
@@ -33,6 +34,7 @@ class _Augmented(nn.Module):
         query, key, value = (
             part.reshape(x.shape[0], self.heads, -1, pooled[0, 0].numel()).transpose(2, 3) for part in parts
         )
+        # softmax((QK' + S_H + S_W) / sqrt(d)) V: the function below scales QK' only, so the query of S is scaled here.
         bias = self._relative(query * query.shape[-1] ** -0.5, *pooled.shape[2:])
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         attended = attended.transpose(2, 3).reshape(x.shape[0], -1, *pooled.shape[2:])
@@ -41,6 +43,7 @@ class _Augmented(nn.Module):
     def _relative(self, query: Tensor, height: int, width: int) -> Tensor:
         """Return (B, heads, pixels, pixels): query times the embedding of its distance to a key, rows plus columns."""
         grid = query.reshape(*query.shape[:2], height, width, -1)
+        # (B, heads, H, W, d) @ (H, d, H): the queries of a row times the embeddings of its distance to every row.
         by_row = grid @ _distances(self.rows, height).mT  # matmul, as no exporter can flatten einsum's result
         by_column = (grid.transpose(2, 3) @ _distances(self.columns, width).mT).transpose(2, 3)
         # (B, heads, H, W, H, 1) + (B, heads, H, W, 1, W)
@@ -50,6 +53,7 @@ class _Augmented(nn.Module):
 
 def _distances(weights: Tensor, size: int) -> Tensor:
     """Return (size, size, d): the embedding of the distance between each two positions."""
+    # The middle of `weights` is distance 0, so a smaller map uses the embeddings around it.
     places = torch.arange(size, device=weights.device)
     return weights[places[None, :] - places[:, None] + len(weights) // 2]
 
@@ -71,7 +75,7 @@ class AttentionConv(Node):
         key, value = (max(1, int(site.channels * share / self.heads)) * self.heads for share in (self.key, self.value))
         if value >= site.channels:
             raise BuildError(
-                f"attention gives {value} of {site.channels} channels, and the convolution none: lower `value`"
+                f"attention takes {value} of {site.channels} channels and leaves none to the convolution: lower `value`"
             )
         conv = same_conv((site.shape[0], site.channels - value), self.kernel, site.stride)
         norm = nn.BatchNorm2d(site.channels, affine=site.affine)

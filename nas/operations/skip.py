@@ -30,6 +30,7 @@ class FactorizedReduce(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(x)
+        # Odd sizes get a last row and column of zeros, so that the shifted half is as large as the other.
         shifted = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
         normed: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], 1))
         return normed

@@ -59,6 +59,7 @@ def import_named(name: str) -> ModuleType:
     file = Path(written_out(name))
     if not file.is_file():
         raise RecordError(f"there is no file {name}: give the path of a module, as ./mine.py")
+    # Imported already under another name: a second import would declare its records a second time.
     for module in list(sys.modules.values()):
         if _file(module) == file:
             return module
@@ -71,7 +72,7 @@ def _imported(module: str, name: str) -> ModuleType:
     except RecordError:
         raise
     except Exception as error:  # noqa: BLE001, whatever the user's own code raises
-        repair = "mend it" if is_path(name) else f"put its folder on PYTHONPATH, or name its file, as ./{name}.py"
+        repair = "fix it" if is_path(name) else f"put its folder on PYTHONPATH, or name its file, as ./{name}.py"
         raise RecordError(f"module {name} cannot be imported ({_reason(error)}): {repair}") from None
 
 
@@ -87,12 +88,12 @@ def _reason(error: Exception) -> str:
 def check_not_hidden(name: str) -> None:
     """Raise RecordError, with both files, where a user's file has the name of a module but another file is imported under it."""
     if not all(part.isidentifier() for part in name.split(".")):
-        raise RecordError(f"{shown(name)} is no module: give its name, as mine.evaluators, or its path, as ./mine.py")
+        raise RecordError(f"{shown(name)} is not a module: give a name, as mine.evaluators, or a path, as ./mine.py")
     here, spec = Path(*name.split(".")).with_suffix(".py"), _spec(name)
     if spec is not None and here.is_file() and Path(spec.origin or "").resolve() != here.resolve():
         path = f"./{here.as_posix()}"
         raise RecordError(
-            f"{name} is {spec.origin or 'a package'}, and {here.resolve()} is there too: name yours by its path, {path}"
+            f"{name} is {spec.origin or 'a package'}, which hides {here.resolve()}: give yours by its path, {path}"
         )
 
 

@@ -48,6 +48,7 @@ class RegularizedEvolution(Strategy):
         return Proposal(mutate(space, parent.architecture, rng), "mutation", (parent.number,))
 
     def _candidates(self, history: History, rng: Random) -> Sequence[Evaluated]:
+        # `ranked` is sorted from worst to best, so its end is the best ever evaluated.
         alive = (history.scored if self.removes == "oldest" else history.ranked)[-self.population :]
         if self.replacement:
             return rng.choices(alive, k=self.sample)

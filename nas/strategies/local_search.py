@@ -31,6 +31,7 @@ class LocalSearch(Strategy):
         centre = last.parents[0] if last.parents else len(history.proposals) - 1
         while centre in history.finished and history.finished[centre].failure is None:
             better = self._better(history, centre)
+            # With "best", evaluate all neighbours even where a better one is known, and wait for those in flight.
             if better is None or self.move == "best":
                 for neighbour, name in _shuffled_neighbours(
                     space, history.digests[0], history.finished[centre].architecture
@@ -58,5 +59,6 @@ class LocalSearch(Strategy):
 def _shuffled_neighbours(space: Any, salt: str, centre: Any) -> tuple[tuple[Any, str], ...]:
     """Return the neighbours with their digests, in an order that is the same in every call of this search."""
     found = [(neighbour, digest(neighbour)) for neighbour in neighbours(space, centre)]
+    # Seeded by texts: the state of the strategy's `rng` differs from call to call.
     Random(f"{salt}/{digest(centre)}").shuffle(found)
     return tuple(found)

@@ -38,6 +38,7 @@ class Appended(Node):
         missing = site.channels - site.shape[0]
         if missing < 1:
             raise BuildError(
-                f"to {site.shape[0]} channels nothing is appended where {site.channels} are asked for: ask for more"
+                f"the input has {site.shape[0]} channels, and {site.channels} are requested: nothing is left to append; "
+                "request more"
             )
         return site.put(site.shape, missing, site.stride)

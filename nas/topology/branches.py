@@ -40,17 +40,17 @@ class Branches(Node):
         return self._joined([inner.output(path) for path, inner in self._placed(site)])
 
     def _placed(self, site: Site) -> Iterator[tuple[Node, Site]]:
-        asked = _shares(site.channels, len(self.paths))
+        requested = _shares(site.channels, len(self.paths))
         read = _shares(site.shape[0], len(self.paths))
-        for path, channels, width in zip(self.paths, asked, read, strict=True):
+        for path, channels, width in zip(self.paths, requested, read, strict=True):
             shape = (width, *site.shape[1:]) if self.split else site.shape
             yield path, site.put(shape, channels if self.join == "concat" else site.channels, site.stride)
 
     def _joined(self, shapes: list[Shape]) -> Shape:
-        alike = {shape[1:] for shape in shapes} if self.join == "concat" else set(shapes)
-        if len(alike) > 1:
+        distinct = {shape[1:] for shape in shapes} if self.join == "concat" else set(shapes)
+        if len(distinct) > 1:
             raise BuildError(
-                f"the paths give {shapes} (C, H, W): make their sizes equal, and their widths to add them up"
+                f"the paths give {shapes} (C, H, W): make their sizes equal and, to add them, their widths too"
             )
         channels = sum(shape[0] for shape in shapes) if self.join == "concat" else shapes[0][0]
         return channels, *shapes[0][1:]
@@ -58,7 +58,7 @@ class Branches(Node):
 
 def _shares(channels: int, parts: int) -> list[int]:
     """Divide a width into equal parts; the first parts get one channel more to absorb a remainder. No part is empty."""
-    return [max(1, channels // parts + (i < channels % parts)) for i in range(parts)]
+    return [max(1, channels // parts + (i < channels % parts)) for i in range(parts)]  # 10 in 4 parts: 3, 3, 2, 2
 
 
 @final

@@ -43,7 +43,10 @@ class Cell(Node):
 
     def __post_init__(self) -> None:
         if self.reads == 2 and self.preprocess == "never":
-            raise BuildError("a cell that reads two outputs must preprocess them, as they may differ in size and width")
+            raise BuildError(
+                "a cell with two inputs must preprocess them, as they may differ in size and width: give reads 1, or another "
+                "`preprocess`"
+            )
         for i, edges in enumerate(self.nodes):
             if not edges:
                 raise BuildError(f"node {i} of the cell has no edges: give it at least one")
@@ -76,6 +79,7 @@ class Cell(Node):
         """Return the states that the output concatenates."""
         if self.concat is not None:
             return self.concat
+        # In a supernet an edge whose source is open counts as reading no state.
         read = {edge.source for edges in self.nodes for edge, _ in _edges(edges)}
         return tuple(i for i in range(self.reads + len(self.nodes)) if i not in read)
 
@@ -83,6 +87,7 @@ class Cell(Node):
         """Return the shapes of the inputs after preprocessing, and of the nodes."""
         inner = site.channels, *site.shape[1:]
         inputs = [inner] * self.reads if self.preprocess != "never" else [site.shape]
+        # In the first cell both inputs are the stem's output, and `_previous` leaves the first as it is.
         if self.reads == 2 and self.preprocess == "previous_if_different" and site.before is None:
             inputs[0] = site.shape
         return inputs + [Node.shape(self, site)] * len(self.nodes)
@@ -107,7 +112,7 @@ class Cell(Node):
         for edge, open_choices in _edges(edges):
             for source, choices in _sources(edge, open_choices):
                 relaxations = [site.relaxed(choice) for choice, _ in choices]
-                stride = site.stride if source < self.reads else 1
+                stride = site.stride if source < self.reads else 1  # nodes already have the reduced size
                 module = site.put(shapes[source], stride=stride).build(edge.operation)
                 for relaxation, (choice, index) in zip(relaxations, choices, strict=True):
                     module = relaxation.weigh(choice, index, module)

@@ -23,7 +23,9 @@ class Chain(Node):
     def __post_init__(self) -> None:
         is_open = isinstance(self.nodes, Choice) or isinstance(self.strided, Choice)
         if not is_open and self.strided >= max(1, len(self.nodes)):
-            raise BuildError(f"node {self.strided} of a chain of {len(self.nodes)} has the stride: give a lower one")
+            raise BuildError(
+                f"`strided` is {self.strided}, and the chain has {len(self.nodes)} nodes: give a lower number"
+            )
 
     def build(self, site: Site) -> nn.Module:
         return nn.Sequential(*(inner.build(node) for node, inner in self.placed(site)))
@@ -102,6 +104,6 @@ class Stage(Node):
     def _inner(self, site: Site) -> Site:
         return site.put(site.shape, self.width(site.channels), self.stride * site.stride)
 
-    def width(self, asked: int) -> int:
-        """Return the width of the stage where `asked` is requested."""
-        return self.channels or max(1, round(asked * self.ratio))
+    def width(self, requested: int) -> int:
+        """Return the width of the stage at a site of width `requested`."""
+        return self.channels or max(1, round(requested * self.ratio))

@@ -45,13 +45,13 @@ class Dense(Node):
     def _inner(self, site: Site, shape: Shape) -> Site:
         if site.stride != 1:
             raise BuildError(
-                f"dense layers keep the size, and stride {site.stride} is asked for: put a transition before"
+                f"dense layers keep the size, and stride {site.stride} is requested: put a transition before them"
             )
         return site.put(shape, self.growth or max(1, round(site.channels * self.ratio)))
 
     def _grown(self, shape: Shape, more: Shape) -> Shape:
         if more[1:] != shape[1:]:
-            raise BuildError(f"a dense layer makes a map of {more[1:]} from {shape[1:]}: let it keep the size")
+            raise BuildError(f"a dense layer changes the size from {shape[1:]} to {more[1:]}: give one that keeps it")
         return shape[0] + more[0], *shape[1:]
 
 

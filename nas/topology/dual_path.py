@@ -35,8 +35,8 @@ class DualPath(Node):
         other = site.shape if self.projection is None else self._inner(site, 2).output(self.projection)
         if body[1:] != other[1:] or body[0] != site.channels + self.growth or other[0] < site.channels:
             raise BuildError(
-                f"the body of a dual path gives {body}, and it is added to {other}: give the first block of a stage a "
-                f"projection, and the body {site.channels + self.growth} channels"
+                f"the body of a dual path gives {body} (C, H, W), to be added to {other}: give the first block of a stage "
+                f"a projection, and the body {site.channels + self.growth} channels"
             )
         return other[0] + self.growth, *body[1:]
 
@@ -50,6 +50,7 @@ class _Paths(nn.Module):
         self.body, self.projection, self.residual = body, projection, residual
 
     def forward(self, x: Tensor) -> Tensor:
+        # The first `residual` channels of both are added; the others, which follow, are concatenated.
         change, x = self.body(x), self.projection(x)
         added = x[:, : self.residual] + change[:, : self.residual]
         return torch.cat([added, x[:, self.residual :], change[:, self.residual :]], 1)

@@ -25,7 +25,7 @@ class Motif(Node):
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        raise BuildError(f"motif {self.number} stands in no hierarchy: put what holds it in the `body` of one")
+        raise BuildError(f"motif {self.number} is in no hierarchy: put the node that holds it into the `body` of one")
 
 
 @record

@@ -34,7 +34,7 @@ class Highway(Node):
         shape = site.output(self.body)
         if shape != site.shape:
             raise BuildError(
-                f"the body of a highway makes {shape} from {site.shape}: give it the width and size of its input"
+                f"the body of a highway changes the shape from {site.shape} to {shape} (C, H, W): give one that keeps it"
             )
         return shape
 

@@ -36,7 +36,7 @@ class Auxiliary(Node):
         channels, *size = site.shape
         if min(size) < 5:
             raise BuildError(
-                f"the auxiliary head pools 5x5 and stands on a map of {size}: leave it out, or enlarge the images"
+                f"the auxiliary head pools 5x5, and its map is {size}: leave it out, or enlarge the images"
             )
         height, width = ((each - 5) // self.stride + 1 for each in size)
         parts = [nn.ReLU(), nn.AvgPool2d(5, self.stride, count_include_pad=False)]
@@ -80,6 +80,7 @@ class Network(Node):
 
         In a supernet a stage whose depth or width is open is one layer.
         """
+        # Output 0 is the stem's and output i + 1 that of layer i. Layer i reads output i and, with two inputs, output i - 1.
         i = 0
         for stage in self.stages:
             if not isinstance(stage, Stage) or not stage.is_plain:
@@ -155,7 +156,7 @@ def with_classes(network: Node, classes: int | None = None) -> Node:
     changed: Node = _of_classes(network, classes)
     if changed is network:
         raise RecordError(
-            f"the network has no head that could tell {classes} classes apart: give it one, as Classifier"
+            f"the network has no head whose number of classes could be {classes}: give it one, as Classifier"
         )
     return changed
 

@@ -43,7 +43,7 @@ class Polynomial(Node):
         shape = site.output(self.body)
         if shape != site.shape:
             raise BuildError(
-                f"the body of a polynomial makes {shape} from {site.shape}: give it the shape of its input"
+                f"the body of a polynomial changes the shape from {site.shape} to {shape} (C, H, W): give one that keeps it"
             )
         return shape
 
@@ -54,6 +54,7 @@ def _share_convolutions(first: nn.Module, other: nn.Module) -> None:
     Where the last convolution is an option of a supernet, none of the options of that choice is shared.
     """
     names = [name for name, part in other.named_modules() if isinstance(part, nn.Conv2d)]
+    # An option's convolution is named as `1.options.3.conv`, where `1` is the mixed operation of the choice.
     mixed, is_option, _ = names[-1].partition(".options.") if names else ("", "", "")
     for name in names[:-1]:
         if not is_option or not name.startswith(f"{mixed}.options."):
@@ -68,6 +69,7 @@ class _Powers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         total, power = x, x
+        # After step i, `power` is x under the first i + 1 bodies in turn.
         for i, body in enumerate(self.bodies):
             if i and self.between is not None:
                 power = self.between(power)

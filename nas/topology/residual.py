@@ -34,11 +34,12 @@ class Residual(Node):
         inner = self._inner(site)
         shape = inner.output(self.body)
         # The shortcut takes the width and stride of the body, which may set its own.
-        beside = inner.put(inner.shape, shape[0], _stride(inner, shape))
-        shapes = shape, beside.output(self.shortcut)
+        around = inner.put(inner.shape, shape[0], _stride(inner, shape))
+        shapes = shape, around.output(self.shortcut)
         if shapes[0] != shapes[1]:
             raise BuildError(f"the body of a residual gives {shapes[0]} and the shortcut {shapes[1]}: make them equal")
-        body, shortcut = inner.build(require_single_input(self.body)), beside.build(require_single_input(self.shortcut))
+        body, shortcut = inner.build(require_single_input(self.body)), around.build(require_single_input(self.shortcut))
+        # An identity passes the raw input on, so the opening is part of the body; a projection reads its output.
         if self.opening is not None and isinstance(shortcut, nn.Identity):
             body = nn.Sequential(site.put(site.shape).build(self.opening), body)
         total = _Sum(body, shortcut, self.scale, DropPath(share=self.drop_path) if self.drop_path else None)

@@ -42,7 +42,7 @@ class Wired(Node):
             raise BuildError(f"{self.nodes} nodes cannot have {self.degree} neighbours each: give fewer, or more nodes")
         if self.graph == "ws" and is_set and self.degree % 2:
             raise BuildError(
-                f"a ring has as many neighbours on both sides, and the degree is {self.degree}: give an even one"
+                f"the degree is {self.degree}, and a ring has half of its neighbours on each side: give an even degree"
             )
 
     def build(self, site: Site) -> nn.Module:
@@ -52,7 +52,8 @@ class Wired(Node):
         inner = site.put(self.shape(site))
         if inner.output(self.operation) != inner.shape:
             raise BuildError(
-                f"a node of a graph makes {inner.output(self.operation)} from {inner.shape}: give an operation that keeps both"
+                f"the operation of a graph changes the shape from {inner.shape} to {inner.output(self.operation)} (C, H, W): "
+                "give one that keeps it"
             )
         operations = [(inner if read else site).build(self.operation) for read in sources]
         return _Graph(operations, sources, unread)
@@ -68,7 +69,7 @@ class Wired(Node):
             edges = frozenset((min(edge), max(edge)) for edge in drawn)
             if _is_connected(edges, self.nodes):
                 return edges
-        raise BuildError(f"{self} falls apart in 100 draws: raise the probability or the degree")
+        raise BuildError(f"{self} is disconnected in 100 draws: raise the probability or the degree")
 
     def _watts_strogatz(self, rng: Random) -> set[tuple[int, int]]:
         # Edges of the ring to the next degree / 2 nodes; each is then moved with `probability` to a node not yet joined.
@@ -92,6 +93,7 @@ class Wired(Node):
         # Every node as often as it has edges: a uniform draw from it prefers nodes with many edges.
         ends: list[int] = []
         for node in range(self.degree, self.nodes):
+            # The first new node joins all of the initial nodes, which have no edges to draw from.
             joined = set() if ends else set(range(self.degree))
             while len(joined) < self.degree:
                 joined.add(rng.choice(ends))
@@ -122,7 +124,7 @@ class _Graph(nn.Module):
         for operation, read in zip(self.operations, self.sources, strict=True):
             inputs = [outputs[i] for i in read]
             if len(inputs) > 1:
-                weights = next(strengths).sigmoid()
+                weights = next(strengths).sigmoid()  # positive, and 0.5 at the start
                 inputs = [each * weight for each, weight in zip(inputs, weights.unbind(), strict=True)]
             outputs.append(operation(reduce(add, inputs) if inputs else x))
         return reduce(add, [outputs[i] for i in self.unread]) / len(self.unread)

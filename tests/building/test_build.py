@@ -312,7 +312,7 @@ def test_only_the_edges_that_read_an_input_are_strided() -> None:
 @pytest.mark.parametrize("reads", [1, 2])
 def test_a_cell_gives_the_shape_that_it_says(reads: Any, preprocess: Any, channels: int, stride: int) -> None:
     if (reads, preprocess) == (2, "never"):
-        with pytest.raises(BuildError, match="reads two outputs must preprocess them"):
+        with pytest.raises(BuildError, match="a cell with two inputs must preprocess them"):
             Cell(((Edge(0, Skip()),),), reads=reads, preprocess=preprocess)
         return
     nodes = ((Edge(0, Skip()), Edge(reads - 1, SepConv())), (Edge(reads - 1, Skip()), Edge(reads, Conv())))
@@ -451,7 +451,7 @@ def test_a_map_too_small_for_the_auxiliary_head_is_an_error_that_says_so(make: C
     cells = V2 if make is darts.network else nasnet.PUBLISHED["NASNet_A"]
     with pytest.raises(BuildError) as caught, torch.device("meta"):
         build(make(cells, 8, auxiliary=True), (3, 8, 8))
-    expected = "the auxiliary head pools 5x5 and stands on a map of [{0}, {0}]: leave it out, or enlarge the images"
+    expected = "the auxiliary head pools 5x5, and its map is [{0}, {0}]: leave it out, or enlarge the images"
     assert str(caught.value) == expected.format(2 if make is darts.network else 4)
 
 

@@ -64,7 +64,7 @@ def test_an_even_convolution_is_refused(operation: Any) -> None:
 
 @pytest.mark.parametrize("pool", [MaxPool(2), AvgPool(4)], ids=str)
 def test_an_even_pooling_that_is_not_strided_is_refused(pool: Any) -> None:
-    with pytest.raises(BuildError, match="fits stride 2, not 1: give an odd kernel"):
+    with pytest.raises(BuildError, match="needs stride 2, not 1: give an odd kernel"):
         nas.build(network_of(pool))
 
 

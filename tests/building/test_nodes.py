@@ -154,7 +154,7 @@ def test_dense_layers_read_all_before_them_in_order() -> None:
 def test_dense_layers_that_would_shrink_are_refused() -> None:
     with pytest.raises(BuildError, match="a transition before"):
         at(Dense(POINTWISE), (8, 6, 6), 8, 2)
-    with pytest.raises(BuildError, match=r"makes a map of \(3, 3\) from \(6, 6\): let it keep the size"):
+    with pytest.raises(BuildError, match=r"changes the size from \(6, 6\) to \(3, 3\): give one that keeps it"):
         at(Dense(ConvNormAct(3, stride=2)), (8, 6, 6))
 
 
@@ -214,7 +214,7 @@ def test_shared_weights_are_saved_and_read(tmp_path: Path) -> None:
 def test_an_appending_reduction_fills_up_to_the_width() -> None:
     module, x = at(Appended(POINTWISE), (8, 8, 8), 24, 2), torch.randn(2, 8, 8, 8)
     assert module(x).shape == (2, 24, 4, 4)
-    with pytest.raises(BuildError, match="nothing is appended"):
+    with pytest.raises(BuildError, match="nothing is left to append"):
         at(Appended(POINTWISE), (8, 8, 8), 8)
 
 
@@ -228,10 +228,10 @@ def test_a_shortcut_has_the_stride_of_its_body(shape: Shape, stride: int) -> Non
 def test_what_cannot_stand_somewhere_says_so() -> None:
     two_inputs = nas.from_plain({"Cell": {"nodes": [[{"Edge": {"source": 0, "operation": "Skip"}}]]}})
     refused: list[tuple[Any, str]] = [
-        (Chain((two_inputs,)), "a Cell that reads two outputs is given one: put it into a stage of the network"),
-        (Residual(two_inputs), "a Cell that reads two outputs is given one"),
-        (Wired(Pool(3, 2), 6), "give an operation that keeps both"),
-        (ConvNormAct(3, 24, group_width=16), "24 channels are no multiple of groups of 16: change one"),
+        (Chain((two_inputs,)), "a Cell with two inputs gets only one here: put it into a stage of the network"),
+        (Residual(two_inputs), "a Cell with two inputs gets only one here"),
+        (Wired(Pool(3, 2), 6), "give one that keeps it"),
+        (ConvNormAct(3, 24, group_width=16), "24 channels are not a multiple of group width 16: change one"),
         (AttentionConv(value=1.0), "lower `value`"),
     ]
     for node, said in refused:
@@ -254,7 +254,7 @@ def test_a_chain_has_its_stride_where_it_says() -> None:
     for strided in range(3):
         sizes = [inner.output(node)[1] for node, inner in Chain((POINTWISE,) * 3, strided).placed(site)]
         assert sizes == [8] * strided + [4] * (3 - strided)
-    with pytest.raises(BuildError, match="node 3 of a chain of 3 has the stride"):
+    with pytest.raises(BuildError, match="`strided` is 3, and the chain has 3 nodes"):
         Chain((POINTWISE,) * 3, 3)
 
 
@@ -391,7 +391,7 @@ def test_heads_are_found_in_whatever_holds_them() -> None:
     ]
     for head in held:
         assert "classes=7" in notation(with_classes(Network(POINTWISE, (), head), 7))
-    with pytest.raises(RecordError, match="the network has no head that could tell 7 classes apart"):
+    with pytest.raises(RecordError, match="the network has no head whose number of classes could be 7"):
         with_classes(Network(POINTWISE, (), Pool(3)), 7)
 
 

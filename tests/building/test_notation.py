@@ -122,7 +122,7 @@ WRONG = [
     ("residual[]", "write a node, as conv3-64"),
     ("conv3(activation=sep)", "names no node, 'sep'"),
     ('conv3(order="first")', "ConvNormAct.order is 'first'"),
-    ('conv3(order="\\x")', "write a text in quotes, as JSON has it"),
+    ('conv3(order="\\x")', "write a quoted text, escaped as in JSON"),
     ("sep_conv3[conv3]", "is '[conv3]': write a space between nodes, or the end"),
 ]
 
@@ -184,7 +184,7 @@ def test_records_of_ones_own_are_not_taken_for_others(own_records: None) -> None
 
 
 def test_a_very_deep_text_is_refused() -> None:
-    with pytest.raises(RecordError, match="is too deep to be read: write it as JSON"):
+    with pytest.raises(RecordError, match="is nested too deeply to be read: write it as JSON"):
         parse("[" * 2000 + "conv3" + "]" * 2000)
 
 

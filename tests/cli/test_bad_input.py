@@ -555,7 +555,7 @@ def test_a_damaged_journal_names_the_line_and_is_left_alone(
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
     damage(lines)
     journal.write_text("".join(lines), encoding="utf-8")
-    assert_says(call("resume", finished), f"{journal}, line {line}: damaged", "mend the line, or cut the file")
+    assert_says(call("resume", finished), f"{journal}, line {line}: damaged", "repair it, or truncate the file")
     assert journal.read_text(encoding="utf-8") == "".join(lines)
 
 

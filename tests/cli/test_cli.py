@@ -249,7 +249,7 @@ def test_a_tree_may_be_typed(call: Call) -> None:
         ('"["', "is no node: type one in notation"),
         (
             "[conv3 x99999999999]",
-            "the network has 299,999,999,998 parts, with all its repeats: at most 10,000 can be built",
+            "the network has 299,999,999,998 nodes, repeats included: at most 10,000 can be built",
         ),
         ("[conv3 x2 flurb]", "names no node, 'flurb': known are activation, "),
         ("resnet", "resnet is a space: give one of its networks, as resnet:resnet18"),

@@ -283,7 +283,7 @@ def damage(path: Path, line: int, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('{"event": "st', "no JSON"),
+        ('{"event": "st', "not JSON"),
         ("[]", "TypeError: "),
         ("{}", "KeyError: 'event'"),
         ('{"event": "finish", "number": 7, "scores": {}, "worker": ""}', "IndexError: "),
@@ -303,7 +303,7 @@ def test_a_damaged_line_is_named(text: str, reason: str, tmp_path: Path) -> None
     path = write(tmp_path / "history.jsonl", scored([1.0, 2.0]))
     message = damage(path, 3, text)
     assert message.startswith(f"{path}, line 3: damaged ({reason}")
-    assert message.endswith("); mend the line, or cut the file before it and resume")
+    assert message.endswith("); repair it, or truncate the file before it and resume")
 
 
 def test_an_evaluation_that_is_finished_twice_is_an_error(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_a_space_that_is_not_there_or_is_none_is_one_line(here: Path, monkeypatc
     for name, said in {
         "./missing.py": "there is no file ./missing.py",
         "./empty.py": "module ./empty.py has no `family`",
-        "./broken.py": "module ./broken.py cannot be imported (No module named 'nothing_like_this'): mend it",
+        "./broken.py": "module ./broken.py cannot be imported (No module named 'nothing_like_this'): fix it",
         "./wrong.py": "module ./wrong.py cannot be imported (invalid syntax",
         "./other.py": "`family` of module ./other.py is 3: give a nas.family.Family",
         "": "there is no space ''",
@@ -138,7 +138,7 @@ def test_a_space_of_the_librarys_name_is_told_apart(here: Path, monkeypatch: pyt
         family("resnet")
     assert str(here / "resnet.py") in str(caught.value)
     assert str(Path("search_spaces", "resnet.py")) in str(caught.value)
-    assert "say search_spaces.resnet or, for yours, its path, as ./resnet.py" in str(caught.value)
+    assert "give search_spaces.resnet or, for yours, its path, as ./resnet.py" in str(caught.value)
     assert "resnet18" in family("search_spaces.resnet").published
     assert set(family("./resnet.py").published) == {"small"}
     assert family(str(here / "resnet.py")) is family("./resnet.py")
@@ -176,7 +176,7 @@ def test_a_module_of_ones_own_with_the_name_of_another_is_not_passed_over(
     monkeypatch.chdir(here)
     answer = call("search", file)
     assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
-    assert f"{path} is there too: name yours by its path, ./{module.replace('.', '/')}.py" in answer.stderr
+    assert f"which hides {path}: give yours by its path, ./{module.replace('.', '/')}.py" in answer.stderr
 
 
 def test_a_module_is_imported_by_its_path_and_found_from_elsewhere(

@@ -332,7 +332,7 @@ def test_a_run_that_has_only_begun_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_a_damaged_journal_is_named_with_its_line(tmp_path: Path) -> None:
     folder = by_hand(tmp_path / "run", [start(0, 5.0), start(2, 6.0)])
-    with pytest.raises(RecordError, match=r"history.jsonl, line 3: damaged .*cut the file before it and resume"):
+    with pytest.raises(RecordError, match=r"history.jsonl, line 3: damaged .*truncate the file before it and resume"):
         summarise(folder)
     folder = by_hand(tmp_path / "other", [start(0, 5.0), {"event": "finish", "number": 0, "scores": {}}])
     with pytest.raises(RecordError, match="line 3: damaged"):

@@ -154,7 +154,7 @@ def test_transferred_weights_know_the_classes_that_they_learnt(
 def test_weights_shown_say_their_classes_and_their_images(trained: Path, call: Call, tmp_path: Path) -> None:
     shown = call("show", copied_alone(call, trained, tmp_path)).stdout
     assert "Classes: nil, one, two" in shown
-    assert "less the mean (" in shown
+    assert "minus mean (" in shown
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_every_export_says_classes_and_images(trained: Path, call: Call, tmp_pat
     found = find_checkpoint(str(trained))[0]
     assert found.preprocessing is not None
     text = found.preprocessing.describe()
-    assert "shorter side scaled to the size / 1, centre cut out, bicubic" in text
+    assert "shorter side scaled to the size / 1, centre cropped, bicubic" in text
     assert text in (tmp_path / "low.md").read_text()
     assert text in " ".join((tmp_path / "low.py").read_text().split())
     plain = json.loads((tmp_path / "low.json").read_text())["StackedNetwork"]
