@@ -40,6 +40,7 @@ def open_archive(path: Path, folder: str, names: Collection[str]) -> PublishedFi
     contents = dict[str, bytes]()
     try:
         with tarfile.open(path) as archive:
+            # A tar archive has no index: read it from the start, until all wanted files are found.
             for member in archive:
                 name = wanted.get(member.name.removeprefix("./"))
                 if (
@@ -51,5 +52,5 @@ def open_archive(path: Path, folder: str, names: Collection[str]) -> PublishedFi
                 if len(contents) == len(wanted):
                     break
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise RecordError(f"{path} is no archive, or torn ({error}): download it again") from None
+        raise RecordError(f"{path} is not a tar archive, or is truncated ({error}): download it again") from None
     return PublishedFiles(path, contents)

@@ -118,6 +118,7 @@ def stratified_order(y: Tensor, seed: int) -> Tensor:
     shuffled = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
     by_class = y[shuffled].argsort(stable=True)
     labels, counts = y[shuffled][by_class], y.bincount()
+    # the number of each image within its class: its place in the sorted order less the place where its class begins
     within = torch.arange(len(y)) - (counts.cumsum(0) - counts)[labels]
     place = torch.empty(len(y), dtype=torch.float64)
     # the j-th of a class's n images goes to position (j + 1/2) / n of the order

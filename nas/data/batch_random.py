@@ -41,6 +41,7 @@ class BatchRandom:
         if self.generator.device.type == "cpu":
             return self
         state = self.generator.get_state()  # seed and offset, which are kept on the host
+        # Advance the generator, so that the next seed differs.
         torch.rand(1, generator=self.generator, device=self.generator.device)
         seed = int.from_bytes(hashlib.sha256(state.numpy().tobytes()).digest()[:8]) >> 1
         own = None if self.own is None else self.own.cpu()

@@ -153,7 +153,7 @@ def _read_binary(form: _Form, place: PublishedFiles, name: str, images: int) -> 
     data = place.read(name)
     if data is None or len(data) != size:
         state = "is missing" if data is None else f"has {len(data):,} bytes"
-        raise RecordError(f"{place.path / name} {state}, and {form.title} has {size:,} bytes there: download it again")
+        raise RecordError(f"{place.path / name} {state}, and should have {size:,} bytes: download it again")
     rows = torch.frombuffer(bytearray(data), dtype=torch.uint8).view(images, -1)
     labels = rows[:, form.label_bytes - 1].long()
     return _checked(form, place.path / name, rows[:, form.label_bytes :], labels)
@@ -162,12 +162,12 @@ def _read_binary(form: _Form, place: PublishedFiles, name: str, images: int) -> 
 def _read_python(form: _Form, place: PublishedFiles, name: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
     path, data = place.path / name, place.read(name)
     if data is None:
-        raise RecordError(f"{path} is missing, and {form.title} has {images:,} images there: download it again")
+        raise RecordError(f"{path} is missing, and should have {images:,} images: download it again")
     pixels, labels = read_python_batch(data, form.python_label, str(path))
     if pixels.shape != (images, PIXELS) or len(labels) != images:
         raise RecordError(
-            f"{path} has {len(labels):,} labels and an array of {pixels.shape}, and {form.title} has {images:,} images "
-            f"of {PIXELS:,} bytes there: download it again"
+            f"{path} has {len(labels):,} labels and an array of {pixels.shape}, and should have {images:,} images of "
+            f"{PIXELS:,} bytes: download it again"
         )
     return _checked(form, path, torch.from_numpy(pixels), torch.tensor(labels))
 
@@ -176,7 +176,7 @@ def _checked(form: _Form, path: Path, pixels: torch.Tensor, labels: torch.Tensor
     """Return the images (N, 3, 32, 32) and the labels. Raises RecordError where a label is out of range."""
     if labels.min() < 0 or labels.max() >= len(form.classes):
         raise RecordError(
-            f"{path} has a label {labels.max()}, and {form.title} has {len(form.classes)}: download it again"
+            f"{path} has a label {labels.max()}, and {form.title} has {len(form.classes)} classes: download it again"
         )
     return pixels.reshape(-1, 3, 32, 32).contiguous(), labels
 
@@ -195,5 +195,6 @@ def _read_hub(form: _Form) -> tuple[Images, Images]:
 
 def _hub_images(form: _Form, part: Any) -> Images:
     columns = part.with_format("numpy")
+    # (N, 32, 32, 3) to (N, 3, 32, 32)
     x = torch.from_numpy(columns["img"][:]).permute(0, 3, 1, 2).contiguous()
     return Images(x, torch.from_numpy(columns[form.hub_label][:]).long())

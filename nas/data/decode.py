@@ -188,6 +188,7 @@ def _by_simplejpeg(data: bytes, choose: Choose, form: Pixels) -> tuple[Any, Cut]
         if colours not in ("YCbCr", "Gray", "RGB") or width * height > LARGEST:
             return None
         cut = choose(width, height)
+        # the decoder shrinks a JPEG as far as its scales allow, but not below these sizes
         least = {"min_height": height // cut.shrink, "min_width": width // cut.shrink} if cut.shrink > 1 else {}
         pixels = simplejpeg.decode_jpeg(data, "GRAY" if form.channels == 1 else "RGB", **least)
     except ValueError:
@@ -198,7 +199,7 @@ def _by_simplejpeg(data: bytes, choose: Choose, form: Pixels) -> tuple[Any, Cut]
 
 def _may_be_turned(data: bytes) -> bool:
     """Return whether a JPEG may have to be turned; most have no orientation, and this is faster than asking Pillow."""
-    header = data[: data.find(b"\xff\xda")]
+    header = data[: data.find(b"\xff\xda")]  # the metadata precede this marker, the pixels follow it
     if b"Exif\0\0" not in header and b"tiff:Orientation" not in header:
         return False
     pillow = optional("PIL.Image", "Pillow")

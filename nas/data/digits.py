@@ -26,6 +26,6 @@ class Digits(Data):
         images = Images(x, torch.from_numpy(raw.target).long())
         order = stratified_order(images.y, TEST_SEED)
         train, test = images.at(order[TEST_IMAGES:]), images.at(order[:TEST_IMAGES])
-        source = f"{TEST_IMAGES} of {len(images):,} scans, the same always"
+        source = f"{TEST_IMAGES} of {len(images):,} scans, always the same"
         statistics = channel_statistics(train.x)
         return Loaded(train, test, tuple("0123456789"), *statistics, test_source=source)

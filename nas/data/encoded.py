@@ -106,16 +106,16 @@ def class_names(train: Tensor, test: Tensor, names: tuple[str, ...], where: str)
 
     Raises RecordError where a part has no images, the training images have one class, or a label has no name.
     """
-    for part, y in (("train", train), ("test", test)):
+    for part, y in (("training", train), ("test", test)):
         if not len(y):
-            raise RecordError(f"{where} has no images to {part} with: give another one")
+            raise RecordError(f"{where} has no {part} images: give a data set that has some")
     names = names or tuple(map(str, range(int(train.max()) + 1)))
     if (train == train[0]).all():
-        raise RecordError(f"{where} has one class, {int(train[0])}, to train with: give images of at least two classes")
+        raise RecordError(f"{where} has training images of one class, {int(train[0])}: give at least two classes")
     lowest, highest = (int(each) for each in torch.cat([train, test]).aminmax())
     if lowest < 0 or highest >= len(names):
         raise RecordError(
-            f"{where} has the labels {lowest} to {highest}, and classes are 0 to {len(names) - 1}: give images that are "
-            "labelled, with the same classes to train and to test with"
+            f"{where} has the labels {lowest} to {highest}, and the classes are 0 to {len(names) - 1}: give labelled images, "
+            "with the same classes for training and test"
         )
     return names

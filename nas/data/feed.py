@@ -215,7 +215,7 @@ def _begin(parent: int, _: int) -> None:
     """Set up a worker: it dies with its parent, ignores warnings about odd files, and keeps freed memory."""
     warnings.simplefilter("ignore")
     if sys.platform == "linux":
-        system = ctypes.CDLL(None)
+        system = ctypes.CDLL(None)  # the C library of this process
         system.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         # the parent may have died before prctl was called
         if os.getppid() != parent:
@@ -230,13 +230,13 @@ def _to_device(batches: Iterator[Images], device: torch.device) -> Iterator[Imag
     if device.type != "cuda":
         yield from (batch.to(device) for batch in batches)
         return
-    beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     for batch in batches:
         now = torch.cuda.current_stream(device)
-        with torch.cuda.stream(beside):
+        with torch.cuda.stream(side):
             x, y = (each.to(device, non_blocking=True) for each in (batch.x, batch.y))
         # The copy runs on a side stream. record_stream keeps its memory from being reused while `now` reads it.
-        now.wait_stream(beside)
+        now.wait_stream(side)
         for each in (x, y):
             each.record_stream(now)
         yield Images(x, y)

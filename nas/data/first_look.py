@@ -53,7 +53,9 @@ def _look_at(images: Encoded) -> None:
             reasons.append(str(error))
     if len(reasons) == len(chosen):
         name = images.source.name(chosen[0])
-        raise RecordError(f"none of {len(chosen)} images that were looked at can be decoded, as {name} ({reasons[0]})")
+        raise RecordError(
+            f"none of the {len(chosen)} images checked can be decoded, as {name} ({reasons[0]}): give intact image files"
+        )
     warn_if_black(brightest, images.source.read(chosen[0]), images.source.name(chosen[0]))
 
 
@@ -61,8 +63,8 @@ def warn_if_black(brightest: int, data: bytes, name: str) -> None:
     """Warn where 16-bit files, such as `data`, hold samples of fewer bits: their brightest level is near 0."""
     if 0 < brightest <= NEARLY_BLACK and has_16_bits(data):
         warnings.warn(
-            f"images of 16 bits, as {name}, are nearly black, with {brightest} of 255 levels at most: give bits: 12 if their "
-            "samples have 12",
+            f"16-bit images, as {name}, are nearly black, {brightest} of 255 at the brightest: set bits: 12 if their samples "
+            "have 12",
             stacklevel=4,
         )
 

@@ -60,6 +60,7 @@ class ImageFolder(Data):
 
     def _read(self, files: Files) -> Images:
         form = Pixels(self.channels, self.bits)
+        # Threads suffice: Pillow releases the interpreter's lock while it decodes.
         with ThreadPoolExecutor(THREADS) as threads:
             decoded = list(threads.map(lambda file: _decode(file, self.size, form), files.files))
         _report(list(zip(files.files, decoded, strict=True)), self.path)
@@ -91,7 +92,7 @@ def held_out(images: T, test: float, seed: int) -> tuple[T, T]:
     """
     count = round(test * len(images))
     if not 0 < count < len(images):
-        raise RecordError(f"a test set of {count} of {len(images)} images: give more images or another `test`")
+        raise RecordError(f"the test set has {count} of {len(images)} images: give more images or another `test`")
     held, rest = hold_out(images.y, count, seed)
     return images.at(rest), images.at(held)
 
@@ -114,5 +115,5 @@ def _report(decoded: Sequence[tuple[str, object]], folder: str) -> None:
     named = ", ".join(file for file, _ in broken[:10]) + (", ..." if len(broken) > 10 else "")
     message = f"{len(broken)} of {len(decoded)} images in {folder} cannot be decoded: {named} ({broken[0][1]})"
     if len(broken) == len(decoded) or len(broken) > tolerated_images(len(decoded), TOLERATED):
-        raise RecordError(f"{message}: repair or remove them ({100 * TOLERATED:g} % is tolerated, and always three)")
+        raise RecordError(f"{message}: repair or remove them (tolerated are {100 * TOLERATED:g} %, and always three)")
     warnings.warn(f"{message}; they are skipped", stacklevel=2)

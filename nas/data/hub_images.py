@@ -46,18 +46,18 @@ class HubImages(Data):
     def load(self) -> Loaded:
         parts = self._fetch()
         for name in (self.train, self.test):
-            _check_known(name, list(parts), f"{self.name} has no part", "give `train` and `test`")
+            _check_known(name, list(parts), f"{self.name} has no split", "give `train` and `test`")
         train, test = parts[self.train], parts[self.test]
         names = _label_names(train, self.label)
         if _label_names(test, self.label) != names:
-            raise RecordError(f"{self.name} has other classes in {self.test} than in {self.train}: make them equal")
+            raise RecordError(f"{self.name} has different classes in {self.train} and {self.test}: make them equal")
         images, test_images = self._encoded(train), self._encoded(test)
         classes = class_names(images.y, test_images.y, names, self.name)
         if leftovers := [name for name in names if is_leftover(name)]:
             raise RecordError(
                 f"{self.name} has a class {leftovers[0]!r}, left behind by a file server: remove such folders"
             )
-        return loaded_encoded((images, test_images), classes, self.mean, self.std, f"the part {self.test!r}")
+        return loaded_encoded((images, test_images), classes, self.mean, self.std, f"the split {self.test!r}")
 
     def _fetch(self) -> Any:
         """Return the parts by name, after checking the columns of those used."""
@@ -68,8 +68,8 @@ class HubImages(Data):
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
             reason = one_line(error)
             raise RecordError(
-                f"{self.name} cannot be fetched ({reason}): give the name of a data set of the hub that you may read, or a "
-                "folder of images or parquet files"
+                f"{self.name} cannot be fetched ({reason}): give the name of a data set on the hub that you have access to, "
+                "or a folder of images or parquet files"
             ) from error
         for part in (parts[name] for name in (self.train, self.test) if name in parts):
             for column in (self.image, self.label):
@@ -79,7 +79,7 @@ class HubImages(Data):
     def _encoded(self, part: Any) -> Encoded:
         labels = part.with_format("numpy")[self.label][:]
         if labels.dtype.kind not in "iu":
-            raise RecordError(f"column {self.label!r} of {self.name} holds no whole numbers: give another `label`")
+            raise RecordError(f"column {self.label!r} of {self.name} holds no integers: give another `label`")
         undecoded = optional("datasets", "datasets").Image(decode=False)
         rows = part.select_columns([self.image]).cast_column(self.image, undecoded)
         y = torch.from_numpy(labels).long()
@@ -120,6 +120,7 @@ class _Rows(Source):
         """Return a digest of the images' lengths in bytes, stored separately in the table, or of their files."""
         compute = optional("pyarrow.compute", "pyarrow")
         column = self.rows.data.column(self.column)
+        # -1 where a row has no bytes but the path of a file
         lengths = compute.fill_null(compute.binary_length(compute.struct_field(column, "bytes")), -1).to_numpy()
         paths = compute.struct_field(column, "path").filter(compute.equal(lengths, -1)).to_pylist()
         files = files_digest([path for path in paths if path], str(Path(self.title).expanduser().resolve()))

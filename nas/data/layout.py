@@ -116,7 +116,7 @@ def list_images(root: Path) -> Listing:
     joined = [trained, *(parts[role] for role in others[1:])]
     test = parts[others[0]] if others else None
     if test is not None and (missing := [name for name in expected if name not in test]):
-        warnings.warn(f"the test images in {splits[others[0]].path} have none of {_some(missing)}", stacklevel=2)
+        warnings.warn(f"the test images in {splits[others[0]].path} lack the classes {_some(missing)}", stacklevel=2)
     name = os.path.relpath(splits[others[0]].path, root) if others else ""
     return Listing(
         expected,
@@ -137,7 +137,7 @@ def _classes(folder: _Folder) -> dict[str, list[str]]:
         found = f"one class, {next(iter(folder.folders))!r}" if folder.folders else "no images in subfolders"
         raise RecordError(f"folder {folder.path} has {found}: {REPAIR}")
     if folder.empty:
-        warnings.warn(f"{_some(folder.empty)} in {folder.path} hold no image, and are no classes", stacklevel=3)
+        warnings.warn(f"{_some(folder.empty)} in {folder.path} hold no images and are ignored", stacklevel=3)
     return {name: folder.folders[name].files() for name in sorted(folder.folders)}
 
 
@@ -149,8 +149,8 @@ def _known_classes(folder: _Folder, expected: tuple[str, ...]) -> dict[str, list
         close = difflib.get_close_matches(unknown[0].lower(), known := {name.lower(): name for name in expected}, 1)
         hint = f" (did you mean {known[close[0]]!r}?)" if close else ""
         raise RecordError(
-            f"folder {folder.path} has the classes {_some(unknown)}{hint}, and the training images are of {_some(expected)}: "
-            "give a class one name in each split"
+            f"folder {folder.path} has the classes {_some(unknown)}{hint}, and the training images have {_some(expected)}: "
+            "give each class the same name in all splits"
         )
     return {name: each.files() for name, each in folder.folders.items()}
 
@@ -159,22 +159,24 @@ def _splits(folder: _Folder) -> dict[Role, _Folder] | None:
     """Return the folder of classes of each split; None where the subfolders are the classes."""
     nested = {name: each.inner for name, each in folder.folders.items() if each.inner.folders}
     _refuse_splits_of_classes(folder, nested)
-    alike = _alike(nested)
+    similar = _similar(nested)
     named = {
-        name: role for name in folder.folders if (role := role_of(name)) and (name in alike or is_split_name(name))
+        name: role for name in folder.folders if (role := role_of(name)) and (name in similar or is_split_name(name))
     }
     roles = {name: role for name, role in named.items() if name in nested}
     # Split names alone decide only if there is a training split, next to another one or to no other folder at all: a
     # class may be called "train", too.
     if "train" in roles.values() and (len(set(named.values())) > 1 or named.keys() == folder.folders.keys()):
         return _by_role(folder, nested, roles)
-    if alike:
+    if similar:
         raise RecordError(
-            f"the folders {_some(alike)} in {folder.path} hold the same subfolders, as {_shared(nested, alike)!r}, and so are "
-            "splits and no classes: call them train and test (or val), or give the path of one"
+            f"the folders {_some(similar)} in {folder.path} hold the same subfolders, as {_shared(nested, similar)!r}, like "
+            "splits and unlike classes: rename them train and test (or val), or give the path of one"
         )
     if folder.folders and not nested and named.keys() == folder.folders.keys():
-        raise RecordError(f"the splits {_some(list(named))} in {folder.path} hold images without classes: {REPAIR}")
+        raise RecordError(
+            f"the splits {_some(list(named))} in {folder.path} hold images without class folders: {REPAIR}"
+        )
     return None
 
 
@@ -183,12 +185,15 @@ def _by_role(folder: _Folder, nested: Mapping[str, _Folder], roles: Mapping[str,
     for role in ROLES:
         names = [name for name, each in roles.items() if each == role]
         if len(names) > 1:
-            raise RecordError(f"the folders {_some(names)} in {folder.path} are both for {role}: join or rename them")
+            kind = "training" if role == "train" else role
+            raise RecordError(
+                f"the folders {_some(names)} in {folder.path} are both {kind} splits: merge or rename them"
+            )
         if names:
             found[role] = nested[names[0]]
     if unread := [name for name in folder.folders if name not in roles]:
         warnings.warn(
-            f"{_some(unread)} in {folder.path} are not read: no split's names, or no classes below", stacklevel=4
+            f"{_some(unread)} in {folder.path} are ignored: not named as splits, or without classes", stacklevel=4
         )
     return found
 
@@ -207,6 +212,7 @@ def is_split_name(name: str) -> bool:
 
 def _words(name: str) -> frozenset[str]:
     """Return the words of a name, in lower case."""
+    # parts of CamelCase, words in capitals, and numbers; all else separates
     return frozenset(word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+", name))
 
 
@@ -216,12 +222,12 @@ def _refuse_splits_of_classes(folder: _Folder, nested: Mapping[str, _Folder]) ->
         inner = {role_of(inner): inner for inner in each.folders}
         if role_of(name) is None and "train" in inner and inner.keys() & {"test", "validation"}:
             raise RecordError(
-                f"{each.path} holds the split {inner['train']!r}, and is a class: put the splits above the classes, as "
+                f"{each.path} is a class that holds the split {inner['train']!r}: put the splits above the classes, as "
                 f"{folder.path}/{inner['train']}/{name}"
             )
 
 
-def _alike(nested: Mapping[str, _Folder]) -> list[str]:
+def _similar(nested: Mapping[str, _Folder]) -> list[str]:
     """Return the folders that share at least half of their subfolders with another folder."""
     found = set[str]()
     for one, other in combinations(list(nested)[:MOST_SPLITS], 2):
@@ -233,10 +239,10 @@ def _alike(nested: Mapping[str, _Folder]) -> list[str]:
     return sorted(found)
 
 
-def _shared(nested: Mapping[str, _Folder], alike: Sequence[str]) -> str:
+def _shared(nested: Mapping[str, _Folder], similar: Sequence[str]) -> str:
     """Return the name of a subfolder that similar folders share."""
-    first = nested[alike[0]]
-    others = set[str]().union(*(_lowered(nested[name]) for name in alike[1:]))
+    first = nested[similar[0]]
+    others = set[str]().union(*(_lowered(nested[name]) for name in similar[1:]))
     return next(name for name in sorted(first.folders) if name.lower() in others)
 
 
@@ -281,7 +287,9 @@ def _entries(path: str) -> tuple[list[str], list[str]]:
                 elif not entry.is_symlink() or not _is_above(entry.path, path):
                     folders.append(entry.name)
     except OSError as error:
-        raise RecordError(f"folder {path} cannot be read ({error.strerror}): allow it, or remove the folder") from None
+        raise RecordError(
+            f"folder {path} cannot be read ({error.strerror}): give read permission, or remove it"
+        ) from None
     return sorted(images), sorted(folders)
 
 

@@ -31,7 +31,7 @@ def mix(x: Tensor, y: Tensor, mixup: float, cutmix: float, rng: Random) -> tuple
     if cuts:
         mixed, share = _paste(x, share, rng)
     else:
-        mixed = x.roll(1, 0).lerp_(x, share)
+        mixed = x.roll(1, 0).lerp_(x, share)  # share * x + (1 - share) * other; in place, as `roll` has copied
     return mixed, MixedLabels(y, y.roll(1), x.new_full((), share))
 
 
@@ -40,6 +40,7 @@ def _paste(x: Tensor, share: float, rng: Random) -> tuple[Tensor, float]:
 
     For an odd side the released code pastes one pixel less; we do not, as with cutout.
     """
+    # Each side is sqrt(1 - share) of the image's (CutMix, section 3.1).
     rows, columns = (_span(size, (1 - share) ** 0.5, rng) for size in x.shape[2:])
     mixed = x.clone()
     mixed[:, :, rows, columns] = x[:, :, rows, columns].roll(1, 0)

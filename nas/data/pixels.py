@@ -98,7 +98,7 @@ class Pixels:
             array = array.repeat(3, axis=2)
         if array.shape[2] != self.channels:
             raise Undecodable(
-                f"it has {array.shape[2]} channels, and {self.channels} are wanted: give channels: {array.shape[2]}"
+                f"it has {array.shape[2]} channels, and {self.channels} are expected: set channels: {array.shape[2]}"
             )
         return array
 

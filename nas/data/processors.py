@@ -31,6 +31,7 @@ def _folders(groups: Path, of_this_process: Path) -> list[Path]:
     """Return the folders of the control group and of its parents."""
     folders = [groups, groups / "cpu"]
     for line in _read(of_this_process).splitlines():
+        # Version 2 has one line, "0::/name"; version 1 one for each controller, as "4:cpu,cpuacct:/name".
         _, controllers, name = line.split(":", 2)
         top = groups / "cpu" if controllers else groups
         if not controllers or "cpu" in controllers.split(","):
@@ -41,7 +42,7 @@ def _folders(groups: Path, of_this_process: Path) -> list[Path]:
 
 def _limit(folder: Path) -> float:
     """Return the limit of one control group, in CPUs: a quota per period, both in microseconds."""
-    together = _read(folder / "cpu.max").split()
+    together = _read(folder / "cpu.max").split()  # version 2, as "150000 100000" or "max 100000"
     part, period = together or (_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
     try:
         return int(part) / int(period) if int(part) > 0 else math.inf

@@ -33,9 +33,10 @@ class _Array:
         self.values: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def __setstate__(self, state: tuple[object, tuple[int, ...], _Type, bool, bytes]) -> None:
+        # NumPy's own order: version, shape, type, whether columns come first in memory, and the bytes.
         _, shape, kind, by_column, raw = state
         if kind.name != b"u1" or by_column or not isinstance(raw, bytes):
-            raise pickle.UnpicklingError("an array that is not of bytes by row")
+            raise pickle.UnpicklingError("an array that is not of bytes in row-major order")
         self.values = np.frombuffer(raw, np.uint8).reshape(shape).copy()
 
 
@@ -77,4 +78,4 @@ def read_python_batch(data: bytes, label: bytes, name: str) -> tuple[NDArray[np.
         TypeError,
         ValueError,
     ) as error:
-        raise RecordError(f"{name} is no batch of CIFAR, or torn: {error}; download it again") from error
+        raise RecordError(f"{name} is not a batch of CIFAR, or is truncated: {error}; download it again") from error

@@ -54,6 +54,7 @@ def change_saturation(x: Tensor, factor: Tensor) -> Tensor:
 
 def change_sharpness(x: Tensor, factor: Tensor) -> Tensor:
     """Blend with a smoothed image: 0 is smooth, 1 is the image. Border pixels are unchanged, as in Pillow."""
+    # Pillow's SMOOTH: all weights of the 3x3 window are 1, that of its centre 5, and their sum 13.
     smooth, inner = x.clone(), x[..., 1:-1, 1:-1]
     smooth[..., 1:-1, 1:-1] = (9 * functional.avg_pool2d(x, 3, 1) + 4 * inner) / 13
     return _blend(smooth, x, factor)
@@ -66,6 +67,7 @@ def turn_hue(x: Tensor, turns: Tensor) -> Tensor:
     value = x.amax(1, keepdim=True)
     chroma = value - x.amin(1, keepdim=True)
     hue = _hue_in_sixths(x, value, chroma) + 6 * turns
+    # HSV to RGB: value - chroma * max(0, min(k, 4 - k, 1)), k = (n + hue) mod 6, with n = 5, 3, 1 for red, green, blue.
     sixths = (hue + 5 - 2 * torch.arange(3, device=x.device).view(1, 3, 1, 1)).remainder_(6)
     return value - chroma * torch.minimum(sixths, 4 - sixths).clamp_(0, 1)
 
@@ -99,6 +101,7 @@ def _shear_y(x: Tensor, amount: Tensor) -> Tensor:
     return _sample(x, rows + 0.3 * amount * columns, columns)
 
 
+# torchvision's largest translation is 150 / 331 of the side; it moves by whole pixels.
 def _translate_x(x: Tensor, amount: Tensor) -> Tensor:
     rows, columns = _places(x)
     return _sample(x, rows, columns + (amount * (150 / 331 * x.shape[3])).trunc())
@@ -113,6 +116,7 @@ def _rotate(x: Tensor, amount: Tensor) -> Tensor:
     rows, columns = _places(x)
     down, right = rows - x.shape[2] / 2, columns - x.shape[3] / 2
     sine, cosine = (math.radians(30) * amount).sin(), (math.radians(30) * amount).cos()
+    # Where each pixel comes from: its offset from the centre, rotated. rows - down is the centre.
     return _sample(x, rows + (cosine - 1) * down + sine * right, columns + (cosine - 1) * right - sine * down)
 
 
@@ -168,6 +172,7 @@ def _equalize(x: Tensor, _: Tensor) -> Tensor:
     """Equalise each channel's histogram, in Pillow's integer arithmetic."""
     levels = x.flatten(2).long()
     counts = levels.new_zeros(*x.shape[:2], 256).scatter_add_(2, levels, torch.ones_like(levels))
+    # Pillow leaves the brightest level out of the step; a step of 0 leaves the channel unchanged.
     brightest = counts.gather(2, levels.amax(2, keepdim=True))
     step = (levels.shape[2] - brightest) // 255
     table = ((counts.cumsum(2) - counts + step // 2) // step.clamp(min=1)).clamp(max=255)

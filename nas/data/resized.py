@@ -35,7 +35,7 @@ class Resized(Data):
 
     def _resized(self, images: object) -> Images:
         if not isinstance(images, Images):
-            raise RecordError("Resized.data is decoded as it is needed: give it the size itself, as size: 32")
+            raise RecordError("Resized.data decodes its images on the fly: set its own size instead, as size: 32")
         channels = images.shape[0]
         if channels not in (1, self.channels):
             raise RecordError(

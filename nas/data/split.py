@@ -65,11 +65,13 @@ def split(data: Data, validation: int | float, seed: int, train: int | None = No
     """
     whole = _loaded(data)
     if not len(whole.train):
-        raise RecordError("there are no images to train with, all are test images: give `test` below 1")
+        raise RecordError("there are no training images, all are test images: give `test` below 1")
     held_out = _number(validation, len(whole.train))
     left = len(whole.train) - held_out
     if not 1 <= (left if train is None else train) <= left:
-        raise RecordError(f"train is {train}, and {held_out} of {len(whole.train)} images validate: give 1 to {left}")
+        raise RecordError(
+            f"train is {train}, and {left} of {len(whole.train)} images are left after validation: give 1 to {left}"
+        )
     held, rest = hold_out(whole.train.y, held_out, seed)
     used = take(whole.train.y, rest, left if train is None else train)
     name = digest((without_places(data), whole.identity().digest, validation, seed, train))
@@ -92,9 +94,7 @@ def _warn_of_missing_classes(whole: Loaded, part: Images | Encoded, name: str, r
     if missing := missing_classes(part.y, whole.train.y):
         named = ", ".join(repr(whole.classes[label]) for label in missing[:NAMED])
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        warnings.warn(
-            f"the {len(part):,} {name} images have none of the class {named}{more}: give {repair}", stacklevel=3
-        )
+        warnings.warn(f"the {len(part):,} {name} images lack the classes {named}{more}: give {repair}", stacklevel=3)
 
 
 def identify(data: Data) -> DataIdentity:

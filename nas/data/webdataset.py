@@ -80,8 +80,9 @@ def _shards(pattern: str) -> list[str]:
     paths = [path for each in named for path in (sorted(glob(each)) if has_magic(each) else [each])]  # noqa: PTH207, a star may stand anywhere
     missing = [path for path in paths if not Path(path).is_file()]
     if missing or not paths:
-        what = f"{len(missing)} of {len(paths)} shards, the first {missing[0]}, are" if missing else "all shards are"
-        raise RecordError(f'of {pattern} {what} missing: give files, as "folder/train-{{000000..000146}}.tar"')
+        first = f", the first {missing[0]}" if missing else ""
+        what = f"{len(missing)} of {len(paths)} shards are missing{first}" if paths else "no shard matches"
+        raise RecordError(f'{pattern}: {what}: give existing files, as "folder/train-{{000000..000146}}.tar"')
     return paths
 
 
@@ -126,13 +127,15 @@ def _label(text: bytes, name: str, path: str) -> int:
         raise RecordError(f"{name} in {path} holds {text[:20]!r}: give the number of a class, from 0") from None
 
 
+# A header has the name at 0, the size in octal digits at 124, the kind at 156, "ustar" at 257, and at 345 the folder of a
+# long name. GNU's headers, "ustar " with a space, have other fields at 345.
 def _members(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
     """Yield name, offset and length of each file in a tar archive; five times as fast as the standard library's reader."""
     place, long_name, end = 0, "", os.fstat(file.fileno()).st_size
     while len(header := os.pread(file.fileno(), BLOCK, place)) == BLOCK and header[0]:
         length, kind, place = _length(header, file.name), header[156:157], place + BLOCK
         if place + length > end:
-            raise RecordError(f"{file.name} is torn, {end} bytes long: copy or download it again")
+            raise RecordError(f"{file.name} is truncated at {end} bytes: copy or download it again")
         if kind == b"L":  # GNU's long name of the next member
             long_name = _text(os.pread(file.fileno(), length, place))
         elif kind == b"x":  # POSIX's further fields of the next member
@@ -152,7 +155,7 @@ def _length(header: bytes, path: str) -> int:
             return int(header[124:136].strip(b"\0 ") or b"0", 8)
     except ValueError:
         pass
-    raise RecordError(f"{path} is no tar archive, or broken: give shards that are tar archives, not compressed")
+    raise RecordError(f"{path} is not a tar archive, or is broken: give uncompressed tar archives")
 
 
 def _name(header: bytes) -> str:

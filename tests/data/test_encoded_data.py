@@ -514,20 +514,20 @@ def test_a_folder_that_cannot_be_used_says_why(folder: Path, tmp_path: Path) -> 
         (tmp_path / "other" / part).mkdir(parents=True)
         for name in classes:
             (tmp_path / "other" / part / name).symlink_to(folder / "train" / name)
-    assert "val has the classes 'c', and the training images are of 'a', 'b'" in refusal(
+    assert "val has the classes 'c', and the training images have 'a', 'b'" in refusal(
         ImageFiles(str(tmp_path / "other"))
     )
-    assert "a test set of 0 of 36 images" in refusal(ImageFiles(str(folder / "train"), test=0.0))
+    assert "the test set has 0 of 36 images" in refusal(ImageFiles(str(folder / "train"), test=0.0))
 
 
 def test_a_data_set_that_cannot_be_fetched_or_lacks_a_column_says_so(parquet: HubImages, tmp_path: Path) -> None:
     message = refusal(replace(parquet, image="imag"))
     assert message.endswith("has no column 'imag': did you mean 'image'? it has image, label; give `image` and `label`")
-    assert "has no part 'test': did you mean 'train'? it has train, validation" in refusal(
+    assert "has no split 'test': did you mean 'train'? it has train, validation" in refusal(
         replace(parquet, test="test")
     )
     assert "column 'image' of" in (message := refusal(replace(parquet, label="image")))
-    assert message.endswith("holds no whole numbers: give another `label`")
+    assert message.endswith("holds no integers: give another `label`")
     assert f"{tmp_path} cannot be fetched (" in refusal(HubImages(str(tmp_path)))
 
 
@@ -535,22 +535,26 @@ def test_shards_that_cannot_be_used_say_why(folder: Path, shards: Path, tmp_path
     val = f"{shards}/val-0.tar"
     message = refusal(WebDataset(f"{shards}/train-{{002..012}}.tar", val))
     assert message.startswith(
-        f"of {shards}/train-{{002..012}}.tar 2 of 11 shards, the first {shards}/train-011.tar, are missing"
+        f"{shards}/train-{{002..012}}.tar: 2 of 11 shards are missing, the first {shards}/train-011.tar"
     )
-    assert "all shards are missing: give files" in refusal(WebDataset(f"{shards}/none-*.tar", val))
+    assert "no shard matches: give existing files" in refusal(WebDataset(f"{shards}/none-*.tar", val))
     assert "4 of 4 images without a label, the first x/" in refusal(
         WebDataset(f"{shards}/train-002.tar", val, label="txt")
     )
-    assert "has the labels 0 to 2, and classes are 0 to 1: give" in refusal(WebDataset(val, val, classes=("a", "b")))
+    assert "has the labels 0 to 2, and the classes are 0 to 1: give" in refusal(
+        WebDataset(val, val, classes=("a", "b"))
+    )
     files = listed(folder, "val")
     write_tar(tmp_path / "one.tar", files[:2])
-    assert "has one class, 0, to train with" in refusal(WebDataset(str(tmp_path / "one.tar"), val))
+    assert "has training images of one class, 0: give at least two" in refusal(
+        WebDataset(str(tmp_path / "one.tar"), val)
+    )
     write_tar(tmp_path / "none.tar", [])
-    assert "has no images to train with" in refusal(WebDataset(str(tmp_path / "none.tar"), val))
+    assert "has no training images" in refusal(WebDataset(str(tmp_path / "none.tar"), val))
     torn = tmp_path / "torn.tar"
     torn.write_bytes(Path(val).read_bytes()[:3000])
-    assert f"{torn} is torn, 3000 bytes long" in refusal(WebDataset(str(torn), val))
+    assert f"{torn} is truncated at 3000 bytes" in refusal(WebDataset(str(torn), val))
     torn.write_bytes(b"x" * 3000)
-    assert f"{torn} is no tar archive" in refusal(WebDataset(str(torn), val))
+    assert f"{torn} is not a tar archive" in refusal(WebDataset(str(torn), val))
     write_tar(torn, [(key, file, "cat") for key, file, _ in files])  # type: ignore[misc]
     assert "holds b'cat': give the number of a class" in refusal(WebDataset(str(torn), val))

@@ -160,7 +160,7 @@ def test_a_jpeg_read_as_grey_is_the_same_by_both_decoders(mode: str) -> None:
         (lambda: array(RAMP), "it holds float64, whose range is not known: save uint8 or uint16"),
         (lambda: array(np.array([{}], object)), "Object arrays cannot be loaded"),
         (lambda: array(np.zeros((2, 3, 4, 5), np.uint8)), r"it is an array of shape \(2, 3, 4, 5\): give"),
-        (lambda: array(np.zeros((8, 8, 5), np.uint8)), "it has 5 channels, and 3 are wanted: give channels: 5"),
+        (lambda: array(np.zeros((8, 8, 5), np.uint8)), "it has 5 channels, and 3 are expected: set channels: 5"),
         (lambda: array(LEVELS.astype(np.uint8))[:150], "ValueError|EOFError"),
     ],
 )
@@ -207,7 +207,7 @@ def test_two_and_four_channels_of_pictures_are_kept() -> None:
     assert np.array_equal(read(saved(half_transparent(), "PNG"), Pixels(4))[3], np.full((SIZE, SIZE), 128))
     grey = Image.fromarray(LEVELS.astype(np.uint8)).convert("LA")
     assert np.array_equal(read(saved(grey, "PNG"), Pixels(2))[1], np.full((SIZE, SIZE), 255))
-    with pytest.raises(Undecodable, match="it has 3 channels, and 5 are wanted: give channels: 3"):
+    with pytest.raises(Undecodable, match="it has 3 channels, and 5 are expected: set channels: 3"):
         read(saved(colours(), "PNG"), Pixels(5))
 
 
@@ -256,13 +256,13 @@ def test_a_folder_of_other_channels_than_are_asked_for_says_how_many(
     folder: Callable[..., str], reader: type[ImageFolder]
 ) -> None:
     path = folder(".npy", BANDS["array"])
-    with pytest.raises(RecordError, match="it has 5 channels, and 3 are wanted: give channels: 5"):
+    with pytest.raises(RecordError, match="it has 5 channels, and 3 are expected: set channels: 5"):
         reader(path, SIZE).load()
 
 
 def test_a_folder_of_12_bits_in_files_of_16_is_warned_of(folder: Callable[..., str]) -> None:
     path = folder(".png", lambda: saved(Image.fromarray(deep(4095)), "PNG"))
-    warning = r"0.png, are nearly black, with 1\d of 255 levels at most: give bits: 12 if their samples have 12"
+    warning = r"0.png, are nearly black, 1\d of 255 at the brightest: set bits: 12 if their samples have 12"
     for reader in (ImageFolder, ImageFiles):
         with pytest.warns(UserWarning, match=warning):
             reader(path, SIZE).load()

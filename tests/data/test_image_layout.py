@@ -114,7 +114,7 @@ def test_folders_in_between_are_passed_through(tmp_path: Path, folders: list[str
     [
         (
             ["{part1,part2}/{cat,dog}"],
-            "the folders 'part1', 'part2' in ROOT hold the same subfolders, as 'cat', and so are splits and no classes: call",
+            "the folders 'part1', 'part2' in ROOT hold the same subfolders, as 'cat', like splits and unlike classes: rename",
         ),
         (
             ["{fold1,fold2,fold3}/{cat,dog,cow}"],
@@ -126,21 +126,27 @@ def test_folders_in_between_are_passed_through(tmp_path: Path, folders: list[str
         (["train/{cat,dog}", "other/{cat,dog}"], "the folders 'other', 'train' in ROOT hold the same subfolders"),
         (
             ["{train,training,test}/{cat,dog}"],
-            "the folders 'train', 'training' in ROOT are both for train: join or rename",
+            "the folders 'train', 'training' in ROOT are both training splits: merge or rename",
         ),
-        (["{val,valid,train}/{cat,dog}"], "the folders 'val', 'valid' in ROOT are both for validation: join or rename"),
+        (
+            ["{val,valid,train}/{cat,dog}"],
+            "the folders 'val', 'valid' in ROOT are both validation splits: merge or rename",
+        ),
         (
             ["{cat,dog}/{train,test}"],
-            "ROOT/cat holds the split 'train', and is a class: put the splits above the classes, as",
+            "ROOT/cat is a class that holds the split 'train': put the splits above the classes, as",
         ),
-        (["{train,valid}"], "the splits 'train', 'valid' in ROOT hold images without classes: give a folder with"),
+        (
+            ["{train,valid}"],
+            "the splits 'train', 'valid' in ROOT hold images without class folders: give a folder with",
+        ),
         (
             ["{train,test}/cat"],
             "folder ROOT/train has one class, 'cat': give a folder with a subfolder of images for each",
         ),
         (
             ["train/{cat,dog}", "test/{cat,cow}"],
-            "folder ROOT/test has the classes 'cow', and the training images are of 'cat'",
+            "folder ROOT/test has the classes 'cow', and the training images have 'cat'",
         ),
         (
             ["train/{Cat,dog}", "test/{cat,dog}"],
@@ -177,12 +183,12 @@ def test_classes_that_happen_to_hold_subfolders_or_to_be_called_train_stay_class
 def test_what_is_not_read_is_said(tmp_path: Path, reader: type[ImageFolder]) -> None:
     make(tmp_path, "train/{cat,dog,cow}", "test/{cat,dog}", "unlabelled")
     (tmp_path / "train" / "horse").mkdir()
-    with pytest.warns(UserWarning, match="none of 'cow'") as warned:
+    with pytest.warns(UserWarning, match="lack the classes 'cow'") as warned:
         loaded = reader(str(tmp_path), size=8).load()
     assert [str(each.message).replace(str(tmp_path), "ROOT") for each in warned] == [
-        "'unlabelled' in ROOT are not read: no split's names, or no classes below",
-        "'horse' in ROOT/train hold no image, and are no classes",
-        "the test images in ROOT/test have none of 'cow'",
+        "'unlabelled' in ROOT are ignored: not named as splits, or without classes",
+        "'horse' in ROOT/train hold no images and are ignored",
+        "the test images in ROOT/test lack the classes 'cow'",
     ]
     assert loaded.classes == ("cat", "cow", "dog")
     assert loaded.test.y.unique().tolist() == [0, 2]  # type: ignore[no-untyped-call]
@@ -190,7 +196,7 @@ def test_what_is_not_read_is_said(tmp_path: Path, reader: type[ImageFolder]) -> 
 
 def test_a_test_folder_without_classes_is_said_and_a_fifth_is_held_out(tmp_path: Path) -> None:
     make(tmp_path, "train_images/{cat,dog}", "test_images")
-    with pytest.warns(UserWarning, match="'test_images' in .* are not read: no split's names, or no classes below"):
+    with pytest.warns(UserWarning, match="'test_images' in .* are ignored: not named as splits, or without classes"):
         loaded = ImageFolder(str(tmp_path), size=8).load()
     assert (loaded.classes, len(loaded.train), len(loaded.test)) == (("cat", "dog"), 8, 2)
     assert loaded.test_source == "20% of the 10 in the folder, drawn with seed 0"
