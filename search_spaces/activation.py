@@ -55,13 +55,14 @@ def parse(text: str) -> CoreUnit:
     # A constant β is written as its number: put b in its place and look the formula up.
     plain = formula if number is None else re.sub(re.escape(number.group()), "b", formula)
     if (functions := _functions().get(plain)) is None:
-        raise OtherForm(f"{shown(text)} is no function of core units, as x * sigmoid(b * x)")
+        raise OtherForm(f"{shown(text)} is not a function of core units, as x * sigmoid(b * x)")
     return CoreUnit(*functions, inner, "learned" if number is None else float(number.group()))
 
 
 @cache
 def _functions() -> dict[str, tuple[str, str, str]]:
     """Return (binary, first, second) by formula, with and without an inner unit."""
+    # Stands in for an inner unit: its formula in brackets is replaced by "[x]".
     identity = CoreUnit("subtract", "identity", "identity")
     known: dict[str, tuple[str, str, str]] = {}
     for binary, first, second in product(BINARY, UNARY, UNARY):
@@ -83,6 +84,7 @@ def network(
     return Network(bare(3, channels), (*stages, Stage(Normalize(activation=function))), Classifier(classes))
 
 
+# "gate" is second * sigmoid(first), so Swish is x * sigmoid(b * x). A square is a product in an inner unit.
 PUBLISHED: dict[str, CoreUnit] = {
     "relu": CoreUnit("subtract", "identity", "negative_part"),
     "swish": CoreUnit("gate", "scale", "identity"),

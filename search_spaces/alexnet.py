@@ -58,6 +58,7 @@ def alexnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] =
     return Network(stem, tuple(map(stage, range(3))), head)
 
 
+# widths of the five convolutions
 PUBLISHED: dict[str, Network] = {
     "alexnet": alexnet((64, 192, 384, 256, 256)),
     "alexnet_groups": alexnet((96, 256, 384, 384, 256), groups=2, padding="valid"),

@@ -24,8 +24,8 @@ def bits(length: Positive = 100) -> Bits:
 
 
 def network(string: Bits) -> Node:
-    """Raise BuildError: a string of bits is no network."""
-    raise BuildError("a string of bits is no network: score it with the evaluator NoisyBits")
+    """Raise BuildError: a string of bits is not a network."""
+    raise BuildError("a string of bits is not a network: score it with the evaluator NoisyBits")
 
 
 def describe(string: Bits) -> str:
@@ -36,7 +36,7 @@ def describe(string: Bits) -> str:
 def parse(text: str) -> Bits:
     """Return the string of a text of zeros and ones. Raises OtherForm for other texts."""
     if not re.fullmatch(r"[01]+", text.strip()):
-        raise OtherForm(f"{shown(text)} is no string of zeros and ones")
+        raise OtherForm(f"{shown(text)} is not a string of zeros and ones")
     return Bits(tuple(map(int, text.strip())))
 
 

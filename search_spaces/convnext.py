@@ -63,7 +63,7 @@ def convnext_space(channels: int = 16, classes: int = 10, depths: Sequence[int] 
     return Network(stem, tuple(stages), Classifier(classes, layer_norm=True))
 
 
-# depths of the four stages, widths
+# depths and widths of the four stages (section 3)
 PUBLISHED: dict[str, Network] = {
     "convnext_tiny": imagenet((3, 3, 9, 3), (96, 192, 384, 768)),
     "convnext_small": imagenet((3, 3, 27, 3), (96, 192, 384, 768)),

@@ -84,9 +84,10 @@ def genotype_fields(genotype: Any) -> Mapping[str, Any]:
         if len(genotype.values) > len(FIELDS):
             raise RecordError(f"the genotype has {len(genotype.values)} parts: give {', '.join(FIELDS)}")
         genotype = {**dict(zip(FIELDS, genotype.values, strict=False)), **genotype.fields}
+    # A namedtuple has the fields as attributes.
     fields: Any = {key: getattr(genotype, key) for key in FIELDS if hasattr(genotype, key)} or genotype
     if not isinstance(fields, Mapping):
-        raise RecordError(f"{shown(genotype)} is no genotype: give {', '.join(FIELDS)}")
+        raise RecordError(f"{shown(genotype)} is not a genotype: give {', '.join(FIELDS)}")
     for key in fields:
         if key not in FIELDS:
             raise RecordError(f"the genotype has a part {key!r}: {nearest(str(key), FIELDS)}")
@@ -130,7 +131,9 @@ def read_edge(where: str, node: int, pair: Any) -> Edge:
     if name not in NAMES:
         raise RecordError(f"{where} has an operation {name!r}: {nearest(name, NAMES)}")
     if not 0 <= source < node:
-        raise RecordError(f"{where} has {shown(pair)} at node {node}, which reads states 0 to {node - 1}: give one")
+        raise RecordError(
+            f"{where} has {shown(pair)} at node {node}, which reads states 0 to {node - 1}: give one of them"
+        )
     return Edge(source, NAMES[name])
 
 
@@ -172,7 +175,7 @@ def _check_twice(key: str, cell: Cell) -> None:
     for node, edges in enumerate(cell.nodes, 2):
         if len(set(edges)) < len(edges):
             name, source = _NAMES[edges[0].operation], edges[0].source
-            raise RecordError(f"node {node} of {key} has {name!r} of state {source} twice: give two edges")
+            raise RecordError(f"node {node} of {key} has {name!r} of state {source} twice: give two different edges")
 
 
 def to_genotype(cells: Cells) -> dict[str, Any]:
@@ -180,7 +183,9 @@ def to_genotype(cells: Cells) -> dict[str, Any]:
     genotype: dict[str, Any] = {}
     for key, each in (("normal", cells.normal), ("reduce", cells.reduction)):
         if any(len(edges) != 2 or any(edge.operation not in _NAMES for edge in edges) for edges in each.nodes):
-            raise RecordError(f"{key} is no cell of a genotype: its nodes have two edges, of {', '.join(NAMES)}")
+            raise RecordError(
+                f"{key} cannot be a genotype: give each node two edges, with operations {', '.join(NAMES)}"
+            )
         genotype[key] = [[_NAMES[edge.operation], edge.source] for edges in each.nodes for edge in edges]
         genotype[f"{key}_concat"] = list(each.concatenated())
     return genotype
@@ -273,7 +278,8 @@ def _published(normal: str, reduce: str, concats: Sequence[Sequence[int]] = ((2,
     return from_genotype({**cells, "normal_concat": concats[0], "reduce_concat": concats[1]})
 
 
-# normal cell, reduction cell, concatenated states of both
+# Normal cell, reduction cell, and the concatenated states of both, as in the genotypes.py of the papers' repositories; state 0 is
+# the output before the last, 1 the last output.
 PUBLISHED: dict[str, Cells] = {
     "DARTS_V1": _published(
         "sep3~1 sep3~0 skip~0 sep3~1 skip~0 sep3~1 sep3~0 skip~2",

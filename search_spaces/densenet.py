@@ -88,6 +88,7 @@ def densenet_space(
     return densenet(stem, [block(i) for i in range(3)], between, classes)
 
 
+# Layers of each block: table 1, and 161 as in torchvision. CIFAR: depth and growth, table 2.
 PUBLISHED: dict[str, Network] = {
     "densenet121": imagenet((6, 12, 24, 16)),
     "densenet161": imagenet((6, 12, 36, 24), 48),

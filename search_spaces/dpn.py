@@ -34,6 +34,7 @@ def body(inner: int, groups: int) -> Chain:
 
 def dual_stage(block: Node, more: int, growth: int, width: int, stride: int) -> Chain:
     """Return a block with a projection and the stride, and `more` blocks without."""
+    # A width is that of the residual path; the dense path grows by `growth` with every block.
     first = Stage(DualPath(block, growth, ConvNormAct(1, order="pre")), 1, width, stride)
     return Chain((first, Stage(DualPath(block, growth), more, width)))
 

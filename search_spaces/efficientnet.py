@@ -101,7 +101,7 @@ def efficientnet_space(
     return Network(one_of("scaling", networks), (), Classifier(classes))
 
 
-# block, width, depth, stride
+# block, width, depth, stride (table 1)
 B0: Table = (
     *((mbconv(3, 1.0), 16, 1, 1), (mbconv(3, 6.0), 24, 2, 2), (mbconv(5, 6.0), 40, 2, 2), (mbconv(3, 6.0), 80, 3, 2)),
     *((mbconv(5, 6.0), 112, 3, 1), (mbconv(5, 6.0), 192, 4, 2), (mbconv(3, 6.0), 320, 1, 1)),
@@ -117,9 +117,9 @@ _SCALES = {
     "efficientnet_b6": (2.6, 1.8, 0.5),
     "efficientnet_b7": (3.1, 2.0, 0.5),
 }
-"""Depth, width and dropout of each network."""
+"""Depth, width and dropout of each network, as in the released code."""
 
-# block, width, depth, stride
+# Block, width, depth, stride: S is table 4 of arXiv:2104.00298, M and L are from the released code.
 _V2_S: Table = (
     *((fused(1.0), 24, 2, 1), (fused(4.0), 48, 4, 2), (fused(4.0), 64, 4, 2)),
     *((mbconv(3, 4.0), 128, 6, 2), (mbconv(3, 6.0), 160, 9, 1), (mbconv(3, 6.0), 256, 15, 2)),
@@ -142,6 +142,7 @@ PUBLISHED: dict[str, Network] = {
 
 SOURCES = {name: "Tan and Le 2021, arXiv:2104.00298" for name in PUBLISHED if "v2" in name}
 
+# Image sizes, in the order of PUBLISHED: B0 to B7, V2-S to V2-L.
 _SIZES = (224, 240, 288, 300, 380, 456, 528, 600, 384, 480, 480)
 INPUTS = {name: (3, size, size) for name, size in zip(PUBLISHED, _SIZES, strict=True)}
 

@@ -26,6 +26,7 @@ from nas.topology.pooled import PooledClassifier
 Widths = tuple[int, int, int, int, int, int]
 """Widths of a module's convolutions: 1x1; 1x1 and 3x3; 1x1 and 5x5; 1x1 after the pooling."""
 
+# Table 1: modules 3a and 3b, 4a to 4e, 5a and 5b.
 _STAGES: tuple[tuple[Widths, ...], ...] = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
     (

@@ -47,8 +47,9 @@ def graph(edges: Sequence[Node], nodes: int) -> Cell:
     if len(edges) != nodes * (nodes - 1) // 2:
         raise RecordError(f"{len(edges)} edges are given for {nodes} nodes: give {nodes * (nodes - 1) // 2}")
     rest = iter(edges)
-    made = tuple(tuple(Edge(source, next(rest)) for source in range(node)) for node in range(1, nodes))
-    return Cell(made, concat=(nodes - 1,), reads=1, preprocess="never")
+    # State 0 is the input; the output is the last node alone.
+    with_edges = tuple(tuple(Edge(source, next(rest)) for source in range(node)) for node in range(1, nodes))
+    return Cell(with_edges, concat=(nodes - 1,), reads=1, preprocess="never")
 
 
 def hierarchical(

@@ -133,6 +133,7 @@ def v4() -> Network:
     """Return v4."""
     inner: list[Part] = [(1, 192), (COLUMN, 192), (ROW, 224), (COLUMN, 224), (ROW, 256)]
     last: list[Part] = [(1, 384), ((3, 1), 448), ((1, 3), 512), outer(256)]
+    # Figures 4, 7, 5, 8 and 6 in turn: Inception-A, Reduction-A, Inception-B, Reduction-B, Inception-C.
     stages = (
         Stage(module([(1, 96)], [(1, 64), (3, 96)], [(1, 64), (3, 96), (3, 96)], [MEAN, (1, 96)]), 4),
         module([valid(384, 2)], [(1, 192), (3, 224), valid(256, 2)], [HALVE]),
@@ -169,8 +170,8 @@ def inception_space(channels: int = 32, classes: int = 10, depths: Sequence[int]
         widths = [channels * 2**i, channels * 3 * 2**i // 2, channels * 2 ** (i + 1)]
         return Stage(searched(name), one_of(f"{name}/depth", depths), one_of(f"{name}/width", widths))
 
-    beside = Branches((Chain((ConvNormAct(1), ConvNormAct(3, stride=2))), Pool(3, 2)))
-    halving = [one_of(f"halving{i}", [Pool(3, 2), Pool(3, 2, kind="mean"), beside]) for i in (1, 2)]
+    parallel = Branches((Chain((ConvNormAct(1), ConvNormAct(3, stride=2))), Pool(3, 2)))
+    halving = [one_of(f"halving{i}", [Pool(3, 2), Pool(3, 2, kind="mean"), parallel]) for i in (1, 2)]
     stages = (stage(0), halving[0], stage(1), halving[1], stage(2))
     return Network(ConvNormAct(3, channels), stages, Classifier(classes))
 

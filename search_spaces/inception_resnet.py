@@ -35,6 +35,7 @@ def residual(*paths: Sequence[Part], scale: float, activation: Node | None = REL
 def version_2() -> Network:
     """Return version 2."""
     last: list[list[Part]] = [[(1, 192)], [(1, 192), ((1, 3), 224), ((3, 1), 256)]]
+    # The first module has no sum; then the residual modules for maps of 35x35, 17x17 and 8x8, with reductions between them.
     stages = (
         module([(1, 96)], [(1, 48), (5, 64)], [(1, 64), (3, 96), (3, 96)], [MEAN, (1, 64)]),
         Stage(residual([(1, 32)], [(1, 32), (3, 32)], [(1, 32), (3, 48), (3, 64)], scale=0.17), 10),

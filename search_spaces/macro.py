@@ -27,6 +27,7 @@ from nas.topology.heads import Classifier
 from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
 
+# Without repeats: `depth` decides how many are in a row. The structure adds the skip connections, so MBConv has none.
 OPERATIONS: tuple[Node, ...] = (
     Conv(3),
     Conv(3, bottleneck=4),
@@ -75,7 +76,7 @@ def macro(
     """
     for name, values in (("widths", widths), ("depths", depths)):
         if not values:
-            raise RecordError(f"{name} are none: give at least one", name)
+            raise RecordError(f"{name} is empty: give at least one", name)
     known = [parse(text) for text in operations] or OPERATIONS
     opened = (_stage(i, widths, depths, known) for i in range(stages))
     return Network(ConvNormAct(3, widths[0]), tuple(opened), Classifier(classes))

@@ -64,7 +64,7 @@ def mnasnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] =
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
-# kernel, expansion, squeeze ratio, width, depth, stride
+# Kernel, expansion, squeeze ratio, width, depth, stride: A1 is figure 7, B1 and SMALL are from the released code.
 B1: Table = (
     *((3, 1, 0.0, 16, 1, 1), (3, 3, 0.0, 24, 3, 2), (5, 3, 0.0, 40, 3, 2), (5, 6, 0.0, 80, 3, 2)),
     *((3, 6, 0.0, 96, 2, 1), (5, 6, 0.0, 192, 4, 2), (3, 6, 0.0, 320, 1, 1)),

@@ -44,7 +44,7 @@ def mobile(
     """
     if len(widths) != len(strides):
         raise RecordError(
-            f"strides are {len(strides)} and widths {len(widths)}: give one of each for a stage", "strides"
+            f"there are {len(strides)} strides and {len(widths)} widths: give one of each per stage", "strides"
         )
 
     def block(name: str) -> Node:

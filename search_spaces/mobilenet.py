@@ -100,7 +100,8 @@ def mobilenet_space(channels: int = 16, classes: int = 10, depths: Sequence[int]
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
-# kernel, expansion, attention, hard swish, width, depth, stride
+# Kernel, expansion, attention, hard swish, width, depth, stride (arXiv:1905.02244, tables 1 and 2). The tables list expanded
+# widths: an expansion is such a width over the input's, as 200 / 80 = 2.5 and 88 / 24 = 3.67.
 LARGE = (
     *((3, 1, False, False, 16, 1, 1), (3, 4, False, False, 24, 1, 2), (3, 3, False, False, 24, 1, 1)),
     *((5, 3, True, False, 40, 3, 2), (3, 6, False, True, 80, 1, 2), (3, 2.5, False, True, 80, 1, 1)),

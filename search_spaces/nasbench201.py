@@ -57,12 +57,13 @@ def from_string(text: str) -> Cell:
     """
     begins = re.search(r"\|\s*[\w.-]+\s*~", text)
     if begins is None:
-        raise OtherForm(f"{shown(text)} is no NAS-Bench-201 cell: write {FORM}")
+        raise OtherForm(f"{shown(text)} is not a NAS-Bench-201 cell: write {FORM}")
+    # From the first edge on, without spaces and without the quotes and brackets of a list or call around the cell.
     body = re.sub(r"\s+", "", text[begins.start() :].rstrip().rstrip("'\")}],;"))
     nodes = []
     for node, part in enumerate(body.split("+"), 1):
         if not re.fullmatch(r"\|([^|~]+~\d+\|)+", part):
-            raise RecordError(f"{shown(text)} is no NAS-Bench-201 cell: write {FORM} (node {node} is {part!r})")
+            raise RecordError(f"{shown(text)} is not a NAS-Bench-201 cell: write {FORM} (node {node} is {part!r})")
         nodes.append([(name, int(source)) for name, source in re.findall(r"([^|~]+)~(\d+)", part)])
     try:
         return from_edges(nodes)
@@ -77,7 +78,7 @@ def from_edges(nodes: Sequence[Sequence[tuple[Any, Any]]]) -> Cell:
     """
     sources = [[source for _, source in edges] for edges in nodes]
     if sources != [[0], [0, 1], [0, 1, 2]] or any(type(each) is not int for read in sources for each in read):
-        raise RecordError(f"is no NAS-Bench-201 cell: write {FORM} (its nodes read the states {sources})")
+        raise RecordError(f"is not a NAS-Bench-201 cell: write {FORM} (its nodes read the states {sources})")
     for node, edges in enumerate(nodes, 1):
         for name, _ in edges:
             if name not in OPERATIONS:
@@ -89,7 +90,9 @@ def to_string(cell: Cell) -> str:
     """Return a cell in the benchmark's notation. Raises RecordError where an operation has no name there."""
     for operation in (edge.operation for edges in cell.nodes for edge in edges):
         if operation not in _NAMES:
-            raise RecordError(f"the cell has {notation(operation)}, and NAS-Bench-201 {', '.join(OPERATIONS)}")
+            raise RecordError(
+                f"the cell has the operation {notation(operation)}, and NAS-Bench-201 only {', '.join(OPERATIONS)}"
+            )
     parts = ["".join(f"|{_NAMES[edge.operation]}~{edge.source}" for edge in edges) + "|" for edges in cell.nodes]
     return "+".join(parts)
 

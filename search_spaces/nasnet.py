@@ -163,6 +163,7 @@ def network(
         opening = Stage(Conv(3, activation="none", padding="valid"), 1, stem_channels or 32, 2)
     else:
         opening = Stage(Conv(3, activation="none"), 1, stem_channels or 3 * channels)
+    # The last of 2N normal cells and one reduction or, with `count_reductions`, of 2N cells; layers are counted from 0.
     after = 2 * cells_per_stage - count_reductions + (2 if imagenet else 0)
     extra = Auxiliary(after, classes) if auxiliary else None
     return Network(opening, tuple(stages), Classifier(classes, relu=True), extra)

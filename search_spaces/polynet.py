@@ -48,7 +48,7 @@ def poly_3(body: Node, scale: float) -> Polynomial:
 
 def modules() -> Iterator[Polynomial]:
     """Yield the 40 modules of the three stages."""
-    scales = (round(1 - i / 130, 6) for i in range(40))
+    scales = (round(1 - i / 130, 6) for i in range(40))  # from 1 to 0.7
     yield from (two_way(BODY_A, next(scales)) for _ in range(10))
     for stage, pairs in ((BODY_B, 10), (BODY_C, 5)):
         for _ in range(pairs):

@@ -60,7 +60,7 @@ def proxylessnas_space(
     return Network(ConvNormAct(3, channels, activation=RELU6), nodes, Classifier(classes))
 
 
-# (kernel, expansion) of each layer, a tuple per stage
+# (kernel, expansion) of each layer, a tuple per stage (figure 4, as in the released code)
 CPU: Layers = (
     *(((3, 6), (3, 3), (3, 3), (3, 3)), ((3, 6), (3, 3), (3, 3), (5, 3)), ((3, 6), (3, 3))),
     *(((5, 6), (3, 3), (3, 3), (3, 3)), ((5, 6), (5, 3), (5, 3), (3, 3)), ((5, 6),)),

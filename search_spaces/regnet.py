@@ -66,8 +66,8 @@ def rule(
     """
     if initial < 1 or initial % 8 or slope < 0 or step <= 1:
         raise RecordError(
-            f"initial width {initial}, slope {slope} and step {step} follow no rule of RegNet: give a multiple of 8, a "
-            "number from 0 on, and one above 1"
+            f"initial width {initial}, slope {slope} and step {step} are not a rule of RegNet: give a multiple of 8, a slope "
+            "of at least 0, and a step above 1"
         )
     # Equations 2 to 4: linear widths, their rounded exponents, and the quantised widths. Equal widths form a stage.
     powers = (round(math.log(1 + slope * i / initial, step)) for i in range(depth))
@@ -140,7 +140,7 @@ def regnet_space(channels: int = 32, classes: int = 10, depths: Sequence[int] = 
     return Network(ConvNormAct(3, channels), tuple(stages), Classifier(classes))
 
 
-# depth, initial width, slope, step, group width
+# depth d, initial width w_0, slope w_a, step w_m, group width g
 _X = {
     "002": (13, 24, 36.44, 2.49, 8),
     "004": (22, 24, 24.48, 2.54, 16),

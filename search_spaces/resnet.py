@@ -88,6 +88,7 @@ def resnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = 
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes, norm=True, relu=True))
 
 
+# Blocks of the four stages (table 1).
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 PUBLISHED: dict[str, Network] = {
@@ -95,6 +96,7 @@ PUBLISHED: dict[str, Network] = {
     **{f"resnet{depth}": imagenet(bottleneck(), _DEPTHS[depth], 256) for depth in (50, 101, 152)},
     **{f"resnet{depth}_v1": imagenet(bottleneck(strided=0), _DEPTHS[depth], 256) for depth in (50, 101, 152)},
     **{f"wide_resnet{depth}_2": imagenet(bottleneck(0.5), _DEPTHS[depth], 256) for depth in (50, 101)},
+    # For CIFAR, n blocks in each of three stages: 6n + 2 layers, 9n + 2 with bottlenecks, and 6n + 4 in wide networks.
     **{f"resnet{depth}_cifar": cifar(basic(PADDED), (depth - 2) // 6) for depth in (20, 32, 44, 56, 110)},
     "preresnet110_cifar": preactivated_cifar(preactivated(), 18),
     "preresnet164_cifar": preactivated_cifar(preactivated_bottleneck(), 18, 64),

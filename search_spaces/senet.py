@@ -85,6 +85,7 @@ def senet_space(
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
+# blocks of the four stages
 PUBLISHED: dict[str, Network] = {
     "se_resnet50": se_resnet((3, 4, 6, 3)),
     "se_resnet101": se_resnet((3, 4, 23, 3)),

@@ -110,10 +110,11 @@ def shufflenet_space(
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
-# widths of stages 2 to 4
+# widths of stages 2 to 4 of V2 (table 5)
 _WIDTHS = {"x0_5": (48, 96, 192), "x1_0": (116, 232, 464), "x1_5": (176, 352, 704), "x2_0": (244, 488, 976)}
 
 PUBLISHED: dict[str, Network] = {
+    # groups, and the width of stage 2 (V1, table 1)
     **{
         f"shufflenet_g{groups}": shufflenet(groups, width)
         for groups, width in ((1, 144), (2, 200), (3, 240), (4, 272), (8, 384))

@@ -55,6 +55,7 @@ def sknet_space(
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
+# blocks of the four stages, as in ResNet
 PUBLISHED: dict[str, Network] = {
     "sknet50": sknet((3, 4, 6, 3)),
     "sknet101": sknet((3, 4, 23, 3)),

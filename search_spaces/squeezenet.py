@@ -72,7 +72,7 @@ def squeezenet_space(channels: int = 32, classes: int = 10, depths: Sequence[int
     return Network(ConvNormAct(3, channels), tuple(nodes), ConvClassifier(classes))
 
 
-# widths of the fire modules of each stage
+# widths of the fire modules of each stage: both expansions together (table 1)
 _STAGES = (128, 128, 256), (256, 384, 384, 512), (512,)
 
 PUBLISHED: dict[str, Network] = {

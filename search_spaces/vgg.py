@@ -45,7 +45,7 @@ def vgg_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1,
     return Network(first, tuple(others), FullyConnected(classes, hidden, pool=2))
 
 
-# convolutions of each stage
+# convolutions of each stage (table 1, configurations A, B, D and E)
 _DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 PUBLISHED: dict[str, Network] = {

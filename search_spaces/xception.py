@@ -51,7 +51,7 @@ def entry(channels: int) -> Stage:
 def xception(channels: int = 728, depth: int = 8) -> Network:
     """Stack entry flow, middle flow of `depth` blocks, and exit flow."""
     stem = Chain((ConvNormAct(3, 32, 2, padding="valid"), ConvNormAct(3, 64, padding="valid")))
-    keep = Stage(SepConv(3, repeats=1), 1, channels)
+    keep = Stage(SepConv(3, repeats=1), 1, channels)  # the exit flow widens in its second convolution only
     stages = (
         *map(entry, (128, 256, channels)),
         Stage(Residual(SepConv(3, repeats=3)), depth, channels),

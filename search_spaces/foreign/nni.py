@@ -19,6 +19,7 @@ from nas.topology.cell import Cell, Cells
 from search_spaces.darts import check_whole, read_edge
 from search_spaces.nasbench201 import from_edges
 
+# A DARTS label: cell, what it decides, node, first or second edge. A NasBench201 label ends in the two states of an edge.
 _DARTS = re.compile(r"(?:model/)?(normal|reduce)/(op|input)_(\d+)_(\d+)")
 _NASBENCH201 = re.compile(r"(?:.*?(?:__|/))?([0-2])_([1-3])")
 OPTIONS = {"width": "channels", "depth": "layers", "num_cells": "layers"}
@@ -52,7 +53,7 @@ def _darts(labels: Mapping[str, Any]) -> Cells:
     given = {key.removeprefix("model/"): _only(value) for key, value in labels.items()}
     for key in given:
         if key not in known:
-            raise RecordError(f"{key!r} is no label of NNI's DARTS, which has nodes 2 to 5: {nearest(key, known)}")
+            raise RecordError(f"{key!r} is not a label of NNI's DARTS, which has nodes 2 to 5: {nearest(key, known)}")
     for key in known:
         if key not in given:
             raise RecordError(

@@ -44,16 +44,16 @@ def read(content: Any) -> StackedNetwork:
     """Return the network of a subnet; a single number applies to all blocks, as in the repository."""
     if "w" in content and "ks" not in content:
         raise RecordError(
-            "d, e and w are of once-for-all's ResNet50: its parts of MobileNetV3 are read, with ks, e and d"
+            "d, e and w are of once-for-all's ResNet50, which is not supported: give a subnet of its MobileNetV3, by ks, e and d"
         )
     for key in content:
         if key not in KEYS:
-            raise RecordError(f"{key!r} is no key of once-for-all: {nearest(str(key), KEYS)}")
+            raise RecordError(f"{key!r} is not a key of once-for-all: {nearest(str(key), KEYS)}")
     kernels, expansions, depths = (_numbers(content, key) for key in SIZES)
     multiplier, size = _only(content.get("wid") or 1.0), _only(content.get("r") or 224)
     if multiplier not in (1.0, 1.2) or type(size) is not int or size < 32:
         raise RecordError(
-            f"wid is {multiplier!r} and r {size!r}: give a width of 1.0 or 1.2, and a size of images as 224"
+            f"wid is {multiplier!r} and r {size!r}: give wid 1.0 or 1.2, and an image size of at least 32, as 224"
         )
 
     def width(channels: int) -> int:
@@ -62,6 +62,7 @@ def read(content: Any) -> StackedNetwork:
     def stages() -> Iterator[Node]:
         yield Stage(inverted(3, 1, False, RELU), 1, width(16))
         for i, (channels, stride, attention, hard) in enumerate(STAGES):
+            # The lists have four entries per stage, whatever its depth; a shallower stage uses the first ones.
             for j in range(depths[i]):
                 kernel, expansion = kernels[DEEPEST * i + j], expansions[DEEPEST * i + j]
                 block = inverted(kernel, expansion, attention, HARD_SWISH if hard else RELU)

@@ -42,19 +42,19 @@ def read(content: Any) -> StackedNetwork:
     """Return the RegNet of a configuration, with its image size."""
     model, rule = _part(content, "MODEL"), _part(content, "REGNET")
     if (kind := model.get("TYPE", "regnet")) != "regnet":
-        raise RecordError(f"MODEL.TYPE is {kind!r}: of pycls' networks regnet is read")
+        raise RecordError(f"MODEL.TYPE is {kind!r}: only 'regnet' is supported")
     for key in rule:
         if key not in (known := [*NUMBERS, *FIXED, "SE_ON"]):
-            raise RecordError(f"REGNET.{key} is no key of pycls: {nearest(str(key), known)}")
+            raise RecordError(f"REGNET.{key} is not a key of pycls: {nearest(str(key), known)}")
     for key in NUMBERS:
         if key not in rule:
             raise RecordError(f"REGNET.{key} is missing: give {', '.join(NUMBERS)}")
     for key, value in FIXED.items():
         if rule.get(key, value) != value:
-            raise RecordError(f"REGNET.{key} is {rule[key]!r}: RegNets with {value!r} are read")
+            raise RecordError(f"REGNET.{key} is {rule[key]!r}: only {value!r} is supported")
     numbers = {key: from_plain(rule[key], kind, f"REGNET.{key}") for key, kind in NUMBERS.items()}
     if numbers["WM"] <= 1 or numbers["WA"] < 0 or numbers["W0"] % 8:
-        raise RecordError("REGNET is no rule of widths: give WA from 0, W0 in eights, and WM above 1")
+        raise RecordError("REGNET is not a rule of widths: give WA of at least 0, W0 a multiple of 8, and WM above 1")
     attention = from_plain(rule.get("SE_ON", False), bool, "REGNET.SE_ON")
     network = (regnet_y if attention else regnet_x)(*numbers.values())
     classes = from_plain(model.get("NUM_CLASSES", 1000), Positive, "MODEL.NUM_CLASSES")
@@ -65,7 +65,7 @@ def read(content: Any) -> StackedNetwork:
 def _part(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     part = content.get(key) or {}
     if not isinstance(part, Mapping):
-        raise RecordError(f"{key} is {part!r}: give its keys, as pycls' files have them")
+        raise RecordError(f"{key} is {part!r}: give a mapping, as in the files of pycls")
     return part
 
 

@@ -46,6 +46,7 @@ LAYERS = {
 """Activations by their names in a mapping."""
 
 KEYS = ("arch_def", "act_layer", "stem_size", "num_features", "num_classes", "drop_rate")
+# A block and its options: `_` with letters and perhaps a number, as _k3 or _noskip, or `_n` with an activation, as _nsw.
 _STRING = re.compile(rf"({'|'.join((*BLOCKS, *OTHERS))})(_[a-z]+[\d.]*|_n[a-z0-9]+)+")
 # repeats, kernel, stride, expansion, channels, squeeze; the others are read only to be refused
 _OPTION = re.compile(r"(r|k|s|e|c|se|gs|cc|a|p|d|fc)(\d+(?:\.\d+)*)")
@@ -91,7 +92,7 @@ def read(content: Any) -> StackedNetwork:
     )
     for key in given:
         if key not in KEYS:
-            raise RecordError(f"{key} is no key here: {nearest(str(key), KEYS)}")
+            raise RecordError(f"{key} is not a supported key: {nearest(str(key), KEYS)}")
     name = given.get("act_layer", "relu")
     if name not in LAYERS:
         raise RecordError(f"act_layer is {name!r}: {nearest(str(name), LAYERS)}")
@@ -131,7 +132,7 @@ def read_block(text: str, activation: Activation) -> Block:
     """Return the block of a string. Raises RecordError for a missing option, or for one that no block here has."""
     kind, *options = text.split("_")
     if kind in OTHERS or kind not in BLOCKS:
-        raise RecordError(f"{text!r} is a block {kind!r}: of timm's blocks {', '.join(BLOCKS)} are read")
+        raise RecordError(f"{text!r} is a block {kind!r}: of timm's blocks, {', '.join(BLOCKS)} are supported")
     found: dict[str, str] = {}
     words = set[str]()
     for option in options:
@@ -174,7 +175,7 @@ def _body(text: str, kind: str, kernel: int, found: Mapping[str, str], words: se
 
 def _whole(text: str, key: str, value: str) -> int:
     if not value.isdigit() or int(value) < 1:
-        raise RecordError(f"{text!r} has {key}{value}: give a whole number from 1 on")
+        raise RecordError(f"{text!r} has {key}{value}: give an integer of at least 1")
     return int(value)
 
 

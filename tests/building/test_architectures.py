@@ -84,7 +84,9 @@ def test_a_cell_with_an_operation_of_no_name_is_written_in_notation_and_read_bac
     text = darts.describe(darts.PUBLISHED["DARTS_V2"]).replace("sep_conv_3x3~0", "sep_conv9(repeats=1)~0", 1)
     cells = find_architecture(text).architecture
     assert darts.describe(cells) == text
-    with pytest.raises(RecordError, match="normal is no cell of a genotype: its nodes have two edges, of none, max"):
+    with pytest.raises(
+        RecordError, match="normal cannot be a genotype: give each node two edges, with operations none, max"
+    ):
         darts.genotype_text(cells)
 
 

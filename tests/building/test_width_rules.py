@@ -82,7 +82,7 @@ def test_a_computed_regnet_with_a_ratio_consists_of_whole_groups() -> None:
 def test_a_rule_of_regnet_beyond_its_limits_is_refused_in_one_line(
     arguments: tuple[int, int, float, float, int],
 ) -> None:
-    with pytest.raises(RecordError, match=r"^initial width .* follow no rule of RegNet: give [^\n]*$"):
+    with pytest.raises(RecordError, match=r"^initial width .* are not a rule of RegNet: give [^\n]*$"):
         regnet.rule(*arguments)
 
 

@@ -212,7 +212,7 @@ def test_an_unknown_operation_in_a_nasbench201_string_is_named_with_the_nearest(
 
 @pytest.mark.parametrize("text", ["", "nor_conv_3x3", "|none~0|+|none~0|none~1|", "|none~1|+|none~0|none~1|+|none~0|"])
 def test_a_string_of_another_form_is_no_nasbench201_cell(text: str) -> None:
-    with pytest.raises(RecordError, match=r"is no NAS-Bench-201 cell: write \|op~0\|"):
+    with pytest.raises(RecordError, match=r"is not a NAS-Bench-201 cell: write \|op~0\|"):
         nasbench201.from_string(text)
 
 
@@ -289,7 +289,7 @@ def test_a_broken_architecture_file_is_named(text: str, parts: list[str], call: 
 
 def test_bits_are_no_network(call: Call, toy: Toy, run_folder: Path) -> None:
     assert call("search", toy(), "--run-dir", run_folder).returncode == 0
-    assert_says(call("profile", run_folder), "a string of bits is no network")
+    assert_says(call("profile", run_folder), "a string of bits is not a network")
 
 
 def test_an_unknown_section_is_named_with_the_nearest(call: Call) -> None:

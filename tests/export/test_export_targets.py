@@ -65,7 +65,7 @@ def test_a_family_without_networks_is_exported_as_a_tree(toy: Call, call: Call, 
     assert call("export", run, "--to", "json,notation", "--out", tmp_path / "out").returncode == 0
     answer = call("export", run, "--to", "source", "--out", tmp_path / "out")
     assert answer.returncode == 2
-    assert "a string of bits is no network" in answer.stderr
+    assert "a string of bits is not a network" in answer.stderr
 
 
 @pytest.mark.parametrize("tree", [SMALL, "residual[conv3-8 x2] x2"], ids=["network", "no head"])
@@ -102,4 +102,4 @@ def test_a_text_file_of_something_else_is_one_line(call: Call, tmp_path: Path) -
     (tmp_path / "cell.txt").write_text("|nor_conv_3x3~0|+|skip_connect~0|")
     answer = call("show", tmp_path / "cell.txt")
     assert answer.returncode == 2
-    assert "cell.txt: '|nor_conv_3x3~0|+|skip_connect~0|' is no NAS-Bench-201 cell: write |op~0|+" in answer.stderr
+    assert "cell.txt: '|nor_conv_3x3~0|+|skip_connect~0|' is not a NAS-Bench-201 cell: write |op~0|+" in answer.stderr

@@ -169,14 +169,14 @@ def test_macro_takes_operations_in_notation() -> None:
 def test_a_depth_of_nothing_is_refused() -> None:
     with pytest.raises(RecordError, match=r"macro\.depths\[0\] is 0: give a number of at least 1"):
         read_call(macro, {"depths": [0, 1]}, "macro")
-    with pytest.raises(RecordError, match="depths are none: give at least one"):
+    with pytest.raises(RecordError, match="depths is empty: give at least one"):
         macro(depths=())
     with pytest.raises(RecordError, match=r"Stage.repeat is 0: give a number of at least 1; it is an option of Choice"):
         Supernet(Stage(ConvNormAct(3), one_of("d", [0, 1])), Darts(), IMAGES)
 
 
 def test_strides_and_widths_of_mobile_go_together() -> None:
-    with pytest.raises(RecordError, match="strides are 1 and widths 3: give one of each for a stage"):
+    with pytest.raises(RecordError, match="there are 1 strides and 3 widths: give one of each per stage"):
         mobile(strides=(1,))
 
 
