@@ -123,7 +123,9 @@ class Relaxation(ABC):
 
     def depths(self, choice: Choice, layers: Sequence[nn.Module]) -> nn.Module:
         """Return the chain of `layers` in which a `one_of` over numbers decides how many are applied."""
-        raise SpaceError(f"choice {choice.name!r} does not relax: a depth; resolve it first, or search it by evolution")
+        raise SpaceError(
+            f"choice {choice.name!r} does not relax: it is a depth; resolve it first, or search it by evolution"
+        )
 
 
 def _checked(node: Any) -> Any:

@@ -75,6 +75,7 @@ def families(package: str = LIBRARY) -> dict[str, Family]:
 
 def _library(package: str) -> ModuleType:
     """Import a package of the library. Raises RecordError, with both folders, where another package of that name hides it."""
+    # A user's package of the same name may come first on sys.path.
     found = importlib.import_module(package)
     ours = Path(__file__).resolve().parents[1] / package / "__init__.py"
     if package == LIBRARY and ours.is_file() and Path(found.__file__ or "").resolve() != ours:

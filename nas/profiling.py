@@ -67,6 +67,7 @@ def profile(tree: Node, input: Shape = (3, 32, 32)) -> Profile:
     Raises SpaceError where a choice is still open.
     """
     shape = image_shape(input)
+    # Tensors on the meta device have shapes and no memory, so a large network is built and run at once.
     with torch.device("meta"):
         return profile_module(build(tree, shape), shape)
 

@@ -45,6 +45,7 @@ def nasbench201() -> Cell:
 
 
 def _cell(operations: list[list[Node]]) -> Cell:
+    # As in the benchmark, state 0 is the input itself and the output is the last node alone.
     nodes = tuple(tuple(Edge(source, each) for source, each in enumerate(edges)) for edges in operations)
     return Cell(nodes, concat=(3,), reads=1, preprocess="never")
 

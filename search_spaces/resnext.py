@@ -24,6 +24,7 @@ from search_spaces.resnet import PROJECTION, bottleneck, cifar, imagenet
 
 def block(groups: int, width: int) -> Residual:
     """Return the block with 256 channels in the first stage, and `groups` groups, each `width` wide there."""
+    # The ratio of inner to outer width is the same in all stages, so groups widen with the stages.
     return bottleneck(groups * width / 256, groups)
 
 

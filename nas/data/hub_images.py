@@ -62,6 +62,7 @@ class HubImages(Data):
     def _fetch(self) -> Any:
         """Return the parts by name, after checking the columns of those used."""
         datasets = optional("datasets", "datasets")
+        # What `save_to_disk` wrote is read by a separate function.
         saved = (Path(self.name).expanduser() / "dataset_dict.json").is_file()
         try:
             parts = datasets.load_from_disk(self.name) if saved else datasets.load_dataset(self.name, self.config)

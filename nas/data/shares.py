@@ -61,6 +61,7 @@ def _need(labels: Tensor) -> Tensor:
 def _is_first(labels: Tensor) -> Tensor:
     """Return whether each of the labels, (N,), is the first of its class, bool (N,)."""
     by_class = labels.argsort(stable=True)
+    # The sort is stable: the first of each run of equal labels is the first of its class.
     first = torch.ones_like(labels, dtype=torch.bool)
     first[by_class[1:]] = labels[by_class[1:]] != labels[by_class[:-1]]
     return first

@@ -11,6 +11,7 @@ from nas.records import Positive, record
 
 def divisible(channels: float, by: int = 8) -> int:
     """Return the multiple of `by` nearest to a width, never more than a tenth below it (released MobileNet code)."""
+    # `_make_divisible` of the released code: adding half of `by` before truncating rounds to the nearest multiple.
     rounded = max(by, int(channels + by / 2) // by * by)
     return rounded + by if rounded < 0.9 * channels else rounded
 

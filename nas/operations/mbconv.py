@@ -58,6 +58,7 @@ class MBConv(Node):
             parts.append(inner.build(node))
             shape = inner.output(node)
         body = nn.Sequential(*parts)
+        # The shortcut is an identity, so it needs equal shapes.
         fits = site.stride == 1 and site.shape[0] == site.channels
         return _Inverted(body, self.drop_path) if fits and self.residual else body
 

@@ -43,6 +43,7 @@ class Dense(Node):
         return shape
 
     def _inner(self, site: Site, shape: Shape) -> Site:
+        # The concatenated maps need one size, so no layer may have a stride.
         if site.stride != 1:
             raise BuildError(
                 f"dense layers keep the size, and stride {site.stride} is requested: put a transition before them"

@@ -49,6 +49,7 @@ class Hierarchy(Node):
         """Return the body with every motif reference replaced."""
         known: list[Node] = []
         for motif in self.motifs:
+            # In order, so that the motifs before this one have no references left.
             known.append(_assembled(motif, known))
         node: Node = _assembled(self.body, known)
         return node

@@ -61,6 +61,7 @@ class Network(Node):
 
     def build(self, site: Site) -> nn.Module:
         shapes, layers = [site.output(self.stem)], []
+        # `before` is the index in `shapes` of the other input of a layer with two.
         for i, (node, channels, stride, before) in enumerate(self._layers()):
             inner = site.put(shapes[i], channels or shapes[i][0], stride, shapes[before] if i else None)
             try:
@@ -135,6 +136,7 @@ class _NetworkModule(nn.Module):
         auxiliary_logits: list[Tensor] = []
         for i, (layer, before) in enumerate(zip(self.layers, self.befores, strict=True)):
             outputs[i + 1] = layer(outputs[i]) if before is None else layer(outputs[before], outputs[i])
+            # Auxiliary heads run in training only, so evaluation costs nothing for them.
             if self.training:
                 auxiliary_logits += [head(outputs[i + 1]) for head in self._heads_after(i)]
             for done in self.read_last[i]:
