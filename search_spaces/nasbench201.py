@@ -120,6 +120,6 @@ family = Family(
     published={
         "all_conv_3x3": from_string(_ALL_CONV),
         "all_skip": from_string(re.sub("nor_conv_3x3", "skip_connect", _ALL_CONV)),
-        "resnet": from_string("|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|"),
+        "resnet": from_string("|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"),
     },
 )

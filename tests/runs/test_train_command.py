@@ -238,10 +238,10 @@ def test_it_is_said_which_images_were_tested_and_all_of_a_folder_are(trained: Pa
     folder = write_scans(tmp_path / "scans", test)
     said = call("test", trained, "--on", folder).stdout
     assert "Tested on 359 images: all in the folder\n" in said
-    right = [line for line in said.splitlines() if line.startswith("top-1 accuracy, %")]
+    right = [line.split() for line in said.splitlines() if line.startswith("top-1 accuracy, %")]
     own = call("test", trained).stdout
     assert "Tested on 359 images: 359 of 1,797 scans, always the same\n" in own
-    assert right == [line for line in own.splitlines() if line.startswith("top-1 accuracy, %")]
+    assert right == [line.split() for line in own.splitlines() if line.startswith("top-1 accuracy, %")]
     for part in ("train", "test"):
         write_scans(tmp_path / "splits" / part, test.at(slice(200 if part == "test" else 359)))
     assert (
