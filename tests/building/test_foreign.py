@@ -49,7 +49,14 @@ STRUCTURE = [
     [("none", 0), ("nor_conv_3x3", 1)],
     [("skip_connect", 0), ("none", 1), ("skip_connect", 2)],
 ]
-NNI_201 = {"0_1": "conv_3x3", "0_2": "none", "1_2": "conv_3x3", "0_3": "skip_connect", "1_3": "none", "2_3": "skip_connect"}
+NNI_201 = {
+    "0_1": "conv_3x3",
+    "0_2": "none",
+    "1_2": "conv_3x3",
+    "0_3": "skip_connect",
+    "1_3": "none",
+    "2_3": "skip_connect",
+}
 RESNET_201 = nasbench201.family.published["resnet"]
 
 B0 = """ds_r1_k3_s1_e1_c16_se0.25 ir_r2_k3_s2_e6_c24_se0.25 ir_r2_k5_s2_e6_c40_se0.25 ir_r3_k3_s2_e6_c80_se0.25

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import signal
 import sys
@@ -22,6 +24,7 @@ from nas.evaluation.evaluator import Evaluation, Job, Progress, Task
 from nas.records import RecordError, record_classes
 from nas.runtime.executor import Executor, Outcome
 from nas.runtime.ray_train import RayTrain
+from nas.runtime.tune import train
 from nas.supernets import search as searching
 from nas.supernets.darts import Darts
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
@@ -83,7 +86,7 @@ def search(folder: Path, killed: bool, job: Job) -> Evaluation:
     rank, seen, turns = peers().rank, list[Any](), searching.SupernetTrainer
     torch.save(exchanged(), folder / f"exchanged-{rank}.pt")
     searching.SupernetTrainer = lambda *settings: seen.append(turns(*settings)) or seen[-1]
-    under_way = searching.search(DECLARED, folder, True, TASK, job)
+    under_way = searching.search_supernet(DECLARED, folder, True, TASK, job)
     while True:
         try:
             progress = next(under_way)
@@ -188,6 +191,17 @@ def assert_alike(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
     assert {name.split(".")[0] for name in first} == {"model", "policy"}
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
+
+
+def test_the_driver_has_every_method_that_is_called_remotely() -> None:
+    called = {
+        node.func.value.attr
+        for node in ast.walk(ast.parse(inspect.getsource(train)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "remote"
+        if isinstance(node.func.value, ast.Attribute)
+    }
+    assert called, "no type checker sees into a handle of Ray"
+    assert called <= vars(train.TrainDriver).keys()
 
 
 @pytest.mark.slow
