@@ -17,11 +17,11 @@ from nas.testing.requirement import require, require_record
 
 SITES = (
     *(
-        Site((channels, *size), 16, stride, affine=affine)
+        # half of all combinations, in which every two values still meet
+        Site((channels, *size), 16, stride, affine=(channels == 16) ^ (size == (9, 7)) ^ (stride == 2))
         for channels in (16, 24)
         for size in ((8, 8), (9, 7))
         for stride in (1, 2)
-        for affine in (True, False)
     ),
     Site((8, 8, 8), 16),
 )
@@ -86,7 +86,7 @@ def it_gives_the_shape_that_it_says(node: Node) -> None:
 
 def its_norms_are_affine_where_the_site_says_so(node: Node) -> None:
     """Check `affine=site.affine`: inside the cells of a supernet norms have neither scale nor offset (Liu et al. 2019)."""
-    for site, module, _ in _built(node, SITES[:4]):  # stride 1 and 2, each with affine norms and without
+    for site, module, _ in _built(node, SITES[:4]):  # at 16 channels: both strides, with affine norms and without
         norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
         wrong = [norm for norm in norms if norm.affine is not site.affine]
         require(

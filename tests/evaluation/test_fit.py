@@ -41,6 +41,7 @@ def test_the_tighter_of_two_budgets_counts_and_widths_are_multiples() -> None:
     assert both < alone
 
 
+@pytest.mark.slow
 def test_other_options_stay_as_they_are() -> None:
     options = Fit(macs=600_000_000).options(STACK, {**IMAGENET, "channels": 48}, (3, 224, 224))
     assert {**options, "channels": 16} == IMAGENET

@@ -412,6 +412,7 @@ def test_the_command_says_where_the_page_is(run: Path, tmp_path: Path, capsys: p
     assert (tmp_path / "both.html").stat().st_size > (run / "report.html").stat().st_size
 
 
+@pytest.mark.slow
 def test_a_run_that_is_named_twice_is_reported_once(run: Path, tmp_path: Path) -> None:
     from nas.cli.reporting import report
 

@@ -66,6 +66,7 @@ def test_evolution_beats_random_search_on_every_test_set(table: Path) -> None:
     assert all(evolution[name].own_mean > random[name].own_mean for name in TEST_SETS)
 
 
+@pytest.mark.slow
 def test_the_toy_reaches_what_an_independent_program_reached() -> None:
     found = compare("toy/ageing_evolution", 10)["highest_true_fitness"]
     assert 0.886 <= found.own_mean <= 0.926

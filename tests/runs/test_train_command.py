@@ -54,7 +54,7 @@ def train(*changes: object, run_dir: Path) -> list[str]:
 def trained(tmp_path_factory: pytest.TempPathFactory, nas: Call) -> Path:
     """Return the folder of a training that has ended, with a moving average."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    done = nas(*train("recipe.ema=0.9", "recipe.lr=0.1", run_dir=folder))
+    done = nas(*train("recipe.ema=0.9", "recipe.lr=0.1", "images=400", run_dir=folder))
     assert done.returncode == 0, done
     return folder
 

@@ -41,7 +41,7 @@ def write_digits(root: Path, brighter: float, names: tuple[str, ...] = ("nil", "
 
 @pytest.fixture(scope="module")
 def dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_digits(tmp_path_factory.mktemp("data") / "dark", 0)
+    return write_digits(tmp_path_factory.mktemp("data") / "dark", 0, step=2)
 
 
 @pytest.fixture(scope="module")

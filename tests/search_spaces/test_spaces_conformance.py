@@ -163,7 +163,9 @@ def test_a_network_has_parameters_with_defaults(name: str) -> None:
 
 
 def test_an_unknown_family_is_named_with_the_nearest() -> None:
-    with pytest.raises(RecordError, match=r"^there is no space 'dart': did you mean 'darts'\?; one of your own"):
+    with pytest.raises(
+        RecordError, match=r"^there is no space 'dart': did you mean 'darts'\?; for a space of your own"
+    ):
         family("dart")
 
 

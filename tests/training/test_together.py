@@ -102,6 +102,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "tolerance"), [("synchronised", 1e-4), ("double", 1e-6)])
 def test_two_processes_have_the_loss_of_one_with_the_same_batch(
     together: list[dict[str, Any]], way: str, tolerance: float
@@ -113,11 +114,13 @@ def test_two_processes_have_the_loss_of_one_with_the_same_batch(
     assert together[0][way]["learnt"] == pytest.approx(alone["learnt"], rel=100 * tolerance)
 
 
+@pytest.mark.slow
 def test_batch_norms_of_their_own_give_another_curve(together: list[dict[str, Any]]) -> None:
     differences = zip(together[0]["own statistics"]["loss"], together[0]["synchronised"]["loss"], strict=False)
     assert max(abs(first - second) for first, second in differences) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_the_processes_learn_the_same(together: list[dict[str, Any]], way: str) -> None:
     first, second = (each[way] for each in together)
@@ -127,6 +130,7 @@ def test_the_processes_learn_the_same(together: list[dict[str, Any]], way: str) 
     assert first["average"] == second["average"]
 
 
+@pytest.mark.slow
 def test_an_image_too_many_for_equal_parts_is_left_out(together: list[dict[str, Any]]) -> None:
     assert together[0]["33 images"]["right"][0] % (100 / 32) == pytest.approx(0, abs=1e-9)
 
