@@ -44,7 +44,7 @@ def _size(node: yaml.Node, what: str, known: dict[int, int]) -> int:
         parts = [part for each in node.value for part in (each if isinstance(each, tuple) else (each,))]
         known[id(node)] = 1 + sum(_size(part, what, known) for part in parts)
     if known[id(node)] < 0:
-        raise RecordError(f"{what} has a part with an alias of itself inside (&anchor, *anchor): write the part out")
+        raise RecordError(f"{what} has a part that contains itself (*anchor within its own &anchor): write it out")
     return known[id(node)]
 
 

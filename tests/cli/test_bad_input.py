@@ -118,7 +118,7 @@ FILES_OF_NO_USE = {
     "a list": ("- space: bits\n- strategy: RandomSearch\n", "`key: value`"),
     "a word": ("bits\n", "`key: value`"),
     "two documents": ("space: bits\n---\nspace: bits\n", "document"),
-    "a part of itself": ("space: &again [*again]\n", "space"),
+    "a part of itself": ("space: &again [*again]\n", "has a part that contains itself"),
 }
 
 

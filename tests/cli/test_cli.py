@@ -142,7 +142,7 @@ def test_an_experiment_is_found_by_its_name_from_any_folder(
         ("nothing/alike", "known are cifar10/amoebanet, "),
         ("experiments/quickstat.yaml", "there is no file experiments/quickstat.yaml: did you mean 'quickstart'?"),
         ("mine", "there is no experiment 'mine': did you mean mine.yaml?"),
-        ("quickstart", "quickstart.yaml is here and"),
+        ("quickstart", "could be two files: quickstart.yaml here, or "),
     ],
 )
 def test_a_name_that_is_no_experiment_or_two_is_one_line(

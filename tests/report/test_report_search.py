@@ -324,4 +324,4 @@ def test_networks_are_profiled_where_the_scores_lack_costs_and_few_of_many(tmp_p
 
 def test_what_is_no_network_has_no_front_and_the_reason_is_given(toy_summary: RunSummary) -> None:
     assert not toy_summary.fronts
-    assert "no network" in toy_summary.missing["fronts"]
+    assert "not a network" in toy_summary.missing["fronts"]

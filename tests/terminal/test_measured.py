@@ -40,8 +40,8 @@ def test_the_summary_has_the_weights_beside_their_average() -> None:
         ["loss", "0.2500", "0.2500"],
         ["calibration error, %", "3.46", "3.46"],
         ["images", "8", "8"],
-        ["images a second, 64 at once", "1,234"],
-        ["milliseconds for one image", "2.50 (slowest tenth: 3.25)"],
+        ["images/s at batch size 64", "1,234"],
+        ["latency of one image, ms", "2.50 (slowest tenth: 3.25)"],
     ]
     assert printed(summary_table(Measured(("cat", "dog"), raw)))[:2] == [["weights"], ["top-1 accuracy, %", "50.00"]]
 
