@@ -113,7 +113,7 @@ def _jitter_colors(x: Tensor, bounds: tuple[float, float, float, float], draws: 
     for number in draws.order(len(changes)):
         if bound := bounds[number]:
             centre = centres[number]
-            low = max(0.0, centre - bound) if centre else -bound
+            low = max(0.0, centre - bound) if centre else -bound  # factors are around 1, the hue's shift around 0
             levels = changes[number](levels, draws.uniform(low, centre + bound, 1, 1, 1))
     return levels.round().byte()
 
@@ -127,6 +127,7 @@ def _cut_out(images: Tensor, side: int, draws: BatchRandom) -> Tensor:
 def _erase(images: Tensor, probability: float, draws: BatchRandom) -> Tensor:
     """Erase, with the given probability, the first of ten drawn rectangles that is smaller than the image."""
     height, width = images.shape[2:]
+    # torchvision draws until a rectangle fits; ten draws at once need no answer from the device
     area = draws.uniform(*ERASED_AREA, TRIES) * (height * width)
     ratio = draws.uniform(math.log(ERASED_RATIO[0]), math.log(ERASED_RATIO[1]), TRIES).exp()
     heights, widths = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()

@@ -119,6 +119,7 @@ def measure_on_test(
     model: nn.Module, average: nn.Module | None, images: Split, recipe: Recipe, execution: Execution
 ) -> TestResult:
     """Open the test set, and evaluate the weights and their moving average (EMA) on it."""
+    # the one place that opens the test images: a search never does
     test, device, decoders, together = images.open_test(), best_device(), execution.decoders_here(), peers()
     settings = recipe, device, decoders, together, execution.accumulate
     raw = evaluate(model, test, images, *settings)

@@ -78,6 +78,7 @@ def plan_transfer(asked: TransferRequest, executor: Executor) -> TransferPlan:
     """Find the checkpoint and load the data, so that errors are raised before anything is trained."""
     found, weights = find_checkpoint(asked.checkpoint)
     data = adapted(data_named(asked.to), found.input)
+    # the padding of CIFAR's 32 pixels is 4, and larger images shift by as much of their height
     recipe = replace(SHORT, augmentation=Augmentation(crop_pad=found.input[1] // 8))
     plain: dict[str, Any] = {"data": to_plain(data), "recipe": to_plain(recipe)}
     override(plain, asked.assignments)
@@ -118,6 +119,7 @@ def create_transfer(folder: Path, planned: TransferPlan) -> TransferPlan:
     make_folder(folder)
     write_declared(folder / "transfer.yaml", planned.declared, provenance())
     write_data(folder, planned.data)
+    # a copy, since the trials may be resumed after the source run is gone
     shutil.copyfile(planned.weights, folder / TRAINED)
     (folder / TRAINED).with_suffix(".json").write_text(write(planned.found), encoding="utf-8")
     (folder / EXECUTOR).write_text(write(planned.executor), encoding="utf-8")
@@ -141,7 +143,7 @@ def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: b
 def run_transfer(planned: TransferPlan, folder: Path, views: Views) -> History:
     """Run all trials of a transfer that are not done; failed ones are retried."""
     trials = planned.declared.trials()
-    never_given_up = len(trials) + 1
+    never_given_up = len(trials) + 1  # a trial that fails says nothing of the others
     rules = Rules(Budget(len(trials)), "test_top1_percent", "evaluate", never_given_up, planned.declared.seed)
     source = FixedProposals(tuple((trial, trial.name) for trial in trials))
     stage = RunStage("transfer", source, partial(_carry_out, planned, folder), rules, describe, trials)

@@ -160,7 +160,7 @@ class _Run:
         self.report = self._measured()
         self.number, self.tally = self.number + 1, self._new_tally()
         if self.number > self.recipe.epochs:
-            self._save()
+            self._save()  # always after the last epoch: a finished run repeats its last report from it
         else:
             self._save_if_due()
         yield self.report
@@ -189,8 +189,10 @@ class _Run:
 
     def _batches(self) -> list[Tensor]:
         """Return the indices of each batch of the epoch; a last batch of less than two images per rank is left out."""
+        # a function of seed and epoch alone: a resumed epoch skips the steps that it has done
         order = self.images.order(stream(self.seed, "order", self.number))
         parts = list(in_batches(order, self.recipe.batch))
+        # batch norm needs two images in each rank
         if len(parts) > 1 and len(parts[-1]) < 2 * self.peers.size:
             parts.pop()
         if len(parts[0]) < self.peers.size:
@@ -289,5 +291,6 @@ def _near(images: Images | Encoded, device: torch.device) -> Images | Encoded:
 
 def _structure(model: nn.Module) -> str:
     """Return a description of the layers and the shapes of their tensors, without memory addresses."""
+    # the layers in words tell apart what has equal weights, such as two activations or strides
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     return re.sub(r" at 0x[0-9a-f]+", "", f"{model!r} {shapes}")
