@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nas.data import Digits
+from nas.data import Augmentation, Digits
 from nas.evaluation.evaluator import Job, Task
 from nas.labels import stored_label
 from nas.plain import read
@@ -121,7 +121,7 @@ def test_many_options_still_have_lines_of_their_own() -> None:
 @pytest.mark.slow
 def test_a_real_search_is_told_as_it_was_written(tmp_path: Path, one_thread: None) -> None:
     pytest.importorskip("sklearn")
-    weights, alphas = WeightsRecipe(batch=32, crop_pad=0, flip=False), AlphasRecipe(images=64, lr=0.1)
+    weights, alphas = WeightsRecipe(batch=32, augmentation=Augmentation()), AlphasRecipe(images=64, lr=0.1)
     search = SupernetSearch(Darts(), Digits(), 2, weights=weights, alphas=alphas, images=64)
     task = Task(nasbench201(), network, {"channels": 4, "cells_per_stage": 1, "classes": 10}, (1, 8, 8))
     list(search_supernet(search, tmp_path, True, task, Job(0, None, 3, None)))

@@ -189,7 +189,9 @@ def test_weights_of_version_0_1_are_tested_and_the_unknown_is_said(
     for name in ("classes", "preprocessing"):
         del plain["StackedNetwork"][name]
     (tmp_path / "old.json").write_text(json.dumps(plain))
-    with pytest.warns(UserWarning, match="old.safetensors does not say its classes nor the mean and the deviation"):
+    with pytest.warns(
+        UserWarning, match="old.safetensors does not say its classes nor the mean and standard deviation"
+    ):
         assert right_of(call, tmp_path / "old.safetensors", dark) == right_of(call, trained, dark)
     shutil.copy(trained / "best.test.json", tmp_path / "old.test.json")
     assert find_checkpoint(str(tmp_path / "old.safetensors"))[0].classes == ("nil", "one", "two")

@@ -277,9 +277,9 @@ def test_another_seed_is_another_run() -> None:
 @pytest.mark.slow
 def test_a_run_is_the_same_in_every_process(capsys: pytest.CaptureFixture[str]) -> None:
     code = (
-        "import torch; from nas.data import Digits, split; from nas.training import Epoch, Recipe, seeded, train\n"
+        "import torch; from nas.data import Augmentation, Digits, split; from nas.training import Epoch, Recipe, seeded, train\n"
         "with seeded(3): model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), torch.nn.Linear(64, 10))\n"
-        "recipe, cpu = Recipe(epochs=2, cutout=2, channels_last=False), torch.device('cpu')\n"
+        "recipe, cpu = Recipe(epochs=2, augmentation=Augmentation(cutout=2), channels_last=False), torch.device('cpu')\n"
         "reports = train(model, split(Digits(), 0.5, 1), recipe, seed=7, device=cpu)\n"
         "print([each.loss for each in reports if isinstance(each, Epoch)])"
     )
