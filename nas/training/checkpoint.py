@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections import Counter
 from collections.abc import Iterator
@@ -86,7 +87,29 @@ def save_weights(model: nn.Module, path: Path, network: str = "", description: s
     places = Counter(tensor.data_ptr() for tensor in tensors.values())
     tensors = {name: tensor.clone() if places[tensor.data_ptr()] > 1 else tensor for name, tensor in tensors.items()}
     metadata = {key: text for key, text in ((NETWORK, network), (DESCRIPTION, description)) if text}
-    write_atomically(path, lambda beside: save_file(tensors, beside, metadata or None))
+
+    def write(beside: Path) -> None:
+        save_file(tensors, beside, metadata or None)
+        _sort_metadata(beside)
+
+    write_atomically(path, write)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Sort the metadata in the header of a safetensors file: the library writes it in the order of a hash map, another each time.
+
+    The header is JSON after 8 bytes with its length; spaces may follow it.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        if "__metadata__" not in header:
+            return
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= size:
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def load_weights(model: nn.Module, path: Path, network: str = "") -> None:

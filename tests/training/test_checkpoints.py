@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from torch import nn
 
 from nas.data import Augmentation, Digits, ImageFolder, split
@@ -316,3 +317,16 @@ def test_a_checkpoint_of_version_0_1_is_gone_on_with(tmp_path: Path) -> None:
     assert state["step"] == 3
     with pytest.raises(RecordError, match="of another run"):
         load_checkpoint(tmp_path / "old.pt", "name", "")
+
+
+def test_the_same_weights_are_the_same_bytes(tmp_path: Path) -> None:
+    model = nn.Linear(3, 2)
+    for number in range(8):  # the library writes the metadata in the order of a hash map, another one each time
+        save_weights(model, tmp_path / f"{number}.safetensors", "0123", '{"näme": "a\\nb", "path": "c\\\\d"}')
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    with safe_open(tmp_path / "0.safetensors", "pt") as file:
+        assert file.metadata() == {
+            "cellstack_network": "0123",
+            "cellstack_description": '{"näme": "a\\nb", "path": "c\\\\d"}',
+        }
+        assert torch.equal(file.get_tensor("weight"), model.weight)
