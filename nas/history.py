@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, cast
 
-from nas.records import digest
+from nas.pareto import Values, dominates
+from nas.records import RecordError, digest, record
+
+S = TypeVar("S")
 
 REUSED = "reused"
 """The worker name of a proposal that took the scores of an equal architecture, evaluated before."""
@@ -43,20 +46,65 @@ class Evaluated:
         return self.proposal.architecture
 
 
-def read_objective(objective: str) -> tuple[str, float]:
-    """Return the score that an objective names, and its sign: -1 where the name has a minus before it, to minimise."""
-    return objective.removeprefix("-"), -1.0 if objective.startswith("-") else 1.0
+class Objective(NamedTuple):
+    """The name of a score to maximise or, with `sign` -1, to minimise."""
+
+    score: str
+    sign: float
+
+
+def read_objectives(objective: str | Sequence[str]) -> tuple[Objective, ...]:
+    """Return the objectives of a text, or of a list of texts; a minus before the name of a score minimises it."""
+    texts = [objective] if isinstance(objective, str) else objective
+    return tuple(Objective(each.removeprefix("-"), -1.0 if each.startswith("-") else 1.0) for each in texts)
+
+
+def read_objective(objective: str | Sequence[str]) -> Objective:
+    """Return the objective, or the first of several: the one that curves and tables show."""
+    return read_objectives(objective)[0]
+
+
+@record
+class Limit:
+    """The bounds of a score, both included; an architecture outside them is no result, however good."""
+
+    most: float | None = None
+    least: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.most is None and self.least is None:
+            raise RecordError("the limit has no bound: give `most`, `least` or both")
+        if self.most is not None and self.least is not None and self.least > self.most:
+            raise RecordError(f"the limit has least {self.least:g} above most {self.most:g}: nothing can satisfy it")
+
+    def excess(self, score: float) -> float:
+        """Return how far a score is outside, relative to the bound; 0 inside."""
+        above = 0.0 if self.most is None else max(0.0, score - self.most) / (abs(self.most) or 1.0)
+        below = 0.0 if self.least is None else max(0.0, self.least - score) / (abs(self.least) or 1.0)
+        return above + below
+
+    def describe(self, score: str) -> str:
+        """Return the limit in words, such as `params <= 5e+06`."""
+        least = "" if self.least is None else f"{self.least:g} <= "
+        return f"{least}{score}" + ("" if self.most is None else f" <= {self.most:g}")
 
 
 class History:
     """All proposals by number, and their results.
 
-    `objective` names the score to maximise or, with a minus before it, to minimise: then `sign` is -1. `scored` holds the
-    successful evaluations in the order in which they finished, `ranked` the same from worst to best. `totals` sums each score.
+    `objective` names the score to maximise or, with a minus before it, to minimise: then `sign` is -1. Of several, it is the
+    first, and `objectives` has all. `scored` holds the successful evaluations in the order in which they finished, `ranked` the
+    same from worst to best: those outside the `limits` first, by how far they are outside. `front` holds the evaluations within
+    the limits that no other dominates, the best of the first objective first. `rejected` are the proposals outside a limit that
+    was known without an evaluation. `totals` sums each score.
     """
 
-    def __init__(self, objective: str) -> None:
-        self.objective, self.sign = read_objective(objective)
+    def __init__(self, objective: str | Sequence[str], limits: Mapping[str, Limit] | None = None) -> None:
+        self.objectives, self.limits = read_objectives(objective), limits or {}
+        self.objective, self.sign = self.objectives[0]
+        self.front: list[Evaluated] = []
+        self.rejected: list[Proposal] = []
+        self._folded: dict[Hashable, tuple[int, Any]] = {}
         self.proposals: list[Proposal] = []
         self.digests: list[str] = []
         self.in_flight: dict[int, Proposal] = {}
@@ -86,20 +134,20 @@ class History:
     def finish(self, number: int, scores: Scores, worker: str = "") -> Evaluated:
         """Add the scores of a proposal, without the non-finite ones.
 
-        The evaluation counts as failed where the objective's score is missing or not finite.
+        The evaluation counts as failed where the score of an objective or a limit is missing or not finite.
         """
-        if self.objective not in scores:
-            return self.fail(
-                number, f"{self.objective} is missing: the scores are {', '.join(scores) or 'none'}", worker
-            )
-        if not math.isfinite(scores[self.objective]):
-            return self.fail(number, f"{self.objective} is {scores[self.objective]}", worker)
+        for name in (*(each.score for each in self.objectives), *self.limits):
+            if name not in scores:
+                return self.fail(number, f"{name} is missing: the scores are {', '.join(scores) or 'none'}", worker)
+            if not math.isfinite(scores[name]):
+                return self.fail(number, f"{name} is {scores[name]}", worker)
         scores = {name: score for name, score in scores.items() if math.isfinite(score)}
         done = Evaluated(number, self.proposals[number], self.digests[number], scores, None, worker)
         self._close(done)
         self.by_digest[done.digest] = done
         self.scored.append(done)
-        insort(self.ranked, done, key=self.value)
+        insort(self.ranked, done, key=self.rank)
+        self._join_front(done)
         for name, score in scores.items():
             self.totals[name] = self.totals.get(name, 0.0) + score
         return done
@@ -115,18 +163,57 @@ class History:
         del self.in_flight[done.number]
         self.finished[done.number] = done
 
+    def reject(self, proposal: Proposal) -> None:
+        """Note a proposal that is outside a limit; its architecture is known from now on, and takes no number."""
+        self.known.setdefault(digest(proposal.architecture), proposal.architecture)
+        self.rejected.append(proposal)
+
     def value(self, evaluated: Evaluated) -> float:
-        """Return the value that the search maximises."""
+        """Return the value that the search maximises; of several objectives, that of the first."""
         return self.sign * evaluated.scores[self.objective]
+
+    def values(self, evaluated: Evaluated) -> Values:
+        """Return the values that the search maximises, one for each objective."""
+        return tuple(sign * evaluated.scores[name] for name, sign in self.objectives)
+
+    def excess(self, scores: Scores) -> float:
+        """Return how far scores are outside the limits, relative to the bounds; 0 within. Missing scores do not count."""
+        return sum(limit.excess(scores[name]) for name, limit in self.limits.items() if name in scores)
+
+    def rank(self, evaluated: Evaluated) -> tuple[float, float]:
+        """Return the key by which parents are compared: within the limits before outside, then the value."""
+        return -self.excess(evaluated.scores), self.value(evaluated)
+
+    def fold(self, key: Hashable, step: Callable[[S, Evaluated], S], start: S) -> S:
+        """Return `step` applied to `start` and every successful evaluation, in the order of finishing.
+
+        Each evaluation is folded in once for each `key`. So a strategy remembers, at a constant cost, and what it remembers is
+        a function of the journal. `step` returns a new state, or changes the given one.
+        """
+        done, state = cast(tuple[int, S], self._folded.get(key, (0, start)))
+        for evaluated in self.scored[done:]:
+            state = step(state, evaluated)
+        self._folded[key] = len(self.scored), state
+        return state
+
+    def _join_front(self, done: Evaluated) -> None:
+        if self.excess(done.scores):
+            return
+        values = self.values(done)
+        others = [(each, self.values(each)) for each in self.front]
+        if any(known == values or dominates(known, values) for _, known in others):
+            return  # of equal ones the earliest stays
+        front = [each for each, known in others if not dominates(values, known)] + [done]
+        self.front = sorted(front, key=self.value, reverse=True)
 
     @property
     def best(self) -> Evaluated | None:
-        """The best evaluation so far; the earliest of equal ones."""
+        """The best evaluation so far by the first objective, within the limits if one is; the earliest of equal ones."""
         if not self.ranked:
             return None
         # `insort` puts equal values in the order of finishing, so step back to the first of them.
-        top = self.value(self.ranked[-1])
+        top = self.rank(self.ranked[-1])
         i = len(self.ranked) - 1
-        while i and self.value(self.ranked[i - 1]) == top:
+        while i and self.rank(self.ranked[i - 1]) == top:
             i -= 1
         return self.ranked[i]

@@ -7,12 +7,12 @@ restores the same history.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from nas.files import write_atomically
-from nas.history import Evaluated, History, Proposal
+from nas.history import Evaluated, History, Limit, Proposal, Scores
 from nas.lock import hold
 from nas.plain import from_plain
 from nas.records import FORMAT, RecordError, to_plain
@@ -60,6 +60,18 @@ def started_event(history: History, number: int, at: float) -> dict[str, Any]:
     }
 
 
+def rejected_event(proposal: Proposal, costs: Scores, at: float) -> dict[str, Any]:
+    """Return the line of a proposal whose `costs` are outside a limit."""
+    return {
+        "event": "reject",
+        "origin": proposal.origin,
+        "parents": list(proposal.parents),
+        "architecture": to_plain(proposal.architecture),
+        "costs": dict(costs),
+        "at": at,
+    }
+
+
 def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:
     """Return the line of a result: scores or failure. `again` is when a resumed run handed the proposal out a second time."""
     outcome = {"scores": dict(done.scores)} if done.failure is None else {"failure": done.failure}
@@ -67,12 +79,17 @@ def finished_event(done: Evaluated, at: float, again: float | None = None) -> di
     return {"event": "finish", "number": done.number, **outcome, "worker": done.worker, **handed_out, "at": at}
 
 
-def replay(path: Path, objective: str, seen: Callable[[Mapping[str, Any]], None] = lambda event: None) -> History:
+def replay(
+    path: Path,
+    objective: str | Sequence[str],
+    seen: Callable[[Mapping[str, Any]], None] = lambda event: None,
+    limits: Mapping[str, Limit] | None = None,
+) -> History:
     """Read a journal, even one that is being written: an incomplete last line is left out.
 
     `seen` is called with each event after it is in the history. Raises RecordError, with the line, for damage elsewhere.
     """
-    history = History(objective)
+    history = History(objective, limits)
     for line, event in read_journal(path):
         try:
             read_event(history, event)
@@ -101,6 +118,8 @@ def read_event(history: History, event: Mapping[str, Any]) -> None:
         known = history.known.get(event.get("digest", ""))
         architecture = from_plain(event["architecture"]) if known is None else known
         history.start(Proposal(architecture, event["origin"], tuple(event["parents"])))
+    elif event["event"] == "reject":
+        history.reject(Proposal(from_plain(event["architecture"]), event["origin"], tuple(event["parents"])))
     elif event["number"] in history.finished:
         raise RecordError(f"evaluation {event['number']} is finished twice")
     elif "failure" in event:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = {
     **dict.fromkeys(
-        "choice counting fields files history journal literal lock membership own places plain preprocessing records "
+        "choice counting fields files history journal literal lock membership own pareto places plain preprocessing records "
         "space".split(),
         0,
     ),

@@ -15,6 +15,7 @@ from nas.evaluation.fit import Fit
 from nas.family import StackedNetwork
 from nas.history import Scores
 from nas.preprocessing import Preprocessing
+from nas.records import RecordError
 
 Progress = Mapping[str, float | str]
 """The progress of an evaluation: `epoch`, `epochs`, scores so far, and possibly a `warning` in words."""
@@ -99,16 +100,20 @@ class Evaluator(ABC):
         """Return the identity of a table, or of other data than images, that scores come from; None where there is none."""
         return None
 
+    def costs(self, task: Task, architecture: Any) -> Scores:
+        """Return the scores that are known without an evaluation, for the limits on them; none by default."""
+        return {}
+
     @abstractmethod
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         """Score an architecture on the data that a search may see: training and validation data."""
 
-    @abstractmethod
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         """Score a chosen architecture on the test data; called once, after the search.
 
-        Trained weights are written to the file `weights`, as safetensors.
+        Trained weights are written to the file `weights`, as safetensors. Raises RecordError where it has no test.
         """
+        raise RecordError(f"{type(self).__name__} has no test data: give final.evaluator, as Training")
 
 
 def at_once(scores: Scores) -> Evaluation:

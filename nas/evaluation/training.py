@@ -16,6 +16,7 @@ from nas.data import Data, Split, split
 from nas.data.preprocessing import preprocessing_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import TestedNetwork, append_epoch, save_test
+from nas.history import Scores
 from nas.plain import write
 from nas.profiling import profile
 from nas.records import Natural, Positive, RecordError, one_line, record
@@ -76,6 +77,10 @@ class Training(Evaluator):
         if not is_open(task.space):
             raise RecordError(f"the network cannot be built: {reasons[0]}")
         raise RecordError(f"none of {TRIED} architectures drawn from the space builds, the first because {reasons[0]}")
+
+    def costs(self, task: Task, architecture: Any) -> Scores:
+        cost = profile(task.network(architecture), task.input)
+        return {"params": cost.params, "macs": cost.macs}
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         images, network = self._split(), task.network(job.architecture)

@@ -13,7 +13,7 @@ from nas.family import StackedNetwork, families
 from nas.fields import shown
 from nas.places import is_there
 from nas.records import RecordError
-from nas.runs.evaluations import evaluation, evaluation_file, journal_of
+from nas.runs.evaluations import evaluation, evaluation_file, front_member, journal_of
 from nas.runs.written import is_text, read_description_of, read_found, read_member, read_text, split_member
 from nas.space import choices, count
 from nas.training.checkpoint import read_description
@@ -28,7 +28,7 @@ __all__ = [
     "shape_of",
 ]
 
-ELSE = "RUN#17, a JSON or YAML file, space:name such as darts:DARTS_V2, a genotype, or a tree in notation"
+ELSE = "RUN#17, RUN:front/0, a JSON or YAML file, space:name such as darts:DARTS_V2, a genotype, or a tree in notation"
 NAMED = f"a run folder, {ELSE}"
 
 
@@ -58,6 +58,8 @@ def find_tree(name: str) -> StackedNetwork:
         return find_checkpoint(name)[0] if path.suffix == ".safetensors" else read_found(_file(path))
     if (numbered := _numbered(name)) is not None:
         return evaluation(*numbered)
+    if match := re.fullmatch(r"(.+):front/(\d+)", name, re.DOTALL):
+        return front_member(Path(match[1]), int(match[2]))
     if (member := read_member(name)) is not None:
         return member
     if name in (spaces := families()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from nas.journal import read_journal
 from nas.plain import from_plain
 from nas.records import RecordError
 from nas.runs.experiment import load
-from nas.runs.written import read_found
+from nas.runs.written import read_content, read_found
+
+FRONT = "front.json"
+"""The file of a run's Pareto front."""
 
 JOURNALS = ("history.jsonl", "training.jsonl", "trials.jsonl")
 """The journals of a search, a training and a transfer; their evaluations are numbered."""
@@ -20,6 +24,24 @@ JOURNALS = ("history.jsonl", "training.jsonl", "trials.jsonl")
 def journal_of(folder: Path) -> Path | None:
     """Return the journal of a run folder; None where it has none."""
     return next((folder / name for name in JOURNALS if (folder / name).is_file()), None)
+
+
+def front_member(folder: Path, place: int) -> StackedNetwork:
+    """Return a member of the Pareto front of a run, counted from 0, the best of the first objective first.
+
+    Raises RecordError where the run has no front, or a shorter one.
+    """
+    file = folder / FRONT
+    if not file.is_file():
+        raise RecordError(
+            f"{folder} has no {FRONT}: give a run folder of a search of several objectives that has ended, or {folder}#0"
+        )
+    members = json.loads(file.read_text(encoding="utf-8"))["front"]
+    if place >= len(members):
+        raise RecordError(
+            f"the front of {folder} has {len(members)} members: give {folder}:front/0 to {len(members) - 1}"
+        )
+    return read_content(members[place])
 
 
 def evaluation(folder: Path, number: int) -> StackedNetwork:

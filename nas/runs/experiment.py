@@ -73,6 +73,12 @@ class Experiment:
     expect: Mapping[str, Expectation] = field(default_factory=dict)
     imports: tuple[str, ...] = ()
 
+    @classmethod
+    def upgrade(cls, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields of a file with a list of evaluators as their chain."""
+        listed = fields.get("evaluator")
+        return {**fields, "evaluator": {"EvaluatorChain": {"parts": listed}}} if isinstance(listed, list) else fields
+
     def __post_init__(self) -> None:
         missing = {
             "strategy": self.strategy is None and self.supernet is None,

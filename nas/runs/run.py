@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,12 +12,14 @@ from typing import Any
 
 from nas.drawing import draw
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
+from nas.files import write_atomically
 from nas.history import Evaluated, History, Scores
 from nas.journal import read_journal
 from nas.lock import held
 from nas.places import without_places
 from nas.plain import write
-from nas.records import RecordError, digest
+from nas.records import FORMAT, RecordError, digest, to_plain
+from nas.runs.evaluations import FRONT
 from nas.runs.experiment import Experiment, load
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
 from nas.runs.run_data import RunData, find_data, write_data
@@ -136,7 +139,7 @@ def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
         if history.best is None:
             raise SearchFailed(commonest_reason(history.failures))
         # before the final training, so that the best is on disk even if that fails
-        _hand_over(planned, history.best, folder)
+        _hand_over(planned, history, history.best, folder)
         return Result(history.best, history, _finals(planned, history.best, folder, views), searched)
 
 
@@ -155,6 +158,7 @@ def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), f
         experiment.family().describe,
         planned.space,
         retries_failures=False,  # later proposals were made with these failures in the history
+        costs=partial(experiment.evaluator.costs, planned.task) if experiment.evaluator is not None else None,
     )
 
 
@@ -171,9 +175,14 @@ def _work(planned: SearchPlan, folder: Path | None) -> Work:
     return PathScores(experiment.supernet, planned.supernet, folder / SUPERNETS / "0.safetensors")
 
 
-def _hand_over(planned: SearchPlan, best: Evaluated, folder: Path) -> None:
-    """Write the best architecture as JSON and as a picture."""
+def _hand_over(planned: SearchPlan, history: History, best: Evaluated, folder: Path) -> None:
+    """Write the best architecture as JSON and as a picture; of several objectives also the front, by the first one."""
     _write_found(planned, best.architecture, best.scores, folder / "best.json")
+    if len(history.objectives) > 1:
+        _, task = planned.final or (None, planned.task)
+        members = [to_plain(task.found(each.architecture, each.scores)) for each in history.front]
+        text = json.dumps({"cellstack": FORMAT, "front": members}, indent=1)
+        write_atomically(folder / FRONT, lambda beside: beside.write_text(text + "\n", encoding="utf-8"))
     if (picture := draw(best.architecture)) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
 

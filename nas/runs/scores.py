@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from nas.history import read_objective
-from nas.records import RecordError, nearest
+from nas.records import RecordError, nearest, record_classes
 from nas.runs.experiment import Experiment
 from nas.runs.written import read_found
+from nas.strategies.strategy import Strategy
 from nas.supernets.paths import PATH_SCORES
 from nas.supernets.search import DERIVED_SCORES
 
@@ -23,7 +24,12 @@ Names = Collection[str] | None
 def check_scores(experiment: Experiment) -> None:
     """Raise RecordError where an objective, the budget or `expect` names a score that no evaluation of the run gives."""
     searched, tested = scores_of_search(experiment), scores_of_test(experiment)
-    check_objective(experiment.rules.objective, searched, "rules.objective")
+    objective = experiment.rules.objective
+    for each in [objective] if isinstance(objective, str) else objective:
+        check_objective(each, searched, "rules.objective")
+    for name in experiment.rules.limits:
+        check_objective(name, searched, f"rules.limits.{name}")
+    check_strategy_takes(experiment)
     budget = experiment.rules.budget
     if budget is not None and budget.seconds is not None and searched is not None and "seconds" not in searched:
         raise RecordError(
@@ -33,6 +39,19 @@ def check_scores(experiment: Experiment) -> None:
     if experiment.final is not None:
         check_objective(experiment.final.objective, tested, "final.objective")
     check_expected(experiment.expect, _with_highest(tested, searched))
+
+
+def check_strategy_takes(experiment: Experiment) -> None:
+    """Raise RecordError where there are several objectives, and the strategy goes by one."""
+    objective, strategy = experiment.rules.objective, experiment.strategy
+    if isinstance(objective, str) or len(objective) == 1 or strategy is None or strategy.several_objectives:
+        return
+    able = ", ".join(name for name, cls in record_classes(Strategy).items() if cls.several_objectives)
+    raise RecordError(
+        f"rules.objective has {len(objective)} objectives, and {type(strategy).__name__} goes by one: take {able}, or give "
+        "one objective and rules.limits for the others",
+        "rules.objective",
+    )
 
 
 def scores_of_search(experiment: Experiment) -> Names:

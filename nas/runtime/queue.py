@@ -15,8 +15,8 @@ from random import Random
 from typing import Any
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import REUSED, Evaluated, History
-from nas.journal import Journal, finished_event, forget_failures, replay, started_event
+from nas.history import REUSED, Evaluated, History, Proposal
+from nas.journal import Journal, finished_event, forget_failures, rejected_event, replay, started_event
 from nas.records import RecordError, nearest
 from nas.runtime.executor import Executor, Outcome
 from nas.runtime.stage import RunStage
@@ -27,6 +27,10 @@ Views = Callable[[RunStage], View]
 
 REUSED_IN_A_ROW = 1000
 """The number of reused proposals in a row that ends a search whose budget is in seconds alone, which reuse does not spend."""
+
+
+REJECTED_IN_A_ROW = 2000
+"""The number of proposals in a row outside the limits that ends a search."""
 
 
 class SearchFailed(RuntimeError):
@@ -48,7 +52,8 @@ class Queue:
         if path is not None and path.exists() and stage.retries_failures:
             forget_failures(path)
         self._journal = Journal(path) if path else None
-        self.history = replay(path, self.rules.objective) if path else History(self.rules.objective)
+        objective, limits = self.rules.objective, self.rules.limits
+        self.history = replay(path, objective, limits=limits) if path else History(objective, limits)
         self._again = sorted(self.history.in_flight)
         self._handed_out_again: dict[int, float] = {}
         self._exhausted = False
@@ -82,14 +87,39 @@ class Queue:
 
     def _propose(self) -> int | None:
         number = len(self.history.proposals)
-        self._rng.seed(self.rules.seed << 32 | number)  # one seed per proposal, so that a resumed search draws the same
-        proposal = self.stage.source.propose(self.stage.space, self.history, self._rng)
-        if proposal is None:
-            self._exhausted = not self.history.in_flight
-            return None
-        self.history.start(proposal)
-        self._write(started_event(self.history, number, time.time()))
-        return number
+        for _ in range(REJECTED_IN_A_ROW):
+            # one seed per proposal and rejection, so that a resumed search draws the same
+            self._rng.seed(len(self.history.rejected) << 64 | self.rules.seed << 32 | number)
+            proposal = self.stage.source.propose(self.stage.space, self.history, self._rng)
+            if proposal is None:
+                self._exhausted = not self.history.in_flight
+                return None
+            if not self._reject(proposal):
+                self.history.start(proposal)
+                self._write(started_event(self.history, number, time.time()))
+                return number
+        raise SearchFailed(self._too_narrow())
+
+    def _reject(self, proposal: Proposal) -> bool:
+        """Reject a proposal whose known costs are outside the limits; the strategy is then asked again."""
+        if self.stage.costs is None or not self.rules.limits:
+            return False
+        costs = self.stage.costs(proposal.architecture)
+        if not self.history.excess(costs):
+            return False
+        self.history.reject(proposal)
+        self._write(
+            rejected_event(proposal, {name: costs[name] for name in self.rules.limits if name in costs}, time.time())
+        )
+        return True
+
+    def _too_narrow(self) -> str:
+        limits = ", ".join(limit.describe(name) for name, limit in self.rules.limits.items())
+        asked = len(self.history.rejected) + len(self.history.proposals)
+        return (
+            f"{len(self.history.proposals):,} of {asked:,} proposals are within {limits}, and of the last "
+            f"{REJECTED_IN_A_ROW:,} none is: widen the limits, or give a space with more such architectures"
+        )
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
         """Show the progress that a job reports."""
@@ -114,14 +144,15 @@ class Queue:
 
     def _check_objective(self, outcome: Outcome) -> None:
         """Raise RecordError where the first scores lack the objective, since all later ones will too."""
-        name = self.history.objective
-        if outcome.scores and name not in outcome.scores and not self.history.scored:
-            key = self.stage.objective_key
-            raise RecordError(
-                f"{key} is {self.rules.objective!r}, and the scores are {', '.join(outcome.scores) or 'none'}: "
-                f"{nearest(name, outcome.scores)}",
-                key,
-            )
+        if not outcome.scores or self.history.scored:
+            return
+        wanted = {each.score: self.stage.objective_key for each in self.history.objectives}
+        for name, key in {**{name: f"rules.limits.{name}" for name in self.rules.limits}, **wanted}.items():
+            if name not in outcome.scores:
+                raise RecordError(
+                    f"{key} is {name!r}, and the scores are {', '.join(outcome.scores)}: {nearest(name, outcome.scores)}",
+                    key,
+                )
 
     def _give_up_if_hopeless(self, done: Evaluated) -> None:
         if done.failure is not None:

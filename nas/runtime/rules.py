@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Literal
 
+from nas.history import Limit, read_objectives
 from nas.records import Natural, NonNegative, Positive, RecordError, record
 
 
@@ -23,13 +26,23 @@ class Budget:
 class Rules:
     """The rules of a search. Without a budget it ends when the strategy has nothing more to propose.
 
-    `objective` is the score to maximise, with a minus before it to minimise. A proposal of an architecture that was evaluated
-    before reuses those scores or, with `duplicates` "evaluate", is evaluated again. The search ends after `give_up_after` failed
-    evaluations in a row.
+    `objective` is the score to maximise, with a minus before it to minimise, or a list of several: the result is then their
+    Pareto front. `limits` bounds scores by name, as `{params: {most: 5.0e6}}`: a proposal outside a limit on costs that are known
+    without an evaluation, as params and macs, is rejected and takes nothing of the budget. A proposal of an architecture that
+    was evaluated before reuses those scores or, with `duplicates` "evaluate", is evaluated again. The search ends after
+    `give_up_after` failed evaluations in a row.
     """
 
     budget: Budget | None = None
-    objective: str = "validation_top1_percent"
+    objective: str | tuple[str, ...] = "validation_top1_percent"
     duplicates: Literal["reuse", "evaluate"] = "reuse"
     give_up_after: Positive = 20
     seed: Natural = 0
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [each.score for each in read_objectives(self.objective)]
+        if not names or len(set(names)) < len(names):
+            raise RecordError(
+                f"objective is {list(self.objective)}: give one score, or several different ones", "objective"
+            )

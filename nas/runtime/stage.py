@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.evaluation.evaluator import Evaluation, Job
+from nas.history import Scores
 from nas.runtime.rules import Rules
 from nas.strategies.strategy import Strategy
 
@@ -23,7 +24,8 @@ class RunStage:
     """A source of proposals, the work that scores them, the rules, and the name of its journal, panel and chart.
 
     The `source` is a strategy, or a fixed list; it proposes architectures, seeds of a supernet, or trials of a transfer.
-    `describe` returns a proposal as short text. With `retries_failures` a resumed stage retries failed evaluations.
+    `describe` returns a proposal as short text. With `retries_failures` a resumed stage retries failed evaluations. `costs`
+    returns what is known of a proposal without a worker, for the limits on these scores.
     """
 
     name: str
@@ -34,6 +36,7 @@ class RunStage:
     space: Any = None
     retries_failures: bool = True
     objective_key: str = "rules.objective"
+    costs: Callable[[Any], Scores] | None = None
 
     @property
     def stem(self) -> str:

@@ -42,7 +42,7 @@ class RegularizedEvolution(Strategy):
         # Fill the population with random architectures first.
         if len(history.scored) < self.population:
             return Proposal(sample(space, rng))
-        parent = max(self._candidates(history, rng), key=history.value)
+        parent = max(self._candidates(history, rng), key=history.rank)
         if self.identity and rng.random() < self.identity:
             return Proposal(parent.architecture, "identity", (parent.number,))
         return Proposal(mutate(space, parent.architecture, rng), "mutation", (parent.number,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from nas.history import History, Proposal
 from nas.strategies.strategy import Strategy
@@ -16,6 +16,8 @@ class FixedProposals(Strategy):
     Origins are unique: they tell a resumed run which architectures are done, even where a seed that had failed was added
     since.
     """
+
+    several_objectives: ClassVar[bool] = True
 
     def __init__(self, architectures: tuple[tuple[Any, str], ...]) -> None:
         self.architectures = architectures

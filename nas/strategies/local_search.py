@@ -48,11 +48,11 @@ class LocalSearch(Strategy):
     def _better(self, history: History, centre: int) -> int | None:
         """Return the neighbour to move to: the best, or the first, that is better than the centre."""
         done = [history.finished[child] for child in history.children.get(centre, ()) if child in history.finished]
-        level = history.value(history.finished[centre])
-        better = [each for each in done if each.failure is None and history.value(each) > level]
+        level = history.rank(history.finished[centre])
+        better = [each for each in done if each.failure is None and history.rank(each) > level]
         if not better:
             return None
-        return (max(better, key=history.value) if self.move == "best" else better[0]).number
+        return (max(better, key=history.rank) if self.move == "best" else better[0]).number
 
 
 @lru_cache(maxsize=64)

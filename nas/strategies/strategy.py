@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from nas.history import History, Proposal
 
@@ -13,8 +13,13 @@ class Strategy(ABC):
     """A strategy that proposes architectures; a record, whose fields are its settings.
 
     It has no state besides the history, so that a search is resumed by reading the journal. It is called whenever a worker is
-    free, while others still work, so the last proposals may have no scores yet.
+    free, while others still work, so the last proposals may have no scores yet. A strategy that goes by `history.values` or
+    `history.front` sets `several_objectives`; the others go by the one objective of `history.value` and `history.rank`.
     """
+
+    several_objectives: ClassVar[bool] = False
+    ends: ClassVar[bool] = False
+    """Whether the search ends by itself, as an enumeration does; such a strategy needs no seed."""
 
     @abstractmethod
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:

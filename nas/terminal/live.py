@@ -115,6 +115,8 @@ class Terminal(View):
         text = Text(f"{self._counted(history)}  {self._time_left(len(history.finished))}", "bold")
         if history.failures:
             text.append(f"  {len(history.failures)} failed", "red")
+        if history.rejected:
+            text.append(f"  {len(history.rejected)} rejected by the limits", "yellow")
         if self.stage == "search" and (best := history.best) is not None:
             text.append(f"\n{sparkline(best_so_far(history))}  best {_scores(best)}", "green")
             if self.console.is_terminal:  # a log shows it once, when the search is over

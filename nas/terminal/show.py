@@ -26,13 +26,14 @@ from nas.runs.run import Result
 from nas.runs.scores import classes_of
 from nas.runtime.executor import Executor
 from nas.runtime.loggers import Logger
-from nas.terminal.show_run import print_finals, show_best, show_searched
+from nas.terminal.show_run import print_finals, show_best, show_front, show_searched
 
 
 def show_result(experiment: Experiment, result: Result, folder: Path, console: Console) -> None:
     """Print the result of a run, with its final trainings if there are any, and its folder."""
     show_searched(result.searched, console)
     show_best(experiment, result.best, console)
+    show_front(result.history, folder, console)
     if result.finals and experiment.final is not None:
         print_finals(result.finals, experiment.final.objective, console, classes_of(folder))
     if (folder / "best.svg").is_file():

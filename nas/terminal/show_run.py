@@ -33,8 +33,8 @@ from nas.terminal.resume_advice import resume_advice
 LAST = 50
 """The number of last evaluations that show whether a search still improves."""
 
-FAILURES, WORKERS, IN_FLIGHT = 3, 8, 8
-"""The maximum numbers of failures, workers and candidates in flight to list."""
+FAILURES, WORKERS, IN_FLIGHT, FRONT_ROWS = 3, 8, 8, 20
+"""The maximum numbers of failures, workers, candidates in flight and members of a front to list."""
 
 SECONDS_BETWEEN_LOOKS = 2.0
 """The minimum interval between two looks at a run that is watched."""
@@ -90,9 +90,10 @@ def look(folder: Path, at: float) -> RunSnapshot:
     times: dict[str, dict[int, float]] = {"start": {}, "finish": {}}
 
     def note(event: Mapping[str, Any]) -> None:
-        times[event["event"]][event["number"]] = event["at"]
+        if event["event"] in times:
+            times[event["event"]][event["number"]] = event["at"]
 
-    history = replay(journal, experiment.rules.objective, note)
+    history = replay(journal, experiment.rules.objective, note, experiment.rules.limits)
     state = state_of_search(folder, experiment, len(history.in_flight))
     return RunSnapshot(folder, experiment, state, at, history, times["start"], times["finish"])
 
@@ -157,6 +158,7 @@ def _print(seen: RunSnapshot, console: Console) -> None:
     if history.best is not None:
         _print_curve(seen, history, console)
         show_best(seen.experiment, history.best, console)
+        show_front(history, seen.folder, console)
     _print_in_flight(seen, history, console)
     _print_workers(seen, history, console)
     for done in history.failures[-FAILURES:]:
@@ -304,6 +306,25 @@ def show_best(experiment: Experiment, best: Evaluated, console: Console) -> None
     scores = "  ".join(f"{name} {number(value)}" for name, value in best.scores.items())
     console.print(Text.assemble(("\nBest of the search", "bold"), f": #{best.number}, {scores}"), soft_wrap=True)
     print_architecture(experiment.family().describe(best.architecture), console)
+
+
+def show_front(history: History, folder: Path, console: Console) -> None:
+    """Print the Pareto front of several objectives, and the number of proposals that the limits rejected."""
+    if history.rejected:
+        limits = ", ".join(limit.describe(name) for name, limit in history.limits.items())
+        proposals = "proposal" if len(history.rejected) == 1 else "proposals"
+        console.print(f"{len(history.rejected):,} {proposals} rejected: not within {limits}", soft_wrap=True)
+    if len(history.objectives) == 1 or not history.front:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="Pareto front", title_justify="left")
+    table.add_column("")
+    for name, sign in history.objectives:
+        table.add_column(f"{name} ({'most' if sign > 0 else 'least'})", justify="right")
+    for place, done in enumerate(history.front[:FRONT_ROWS]):
+        table.add_row(f"{folder}:front/{place}", *(number(done.scores[name]) for name, _ in history.objectives))
+    console.print(table)
+    if (more := len(history.front) - FRONT_ROWS) > 0:
+        console.print(f"and {more} more")
 
 
 def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Console, classes: int | None = None) -> None:

@@ -31,7 +31,9 @@ class Spent:
     pays_again: bool
 
 
-def random_baseline(evaluator: object, objective: str, spent: Spent, drawn: Sequence[float]) -> Baseline | str:
+def random_baseline(
+    evaluator: object, objective: str | Sequence[str], spent: Spent, drawn: Sequence[float]
+) -> Baseline | str:
     """Return the baseline of a search, or the reason why there is none; `drawn` are the scores of its random proposals."""
     name, sign = read_objective(objective)
     if isinstance(evaluator, Tabular) and name == "validation_top1_percent":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,7 @@ def provenance_of(file: Path) -> dict[str, str]:
     return found
 
 
-def begin_head(kind: Kind, file: Path, objective: str, seed: int, clock: Clock) -> Head:
+def begin_head(kind: Kind, file: Path, objective: str | Sequence[str], seed: int, clock: Clock) -> Head:
     """Return the part of the head that all kinds of runs share: provenance, first and last date; `file` is the run's YAML."""
     found, folder = provenance_of(file), file.parent
     name, sign = read_objective(objective)

@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nas.history import REUSED, History
+from nas.history import REUSED, History, Limit
 from nas.journal import replay
 
 
@@ -27,7 +27,9 @@ class Log:
     again: Mapping[int, float] = field(default_factory=dict)
 
 
-def read_log(path: Path, phase: str, objective: str) -> Log | None:
+def read_log(
+    path: Path, phase: str, objective: str | Sequence[str], limits: Mapping[str, Limit] | None = None
+) -> Log | None:
     """Read a journal with its times; None where there is no file yet. Raises RecordError, with the line, where it is damaged."""
     if not path.is_file():
         return None
@@ -36,12 +38,13 @@ def read_log(path: Path, phase: str, objective: str) -> Log | None:
     def note(event: Mapping[str, Any]) -> None:
         if event["event"] == "start":
             proposed.append(float(event["at"]))
+        if event["event"] != "finish":
             return
         ended[event["number"]] = float(event["at"])
         if "again" in event:
             again[event["number"]] = float(event["again"])
 
-    return Log(phase, replay(path, objective, note), proposed, ended, again)
+    return Log(phase, replay(path, objective, note, limits), proposed, ended, again)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,12 +53,12 @@ def load_run_summary(folder: Path) -> LoadedRun:
     final = experiment.final.objective if experiment.final else ""
     read = (
         read_log(folder / f"{SUPERNETS}.jsonl", SUPERNETS, SUPERNET_OBJECTIVE),
-        read_log(folder / "history.jsonl", "search", objective),
+        read_log(folder / "history.jsonl", "search", objective, experiment.rules.limits),
         read_log(folder / "final.jsonl", "final", final),
     )
     logs = {log.phase: log for log in read if log is not None}
     works = [work for log in logs.values() for work in works_of(log)]
-    history = logs["search"].history if "search" in logs else History(objective)
+    history = logs["search"].history if "search" in logs else History(objective, experiment.rules.limits)
     clock = Clock(logs.values(), works)
     is_simulated, shape = _is_simulated(experiment, history, works), _input(folder, experiment)
     return LoadedRun(folder, experiment, experiment.open_space(), history, logs, works, clock, is_simulated, shape)

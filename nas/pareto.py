@@ -1,0 +1,76 @@
+"""Pareto dominance among tuples of values to maximise: fronts, crowding, hypervolume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Values = tuple[float, ...]
+"""The values of one point, one for each objective; all are maximised."""
+
+
+def dominates(first: Values, second: Values) -> bool:
+    """Return whether `first` is at least as good in every objective, and better in one."""
+    return first != second and all(a >= b for a, b in zip(first, second, strict=True))
+
+
+def fronts(points: Sequence[Values]) -> list[list[int]]:
+    """Return the indices of the points front by front: the non-dominated ones first, then those that only they dominate, ...
+
+    Source: fast non-dominated sort, Deb et al. 2002, section III.A.
+    """
+    dominated: list[list[int]] = [[] for _ in points]
+    dominators = [0] * len(points)
+    for i, first in enumerate(points):
+        for j in range(i):
+            if dominates(first, points[j]):
+                dominated[i].append(j)
+                dominators[j] += 1
+            elif dominates(points[j], first):
+                dominated[j].append(i)
+                dominators[i] += 1
+    found, front = list[list[int]](), [i for i, number in enumerate(dominators) if not number]
+    while front:
+        found.append(front)
+        behind = []
+        for i in front:
+            for j in dominated[i]:
+                dominators[j] -= 1
+                if not dominators[j]:
+                    behind.append(j)
+        front = sorted(behind)
+    return found
+
+
+def crowding(points: Sequence[Values]) -> list[float]:
+    """Return each point's crowding distance within its front: infinite at the ends of every objective.
+
+    Source: Deb et al. 2002, section III.B; each objective is scaled by its range in the front.
+    """
+    distances = [0.0] * len(points)
+    for k in range(len(points[0]) if points else 0):
+        order = sorted(range(len(points)), key=lambda i: points[i][k])
+        span = points[order[-1]][k] - points[order[0]][k]
+        distances[order[0]] = distances[order[-1]] = float("inf")
+        for before, i, after in zip(order, order[1:], order[2:], strict=False):
+            if span:
+                distances[i] += (points[after][k] - points[before][k]) / span
+    return distances
+
+
+def hypervolume(points: Sequence[Values], reference: Values) -> float:
+    """Return the volume that the points dominate above the reference point.
+
+    Exact for any number of objectives, by slicing along the last one; the cost grows with a power of their number.
+    """
+    above = [point for point in points if all(a > b for a, b in zip(point, reference, strict=True))]
+    if not above:
+        return 0.0
+    if len(reference) == 1:
+        return max(point[0] for point in above) - reference[0]
+    volume = 0.0
+    # slices between neighbouring levels of the last objective; in each, the points that reach above it count
+    levels = sorted({point[-1] for point in above})
+    for low, high in zip([reference[-1], *levels], levels, strict=False):
+        top = [point[:-1] for point in above if point[-1] >= high]
+        volume += (high - low) * hypervolume(top, reference[:-1])
+    return volume
