@@ -22,11 +22,15 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An architecture to evaluate, its origin (the operator that made it), and the evaluation numbers of its parents."""
+    """An architecture to evaluate, its origin (the operator that made it), and the evaluation numbers of its parents.
+
+    `notes` are plain data that its strategy wants back from the journal.
+    """
 
     architecture: Any
     origin: str = "random"
     parents: tuple[int, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,8 @@ class History:
     first, and `objectives` has all. `scored` holds the successful evaluations in the order in which they finished, `ranked` the
     same from worst to best: those outside the `limits` first, by how far they are outside. `front` holds the evaluations within
     the limits that no other dominates, the best of the first objective first. `rejected` are the proposals outside a limit that
-    was known without an evaluation. `totals` sums each score.
+    was known without an evaluation; `asked` has all proposals in order, each with its number, or None where it was rejected.
+    `totals` sums each score.
     """
 
     def __init__(self, objective: str | Sequence[str], limits: Mapping[str, Limit] | None = None) -> None:
@@ -104,6 +109,7 @@ class History:
         self.objective, self.sign = self.objectives[0]
         self.front: list[Evaluated] = []
         self.rejected: list[Proposal] = []
+        self.asked: list[tuple[int | None, Proposal]] = []
         self._folded: dict[Hashable, tuple[int, Any]] = {}
         self.proposals: list[Proposal] = []
         self.digests: list[str] = []
@@ -125,6 +131,7 @@ class History:
         if same is not proposal.architecture:
             proposal = replace(proposal, architecture=same)
         self.proposals.append(proposal)
+        self.asked.append((number, proposal))
         self.digests.append(name)
         self.in_flight[number] = proposal
         for parent in proposal.parents:
@@ -167,6 +174,7 @@ class History:
         """Note a proposal that is outside a limit; its architecture is known from now on, and takes no number."""
         self.known.setdefault(digest(proposal.architecture), proposal.architecture)
         self.rejected.append(proposal)
+        self.asked.append((None, proposal))
 
     def value(self, evaluated: Evaluated) -> float:
         """Return the value that the search maximises; of several objectives, that of the first."""

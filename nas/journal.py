@@ -56,8 +56,13 @@ def started_event(history: History, number: int, at: float) -> dict[str, Any]:
         "origin": proposal.origin,
         "parents": list(proposal.parents),
         "architecture": to_plain(proposal.architecture),
+        **_notes(proposal),
         "at": at,
     }
+
+
+def _notes(proposal: Proposal) -> dict[str, Any]:
+    return {"notes": dict(proposal.notes)} if proposal.notes else {}
 
 
 def rejected_event(proposal: Proposal, costs: Scores, at: float) -> dict[str, Any]:
@@ -68,6 +73,7 @@ def rejected_event(proposal: Proposal, costs: Scores, at: float) -> dict[str, An
         "parents": list(proposal.parents),
         "architecture": to_plain(proposal.architecture),
         "costs": dict(costs),
+        **_notes(proposal),
         "at": at,
     }
 
@@ -117,15 +123,19 @@ def read_event(history: History, event: Mapping[str, Any]) -> None:
         # An architecture seen before is not parsed again.
         known = history.known.get(event.get("digest", ""))
         architecture = from_plain(event["architecture"]) if known is None else known
-        history.start(Proposal(architecture, event["origin"], tuple(event["parents"])))
+        history.start(_proposal(architecture, event))
     elif event["event"] == "reject":
-        history.reject(Proposal(from_plain(event["architecture"]), event["origin"], tuple(event["parents"])))
+        history.reject(_proposal(from_plain(event["architecture"]), event))
     elif event["number"] in history.finished:
         raise RecordError(f"evaluation {event['number']} is finished twice")
     elif "failure" in event:
         history.fail(event["number"], event["failure"], event["worker"])
     else:
         history.finish(event["number"], event["scores"], event["worker"])
+
+
+def _proposal(architecture: Any, event: Mapping[str, Any]) -> Proposal:
+    return Proposal(architecture, event["origin"], tuple(event["parents"]), event.get("notes", {}))
 
 
 def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from nas.history import read_objective
+from nas.history import read_objective, read_objectives
 from nas.records import RecordError, nearest, record_classes
 from nas.runs.experiment import Experiment
 from nas.runs.written import read_found
@@ -30,6 +30,8 @@ def check_scores(experiment: Experiment) -> None:
     for name in experiment.rules.limits:
         check_objective(name, searched, f"rules.limits.{name}")
     check_strategy_takes(experiment)
+    if experiment.strategy is not None:
+        experiment.strategy.check(len(read_objectives(objective)))
     budget = experiment.rules.budget
     if budget is not None and budget.seconds is not None and searched is not None and "seconds" not in searched:
         raise RecordError(

@@ -21,6 +21,10 @@ class Strategy(ABC):
     ends: ClassVar[bool] = False
     """Whether the search ends by itself, as an enumeration does; such a strategy needs no seed."""
 
+    def check(self, objectives: int = 1) -> None:
+        """Raise RecordError where the settings cannot work for this number of objectives; called before anything runs."""
+        return
+
     @abstractmethod
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
         """Return the next proposal; None to wait for evaluations in flight or, with none in flight, to end the search.

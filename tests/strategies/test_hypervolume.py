@@ -37,7 +37,7 @@ STRATEGIES: Mapping[str, Strategy] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Accuracy and minus the cost of each cell by its decisions, the point of reference, and the hypervolume of the true front."""
+    """Accuracy and minus the cost of each cell by its decisions; the point of reference; the true front's hypervolume."""
 
     points: Mapping[tuple[int, ...], Values]
     reference: Values
