@@ -31,10 +31,11 @@ sampled independently, which is no reason for a warning."""
 class Optuna(Strategy):
     """Sample with any sampler of Optuna, such as TPE, NSGA-II, Gaussian processes or quasi-random sequences.
 
-    `sampler` is its name, as `TPE`, or its name with settings, as `{TPESampler: {n_startup_trials: 20}}`. Each choice is a parameter, suggested only where the choices above it open it; a choice among ascending numbers, as widths or
-    depths, is an integer, any other is categorical. Evaluations in flight are running trials; failed ones are failed trials.
-    What a sampler writes down about a trial or a study is kept in the journal, so that a resumed search goes on as it would
-    have: without it NSGA-II would be random search. Source: Akiba et al. 2019, arXiv:1907.10902.
+    `sampler` is its name, as `TPE`, or its name with settings, as `{TPESampler: {n_startup_trials: 20}}`. Each choice is a
+    parameter, suggested only where the choices above it open it; a choice among ascending numbers, as widths or depths, is an
+    integer, any other is categorical. Evaluations in flight are running trials; failed ones are failed trials. What a sampler
+    writes down about a trial or a study is kept in the journal, so that a resumed search goes on as it would have: without it
+    NSGA-II would be random search. Source: Akiba et al. 2019, arXiv:1907.10902.
     """
 
     sampler: str | Mapping[str, Mapping[str, Any]] = "TPESampler"
