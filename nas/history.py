@@ -100,7 +100,8 @@ class History:
     first, and `objectives` has all. `scored` holds the successful evaluations in the order in which they finished, `ranked` the
     same from worst to best: those outside the `limits` first, by how far they are outside. `front` holds the evaluations within
     the limits that no other dominates, the best of the first objective first. `rejected` are the proposals outside a limit that
-    was known without an evaluation; `asked` has all proposals in order, each with its number, or None where it was rejected.
+    was known without an evaluation; `asked` has all proposals in order, each with its number, or None where it was rejected or
+    `skipped`, as a repeat.
     `totals` sums each score.
     """
 
@@ -109,6 +110,7 @@ class History:
         self.objective, self.sign = self.objectives[0]
         self.front: list[Evaluated] = []
         self.rejected: list[Proposal] = []
+        self.skipped: list[Proposal] = []
         self.asked: list[tuple[int | None, Proposal]] = []
         self._folded: dict[Hashable, tuple[int, Any]] = {}
         self.proposals: list[Proposal] = []
@@ -174,6 +176,11 @@ class History:
         """Note a proposal that is outside a limit; its architecture is known from now on, and takes no number."""
         self.known.setdefault(digest(proposal.architecture), proposal.architecture)
         self.rejected.append(proposal)
+        self.asked.append((None, proposal))
+
+    def skip(self, proposal: Proposal) -> None:
+        """Note a proposal whose architecture is known, where such ones are not wanted; it takes no number."""
+        self.skipped.append(proposal)
         self.asked.append((None, proposal))
 
     def value(self, evaluated: Evaluated) -> float:

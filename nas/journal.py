@@ -15,7 +15,7 @@ from nas.files import write_atomically
 from nas.history import Evaluated, History, Limit, Proposal, Scores
 from nas.lock import hold
 from nas.plain import from_plain
-from nas.records import FORMAT, RecordError, to_plain
+from nas.records import FORMAT, RecordError, digest, to_plain
 
 _encode = json.JSONEncoder(allow_nan=False).encode
 
@@ -78,6 +78,12 @@ def rejected_event(proposal: Proposal, costs: Scores, at: float) -> dict[str, An
     }
 
 
+def skipped_event(proposal: Proposal, at: float) -> dict[str, Any]:
+    """Return the line of a proposal that repeats a known architecture, where such ones are not wanted."""
+    known = {"digest": digest(proposal.architecture), "origin": proposal.origin, "parents": list(proposal.parents)}
+    return {"event": "skip", **known, **_notes(proposal), "at": at}
+
+
 def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:
     """Return the line of a result: scores or failure. `again` is when a resumed run handed the proposal out a second time."""
     outcome = {"scores": dict(done.scores)} if done.failure is None else {"failure": done.failure}
@@ -126,6 +132,8 @@ def read_event(history: History, event: Mapping[str, Any]) -> None:
         history.start(_proposal(architecture, event))
     elif event["event"] == "reject":
         history.reject(_proposal(from_plain(event["architecture"]), event))
+    elif event["event"] == "skip":
+        history.skip(_proposal(history.known[event["digest"]], event))
     elif event["number"] in history.finished:
         raise RecordError(f"evaluation {event['number']} is finished twice")
     elif "failure" in event:

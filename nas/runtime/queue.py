@@ -16,8 +16,8 @@ from typing import Any
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.history import REUSED, Evaluated, History, Proposal
-from nas.journal import Journal, finished_event, forget_failures, rejected_event, replay, started_event
-from nas.records import RecordError, nearest
+from nas.journal import Journal, finished_event, forget_failures, rejected_event, replay, skipped_event, started_event
+from nas.records import RecordError, digest, nearest
 from nas.runtime.executor import Executor, Outcome
 from nas.runtime.stage import RunStage
 from nas.runtime.view import View
@@ -31,6 +31,10 @@ REUSED_IN_A_ROW = 1000
 
 REJECTED_IN_A_ROW = 2000
 """The number of proposals in a row outside the limits that ends a search."""
+
+
+SKIPPED_IN_A_ROW = 200
+"""The number of skipped repeats between two proposals that ends a search."""
 
 
 class SearchFailed(RuntimeError):
@@ -87,24 +91,42 @@ class Queue:
 
     def _propose(self) -> int | None:
         number = len(self.history.proposals)
+        repeats = 0
         for _ in range(REJECTED_IN_A_ROW):
             # one seed per proposal and rejection, so that a resumed search draws the same
-            self._rng.seed(len(self.history.rejected) << 64 | self.rules.seed << 32 | number)
+            unwanted = len(self.history.rejected) + len(self.history.skipped)
+            self._rng.seed(unwanted << 64 | self.rules.seed << 32 | number)
             proposal = self.stage.source.propose(self.stage.space, self.history, self._rng)
             if proposal is None:
                 self._exhausted = not self.history.in_flight
                 return None
-            if not self._reject(proposal):
+            if self._skip(proposal):
+                repeats += 1
+                if repeats == SKIPPED_IN_A_ROW:
+                    self._exhausted = not self.history.in_flight  # the strategy has nothing new any more
+                    return None
+            elif not self._reject(proposal):
                 self.history.start(proposal)
                 self._write(started_event(self.history, number, time.time()))
                 return number
         raise SearchFailed(self._too_narrow())
 
+    def _skip(self, proposal: Proposal) -> bool:
+        """Skip a proposal whose architecture is known, if the rules want so; the strategy is then asked again."""
+        if self.rules.duplicates != "skip" or digest(proposal.architecture) not in self.history.known:
+            return False
+        self.history.skip(proposal)
+        self._write(skipped_event(proposal, time.time()))
+        return True
+
     def _reject(self, proposal: Proposal) -> bool:
         """Reject a proposal whose known costs are outside the limits; the strategy is then asked again."""
         if self.stage.costs is None or not self.rules.limits:
             return False
-        costs = self.stage.costs(proposal.architecture)
+        try:
+            costs = self.stage.costs(proposal.architecture)
+        except (RecordError, RuntimeError):
+            return False  # such as a network that cannot be built: its evaluation fails, with the reason in the journal
         if not self.history.excess(costs):
             return False
         self.history.reject(proposal)
@@ -192,7 +214,7 @@ class Queue:
     def _reuse(self, number: int) -> bool:
         """Finish a proposal with the scores of an earlier evaluation of the same architecture, if any; this takes no time."""
         known = self.history.by_digest.get(self.history.digests[number])
-        if known is None or self.rules.duplicates == "evaluate":
+        if known is None or self.rules.duplicates != "reuse":
             self._reused_in_a_row = 0
             return False
         self._close(self.history.finish(number, {**known.scores, "seconds": 0.0}, REUSED))

@@ -29,13 +29,13 @@ class Rules:
     `objective` is the score to maximise, with a minus before it to minimise, or a list of several: the result is then their
     Pareto front. `limits` bounds scores by name, as `{params: {most: 5.0e6}}`: a proposal outside a limit on costs that are known
     without an evaluation, as params and macs, is rejected and takes nothing of the budget. A proposal of an architecture that
-    was evaluated before reuses those scores or, with `duplicates` "evaluate", is evaluated again. The search ends after
-    `give_up_after` failed evaluations in a row.
+    was evaluated before reuses those scores; with `duplicates` "evaluate" it is evaluated again, with "skip" the strategy is
+    asked again. The search ends after `give_up_after` failed evaluations in a row.
     """
 
     budget: Budget | None = None
     objective: str | tuple[str, ...] = "validation_top1_percent"
-    duplicates: Literal["reuse", "evaluate"] = "reuse"
+    duplicates: Literal["reuse", "evaluate", "skip"] = "reuse"
     give_up_after: Positive = 20
     seed: Natural = 0
     limits: Mapping[str, Limit] = field(default_factory=dict)

@@ -20,7 +20,7 @@ class Exhaustive(Strategy):
     ends: ClassVar[bool] = True
 
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        proposed = len(history.proposals) + len(history.rejected)
+        proposed = len(history.asked)
         architecture = _enumeration(space).at(proposed)
         return None if architecture is None else Proposal(architecture, "enumeration")
 

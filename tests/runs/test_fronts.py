@@ -13,7 +13,7 @@ from journals import events
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
 from nas.history import Limit, Scores
-from nas.records import record
+from nas.records import RecordError, record
 from nas.runs.architecture import find_architecture
 
 Call = Callable[..., Any]
@@ -108,6 +108,22 @@ def told(event: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in ("at", "worker")}
 
 
+def test_an_architecture_whose_costs_cannot_be_known_fails_by_itself(
+    search: Path, call: Call, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def costs(self: object, task: Task, architecture: Any) -> Scores:
+        if architecture.values[0]:
+            raise RecordError("it cannot be built")
+        return {"ones": float(sum(architecture.values)), "changes": 0.0}
+
+    monkeypatch.setattr(OnesAndChanges, "costs", costs)
+    changes = ["strategy=RandomSearch", "rules.limits={ones: {most: 9}}", "rules.budget.evaluations=20"]
+    assert call("search", search, *changes, "--run-dir", run_folder).returncode == 0
+    failures = [event["failure"] for event in events(run_folder) if "failure" in event]
+    assert 0 < len(failures) < 20
+    assert all("it cannot be built" in failure for failure in failures)
+
+
 def test_limits_that_nothing_satisfies_are_said_with_the_numbers(search: Path, call: Call, run_folder: Path) -> None:
     answer = call("search", search, "rules.limits={ones: {least: 13}}", "--run-dir", run_folder)
     assert answer.returncode != 0
@@ -159,6 +175,25 @@ def test_a_chain_of_evaluators_has_the_scores_of_all(search: Path, call: Call, r
         if event["event"] == "finish":
             assert event["scores"]["fitness"] == pytest.approx(event["scores"]["ones"] / 12)
             assert event["scores"].keys() - {"seconds"} == {"ones", "changes", "fitness", "true_fitness"}
+
+
+@pytest.mark.parametrize(
+    "strategy", ["RandomSearch", "{RegularizedEvolution: {population: 8, sample: 3}}", "{Optuna: {}}"]
+)
+def test_repeats_can_be_skipped_and_the_search_ends_where_nothing_is_new(
+    strategy: str, search: Path, call: Call, run_folder: Path
+) -> None:
+    small = ["space={bits: {length: 5}}", f"strategy={strategy}", "rules.objective=ones", "rules.duplicates=skip"]
+    done = call("search", search, *small, "rules.budget.evaluations=25", "--run-dir", run_folder)
+    assert done.returncode == 0, done
+    starts = [event for event in events(run_folder) if event["event"] == "start"]
+    assert len({event["digest"] for event in starts}) == len(starts) == 25
+    assert [event["event"] for event in events(run_folder)].count("skip")
+    if "Optuna" in strategy:
+        return  # its last few of 32 take a while
+    assert call("resume", run_folder, "rules.budget.evaluations=20000").returncode == 0
+    digests = [event["digest"] for event in events(run_folder) if event["event"] == "start"]
+    assert len(set(digests)) == len(digests) <= 32
 
 
 def test_an_enumeration_ends_by_itself(search: Path, call: Call, run_folder: Path) -> None:
