@@ -21,6 +21,7 @@ from nas.records import RecordError, digest, nearest
 from nas.runtime.executor import Executor, Outcome
 from nas.runtime.stage import RunStage
 from nas.runtime.view import View
+from nas.strategies.random_search import RandomSearch
 
 Views = Callable[[RunStage], View]
 """A function that makes the view of a stage."""
@@ -33,8 +34,8 @@ REJECTED_IN_A_ROW = 2000
 """The number of proposals in a row outside the limits that ends a search."""
 
 
-SKIPPED_IN_A_ROW = 200
-"""The number of skipped repeats between two proposals that ends a search."""
+SKIPPED_IN_A_ROW = 100
+"""The number of skipped repeats in a row after which proposals are drawn at random, and after as many again the search ends."""
 
 
 class SearchFailed(RuntimeError):
@@ -96,13 +97,15 @@ class Queue:
             # one seed per proposal and rejection, so that a resumed search draws the same
             unwanted = len(self.history.rejected) + len(self.history.skipped)
             self._rng.seed(unwanted << 64 | self.rules.seed << 32 | number)
-            proposal = self.stage.source.propose(self.stage.space, self.history, self._rng)
+            # a sampler that only repeats itself, as TPE at its optimum, gives way to random draws
+            source = self.stage.source if repeats < SKIPPED_IN_A_ROW else RandomSearch()
+            proposal = source.propose(self.stage.space, self.history, self._rng)
             if proposal is None:
                 self._exhausted = not self.history.in_flight
                 return None
             if self._skip(proposal):
                 repeats += 1
-                if repeats == SKIPPED_IN_A_ROW:
+                if repeats == 2 * SKIPPED_IN_A_ROW:
                     self._exhausted = not self.history.in_flight  # the strategy has nothing new any more
                     return None
             elif not self._reject(proposal):
