@@ -205,6 +205,7 @@ class History:
         Each evaluation is folded in once for each `key`. So a strategy remembers, at a constant cost, and what it remembers is
         a function of the journal. `step` returns a new state, or changes the given one.
         """
+        # `scored` only grows at its end: a number says which evaluations the state has
         done, state = cast(tuple[int, S], self._folded.get(key, (0, start)))
         for evaluated in self.scored[done:]:
             state = step(state, evaluated)
@@ -215,6 +216,7 @@ class History:
         if self.excess(done.scores):
             return
         values = self.values(done)
+        # the front is short next to the history, so a pass over it costs little
         others = [(each, self.values(each)) for each in self.front]
         if any(known == values or dominates(known, values) for _, known in others):
             return  # of equal ones the earliest stays

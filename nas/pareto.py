@@ -31,6 +31,7 @@ def fronts(points: Sequence[Values]) -> list[list[int]]:
     found, front = list[list[int]](), [i for i, number in enumerate(dominators) if not number]
     while front:
         found.append(front)
+        # without this front, those that only it dominated are the next one
         behind = []
         for i in front:
             for j in dominated[i]:

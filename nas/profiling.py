@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from nas.building import Node, Shape, build, image_shape
 from nas.operations.drop_path import DropPath
 from nas.records import RecordError, one_line
-from nas.tracing import Pair, Reach, Tracer, begin, reach_of
+from nas.tracing import Pair, Reach, Tracer, reach_of, ready_image
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 
@@ -99,7 +99,7 @@ def profile_module(module: nn.Module, input: Shape) -> Profile:
     try:
         with torch.no_grad(), tracer:
             tracer.leave_out(chain(module.parameters(), module.buffers()))
-            image = begin((1, *input), device)
+            image = ready_image((1, *input), device)
             tracer.count(image)
             reach = reach_of(module.eval()(image))
     finally:

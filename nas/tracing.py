@@ -178,7 +178,7 @@ def _both(sizes: Any) -> Any:
     return sizes if len(sizes) == 2 else (sizes[0], sizes[0])
 
 
-def begin(shape: tuple[int, ...], device: torch.device) -> Tensor:
+def ready_image(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Return an input of zeros whose pixels see themselves."""
     tensor = torch.zeros(shape, device=device)
     tensor._reach = Reach()  # type: ignore[attr-defined]

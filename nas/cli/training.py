@@ -158,7 +158,7 @@ def run_transfer(planned: TransferPlan, folder: Path) -> None:
 
     console = terminal()
     with stoppable(folder, console, planned.executor), Panels(console) as panels:
-        history = transfer.run_transfer(planned, folder.resolve(), panels.view)
+        history = transfer.run_trials(planned, folder.resolve(), panels.view)
     show_transferred(history, folder, console)
     if history.failures:
         raise typer.Exit(1)

@@ -33,6 +33,7 @@ class EvaluatorChain(Evaluator):
         fixed: dict[str, Any] = {}
         for part in self.parts:
             for name, value in part.prepare(space).items():
+                # such as two numbers of classes, for one network
                 if fixed.setdefault(name, value) != value:
                     raise RecordError(
                         f"the evaluators' data differ in {name}: {fixed[name]} and {value}; give them the same data"

@@ -36,6 +36,7 @@ def front_member(folder: Path, place: int) -> StackedNetwork:
         raise RecordError(
             f"{folder} has no {FRONT}: give a run folder of a search of several objectives that has ended, or {folder}#0"
         )
+    # plain data until one member is asked for: a front may have many
     members = json.loads(file.read_text(encoding="utf-8"))["front"]
     if place >= len(members):
         raise RecordError(

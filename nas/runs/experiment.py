@@ -195,6 +195,7 @@ def task_of(name: str, space: Any, fixed: Options, network: Options, where: str)
     """
     known = family(name)
     stack = known.network
+    # a family whose networks have no head, such as strings of bits, takes no number of classes
     of_data = {key: value for key, value in fixed.items() if key in signature(stack).parameters}
     for key in of_data.keys() & network.keys():
         if network[key] != of_data[key]:
@@ -222,6 +223,7 @@ def load(path: Path | str, assignments: Sequence[str] = ()) -> Experiment:
     known name where something is wrong.
     """
     experiment = load_declared(experiment_file(path), assignments, Experiment, _check)
+    # written out, so that the run folder does not depend on the file of the space
     named = named_space(experiment.space)
     network = {**named.network, **experiment.network}
     # the name of a family, with or without options, stays as it is; a space from a file is copied in

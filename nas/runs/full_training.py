@@ -75,6 +75,7 @@ class FullTraining:
 
 def _scaled(data: Data, scale: Scale) -> Data:
     """Return the data with images of the scaled size. Raises RecordError where their size is fixed."""
+    # a factor of 1 leaves data of one size, such as CIFAR, as they are
     if scale.resolution**scale.phi == 1:
         return data
     size: int | None = getattr(data, "size", None)

@@ -64,6 +64,7 @@ def reproduce(
         seeded = replace(planned.experiment, rules=replace(experiment.rules, seed=seed))
         found.append(_run_once(replace(planned, experiment=seeded), folder / f"seed-{seed}"))
         for name in experiment.expect:
+            # after the first seed already: the others would take as long and fail as well
             if name not in found[0]:
                 scores = ", ".join(found[0])
                 raise RecordError(f"expect.{name}: the runs have no such score; they have {scores}", f"expect.{name}")
@@ -80,6 +81,7 @@ def _final(experiment: Experiment) -> Final:
 def _run_once(planned: SearchPlan, folder: Path) -> dict[str, float]:
     """Run one seed: return the test scores of the best, and the maximum of each score of the search as `highest_<score>`."""
     executor = planned.experiment.executor
+    # hundreds of seeds over a table take seconds; files would take most of them
     if isinstance(executor, Inline) and planned.supernet is None:
         with threads_limited(executor.threads):
             return run_in_memory(planned)
@@ -103,6 +105,7 @@ def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
     begun, executor = load_run(folder), planned.experiment.executor
     if without_places(replace(begun, executor=executor)) != without_places(resolved(planned)):
         raise RecordError(f"{folder} has runs with other settings: give another --run-dir, or remove it")
+    # another executor was asked for: its own thread count holds
     if begun.executor.unsettled() != executor.unsettled():
         return planned
     return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
@@ -119,6 +122,7 @@ def run_in_memory(planned: SearchPlan) -> dict[str, float]:
     if best is None:
         raise SearchFailed(commonest_reason(search.history.failures))
     evaluator, task = planned.final or (experiment.evaluator, planned.task)
+    # the last thing that a performed job yields is its outcome
     *_, outcome = perform(partial(evaluator.test, task), Job(0, best.architecture, experiment.rules.seed))
     if not isinstance(outcome, Outcome) or outcome.scores is None:
         raise SearchFailed(f"seed {experiment.rules.seed}: the test failed: {outcome}")

@@ -100,6 +100,7 @@ def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: 
 
     `hold` is called with the data, and may raise where a run began with others.
     """
+    # settled first: the number of threads is part of what the run folder records
     experiment = replace(experiment, executor=experiment.executor.settled())
     space = experiment.open_space()
     check_scores(experiment)
@@ -129,6 +130,7 @@ def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
             f"{folder} has trained its best, and the journal of its search, history.jsonl, is missing: restore it, or search "
             f"again in another folder (nas search {folder}/experiment.yaml --run-dir ...)"
         )
+    # one lock and one cluster for all stages
     with held(folder), experiment.executor.opened():
         searched = search_supernets(experiment, planned.supernet, folder, views) if planned.supernet else []
         stage = search_stage(planned, searched, folder)

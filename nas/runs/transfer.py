@@ -140,7 +140,7 @@ def load_transfer(folder: Path, assignments: Sequence[str] = (), changed_data: b
     return TransferPlan(declared, found, weights.resolve(), executor, data)
 
 
-def run_transfer(planned: TransferPlan, folder: Path, views: Views) -> History:
+def run_trials(planned: TransferPlan, folder: Path, views: Views) -> History:
     """Run all trials of a transfer that are not done; failed ones are retried."""
     trials = planned.declared.trials()
     never_given_up = len(trials) + 1  # a trial that fails says nothing of the others

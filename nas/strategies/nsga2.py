@@ -63,6 +63,7 @@ def _grow(history: History, population: int, state: _State, done: Evaluated) -> 
     state.offspring.append(done)
     if len(state.offspring) < population:
         return state
+    # by front, then by crowding: whole fronts first, and the least crowded of the last one
     places = _places(history, [*state.parents, *state.offspring])
     survivors = sorted([*state.parents, *state.offspring], key=lambda each: places[each.number])[:population]
     return _State(survivors, places)

@@ -78,6 +78,7 @@ class MemoryStudy:
     def ask(self, space: Any, sampler: BaseSampler) -> Proposal:
         """Ask a sampler for a proposal; what it writes down is in the proposal's notes."""
         self.study.sampler = sampler
+        # what a sampler writes down belongs to the proposal, and becomes part of the study when the proposal does
         before = self.storage.get_study_system_attrs(self.id)
         trial = self.study.ask()
 

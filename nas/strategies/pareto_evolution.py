@@ -38,5 +38,6 @@ class ParetoEvolution(Strategy):
             return min(drawn, key=lambda each: history.excess(each.scores))
         points = [history.values(each) for each in within]
         first = fronts(points)[0]
+        # within the first front all are equally good: prefer where the front is thin
         distances = crowding([points[i] for i in first])
         return within[max(zip(distances, first, strict=True))[1]]

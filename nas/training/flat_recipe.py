@@ -69,6 +69,7 @@ def former_form(recipe: Any) -> Mapping[str, Any]:
     for kinds in KINDS.values():
         for kind in kinds.values():
             unset.update({name: getattr(kind(), own) for name, own in FORMER[kind].items()})
+    # fields of the kinds that the recipe does not have were at their defaults in the flat form
     default = {**unset, **_flat(cls())}
     own = {name: value for name, value in written(recipe) if name not in KINDS}
     return {cls.__name__: {**own, **{n: value for n, value in _flat(recipe).items() if value != default[n]}}}

@@ -45,6 +45,7 @@ class Onnx(Format):
 
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
         assert built is not None
+        # all are needed, the last for the check: said before minutes of translation
         for package in ("onnx", "onnxscript", "onnxruntime"):
             optional(package, package)
         program = _translated(built.exported, subject)
@@ -84,7 +85,7 @@ def _translated(model: nn.Module, subject: Subject) -> Any:
         with _quiet():
             translated = torch.onnx.export(
                 program,
-                (random_images(subject.found.input, 2),),
+                (random_images(subject.found.input, 2),),  # two: a batch of one is taken for a constant
                 dynamo=True,
                 verbose=False,
                 dynamic_shapes=batch,

@@ -90,10 +90,10 @@ def _argument(module: nn.Module, name: str, default: Any) -> Any:
 
 def parameter(initial: Tensor) -> Term:
     """Return the call that makes a weight initialised like `initial`: constant, or normal with the same deviation."""
-    return Call("nn.Parameter", (Argument(filled(initial.detach())),))
+    return Call("nn.Parameter", (Argument(full(initial.detach())),))
 
 
-def filled(values: Tensor) -> Term:
+def full(values: Tensor) -> Term:
     """Return the call that makes a constant tensor, or a normal one with the standard deviation of `values`."""
     sizes = tuple(Argument(Literal(size, "channels")) for size in values.shape)
     low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 0.0)

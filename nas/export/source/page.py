@@ -83,6 +83,7 @@ def page(network: Node, model: nn.Module, input: Shape, name: str, header: Seque
         "\n".join(constants),
     ]
     tensors = "read_tensors(path)"
+    # the file may have an auxiliary head, which is only trained
     if _auxiliary(model):
         tensors = f'{{key: each for key, each in {tensors}.items() if not key.startswith("auxiliary.")}}'
     ending = _LOADING.format(name=class_name, tensors=tensors, input=", ".join(map(str, input)))
@@ -94,6 +95,7 @@ def _helpers(forwards: Sequence[Forward], class_name: str) -> dict[str, str]:
     """Return the functions and constants outside the classes, by name. Raises RecordError where two share a name."""
     found = {class_name: ""}
     for name, text in (each for forward in forwards for each in forward.beside()):
+        # equal texts of two modules are one helper
         if found.setdefault(name, text) != text:
             raise RecordError(f"two modules use different objects named {name}: rename one, since they share a file")
     return {name: found[name] for forward in forwards for name in forward.helpers}

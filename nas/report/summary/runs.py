@@ -51,6 +51,7 @@ def summarise_training(folder: Path) -> RunSummary:
     works = [work for log in logs.values() for work in works_of(log)]
     clock = Clock(logs.values(), works)
     curves, test = training_curves(folder / WEIGHTS, "best"), summarise_test(folder / WEIGHTS, "best")
+    # a training is the only evaluation of its journal; after failures the last one counts
     done = history.scored[-1] if history.scored else None
     begun = begin_head("training", folder / "training.yaml", OBJECTIVE, declared.seed, clock)
     failure = (history.failures[-1].failure or "") if history.failures else ""

@@ -80,6 +80,7 @@ def _missing(run: LoadedRun, summary: RunSummary, no_baseline: str, no_fronts: s
         "baseline": summary.curve is not None and summary.curve.baseline is not None,
         "ancestors": len(summary.ancestors) > 1,
     }
+    # a part is missing where it is empty, except for those that `there` decides otherwise
     return {part: reason for part, reason in reasons.items() if not there.get(part, bool(getattr(summary, part, None)))}
 
 
