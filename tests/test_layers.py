@@ -55,6 +55,8 @@ HEAVY = frozenset(
     "datasets onnx onnx_ir onnxruntime onnxscript optuna optuna_dashboard PIL ray resvg_py simplejpeg sklearn".split()
 )
 TUNE = "nas.runtime.tune"
+LATE = (TUNE, "nas.strategies.sampling")
+"""Packages that are imported only where Ray or Optuna is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def allowed(module: str, imported: Import) -> bool:
 
 def misplaced(module: str, tree: ast.Module) -> list[str]:
     """Return the imports of heavy libraries that every user of the module would pay for."""
-    inside = module == TUNE or module.startswith(f"{TUNE}.")
+    inside = any(module == each or module.startswith(f"{each}.") for each in LATE)
     found = [each for each in imports(tree) if each.name.split(".")[0] in HEAVY and not inside]
     return [
         f"line {each.line}: {module} imports {each.name}"

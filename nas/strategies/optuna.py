@@ -93,7 +93,7 @@ class Optuna(Strategy):
 
 def _new_study(objectives: int) -> Any:
     """Return an empty study."""
-    from nas.strategies.optuna_study import MemoryStudy
+    from nas.strategies.sampling.memory_study import MemoryStudy
 
     return MemoryStudy(objectives)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -91,7 +93,7 @@ def test_ascending_numbers_are_integers_and_all_else_is_categorical() -> None:
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     from nas.choice import Choice
-    from nas.strategies.optuna_study import distribution_of
+    from nas.strategies.sampling.memory_study import distribution_of
 
     assert distribution_of(Choice("width", (16, 32, 64))) == IntDistribution(0, 2)
     for options in ((64, 16), ("a", "b"), (True, 2), (8,)):
@@ -132,6 +134,19 @@ def test_a_sampler_that_cannot_work_is_refused(sampler: Any, objectives: int, me
 def test_a_package_that_a_sampler_needs_is_named() -> None:
     with pytest.raises(RecordError, match=r"CmaEsSampler cannot sample for 1 objectives: .*cmaes"):
         Optuna("CmaEsSampler").check()
+
+
+def test_all_other_strategies_work_without_optuna() -> None:
+    code = (
+        "import sys; sys.modules['optuna'] = None\n"
+        "from nas.records import RecordError, import_all, record_classes; import_all('nas.strategies')\n"
+        "from nas.strategies.strategy import Strategy\n"
+        "for name, strategy in record_classes(Strategy).items():\n"
+        "    try: strategy().check()\n"
+        "    except RecordError as error: print(name, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "Optuna Optuna is not installed: pip install 'cellstack[optuna]'\n"
 
 
 def test_a_search_with_optuna_is_cut_and_resumed(call: Callable[..., Any], tmp_path: Path) -> None:

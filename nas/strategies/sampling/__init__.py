@@ -1,0 +1,1 @@
+"""What stands behind `nas.strategies.optuna`; imported only where Optuna is used."""
