@@ -29,7 +29,7 @@ STRATEGIES = {
 FAMILIES = families()
 
 every_strategy = pytest.mark.parametrize("strategy", [cls() for cls in STRATEGIES.values()], ids=STRATEGIES)
-every_space = pytest.mark.parametrize("family", FAMILIES)
+FEW = ("nasbench201", "macro")
 
 
 @cache
@@ -44,9 +44,17 @@ def test_strategies_are_found() -> None:
     assert {"RandomSearch", "RegularizedEvolution", "LocalSearch"} <= STRATEGIES.keys()
 
 
-@every_space
-@every_strategy
-def test_proposals_are_members_of_the_space(strategy: Strategy, family: str) -> None:
+# a model of dozens of choices takes seconds to sample
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        pytest.param(name, family, marks=pytest.mark.slow if name == "Optuna" and family not in FEW else ())
+        for name in STRATEGIES
+        for family in FAMILIES
+    ],
+)
+def test_proposals_are_members_of_the_space(name: str, family: str) -> None:
+    strategy = STRATEGIES[name]()
     history = simulate_search(strategy, space_of(family), 108, workers=3)
     for proposal in history.proposals:
         decisions(space_of(family), proposal.architecture)
