@@ -73,7 +73,7 @@ WRONG_VALUES: dict[str, tuple[str, str, str, str, str]] = {
         "'channels'",
     ),
     "strategy": ("RegularizedEvolution", "RegularisedEvolution", "line 3", "strategy", "'RegularizedEvolution'"),
-    "no strategy at all": ("RegularizedEvolution", "Genetic", "line 3", "strategy", "LocalSearch, RandomSearch"),
+    "no strategy at all": ("RegularizedEvolution", "Genetic", "line 3", "strategy", "known are Exhaustive, LocalSearch, Nsga2"),
     "evaluator": ("NoisyBits", "NoisyBit", "line 5", "evaluator", "'NoisyBits'"),
     "type": ("population: 4", "population: many", "line 4", "population is 'many'", "a whole number"),
     "a list for a number": ("evaluations: 12", "evaluations: [12]", "line 8", "rules.budget.evaluations", "whole"),
