@@ -34,7 +34,7 @@ def test_every_sampler_is_a_strategy(check: Callable[[Strategy], None], sampler:
     check(Optuna(sampler))
 
 
-@pytest.mark.parametrize("sampler", ["TPESampler", "NSGAIISampler", "QMCSampler"])
+@pytest.mark.parametrize("sampler", [pytest.param("TPESampler", marks=pytest.mark.slow), "NSGAIISampler", "QMCSampler"])
 def test_a_sampler_goes_on_from_a_journal_as_if_nothing_had_been(sampler: str) -> None:
     strategy = Optuna({sampler: {"population_size": 10} if sampler == "NSGAIISampler" else {}})
     whole = simulate_search(strategy, SMALL, 60, workers=2, objective=TWO)
@@ -67,6 +67,7 @@ def generation_of(notes: Any) -> int:
     return next(value for name, value in notes["optuna"]["trial"].items() if name.endswith("generation"))
 
 
+@pytest.mark.slow
 def test_tpe_finds_more_than_random_search() -> None:
     space = tuple(one_of(f"{i}", range(6)) for i in range(6))
 

@@ -29,7 +29,7 @@ STRATEGIES = {
 FAMILIES = families()
 
 every_strategy = pytest.mark.parametrize("strategy", [cls() for cls in STRATEGIES.values()], ids=STRATEGIES)
-FEW = ("nasbench201", "macro")
+FEW, SIMPLE = ("nasbench201", "macro"), ("RandomSearch", "RegularizedEvolution", "LocalSearch")
 
 
 @cache
@@ -44,11 +44,11 @@ def test_strategies_are_found() -> None:
     assert {"RandomSearch", "RegularizedEvolution", "LocalSearch"} <= STRATEGIES.keys()
 
 
-# a model of dozens of choices takes seconds to sample
+# the three simplest meet every space always, the others in the slow tests
 @pytest.mark.parametrize(
     ("name", "family"),
     [
-        pytest.param(name, family, marks=pytest.mark.slow if name == "Optuna" and family not in FEW else ())
+        pytest.param(name, family, marks=() if name in SIMPLE or family in FEW else pytest.mark.slow)
         for name in STRATEGIES
         for family in FAMILIES
     ],
