@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from nas.building import Node, Shape
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
 from nas.history import Scores
 from nas.profiling import profile
 from nas.records import record
+
+
+def network_costs(network: Node, input: Shape) -> dict[str, float]:
+    """Return the costs of a network as scores."""
+    cost = profile(network, input)
+    return {"params": cost.params, "macs": cost.macs}
 
 
 @record
@@ -18,8 +25,7 @@ class Costs(Evaluator):
         return "params", "macs"
 
     def costs(self, task: Task, architecture: Any) -> Scores:
-        cost = profile(task.network(architecture), task.input)
-        return {"params": cost.params, "macs": cost.macs}
+        return network_costs(task.network(architecture), task.input)
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         return at_once(self.costs(task, job.architecture))

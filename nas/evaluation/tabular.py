@@ -34,6 +34,30 @@ class Table:
             raise RecordError(f"table {self.path} has no column {name!r}: {nearest(name, self.columns)}")
         return self.columns[name]
 
+    def check_space(self, space: Any) -> None:
+        """Raise RecordError where the rows are not the architectures of `space`."""
+        arities = [choice.arity for choice in choices(space).values()]
+        # a table has every architecture, so each column reaches the largest index of its choice
+        in_table = [1 + max(column) for column in zip(*self.rows, strict=True)]
+        if in_table != arities:
+            raise RecordError(
+                f"table {self.path} is of another space: its decisions have {in_table} options, not {arities}; give the "
+                "table of this space"
+            )
+
+    def row(self, space: Any, architecture: Any) -> int:
+        """Return the row of an architecture. Raises RecordError where there is none."""
+        taken = decisions(space, architecture)
+        try:
+            return self.rows[tuple(taken.values())]
+        except KeyError:
+            raise RecordError(f"table {self.path} has no row for the decisions {taken}") from None
+
+    def identity(self) -> DataIdentity:
+        """Return the identity of the file."""
+        with self.path.open("rb") as file:
+            return DataIdentity({"rows": len(self.rows)}, file_digest(file, "sha256").hexdigest()[:16])
+
 
 @record
 class Tabular(Evaluator):
@@ -55,14 +79,7 @@ class Tabular(Evaluator):
         table = load_table(self.table)
         for name in (self.validation, self.seconds, *self.test_columns.values()):
             table.column(name)
-        arities = [choice.arity for choice in choices(space).values()]
-        # a table has every architecture, so each column reaches the largest index of its choice
-        in_table = [1 + max(column) for column in zip(*table.rows, strict=True)]
-        if in_table != arities:
-            raise RecordError(
-                f"table {table.path} is of another space: its decisions have {in_table} options, not {arities}; give the "
-                "table of this space"
-            )
+        table.check_space(space)
         return {}
 
     def scores(self) -> tuple[str, ...]:
@@ -72,9 +89,7 @@ class Tabular(Evaluator):
         return tuple(self.test_columns)
 
     def identity(self) -> DataIdentity:
-        table = load_table(self.table)
-        with table.path.open("rb") as file:
-            return DataIdentity({"rows": len(table.rows)}, file_digest(file, "sha256").hexdigest()[:16])
+        return load_table(self.table).identity()
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         table, row = self._find(task, job)
@@ -87,11 +102,7 @@ class Tabular(Evaluator):
 
     def _find(self, task: Task, job: Job) -> tuple[Table, int]:
         table = load_table(self.table)
-        taken = decisions(task.space, job.architecture)
-        try:
-            return table, table.rows[tuple(taken.values())]
-        except KeyError:
-            raise RecordError(f"table {table.path} has no row for the decisions {taken}") from None
+        return table, table.row(task.space, job.architecture)
 
 
 @lru_cache(maxsize=4)

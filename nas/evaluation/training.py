@@ -14,6 +14,7 @@ from nas.building import Node, build
 from nas.choice import is_open
 from nas.data import Data, Split, split
 from nas.data.preprocessing import preprocessing_of
+from nas.evaluation.costs import network_costs
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import TestedNetwork, append_epoch, save_test
 from nas.history import Scores
@@ -79,8 +80,7 @@ class Training(Evaluator):
         raise RecordError(f"none of {TRIED} architectures drawn from the space builds, the first because {reasons[0]}")
 
     def costs(self, task: Task, architecture: Any) -> Scores:
-        cost = profile(task.network(architecture), task.input)
-        return {"params": cost.params, "macs": cost.macs}
+        return network_costs(task.network(architecture), task.input)
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         images, network = self._split(), task.network(job.architecture)
@@ -165,8 +165,7 @@ def _progress(report: Epoch | Underway) -> dict[str, float]:
 
 def _scores(last: Epoch, network: Node, images: Split) -> dict[str, float]:
     """Return the validation accuracy, if measured, and the costs."""
-    cost = profile(network, images.shape)
-    costs = {"params": cost.params, "macs": cost.macs, "seconds": last.total_seconds}
+    costs = {**network_costs(network, images.shape), "seconds": last.total_seconds}
     accuracy = last.validation_top1_percent
     return {**({"validation_top1_percent": accuracy} if accuracy is not None else {}), **costs}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, final
 
+from nas.evaluation.costs import network_costs
 from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
-from nas.profiling import profile
 from nas.supernets.execution import apply_execution
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
@@ -43,7 +43,6 @@ class PathScores:
         self._supernet.take(self.task.space, job.architecture)
         recipe = self.declared.weights
         measured = evaluate(self._supernet, split.validation, split, recipe, best_device())
-        cost = profile(self.task.network(job.architecture), self.task.input)
-        seconds = perf_counter() - started
-        scores = {"params": cost.params, "macs": cost.macs, "seconds": seconds}
+        costs = network_costs(self.task.network(job.architecture), self.task.input)
+        scores = {**costs, "seconds": perf_counter() - started}
         return at_once({"validation_top1_percent": measured.top1_percent, **scores})
