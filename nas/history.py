@@ -93,6 +93,11 @@ class Limit:
         return f"{least}{score}" + ("" if self.most is None else f" <= {self.most:g}")
 
 
+def describe_limits(limits: Mapping[str, Limit]) -> str:
+    """Return limits in words, with commas between."""
+    return ", ".join(limit.describe(name) for name, limit in limits.items())
+
+
 class History:
     """All proposals by number, and their results.
 
@@ -101,7 +106,7 @@ class History:
     same from worst to best: those outside the `limits` first, by how far they are outside. `front` holds the evaluations within
     the limits that no other dominates, the best of the first objective first. `rejected` are the proposals outside a limit that
     was known without an evaluation; `asked` has all proposals in order, each with its number, or None where it was rejected or
-    `skipped`, as a repeat.
+    skipped, as a repeat.
     `totals` sums each score.
     """
 
@@ -110,7 +115,6 @@ class History:
         self.objective, self.sign = self.objectives[0]
         self.front: list[Evaluated] = []
         self.rejected: list[Proposal] = []
-        self.skipped: list[Proposal] = []
         self.asked: list[tuple[int | None, Proposal]] = []
         self._folded: dict[Hashable, tuple[int, Any]] = {}
         self.proposals: list[Proposal] = []
@@ -180,7 +184,6 @@ class History:
 
     def skip(self, proposal: Proposal) -> None:
         """Note a proposal whose architecture is known, where such ones are not wanted; it takes no number."""
-        self.skipped.append(proposal)
         self.asked.append((None, proposal))
 
     def value(self, evaluated: Evaluated) -> float:

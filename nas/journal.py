@@ -53,35 +53,31 @@ def started_event(history: History, number: int, at: float) -> dict[str, Any]:
         "event": "start",
         "number": number,
         "digest": history.digests[number],
-        "origin": proposal.origin,
-        "parents": list(proposal.parents),
+        **_lineage(proposal),
         "architecture": to_plain(proposal.architecture),
-        **_notes(proposal),
         "at": at,
     }
 
 
-def _notes(proposal: Proposal) -> dict[str, Any]:
-    return {"notes": dict(proposal.notes)} if proposal.notes else {}
+def _lineage(proposal: Proposal) -> dict[str, Any]:
+    notes = {"notes": dict(proposal.notes)} if proposal.notes else {}
+    return {"origin": proposal.origin, "parents": list(proposal.parents), **notes}
 
 
 def rejected_event(proposal: Proposal, costs: Scores, at: float) -> dict[str, Any]:
     """Return the line of a proposal whose `costs` are outside a limit."""
     return {
         "event": "reject",
-        "origin": proposal.origin,
-        "parents": list(proposal.parents),
+        **_lineage(proposal),
         "architecture": to_plain(proposal.architecture),
         "costs": dict(costs),
-        **_notes(proposal),
         "at": at,
     }
 
 
 def skipped_event(proposal: Proposal, at: float) -> dict[str, Any]:
     """Return the line of a proposal that repeats a known architecture, where such ones are not wanted."""
-    known = {"digest": digest(proposal.architecture), "origin": proposal.origin, "parents": list(proposal.parents)}
-    return {"event": "skip", **known, **_notes(proposal), "at": at}
+    return {"event": "skip", "digest": digest(proposal.architecture), **_lineage(proposal), "at": at}
 
 
 def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:

@@ -204,7 +204,11 @@ def _parameters(made: Any) -> Mapping[str, Parameter]:
 
 def read_call(made: Callable[..., T], plain: object, where: str = "") -> T:
     """Call a record class or a typed function with arguments from plain data; each key and type is checked."""
-    arguments = read_arguments(made, plain, where)
+    return _called(made, read_arguments(made, plain, where), where)
+
+
+def _called(made: Callable[..., T], arguments: Mapping[str, Any], where: str) -> T:
+    """Call with checked arguments; an error of the call itself gets its place."""
     try:
         return made(**arguments)
     except RecordError as error:
@@ -247,13 +251,16 @@ def _read_changed(plain: object, default: object, kind: Any, where: str) -> Any:
     """Read a value; a mapping without a class name changes the record that is the default of its place."""
     if not isinstance(plain, Mapping) or not is_dataclass(default) or classes.get(type(default).__name__) is None:
         return from_plain(plain, kind, where)
-    if len(plain) == 1 and str(next(iter(plain)))[:1].isupper():  # a class name, known or misspelt
+    if tag_of(plain):
         return from_plain(plain, kind, where)
     changes = read_arguments(type(default), plain, where, partial=True)
-    try:
-        return replace(cast(Any, default), **changes)
-    except RecordError as error:
-        raise RecordError(f"{where}: {error}", where) from None
+    return _called(lambda **changed: replace(cast(Any, default), **changed), changes, where)
+
+
+def tag_of(plain: Mapping[Any, Any]) -> str:
+    """Return the class name in the plain form of a record, known or misspelt; empty where it is left out."""
+    name = next(iter(plain), "")
+    return name if len(plain) == 1 and isinstance(name, str) and name[:1].isupper() else ""
 
 
 @cache

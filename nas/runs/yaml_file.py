@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from nas.fields import shown
+from nas.plain import tag_of
 from nas.records import RecordError, one_line
 
 LARGEST = 100_000
@@ -141,11 +142,10 @@ def _joined(place: str, key: str) -> str:
 
 def _through_class(at: dict[str, Any], key: str, place: str) -> tuple[dict[str, Any], str]:
     """Step into `{ClassName: {...}}` where the key is not the class itself."""
-    if len(at) == 1 and key not in at:
-        (name, inner), *_ = at.items()
-        if str(name)[:1].isupper() and (inner is None or isinstance(inner, dict)):
-            at[name] = inner or {}
-            return at[name], _joined(place, name)
+    name = tag_of(at)
+    if name and key not in at and (at[name] is None or isinstance(at[name], dict)):
+        at[name] = at[name] or {}
+        return at[name], _joined(place, name)
     return at, place
 
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import REUSED, Evaluated, History, Proposal
+from nas.history import REUSED, Evaluated, History, Proposal, describe_limits
 from nas.journal import Journal, finished_event, forget_failures, rejected_event, replay, skipped_event, started_event
 from nas.records import RecordError, digest, nearest
 from nas.runtime.executor import Executor, Outcome
@@ -95,7 +95,7 @@ class Queue:
         repeats = 0
         for _ in range(REJECTED_IN_A_ROW):
             # one seed per proposal and rejection, so that a resumed search draws the same
-            unwanted = len(self.history.rejected) + len(self.history.skipped)
+            unwanted = len(self.history.asked) - number
             self._rng.seed(unwanted << 64 | self.rules.seed << 32 | number)
             # a sampler that only repeats itself, as TPE at its optimum, gives way to random draws
             source = self.stage.source if repeats < SKIPPED_IN_A_ROW else RandomSearch()
@@ -139,7 +139,7 @@ class Queue:
         return True
 
     def _too_narrow(self) -> str:
-        limits = ", ".join(limit.describe(name) for name, limit in self.rules.limits.items())
+        limits = describe_limits(self.rules.limits)
         asked = len(self.history.rejected) + len(self.history.proposals)
         return (
             f"{len(self.history.proposals):,} of {asked:,} proposals are within {limits}, and of the last "

@@ -23,5 +23,5 @@ class FixedProposals(Strategy):
         self.architectures = architectures
 
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        known = {each.origin for each in history.proposals}
+        known = {each.origin for _, each in history.asked}
         return next((Proposal(*each) for each in self.architectures if each[1] not in known), None)

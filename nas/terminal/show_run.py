@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nas.history import REUSED, Evaluated, History, read_objective
+from nas.history import REUSED, Evaluated, History, describe_limits, read_objective
 from nas.journal import replay
 from nas.runs.experiment import Experiment
 from nas.runs.run import by_label, load_run
@@ -311,9 +311,11 @@ def show_best(experiment: Experiment, best: Evaluated, console: Console) -> None
 def show_front(history: History, folder: Path, console: Console) -> None:
     """Print the Pareto front of several objectives, and the number of proposals that the limits rejected."""
     if history.rejected:
-        limits = ", ".join(limit.describe(name) for name, limit in history.limits.items())
         proposals = "proposal" if len(history.rejected) == 1 else "proposals"
-        console.print(f"{len(history.rejected):,} {proposals} rejected: not within {limits}", soft_wrap=True)
+        console.print(
+            f"{len(history.rejected):,} {proposals} rejected: not within {describe_limits(history.limits)}",
+            soft_wrap=True,
+        )
     if len(history.objectives) == 1 or not history.front:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="Pareto front", title_justify="left")

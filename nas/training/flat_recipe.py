@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from nas.data import Augmentation
+from nas.plain import tag_of
 from nas.records import written
 from nas.training.optimizers import Adam, AdamW, Sgd
 from nas.training.schedules import ConstantRate, CosineDecay, LinearDecay, StepDecay
@@ -58,9 +59,10 @@ def _tagged(value: str | Mapping[str, Any] | None) -> tuple[str, Mapping[str, An
     """Return the class name in the plain form of a record, empty where it is left out, and its fields."""
     if isinstance(value, str):
         return value, {}
-    name, inside = next(iter((value or {}).items()), ("", None))
-    is_tagged = value is not None and len(value) == 1 and name[:1].isupper()
-    return (name, inside if isinstance(inside, Mapping) else {}) if is_tagged else ("", value or {})
+    plain = value or {}
+    tag = tag_of(plain)
+    inside = plain[tag] if tag else plain
+    return tag, inside if isinstance(inside, Mapping) else {}
 
 
 def former_form(recipe: Any) -> Mapping[str, Any]:

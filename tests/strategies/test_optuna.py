@@ -106,6 +106,14 @@ def test_a_sampler_has_a_short_name() -> None:
     assert short == whole
 
 
+def test_the_verbosity_of_optuna_stays_as_it_was() -> None:
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    simulate_search(Optuna("RandomSampler"), SMALL, 3)
+    assert optuna.logging.get_verbosity() == before
+
+
 def test_a_question_leaves_no_trace() -> None:
     strategy, history = Optuna("QMCSampler"), simulate_search(Optuna("QMCSampler"), SMALL, 20)
     first = strategy.propose(SMALL, history, Random(1))

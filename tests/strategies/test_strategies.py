@@ -16,6 +16,7 @@ from nas.history import History, Proposal
 from nas.records import RecordError, digest, import_all, record_classes
 from nas.space import decisions, enumerate_architectures, mutate, neighbours, one_of, sample
 from nas.strategies.evolution import RegularizedEvolution
+from nas.strategies.fixed_proposals import FixedProposals
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.optuna import Optuna
 from nas.strategies.random_search import RandomSearch
@@ -370,3 +371,13 @@ def test_random_search_is_uniform_over_architectures_where_asked() -> None:
 def test_random_search_draws_independently_of_the_history() -> None:
     history = simulate_search(RandomSearch(), SMALL, 30)
     assert RandomSearch().propose(SMALL, history, Random(4)) == RandomSearch().propose(SMALL, History("x"), Random(4))
+
+
+def test_a_fixed_proposal_that_is_rejected_is_not_proposed_again() -> None:
+    fixed, history = FixedProposals((((1,), "first"), ((2,), "second"))), History("score")
+    rejected = fixed.propose(None, history, Random(0))
+    assert rejected is not None
+    history.reject(rejected)
+    following = fixed.propose(None, history, Random(0))
+    assert following is not None
+    assert following.origin == "second"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, final
 
 import optuna
@@ -37,12 +38,24 @@ class MemoryStudy:
     """The trials of a history. A question to a sampler leaves no trace in it: only proposals in the history become trials."""
 
     def __init__(self, objectives: int) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.storage = _Storage()
-        self.study = optuna.create_study(storage=self.storage, directions=["maximize"] * objectives)
-        self.id = self.study._study_id
+        self.objectives, self.storage = objectives, _Storage()
         self.trials: list[int] = []
         self.asked = self.failed = 0
+
+    @cached_property
+    def study(self) -> optuna.Study:
+        """The study, made at first use; Optuna would announce it."""
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            return optuna.create_study(storage=self.storage, directions=["maximize"] * self.objectives)
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+
+    @property
+    def id(self) -> int:
+        """The number of the study in its storage."""
+        return self.study._study_id
 
     def add_asked(self, history: History, space: Any) -> None:
         """Add the proposals that are new, as running trials, and end the failed ones."""
