@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from nas.data.identity import DataIdentity
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
 from nas.history import Scores
 from nas.records import RecordError, record
@@ -51,9 +50,6 @@ class EvaluatorChain(Evaluator):
     def test_scores(self) -> tuple[str, ...] | None:
         return self.parts[-1].test_scores()
 
-    def identity(self) -> DataIdentity | None:
-        return next((known for part in self.parts if (known := part.identity()) is not None), None)
-
     def costs(self, task: Task, architecture: Any) -> Scores:
         return {name: score for part in self.parts for name, score in part.costs(task, architecture).items()}
 
@@ -65,3 +61,10 @@ class EvaluatorChain(Evaluator):
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         return (yield from self.parts[-1].test(task, job, weights))
+
+
+def parts_in(evaluator: Evaluator | None) -> tuple[Evaluator, ...]:
+    """Return the parts of a chain, or the one evaluator that there is; none where there is none."""
+    if isinstance(evaluator, EvaluatorChain):
+        return evaluator.parts
+    return () if evaluator is None else (evaluator,)

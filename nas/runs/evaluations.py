@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,7 @@ from nas.journal import read_journal
 from nas.plain import from_plain
 from nas.records import RecordError
 from nas.runs.experiment import load
-from nas.runs.written import read_content, read_found
-
-FRONT = "front.json"
-"""The file of a run's Pareto front."""
+from nas.runs.written import FRONT, read_found, read_front
 
 JOURNALS = ("history.jsonl", "training.jsonl", "trials.jsonl")
 """The journals of a search, a training and a transfer; their evaluations are numbered."""
@@ -36,13 +32,12 @@ def front_member(folder: Path, place: int) -> StackedNetwork:
         raise RecordError(
             f"{folder} has no {FRONT}: give a run folder of a search of several objectives that has ended, or {folder}#0"
         )
-    # plain data until one member is asked for: a front may have many
-    members = json.loads(file.read_text(encoding="utf-8"))["front"]
+    members = read_front(file)
     if place >= len(members):
         raise RecordError(
             f"the front of {folder} has {len(members)} members: give {folder}:front/0 to {len(members) - 1}"
         )
-    return read_content(members[place])
+    return members[place]
 
 
 def evaluation(folder: Path, number: int) -> StackedNetwork:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nas.evaluation.evaluator import Evaluator, Task
+from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.fit import Fit
 from nas.family import Family, family
 from nas.records import Natural, NonNegative, RecordError, record
@@ -155,11 +156,20 @@ class Experiment:
         task = self._task(space, evaluator, {**self.network, **self.final.network}, "final.network")
         return evaluator, replace(task, fit=self.final.fit)
 
+    @property
+    def data(self) -> Any:
+        """The images that candidates are trained on, or else the supernet; None where there are none."""
+        readers: tuple[object, ...] = parts_in(self.evaluator) or (self.supernet,)
+        return next((data for each in readers if (data := getattr(each, "data", None)) is not None), None)
+
     def readers(self) -> dict[str, Evaluator | SupernetSearch]:
         """Return the parts that read data, by their key in the experiment."""
+        found: dict[str, Evaluator | SupernetSearch] = {} if self.supernet is None else {"supernet": self.supernet}
         final = self.final.evaluator if self.final is not None else None
-        parts = {"supernet": self.supernet, "evaluator": self.evaluator, "final.evaluator": final}
-        return {name: each for name, each in parts.items() if each is not None}
+        for key, evaluator in (("evaluator", self.evaluator), ("final.evaluator", final)):
+            parts = parts_in(evaluator)
+            found |= {key if len(parts) == 1 else f"{key}[{i}]": part for i, part in enumerate(parts)}
+        return found
 
     def check_options(self) -> None:
         """Raise RecordError where the family's networks do not have an option."""

@@ -13,6 +13,7 @@ from torch import nn
 from nas.data import Data, Split, evaluation_split, split
 from nas.data.layout import list_images
 from nas.data.preprocessing import folder_read_alike
+from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.trained_network import TrainedNetwork, unknown_of
 from nas.evaluation.training import Training, measure_on_test
 from nas.family import StackedNetwork
@@ -62,8 +63,8 @@ def _declared(folder: Path) -> FullTraining | None:
         return None
     experiment = load_run(folder)
     final = experiment.final.evaluator if experiment.final is not None else None
-    trained = final or experiment.evaluator
-    return FullTraining(trained.data, trained.recipe) if isinstance(trained, Training) else None
+    trainings = [each for each in parts_in(final or experiment.evaluator) if isinstance(each, Training)]
+    return FullTraining(trainings[-1].data, trainings[-1].recipe) if trainings else None
 
 
 def _data(checkpoint: str, on: str | None, declared: FullTraining | None, found: StackedNetwork) -> Data:

@@ -19,12 +19,12 @@ from nas.lock import held
 from nas.places import without_places
 from nas.plain import write
 from nas.records import FORMAT, RecordError, digest, to_plain
-from nas.runs.evaluations import FRONT
 from nas.runs.experiment import Experiment, load
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
 from nas.runs.run_data import RunData, find_data, write_data
 from nas.runs.scores import check_scores
 from nas.runs.supernets import SUPERNETS, derived_scores, search_supernets
+from nas.runs.written import FRONT
 from nas.runtime.inline import Inline
 from nas.runtime.queue import SearchFailed, Views, carry_out, commonest_reason
 from nas.runtime.rules import Budget, Rules

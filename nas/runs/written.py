@@ -25,6 +25,9 @@ from nas.space import sample
 TYPED = "macro"
 """The family of a tree that no other family reads: its members are whole networks, as that tree is."""
 
+FRONT = "front.json"
+"""The file of a run's Pareto front."""
+
 NAMES = {StackedNetwork.__name__, *StackedNetwork.formerly}
 """The names, now and formerly, of the record in a run folder's architecture files, which identify such a file."""
 
@@ -39,6 +42,19 @@ def read_found(path: Path) -> StackedNetwork:
     content = _content(path)
     try:
         return read_text(content) if isinstance(content, str) else read_content(content)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def read_front(path: Path) -> list[StackedNetwork]:
+    """Return the members of a Pareto front. Raises RecordError, naming the file, where it holds none."""
+    _import_nodes()
+    content = _content(path)
+    members = content.get("front") if isinstance(content, dict) else None
+    if not isinstance(members, list):
+        raise RecordError(f"{path} is no front of a run: nas resume {path.parent} writes it again")
+    try:
+        return [read_content(member) for member in members]
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
 
@@ -66,7 +82,7 @@ def _content(path: Path) -> Any:
             return json.loads(text)
         return yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else text.strip()
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        repair = f"nas resume {path.parent} writes it again" if path.name == "best.json" else f"give {FORMS}"
+        repair = f"nas resume {path.parent} writes it again" if path.name in ("best.json", FRONT) else f"give {FORMS}"
         reason = one_line(error)[:160]
         raise RecordError(f"{path} cannot be read as an architecture ({reason}): {repair}") from None
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from journals import events
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
+from nas.evaluation.tabular import load_table
 from nas.history import Limit, Scores
 from nas.records import RecordError, record
 from nas.runs.architecture import find_architecture
@@ -71,6 +73,11 @@ def test_a_member_that_the_front_has_not_is_one_line(search: Path, call: Call, r
     answer = call("profile", f"{run_folder}:front/99")
     assert (answer.returncode, answer.stderr.count("\n")) == (2, 1)
     assert "members: give" in answer.stderr
+    for damage in ("{", "[]", '{"front": 3}', '{"front": [{"Nothing": {}}]}'):
+        (run_folder / "front.json").write_text(damage)
+        damaged = call("show", f"{run_folder}:front/0")
+        assert (damaged.returncode, damaged.stderr.count("\n")) == (2, 1), damaged
+        assert "front.json" in damaged.stderr
     (run_folder / "front.json").unlink()
     assert "has no front.json: give a run folder of a search of several" in call("show", f"{run_folder}:front/0").stderr
 
@@ -194,6 +201,42 @@ def test_repeats_can_be_skipped_and_the_search_ends_where_nothing_is_new(
     assert call("resume", run_folder, "rules.budget.evaluations=20000").returncode == 0
     digests = [event["digest"] for event in events(run_folder) if event["event"] == "start"]
     assert len(set(digests)) == len(digests) <= 32
+
+
+def test_the_data_of_every_evaluator_in_a_chain_are_those_that_a_run_began_with(
+    search: Path, call: Call, tmp_path: Path, run_folder: Path
+) -> None:
+    np.savez(tmp_path / "bits.npz", ops=TABLE, columns=np.array(["ms"]), values=TABLE.sum(1, keepdims=True) * 1.0)
+    small = ["space={bits: {length: 4}}", "rules.budget.evaluations=10", "rules.objective=[fitness, -latency_ms]"]
+    chain = f"evaluator=[NoisyBits, {{LatencyTable: {{table: {tmp_path / 'bits.npz'}, columns: {{latency_ms: ms}}}}}}]"
+    done = call("search", search, *small, chain, "rules.limits={latency_ms: {most: 2}}", "--run-dir", run_folder)
+    assert done.returncode == 0, done
+    assert all(event["scores"]["latency_ms"] <= 2 for event in events(run_folder) if event["event"] == "finish")
+    np.savez(tmp_path / "bits.npz", ops=TABLE, columns=np.array(["ms"]), values=TABLE.sum(1, keepdims=True) * 2.0)
+    load_table.cache_clear()
+    refused = call("resume", run_folder, "rules.budget.evaluations=20")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused
+    assert "began with other data (evaluator[1]: " in refused.stderr
+
+
+TABLE = np.array(list(product((0, 1), repeat=4)))
+"""All strings of four bits."""
+
+
+@pytest.mark.parametrize(
+    ("length", "column", "said"),
+    [(4, "sm", "has no column 'sm': known are ms"), (5, "ms", "is of another space: its decisions have")],
+)
+def test_a_table_of_latencies_is_checked_before_anything_runs(
+    length: int, column: str, said: str, search: Path, call: Call, tmp_path: Path, run_folder: Path
+) -> None:
+    np.savez(tmp_path / "bits.npz", ops=TABLE, columns=np.array(["ms"]), values=TABLE.sum(1, keepdims=True) * 1.0)
+    table = f"evaluator={{LatencyTable: {{table: {tmp_path / 'bits.npz'}, columns: {{latency_ms: {column}}}}}}}"
+    changes = [f"space={{bits: {{length: {length}}}}}", table, "rules.objective=-latency_ms", "strategy=RandomSearch"]
+    answer = call("search", search, *changes, "--run-dir", run_folder)
+    assert (answer.returncode, answer.stderr.count("\n")) == (2, 1), answer
+    assert said in answer.stderr
+    assert not run_folder.exists()
 
 
 def test_an_enumeration_ends_by_itself(search: Path, call: Call, run_folder: Path) -> None:

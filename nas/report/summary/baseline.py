@@ -32,13 +32,16 @@ class Spent:
 
 
 def random_baseline(
-    evaluator: object, objective: str | Sequence[str], spent: Spent, drawn: Sequence[float]
+    table: Tabular | None, objective: str | Sequence[str], spent: Spent, drawn: Sequence[float]
 ) -> Baseline | str:
-    """Return the baseline of a search, or the reason why there is none; `drawn` are the scores of its random proposals."""
+    """Return the baseline of a search, or the reason why there is none: exact where there is a table, else estimated.
+
+    `drawn` are the scores of the random proposals.
+    """
     name, sign = read_objective(objective)
-    if isinstance(evaluator, Tabular) and name == "validation_top1_percent":
+    if table is not None and name == "validation_top1_percent":
         try:
-            return simulated(evaluator, sign, spent)
+            return simulated(table, sign, spent)
         except RecordError:
             pass  # the table is not on this machine: estimate from the run's own draws
     if len(drawn) < LEAST:

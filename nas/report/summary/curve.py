@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nas.evaluation.evaluator_chain import parts_in
+from nas.evaluation.tabular import Tabular
 from nas.history import Evaluated
 from nas.report.summary.baseline import Spent, random_baseline
 from nas.report.summary.loaded import LoadedRun
@@ -58,4 +60,5 @@ def _baseline(run: LoadedRun, done: list[Evaluated], seconds: float) -> Baseline
     drawn = [run.value(each) for each in done if each.failure is None and each.proposal.origin in RANDOM]
     rules = run.experiment.rules
     spent = Spent(len(done), seconds, rules.duplicates == "evaluate")
-    return random_baseline(run.experiment.evaluator, rules.objective, spent, drawn)
+    table = next((each for each in parts_in(run.experiment.evaluator) if isinstance(each, Tabular)), None)
+    return random_baseline(table, rules.objective, spent, drawn)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.building import Shape
+from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.tabular import Tabular
 from nas.history import Evaluated, History
 from nas.report.summary.clock import Clock
@@ -69,12 +70,12 @@ def _input(folder: Path, experiment: Experiment) -> Shape | None:
     best = folder / "best.json"
     if best.is_file():
         return read_found(best).input
-    return None if hasattr(experiment.evaluator or experiment.supernet, "data") else CIFAR
+    return None if experiment.data is not None else CIFAR
 
 
 def _is_simulated(experiment: Experiment, history: History, works: Sequence[Work]) -> bool:
     mine = [work for work in works if work.phase == "search"]
-    if isinstance(experiment.evaluator, Tabular):
+    if any(isinstance(each, Tabular) for each in parts_in(experiment.evaluator)):
         return bool(mine)
     if experiment.evaluator is None or not mine:  # a supernet's scores took their seconds in the supernet phase
         return False

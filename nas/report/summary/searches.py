@@ -91,7 +91,7 @@ def _head(run: LoadedRun) -> Head:
     )
     settings = {
         "network": format_options(experiment.network),
-        "data": named(getattr(experiment.evaluator or experiment.supernet, "data", None)),
+        "data": named(experiment.data),
         "supernet": named(experiment.supernet and experiment.supernet.method),
         "duplicates": experiment.rules.duplicates,
     }
