@@ -24,18 +24,24 @@ Scores = Mapping[str, float]
 class Proposal:
     """An architecture to evaluate, its origin (the operator that made it), and the evaluation numbers of its parents.
 
-    `notes` are plain data that its strategy wants back from the journal.
+    `notes` are plain data that its strategy wants back from the journal. With `epochs` its training ends after so many, None is
+    the recipe's end; `resumes` is the number of the evaluation whose training it continues.
     """
 
     architecture: Any
     origin: str = "random"
     parents: tuple[int, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int | None = None
+    resumes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A proposal that was evaluated, with its scores or, where the evaluation failed, the reason."""
+    """A proposal that was evaluated, with its scores or, where the evaluation failed, the reason.
+
+    `epochs` is how far its training came, None where to the end of its recipe.
+    """
 
     number: int
     proposal: Proposal
@@ -43,11 +49,17 @@ class Evaluated:
     scores: Scores = field(default_factory=dict)
     failure: str | None = None
     worker: str = ""
+    epochs: int | None = None
 
     @property
     def architecture(self) -> Any:
         """The architecture that was evaluated."""
         return self.proposal.architecture
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its training was stopped before the epochs that its proposal asked for."""
+        return self.epochs is not None and self.epochs != self.proposal.epochs
 
 
 class Objective(NamedTuple):
@@ -103,11 +115,12 @@ class History:
 
     `objective` names the score to maximise or, with a minus before it, to minimise: then `sign` is -1. Of several, it is the
     first, and `objectives` has all. `scored` holds the successful evaluations in the order in which they finished, `ranked` the
-    same from worst to best: those outside the `limits` first, by how far they are outside. `front` holds the evaluations within
-    the limits that no other dominates, the best of the first objective first. `rejected` are the proposals outside a limit that
-    was known without an evaluation; `asked` has all proposals in order, each with its number, or None where it was rejected or
-    skipped, as a repeat.
-    `totals` sums each score.
+    same from worst to best: those outside the `limits` first, by how far they are outside, then by epochs. `front` holds
+    the evaluations within the limits that no other dominates, the best of the first objective first. `rejected` are the
+    proposals outside a limit that was known without an evaluation; `asked` has all proposals in order, each with its number, or
+    None where it was rejected or skipped, as a repeat. `curves` has the scores after each epoch of an evaluation, and `resumed`
+    the number that continued it; `epochs` is the sum of the reported epochs. `totals` sums each score, of `seconds` those that
+    were not trained by a resumed evaluation. `paid` counts the proposals that did not reuse scores.
     """
 
     def __init__(self, objective: str | Sequence[str], limits: Mapping[str, Limit] | None = None) -> None:
@@ -121,13 +134,17 @@ class History:
         self.digests: list[str] = []
         self.in_flight: dict[int, Proposal] = {}
         self.finished: dict[int, Evaluated] = {}
+        self.closed: list[Evaluated] = []
         self.scored: list[Evaluated] = []
         self.ranked: list[Evaluated] = []
         self.failures: list[Evaluated] = []
-        self.by_digest: dict[str, Evaluated] = {}
+        self.scored_as: dict[tuple[str, int | None], Evaluated] = {}
+        self.curves: dict[int, dict[int, Scores]] = {}
+        self.resumed: dict[int, int] = {}
         self.known: dict[str, Any] = {}
         self.children: dict[int, list[int]] = {}
         self.totals: dict[str, float] = {}
+        self.epochs = self.paid = 0
 
     def start(self, proposal: Proposal) -> int:
         """Add a proposal and return its number. Equal architectures share one object."""
@@ -138,14 +155,36 @@ class History:
             proposal = replace(proposal, architecture=same)
         self.proposals.append(proposal)
         self.asked.append((number, proposal))
+        self.paid += 1
         self.digests.append(name)
         self.in_flight[number] = proposal
         for parent in proposal.parents:
             self.children.setdefault(parent, []).append(number)
+        if proposal.resumes is not None:
+            self.resumed[proposal.resumes] = number
         return number
 
-    def finish(self, number: int, scores: Scores, worker: str = "") -> Evaluated:
-        """Add the scores of a proposal, without the non-finite ones.
+    def root(self, number: int) -> int:
+        """Return the number of the evaluation that began the training which this one continues; its own where it began it."""
+        while (before := self.proposals[number].resumes) is not None:
+            number = before
+        return number
+
+    def curve(self, number: int) -> Mapping[int, Scores]:
+        """Return the scores after each epoch of an evaluation, also before it resumed another; empty where it has no curve."""
+        return self.curves.get(self.root(number), {})
+
+    def report(self, number: int, epoch: int, scores: Scores) -> bool:
+        """Add the scores after an epoch; returns False where the curve has that epoch already, as after an interruption."""
+        curve = self.curves.setdefault(self.root(number), {})
+        if epoch in curve:
+            return False
+        self.epochs += max(0, epoch - max(curve, default=0))
+        curve[epoch] = scores
+        return True
+
+    def finish(self, number: int, scores: Scores, worker: str = "", epochs: int | None = None) -> Evaluated:
+        """Add the scores of a proposal, without the non-finite ones; `epochs` where it did not come to its recipe's end.
 
         The evaluation counts as failed where the score of an objective or a limit is missing or not finite.
         """
@@ -155,15 +194,30 @@ class History:
             if not math.isfinite(scores[name]):
                 return self.fail(number, f"{name} is {scores[name]}", worker)
         scores = {name: score for name, score in scores.items() if math.isfinite(score)}
-        done = Evaluated(number, self.proposals[number], self.digests[number], scores, None, worker)
+        done = Evaluated(number, self.proposals[number], self.digests[number], scores, None, worker, epochs)
         self._close(done)
-        self.by_digest[done.digest] = done
+        self.scored_as[done.digest, epochs] = done
         self.scored.append(done)
         insort(self.ranked, done, key=self.rank)
         self._join_front(done)
+        self.paid -= worker == REUSED
         for name, score in scores.items():
             self.totals[name] = self.totals.get(name, 0.0) + score
+        if "seconds" in scores:
+            self.totals["seconds"] -= self._seconds_before(done)
         return done
+
+    def _seconds_before(self, done: Evaluated) -> float:
+        """Return the seconds that a resumed evaluation had trained; a table has no curves, and pays for each training."""
+        resumed = done.proposal.resumes
+        if resumed is None or done.worker == REUSED or resumed not in self.finished:
+            return 0.0
+        return self.curve(done.number).get(self.finished[resumed].epochs or 0, {}).get("seconds", 0.0)
+
+    @property
+    def evaluations(self) -> int:
+        """The number of evaluations that ended, without those that reused scores."""
+        return self.paid - len(self.in_flight)
 
     def fail(self, number: int, reason: str, worker: str = "") -> Evaluated:
         """Add a failed evaluation, with its reason."""
@@ -175,6 +229,7 @@ class History:
     def _close(self, done: Evaluated) -> None:
         del self.in_flight[done.number]
         self.finished[done.number] = done
+        self.closed.append(done)
 
     def reject(self, proposal: Proposal) -> None:
         """Note a proposal that is outside a limit; its architecture is known from now on, and takes no number."""
@@ -198,21 +253,22 @@ class History:
         """Return how far scores are outside the limits, relative to the bounds; 0 within. Missing scores do not count."""
         return sum(limit.excess(scores[name]) for name, limit in self.limits.items() if name in scores)
 
-    def rank(self, evaluated: Evaluated) -> tuple[float, float]:
-        """Return the key by which parents are compared: within the limits before outside, then the value."""
-        return -self.excess(evaluated.scores), self.value(evaluated)
+    def rank(self, evaluated: Evaluated) -> tuple[float, float, float]:
+        """Return the key by which parents are compared: within the limits before outside, then the epochs, then the value."""
+        epochs = math.inf if evaluated.epochs is None else evaluated.epochs
+        return -self.excess(evaluated.scores), epochs, self.value(evaluated)
 
     def fold(self, key: Hashable, step: Callable[[S, Evaluated], S], start: S) -> S:
-        """Return `step` applied to `start` and every successful evaluation, in the order of finishing.
+        """Return `step` applied to `start` and every evaluation, also a failed one, in the order of finishing.
 
         Each evaluation is folded in once for each `key`. So a strategy remembers, at a constant cost, and what it remembers is
         a function of the journal. `step` returns a new state, or changes the given one.
         """
-        # `scored` only grows at its end: a number says which evaluations the state has
+        # `closed` only grows at its end: a number says which evaluations the state has
         done, state = cast(tuple[int, S], self._folded.get(key, (0, start)))
-        for evaluated in self.scored[done:]:
+        for evaluated in self.closed[done:]:
             state = step(state, evaluated)
-        self._folded[key] = len(self.scored), state
+        self._folded[key] = len(self.closed), state
         return state
 
     def _join_front(self, done: Evaluated) -> None:
@@ -220,8 +276,9 @@ class History:
             return
         values = self.values(done)
         # the front is short next to the history, so a pass over it costs little
-        others = [(each, self.values(each)) for each in self.front]
+        others = [(each, self.values(each)) for each in self.front if each.number != done.proposal.resumes]
         if any(known == values or dominates(known, values) for _, known in others):
+            self.front = [each for each, _ in others]
             return  # of equal ones the earliest stays
         front = [each for each, known in others if not dominates(values, known)] + [done]
         self.front = sorted(front, key=self.value, reverse=True)

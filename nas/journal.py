@@ -60,8 +60,11 @@ def started_event(history: History, number: int, at: float) -> dict[str, Any]:
 
 
 def _lineage(proposal: Proposal) -> dict[str, Any]:
-    notes = {"notes": dict(proposal.notes)} if proposal.notes else {}
-    return {"origin": proposal.origin, "parents": list(proposal.parents), **notes}
+    further: dict[str, Any] = {"notes": dict(proposal.notes)} if proposal.notes else {}
+    for name in ("epochs", "resumes"):
+        if (value := getattr(proposal, name)) is not None:
+            further[name] = value
+    return {"origin": proposal.origin, "parents": list(proposal.parents), **further}
 
 
 def rejected_event(proposal: Proposal, costs: Scores, at: float) -> dict[str, Any]:
@@ -80,17 +83,36 @@ def skipped_event(proposal: Proposal, at: float) -> dict[str, Any]:
     return {"event": "skip", "digest": digest(proposal.architecture), **_lineage(proposal), "at": at}
 
 
+def session_event(at: float) -> dict[str, Any]:
+    """Return the line of the beginning of a run, or of its resumption."""
+    return {"event": "session", "at": at}
+
+
+def report_event(number: int, epoch: int, scores: Scores, at: float) -> dict[str, Any]:
+    """Return the line of the scores after an epoch of an evaluation in progress."""
+    return {"event": "report", "number": number, "epoch": epoch, "scores": dict(scores), "at": at}
+
+
 def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:
     """Return the line of a result: scores or failure. `again` is when a resumed run handed the proposal out a second time."""
     outcome = {"scores": dict(done.scores)} if done.failure is None else {"failure": done.failure}
     handed_out = {} if again is None else {"again": again}
-    return {"event": "finish", "number": done.number, **outcome, "worker": done.worker, **handed_out, "at": at}
+    reached = {} if done.epochs is None else {"epochs": done.epochs}
+    return {
+        "event": "finish",
+        "number": done.number,
+        **outcome,
+        **reached,
+        "worker": done.worker,
+        **handed_out,
+        "at": at,
+    }
 
 
 def replay(
     path: Path,
     objective: str | Sequence[str],
-    seen: Callable[[Mapping[str, Any]], None] = lambda event: None,
+    seen: Callable[[Mapping[str, Any]], object] = lambda event: None,
     limits: Mapping[str, Limit] | None = None,
 ) -> History:
     """Read a journal, even one that is being written: an incomplete last line is left out.
@@ -130,16 +152,21 @@ def read_event(history: History, event: Mapping[str, Any]) -> None:
         history.reject(_proposal(from_plain(event["architecture"]), event))
     elif event["event"] == "skip":
         history.skip(_proposal(history.known[event["digest"]], event))
+    elif event["event"] == "session":
+        pass
+    elif event["event"] == "report":
+        history.report(event["number"], event["epoch"], event["scores"])
     elif event["number"] in history.finished:
         raise RecordError(f"evaluation {event['number']} is finished twice")
     elif "failure" in event:
         history.fail(event["number"], event["failure"], event["worker"])
     else:
-        history.finish(event["number"], event["scores"], event["worker"])
+        history.finish(event["number"], event["scores"], event["worker"], event.get("epochs"))
 
 
 def _proposal(architecture: Any, event: Mapping[str, Any]) -> Proposal:
-    return Proposal(architecture, event["origin"], tuple(event["parents"]), event.get("notes", {}))
+    further = event.get("notes", {}), event.get("epochs"), event.get("resumes")
+    return Proposal(architecture, event["origin"], tuple(event["parents"]), *further)
 
 
 def read_journal(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,26 @@ from nas.history import Scores
 from nas.preprocessing import Preprocessing
 from nas.records import RecordError
 
-Progress = Mapping[str, float | str]
-"""The progress of an evaluation: `epoch`, `epochs`, scores so far, and possibly a `warning` in words."""
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The progress of an evaluation: epochs done, also in part, of those that its recipe has.
+
+    `scores` are those that the evaluation has if it is stopped here; it cannot be stopped where they are empty. `shown` are
+    numbers for people, such as the loss; `warning` is a text for them.
+    """
+
+    epoch: float = 0.0
+    epochs: int | None = None
+    scores: Scores = field(default_factory=dict)
+    shown: Mapping[str, float] = field(default_factory=dict)
+    warning: str = ""
+
+    @property
+    def ends_an_epoch(self) -> bool:
+        """Whether the report is that of a whole epoch."""
+        return self.epoch >= 1 and float(self.epoch).is_integer()
+
 
 Evaluation = Generator[Progress, None, Scores]
 """An evaluation in progress: yields its progress, returns the scores."""
@@ -64,13 +82,15 @@ class Task:
 class Job:
     """One evaluation: small, so that it can be sent to a worker; the network is built there.
 
-    With `checkpoint` an interrupted evaluation resumes from that file.
+    With `checkpoint` an interrupted evaluation resumes from that file. It ends after `epochs`, as the first part of the whole
+    training; None is the whole.
     """
 
     number: int
     architecture: Any
     seed: int
     checkpoint: Path | None = None
+    epochs: int | None = None
 
 
 class Evaluator(ABC):
@@ -95,6 +115,26 @@ class Evaluator(ABC):
     def test_scores(self) -> tuple[str, ...] | None:
         """Return the names of the scores of `test`; None where they are known only after it."""
         return None
+
+    def curves(self) -> tuple[str, ...]:
+        """Return the scores that `evaluate` reports after each epoch, by which it can be stopped; none by default."""
+        return ()
+
+    def full_epochs(self) -> int | None:
+        """Return the epochs of a whole evaluation; None where it has no epochs, and is whole or nothing."""
+        return None
+
+    def check_epochs(self, epochs: Collection[int]) -> None:
+        """Raise RecordError where an evaluation cannot end after one of these numbers of epochs."""
+        whole, name = self.full_epochs(), type(self).__name__
+        if epochs and whole is None:
+            raise RecordError(
+                f"{name} has no epochs to end after: give a strategy without rungs, or Training", "epochs"
+            )
+        if whole is not None and (above := [each for each in epochs if each > whole]):
+            raise RecordError(
+                f"a rung is {above[0]} epochs, and those of {name} have {whole}: give at most {whole}", "epochs"
+            )
 
     def identity(self) -> DataIdentity | None:
         """Return the identity of a table, or of other data than images, that scores come from; None where there is none."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +55,40 @@ class EvaluatorChain(Evaluator):
     def costs(self, task: Task, architecture: Any) -> Scores:
         return {name: score for part in self.parts for name, score in part.costs(task, architecture).items()}
 
+    def curves(self) -> tuple[str, ...]:
+        known = [name for part in self.parts[:-1] for name in part.scores() or ()]
+        return (*known, *self.parts[-1].curves()) if self.parts[-1].curves() else ()
+
+    def full_epochs(self) -> int | None:
+        return max((epochs for part in self.parts if (epochs := part.full_epochs()) is not None), default=None)
+
+    def check_epochs(self, epochs: Collection[int]) -> None:
+        trained = [part for part in self.parts if part.full_epochs() is not None]
+        for part in trained or self.parts[:1]:
+            part.check_epochs(epochs)
+
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         scores: dict[str, float] = {}
         for part in self.parts:
-            scores |= yield from part.evaluate(task, job)
+            is_last = part is self.parts[-1]
+            # only while the last part runs are the scores of all others known, which a stopped evaluation needs
+            scores |= yield from with_scores(part.evaluate(task, job), scores if is_last else None)
         return scores
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         return (yield from self.parts[-1].test(task, job, weights))
+
+
+def with_scores(evaluation: Evaluation, others: Scores | None) -> Evaluation:
+    """Run an evaluation whose reports have the scores of others too; None where some of these are still unknown."""
+    while True:
+        try:
+            progress = next(evaluation)
+        except StopIteration as end:
+            scores: Scores = end.value
+            return scores
+        known = {**others, **progress.scores} if others is not None and progress.scores else {}
+        yield replace(progress, scores=known)
 
 
 def parts_in(evaluator: Evaluator | None) -> tuple[Evaluator, ...]:

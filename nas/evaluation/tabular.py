@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import file_digest
@@ -16,7 +16,7 @@ import numpy as np
 from nas.data.identity import DataIdentity
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
 from nas.places import Place
-from nas.records import RecordError, nearest, record
+from nas.records import Positive, RecordError, nearest, record
 from nas.space import choices, decisions
 
 
@@ -60,12 +60,23 @@ class Table:
 
 
 @record
+class Fidelity:
+    """The columns of trainings that ended after fewer `epochs`: their validation accuracy, and their seconds."""
+
+    epochs: Positive
+    validation: str
+    seconds_per_unit: float = 1.0
+    seconds_offset: float = 0.0
+
+
+@record
 class Tabular(Evaluator):
     """Look an architecture up in a table, with the simulated training time as the clock.
 
     `table` is a path, or a name under the folder in the environment variable NAS_DATA: a .npz with `ops` (N, decisions),
     `columns` and `values` (N, columns), such as NAS-Bench-201's. The simulated `seconds` are `seconds_offset` +
-    `seconds_per_unit` times the `seconds` column. `test_columns` maps the names of the test scores to columns.
+    `seconds_per_unit` times the `seconds` column. `test_columns` maps the names of the test scores to columns. A table that also
+    holds shorter trainings has them as `earlier`, and says the `epochs` of the whole ones, for strategies with rungs.
     """
 
     table: Annotated[str, Place("NAS_DATA")]
@@ -74,10 +85,26 @@ class Tabular(Evaluator):
     seconds: str
     seconds_per_unit: float = 1.0
     seconds_offset: float = 0.0
+    epochs: Positive | None = None
+    earlier: tuple[Fidelity, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.earlier and (self.epochs is None or max(each.epochs for each in self.earlier) >= self.epochs):
+            raise RecordError("epochs are those of the whole trainings: give more than those of `earlier`", "epochs")
+
+    def full_epochs(self) -> int | None:
+        return self.epochs
+
+    def check_epochs(self, epochs: Collection[int]) -> None:
+        known = sorted({*(each.epochs for each in self.earlier), *([self.epochs] if self.epochs else [])})
+        if other := [each for each in epochs if each not in known]:
+            has = f"trainings of {', '.join(map(str, known))} epochs" if known else "whole trainings alone"
+            raise RecordError(f"a rung is {other[0]} epochs, and table {self.table} has {has}: give those", "epochs")
 
     def prepare(self, space: Any) -> dict[str, Any]:
         table = load_table(self.table)
-        for name in (self.validation, self.seconds, *self.test_columns.values()):
+        columns = self.validation, self.seconds, *(each.validation for each in self.earlier)
+        for name in (*columns, *self.test_columns.values()):
             table.column(name)
         table.check_space(space)
         return {}
@@ -93,8 +120,9 @@ class Tabular(Evaluator):
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         table, row = self._find(task, job)
-        seconds = self.seconds_offset + self.seconds_per_unit * table.column(self.seconds)[row]
-        return at_once({"validation_top1_percent": table.column(self.validation)[row], "seconds": seconds})
+        taken = next((each for each in self.earlier if each.epochs == job.epochs), self)
+        seconds = taken.seconds_offset + taken.seconds_per_unit * table.column(self.seconds)[row]
+        return at_once({"validation_top1_percent": table.column(taken.validation)[row], "seconds": seconds})
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         table, row = self._find(task, job)

@@ -65,6 +65,12 @@ class Training(Evaluator):
     def test_scores(self) -> tuple[str, ...]:
         return (*TEST_SCORES, *self.scores())
 
+    def curves(self) -> tuple[str, ...]:
+        return self.scores() if self.validation else ()
+
+    def full_epochs(self) -> int:
+        return self.recipe.epochs
+
     def check(self, task: Task) -> None:
         """Build one of a few drawn architectures on the meta device, and run it on one image."""
         rng, reasons = Random(0), list[str]()
@@ -84,13 +90,14 @@ class Training(Evaluator):
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         images, network = self._split(), task.network(job.architecture)
-        last, _ = yield from self._train(_built(network, job, images), job, images)
-        return _scores(last, network, images)
+        costs = network_costs(network, images.shape)
+        last, _ = yield from self._train(_built(network, job, images), job, images, costs)
+        return _scores(last, costs)
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         images, network = self._split(), task.network(job.architecture)
-        model = _built(network, job, images)
-        last, average = yield from self._train(model, job, images, weights)
+        model, costs = _built(network, job, images), network_costs(network, images.shape)
+        last, average = yield from self._train(model, job, images, costs, weights)
         measured = measure_on_test(model, average, images, self.recipe, self.execution)
         # speed is that of one device: rank 0 measures it
         if peers().rank == 0:
@@ -102,16 +109,26 @@ class Training(Evaluator):
             save_test(weights, TestedNetwork(network, model, average, measured, description))
         decisive = measured.decisive
         tested = {"test_top1_percent": decisive.top1_percent, "test_top5_percent": decisive.top5_percent}
-        return {**tested, **_scores(last, network, images)}
+        return {**tested, **_scores(last, costs)}
 
     def _split(self) -> Split:
         return split(self.data, self.validation, self.split_seed, self.images)
 
     def _train(
-        self, model: nn.Module, job: Job, images: Split, weights: Path | None = None
+        self, model: nn.Module, job: Job, images: Split, costs: Scores, weights: Path | None = None
     ) -> Generator[Progress, None, tuple[Epoch, nn.Module | None]]:
-        epochs = train(model, images, self.recipe, seed=job.seed, checkpoint=job.checkpoint, execution=self.execution)
-        return (yield from reported(epochs, weights))
+        reports = train(
+            model,
+            images,
+            self.recipe,
+            seed=job.seed,
+            checkpoint=job.checkpoint,
+            execution=self.execution,
+            until=job.epochs,
+            # the report may have been lost with the process that was to write it to the journal
+            repeats_last=weights is None,
+        )
+        return (yield from reported(reports, weights, costs))
 
 
 def facts_of(images: Split) -> dict[str, Any]:
@@ -133,11 +150,12 @@ def measure_on_test(
 
 
 def reported(
-    reports: Reports, weights: Path | None = None
+    reports: Reports, weights: Path | None = None, costs: Scores | None = None
 ) -> Generator[Progress, None, tuple[Epoch, nn.Module | None]]:
     """Run a training: yields its progress, returns the last report and the moving average (EMA).
 
-    With `weights` each epoch is appended to the `.epochs.jsonl` next to that file.
+    With `weights` each epoch is appended to the `.epochs.jsonl` next to that file. With `costs` an epoch that was validated
+    reports the scores so far.
     """
     validation: dict[str, float] = {}
     last: Epoch | None = None
@@ -153,21 +171,24 @@ def reported(
                 validation = {"validation_top1_percent": report.validation_top1_percent}
             if weights is not None:
                 append_epoch(weights, report)
-        yield {**_progress(report), **validation}
+        done = report.epoch if isinstance(report, Epoch) else report.epochs_done
+        scores = {}
+        if isinstance(report, Epoch) and report.validation_top1_percent is not None and costs is not None:
+            scores = _scores(report, costs)
+        yield Progress(done, report.epochs, scores, {**_shown(report), **validation})
 
 
-def _progress(report: Epoch | Underway) -> dict[str, float]:
+def _shown(report: Epoch | Underway) -> dict[str, float]:
     """Return the values of a report that are shown."""
-    done = report.epoch if isinstance(report, Epoch) else report.epochs_done
     speed = {"images_per_second": report.images_per_second, "waiting_percent": report.waiting_percent}
-    return {"epoch": done, "epochs": report.epochs, "loss": report.loss, **speed}
+    return {"loss": report.loss, **speed}
 
 
-def _scores(last: Epoch, network: Node, images: Split) -> dict[str, float]:
+def _scores(last: Epoch, costs: Scores) -> dict[str, float]:
     """Return the validation accuracy, if measured, and the costs."""
-    costs = {**network_costs(network, images.shape), "seconds": last.total_seconds}
     accuracy = last.validation_top1_percent
-    return {**({"validation_top1_percent": accuracy} if accuracy is not None else {}), **costs}
+    measured = {"validation_top1_percent": accuracy} if accuracy is not None else {}
+    return {**measured, **costs, "seconds": last.total_seconds}
 
 
 def _built(network: Node, job: Job, images: Split) -> nn.Module:

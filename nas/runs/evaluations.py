@@ -78,5 +78,9 @@ def _read(folder: Path, number: int) -> tuple[Mapping[str, Any], Mapping[str, fl
     if number not in starts:
         numbers = f"from 0 to {max(starts)}" if starts else "later: nothing was evaluated yet"
         raise RecordError(f"{folder} has no evaluation {number}: give one {numbers}")
-    scores = [event["scores"] for event in events if event.get("number") == number and "scores" in event]
+    scores = [
+        event["scores"]
+        for event in events
+        if event.get("number") == number and "scores" in event and event["event"] == "finish"
+    ]
     return starts[number], scores[-1] if scores else {}

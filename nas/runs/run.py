@@ -161,6 +161,7 @@ def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), f
         planned.space,
         retries_failures=False,  # later proposals were made with these failures in the history
         costs=partial(experiment.evaluator.costs, planned.task) if experiment.evaluator is not None else None,
+        full_epochs=experiment.evaluator.full_epochs() if experiment.evaluator is not None else None,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from nas.evaluation.evaluator import Evaluator
 from nas.history import read_objective, read_objectives
 from nas.records import RecordError, nearest, record_classes
 from nas.runs.experiment import Experiment
@@ -32,15 +33,65 @@ def check_scores(experiment: Experiment) -> None:
     check_strategy_takes(experiment)
     if experiment.strategy is not None:
         experiment.strategy.check(len(read_objectives(objective)))
+        check_rungs_fit(experiment.strategy, experiment.evaluator)
+    check_curves(experiment)
     budget = experiment.rules.budget
     if budget is not None and budget.seconds is not None and searched is not None and "seconds" not in searched:
         raise RecordError(
             f"rules.budget.seconds: the evaluations have no score `seconds`, only {', '.join(searched)}: give `evaluations`",
             "rules.budget.seconds",
         )
+    curves = experiment.evaluator.curves() if experiment.evaluator is not None else ()
+    if budget is not None and budget.epochs is not None and not curves:
+        raise RecordError(
+            "rules.budget.epochs: the evaluations report no epochs: give `evaluations`", "rules.budget.epochs"
+        )
     if experiment.final is not None:
         check_objective(experiment.final.objective, tested, "final.objective")
     check_expected(experiment.expect, _with_highest(tested, searched))
+
+
+def check_rungs_fit(strategy: Strategy, evaluator: Evaluator | None) -> None:
+    """Raise RecordError where trainings cannot end at the rungs of the strategy."""
+    where = f"strategy.{type(strategy).__name__}.epochs"
+    if strategy.rungs() and evaluator is None:
+        raise RecordError("paths in a supernet have no epochs to end after: give a strategy without rungs", where)
+    if strategy.rungs() and evaluator is not None:
+        try:
+            evaluator.check_epochs(strategy.rungs())
+        except RecordError as error:
+            raise RecordError(f"{where}: {error}", where) from None
+
+
+def check_curves(experiment: Experiment) -> None:
+    """Raise RecordError where trainings are to be stopped on their curves, and there are none, or two that stop them."""
+    rules, strategy, evaluator = experiment.rules, experiment.strategy, experiment.evaluator
+    setting = experiment.executor.stops_by()
+    where = "rules.pruner" if rules.pruner is not None else f"executor.{type(experiment.executor).__name__}.{setting}"
+    if rules.pruner is None and not setting:
+        return
+    if rules.pruner is not None and setting:
+        raise RecordError(f"rules.pruner and executor.{setting} both stop trainings: leave one of them out", where)
+    if strategy is not None and strategy.rungs():
+        raise RecordError(f"{where} and the strategy's rungs both stop trainings: leave one of them out", where)
+    objective, curves = read_objective(rules.objective).score, evaluator.curves() if evaluator is not None else ()
+    if objective not in curves:
+        name = type(evaluator).__name__ if evaluator is not None else "the supernet"
+        has = f"only of {', '.join(curves)}" if curves else "of nothing"
+        raise RecordError(
+            f"{where} stops trainings by their curves of {objective}, and {name} reports curves {has}: leave it out, or give "
+            "an evaluator that reports them after each epoch, as Training with validation images",
+            where,
+        )
+    if rules.pruner is not None:
+        check_pruner(rules.pruner)
+
+
+def check_pruner(pruner: str | Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise RecordError where Optuna has no such pruner, or it does not have these settings."""
+    from nas.strategies.sampling.made import made_by_optuna
+
+    made_by_optuna("Pruner", pruner, "rules.pruner", {})
 
 
 def check_strategy_takes(experiment: Experiment) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import Scores
+from nas.history import Objective, Scores
 from nas.runtime.stage import RunStage, Work
 from nas.runtime.view import View
 
@@ -29,14 +29,21 @@ class Session(Protocol):
     """A source of jobs that takes their outcomes; used from one thread."""
 
     @property
+    def objective(self) -> Objective:
+        """The objective by which trainings may be stopped."""
+
+    @property
     def finished(self) -> bool:
         """Whether nothing is in flight and no further job will be handed out."""
 
     def ask(self) -> Job | None:
         """Return the next job; None where there is none now, or none ever (`finished`)."""
 
-    def progress(self, number: int, worker: str, progress: Progress) -> None:
-        """Take the progress that a job reports."""
+    def progress(self, number: int, worker: str, progress: Progress) -> bool:
+        """Take the progress that a job reports; returns whether the job is to be stopped, and then given to `stop`."""
+
+    def stop(self, number: int, worker: str) -> None:
+        """Take a job that was stopped: its outcome are the scores after its last epoch; called instead of `tell`."""
 
     def tell(self, number: int, worker: str, outcome: Outcome) -> None:
         """Take the outcome of a job; called once for each job."""
@@ -61,6 +68,10 @@ class Executor(ABC):
         """Return the executor without the settings that `settled` chooses."""
         return self
 
+    def stops_by(self) -> str:
+        """Return the setting by which it stops trainings on their curves, such as `scheduler`; empty where there is none."""
+        return ""
+
     def describe(self) -> str:
         """Return the workers in words, such as `2 workers, 1 thread each`."""
         return type(self).__name__
@@ -74,7 +85,7 @@ class Executor(ABC):
         """Run every job that the session hands out. Files that the executor needs go into the run's `folder`."""
 
 
-def perform(work: Work, job: Job) -> Iterator[Progress | Outcome]:
+def perform(work: Work, job: Job) -> Generator[Progress | Outcome, None, None]:
     """Run one job: yield its progress and, last, its outcome. An exception in the candidate is an outcome too."""
     try:
         scores = yield from work(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,10 +37,12 @@ class Inline(Executor):
 
 def _run(session: Session, work: Work) -> None:
     while (job := session.ask()) is not None:
-        for event in perform(work, job):
-            if isinstance(event, Outcome):
-                session.tell(job.number, "inline", event)
-            else:
-                session.progress(job.number, "inline", event)
+        with closing(perform(work, job)) as events:
+            for event in events:
+                if isinstance(event, Outcome):
+                    session.tell(job.number, "inline", event)
+                elif session.progress(job.number, "inline", event):
+                    session.stop(job.number, "inline")
+                    break
     if not session.finished:  # every job has ended by now, so no result will come that the strategy could wait for
         raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")

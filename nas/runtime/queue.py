@@ -8,26 +8,41 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import REUSED, Evaluated, History, Proposal, describe_limits
-from nas.journal import Journal, finished_event, forget_failures, rejected_event, replay, skipped_event, started_event
+from nas.history import REUSED, Evaluated, History, Objective, Proposal, describe_limits, read_objective
+from nas.journal import (
+    Journal,
+    finished_event,
+    forget_failures,
+    rejected_event,
+    replay,
+    report_event,
+    session_event,
+    skipped_event,
+    started_event,
+)
 from nas.records import RecordError, digest, nearest
 from nas.runtime.executor import Executor, Outcome
+from nas.runtime.rules import Rules
+from nas.runtime.run_clock import RunClock
 from nas.runtime.stage import RunStage
 from nas.runtime.view import View
 from nas.strategies.random_search import RandomSearch
+
+if TYPE_CHECKING:
+    from nas.strategies.sampling.pruned_curves import PrunedCurves
 
 Views = Callable[[RunStage], View]
 """A function that makes the view of a stage."""
 
 REUSED_IN_A_ROW = 1000
-"""The number of reused proposals in a row that ends a search whose budget is in seconds alone, which reuse does not spend."""
+"""The number of reused proposals in a row that ends a search, since they spend nothing of a budget."""
 
 
 REJECTED_IN_A_ROW = 2000
@@ -58,13 +73,17 @@ class Queue:
             forget_failures(path)
         self._journal = Journal(path) if path else None
         objective, limits = self.rules.objective, self.rules.limits
-        self.history = replay(path, objective, limits=limits) if path else History(objective, limits)
+        self._curves, self._clock = _pruned_curves(self.rules), RunClock()
+        self.history = replay(path, objective, self._follow, limits) if path else History(objective, limits)
+        if self.rules.budget is not None and self.rules.budget.hours is not None:
+            self._write(session_event(time.time()))
         self._again = sorted(self.history.in_flight)
         self._handed_out_again: dict[int, float] = {}
         self._exhausted = False
         self._reused_in_a_row = 0
         self._failed_in_a_row: list[Evaluated] = []
         self._rng = Random()
+        self._with_checkpoint = {self.history.root(done.number) for done in self.history.closed if done.proposal.epochs}
 
     @property
     def finished(self) -> bool:
@@ -116,7 +135,11 @@ class Queue:
 
     def _skip(self, proposal: Proposal) -> bool:
         """Skip a proposal whose architecture is known, if the rules want so; the strategy is then asked again."""
-        if self.rules.duplicates != "skip" or digest(proposal.architecture) not in self.history.known:
+        if (
+            proposal.resumes is not None
+            or self.rules.duplicates != "skip"
+            or digest(proposal.architecture) not in self.history.known
+        ):
             return False
         self.history.skip(proposal)
         self._write(skipped_event(proposal, time.time()))
@@ -146,15 +169,44 @@ class Queue:
             f"{REJECTED_IN_A_ROW:,} none is: widen the limits, or give a space with more such architectures"
         )
 
-    def progress(self, number: int, worker: str, progress: Progress) -> None:
-        """Show the progress that a job reports."""
+    @property
+    def objective(self) -> Objective:
+        return self.history.objectives[0]
+
+    def progress(self, number: int, worker: str, progress: Progress) -> bool:
+        """Show the progress that a job reports; write the scores of whole epochs, and stop by them if the rules have a pruner."""
         for view in self.views:
             view.progress(number, worker, progress)
+        if not (progress.ends_an_epoch and progress.scores):
+            return False
+        epoch = int(progress.epoch)
+        if self.history.report(number, epoch, progress.scores):
+            return self._write(report_event(number, epoch, progress.scores, time.time()))
+        # a resumed training repeats epochs; it was not stopped before the last
+        is_last = epoch == max(self.history.curve(number))
+        return self._curves is not None and is_last and self._curves.is_pruned(number)
+
+    def stop(self, number: int, worker: str) -> None:
+        """End a job that was stopped with the scores after its last epoch; without any it counts as failed."""
+        curve = self.history.curve(number)
+        if curve:
+            self._end(number, worker, Outcome(curve[max(curve)]), max(curve))
+        else:
+            self._end(number, worker, Outcome(failure="it was stopped before its first scores"), None)
 
     def tell(self, number: int, worker: str, outcome: Outcome) -> None:
         """Write the outcome of a job to the journal. Raises SearchFailed after too many failures in a row."""
+        self._end(number, worker, outcome, self.history.proposals[number].epochs)
+
+    def _reached(self, epochs: int | None) -> int | None:
+        """Return how far a training came; None where to its recipe's end."""
+        full = self.stage.full_epochs
+        return None if epochs is None or (full is not None and epochs >= full) else epochs
+
+    def _end(self, number: int, worker: str, outcome: Outcome, epochs: int | None) -> None:
+        epochs = self._reached(epochs)
         if outcome.scores is not None:
-            done = self.history.finish(number, outcome.scores, worker)
+            done = self.history.finish(number, outcome.scores, worker, epochs)
         else:
             done = self.history.fail(number, outcome.failure or "no reason given", worker)
         # to the journal first: what follows may raise, and the outcome must not be lost
@@ -196,18 +248,24 @@ class Queue:
         budget, history = self.rules.budget, self.history
         if budget is None:
             return False
-        if budget.evaluations is not None and len(history.proposals) >= budget.evaluations:
+        if self._reused_in_a_row >= REUSED_IN_A_ROW:
             return True
-        if budget.evaluations is None and self._reused_in_a_row >= REUSED_IN_A_ROW:
-            return True
-        return budget.seconds is not None and history.totals.get("seconds", 0.0) >= budget.seconds
+        return (
+            (budget.evaluations is not None and history.paid >= budget.evaluations)
+            or (budget.seconds is not None and history.totals.get("seconds", 0.0) >= budget.seconds)
+            or (budget.epochs is not None and history.epochs >= budget.epochs)
+            or (budget.hours is not None and self._clock.seconds() >= 3600 * budget.hours)
+        )
 
     def _hand_out(self, number: int) -> Job:
         proposal = self.history.proposals[number]
         for view in self.views:
             view.started(number, proposal)
         # the job's seed is distinct for each run seed and number, up to a million numbers
-        return Job(number, proposal.architecture, self.rules.seed * 1_000_003 + number, self._checkpoint(number))
+        root = self.history.root(number)
+        self._with_checkpoint.add(root)
+        seed = self.rules.seed * 1_000_003 + root
+        return Job(number, proposal.architecture, seed, self._checkpoint(root), proposal.epochs)
 
     def _checkpoint(self, number: int) -> Path | None:
         if self._checkpoints is None:
@@ -216,26 +274,53 @@ class Queue:
 
     def _reuse(self, number: int) -> bool:
         """Finish a proposal with the scores of an earlier evaluation of the same architecture, if any; this takes no time."""
-        known = self.history.by_digest.get(self.history.digests[number])
+        known = self.history.scored_as.get(
+            (self.history.digests[number], self._reached(self.history.proposals[number].epochs))
+        )
         if known is None or self.rules.duplicates != "reuse":
             self._reused_in_a_row = 0
             return False
-        self._close(self.history.finish(number, {**known.scores, "seconds": 0.0}, REUSED))
+        self._close(self.history.finish(number, {**known.scores, "seconds": 0.0}, REUSED, known.epochs))
         self._reused_in_a_row += 1
         return True
 
     def _close(self, done: Evaluated) -> None:
         self._write(finished_event(done, time.time(), self._handed_out_again.pop(done.number, None)))
         # only after the journal has the outcome; a failure that will be retried keeps its checkpoint
-        checkpoint = self._checkpoint(done.number)
-        if checkpoint is not None and (done.failure is None or not self.stage.retries_failures):
-            checkpoint.unlink(missing_ok=True)
+        if done.failure is None or not self.stage.retries_failures:
+            self._drop_checkpoints()
         for view in self.views:
             view.finished(done, self.history)
 
-    def _write(self, event: dict[str, Any]) -> None:
+    def _drop_checkpoints(self) -> None:
+        """Remove the checkpoints that neither an evaluation in flight nor a later promotion needs."""
+        needed = {*self.history.in_flight, *self.stage.source.resumable(self.history)}
+        if self.stage.retries_failures:
+            needed |= {each.number for each in self.history.failures}
+        for number in self._with_checkpoint - set(map(self.history.root, needed)):
+            if (checkpoint := self._checkpoint(number)) is not None:
+                checkpoint.unlink(missing_ok=True)
+            self._with_checkpoint.discard(number)
+
+    def _write(self, event: dict[str, Any]) -> bool:
+        """Write an event to the journal; returns whether the pruner then stops the evaluation."""
         if self._journal is not None:
             self._journal.append(event)
+        return self._follow(event)
+
+    def _follow(self, event: Mapping[str, Any]) -> bool:
+        self._clock.follow(event)
+        return self._curves is not None and self._curves.follow(event)
+
+
+def _pruned_curves(rules: Rules) -> PrunedCurves | None:
+    """Return the curves that the pruner of the rules watches, if it has one."""
+    if rules.pruner is None:
+        return None
+    # only where it is used: it imports Optuna
+    from nas.strategies.sampling.pruned_curves import PrunedCurves
+
+    return PrunedCurves(rules.pruner, read_objective(rules.objective))
 
 
 def commonest_reason(failures: Iterable[Evaluated]) -> str:

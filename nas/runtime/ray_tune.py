@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from nas.records import Natural, NonNegative, Positive, record
+from nas.records import Natural, NonNegative, Positive, RecordError, record
 from nas.runtime.executor import Executor, Session
 from nas.runtime.loggers import Logger
 from nas.runtime.loggers.logged import logged
@@ -24,7 +25,8 @@ class RayTune(Executor):
     Without an `address` Ray is started on this machine; with one, `auto` or `host:port`, jobs go to that cluster. GPUs may be
     fractions. torch uses `threads` threads in each worker, by default one per processor. A job whose worker dies is retried on
     another one, up to `retries` times. `loggers` are trackers that record the search too, such as TensorBoard; the journal is
-    written in any case.
+    written in any case. `scheduler` is one of Ray Tune that stops trainings by their curves of the first objective, as
+    ASHAScheduler or {ASHAScheduler: {max_t: 27}}, with times in epochs.
     """
 
     workers: Positive = 2
@@ -35,6 +37,14 @@ class RayTune(Executor):
     threads: Positive | None = None
     address: str | None = None
     loggers: tuple[Logger, ...] = ()
+    scheduler: str | Mapping[str, Mapping[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.scheduler is not None and self.batch > 1:
+            raise RecordError(f"RayTune.batch is {self.batch}, and a scheduler stops single trainings: give batch 1")
+
+    def stops_by(self) -> str:
+        return "" if self.scheduler is None else "scheduler"
 
     def settled(self) -> Executor:
         return self if self.threads is not None else replace(self, threads=self._workers().threads)
@@ -49,6 +59,8 @@ class RayTune(Executor):
         for logger in self.loggers:
             logger.check()
         self._workers().check()
+        if self.scheduler is not None:
+            tune_module("schedulers").made_by_tune(self.scheduler)
 
     def opened(self) -> AbstractContextManager[None]:
         self.check()
@@ -62,7 +74,8 @@ class RayTune(Executor):
         limits = {"workers": self.workers, "batch": self.batch, "retries": self.retries, "threads": self.threads}
         with workers.opened():
             workers.check_room()
-            tune_module("trials").run_trials(session, work, folder, need=workers.need, **limits)
+            scheduler = None if self.scheduler is None else tune_module("schedulers").made_by_tune(self.scheduler)
+            tune_module("trials").run_trials(session, work, folder, need=workers.need, scheduler=scheduler, **limits)
 
     def _workers(self) -> RayWorkers:
         return RayWorkers(self.workers, self.cpus_per_worker, self.gpus_per_worker, self.address)

@@ -25,7 +25,8 @@ class RunStage:
 
     The `source` is a strategy, or a fixed list; it proposes architectures, seeds of a supernet, or trials of a transfer.
     `describe` returns a proposal as short text. With `retries_failures` a resumed stage retries failed evaluations. `costs`
-    returns what is known of a proposal without a worker, for the limits on these scores.
+    returns what is known of a proposal without a worker, for the limits on these scores. `full_epochs` are those of a whole
+    evaluation, None where it has none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class RunStage:
     retries_failures: bool = True
     objective_key: str = "rules.objective"
     costs: Callable[[Any], Scores] | None = None
+    full_epochs: int | None = None
 
     @property
     def stem(self) -> str:

@@ -59,7 +59,9 @@ class _State:
 
 
 def _grow(history: History, population: int, state: _State, done: Evaluated) -> _State:
-    """Add an evaluation; the last one of a generation makes the next population."""
+    """Add an evaluation, unless it failed; the last one of a generation makes the next population."""
+    if done.failure is not None:
+        return state
     state.offspring.append(done)
     if len(state.offspring) < population:
         return state

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from functools import partial
-from inspect import signature
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nas.history import Evaluated, History, Proposal
-from nas.records import RecordError, nearest, one_line, record
+from nas.records import RecordError, one_line, record
 from nas.space import one_of
+from nas.strategies.sampling.made import made_by_optuna
 from nas.strategies.strategy import Strategy
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
-
-SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "TPESampler": {"multivariate": True, "warn_independent_sampling": False},
-    "CmaEsSampler": {"warn_independent_sampling": False},
-    "GPSampler": {"warn_independent_sampling": False},
-    "QMCSampler": {"warn_independent_sampling": False, "warn_asynchronous_seeding": False},
-}
-"""Settings that differ from Optuna's defaults: of several objectives TPE is univariate there, and worse; choices below others are
-sampled independently, which is no reason for a warning."""
 
 
 @record
@@ -64,31 +54,8 @@ class Optuna(Strategy):
 
     def _sampler(self, seed: int) -> BaseSampler:
         """Return the sampler. Raises RecordError where there is none of that name, or it does not have these settings."""
-        try:
-            from optuna import samplers
-        except ImportError:
-            raise RecordError("Optuna is not installed: pip install 'cellstack[optuna]'", "sampler") from None
-        name, given = (
-            (self.sampler, {}) if isinstance(self.sampler, str) else next(iter(self.sampler.items()), ("", {}))
-        )
-        known = [
-            each for each in dir(samplers) if each.endswith("Sampler") and not each.startswith(("Base", "Partial"))
-        ]
-        name = f"{name}Sampler" if f"{name}Sampler" in known else name
-        if name not in known:
-            raise RecordError(f"Optuna has no sampler {name!r}: {nearest(name, known)}", "sampler")
-        cls = getattr(samplers, name)
-        settings = signature(cls).parameters
-        for key in given or {}:
-            if key not in settings:
-                raise RecordError(f"{name} has no setting {key!r}: {nearest(key, settings)}", f"sampler.{name}.{key}")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that a sampler is experimental
-                made: BaseSampler = cls(**{**SETTINGS.get(name, {}), "seed": seed, **(given or {})})
-        except (TypeError, ValueError, ImportError) as error:
-            raise RecordError(f"{name} cannot be made with these settings ({error})", f"sampler.{name}") from None
-        return made
+        sampler: BaseSampler = made_by_optuna("Sampler", self.sampler, "sampler", {"seed": seed})
+        return sampler
 
 
 def _new_study(objectives: int) -> Any:

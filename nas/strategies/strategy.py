@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from random import Random
 from typing import Any, ClassVar
 
@@ -24,6 +25,14 @@ class Strategy(ABC):
     def check(self, objectives: int = 1) -> None:
         """Raise RecordError where the settings cannot work for this number of objectives; called before anything runs."""
         return
+
+    def rungs(self) -> tuple[int, ...]:
+        """Return the numbers of epochs after which its trainings end, ascending; none where they go to the recipe's end."""
+        return ()
+
+    def resumable(self, history: History) -> Collection[int]:
+        """Return the finished evaluations that it may resume; the checkpoints of all others are removed."""
+        return ()
 
     @abstractmethod
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:

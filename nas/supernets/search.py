@@ -13,7 +13,7 @@ from typing import Any, ClassVar, final
 import torch
 
 from nas.choice import Choice
-from nas.evaluation.evaluator import Evaluation, Job, Task
+from nas.evaluation.evaluator import Evaluation, Job, Progress, Task
 from nas.files import write_atomically
 from nas.places import without_places
 from nas.plain import from_plain, write
@@ -97,7 +97,7 @@ def search_supernet(declared: SupernetSearch, folder: Path, derives: bool, task:
     run = _Run(declared, task, job)
     run.restore()
     while not run.is_over():
-        yield _shown(run.epoch())
+        yield _progress(run.epoch())
         run.write(folder, {})
     scores = run.finish() if derives else run.scores()
     if run.peers.rank == 0:
@@ -343,15 +343,14 @@ def _short(value: Any) -> str:
     return label(value) if is_dataclass(value) else digest(value)[:4] if isinstance(value, tuple) else str(value)
 
 
-def _shown(epoch: SupernetEpoch) -> dict[str, float | str]:
-    """Return the values that are shown while the search runs."""
-    shown: dict[str, float | str] = {"epoch": epoch.epoch, "epochs": epoch.epochs}
-    shown |= {"loss": epoch.loss, "top1_percent": epoch.top1_percent}
+def _progress(epoch: SupernetEpoch) -> Progress:
+    """Return the report of an epoch as it is shown while the search runs."""
+    shown: dict[str, float] = {"loss": epoch.loss, "top1_percent": epoch.top1_percent}
     if epoch.alphas_top1_percent is not None:
         shown["alphas_top1_percent"] = epoch.alphas_top1_percent
     if epoch.strengths:
         shown |= {"entropy": epoch.entropy, "skips": epoch.skips, "skippable": epoch.skippable}
-    return shown | ({"warning": epoch.warning} if epoch.warning else {})
+    return Progress(epoch.epoch, epoch.epochs, shown=shown, warning=epoch.warning)
 
 
 def _former(declared: SupernetSearch) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.evaluation.evaluator import Progress
-from nas.history import Evaluated, History, Proposal
+from nas.history import REUSED, Evaluated, History, Proposal
 from nas.runtime.stage import RunStage
 from nas.runtime.stopping import listener
 from nas.runtime.view import View
@@ -64,22 +64,20 @@ class Terminal(View):
     def progress(self, number: int, worker: str, progress: Progress) -> None:
         self.stop.check()
         self.working[number] = worker, progress
-        if "epochs" in progress:
-            before = float(progress["epoch"]).is_integer()  # a first report at the end of an epoch follows a whole one
+        if progress.epochs is not None:
+            before = progress.ends_an_epoch  # a first report at the end of an epoch follows a whole one
             self.at_first.setdefault(number, _part(progress, before))
-        warning = progress.get("warning")
-        if warning and number not in self.warned:
+        if progress.warning and number not in self.warned:
             self.warned.add(number)
-            epoch = f", epoch {progress['epoch']:.0f}" if "epoch" in progress else ""
-            self._line(f"#{number}{epoch}: {warning}", "yellow")
+            epoch = f", epoch {progress.epoch:.0f}" if progress.epoch else ""
+            self._line(f"#{number}{epoch}: {progress.warning}", "yellow")
         is_due = not self.console.is_terminal and time.monotonic() - self.said > SECONDS_BETWEEN_LINES
         if is_due or self._ends_an_epoch(progress):
             self._line(f"{self.stage} #{number} epoch {'  '.join(_epoch_and_scores(progress))}")
 
     def _ends_an_epoch(self, progress: Progress) -> bool:
         """Return whether an epoch of the only training has ended, and no line was printed just now."""
-        is_whole = "epochs" in progress and float(progress["epoch"]).is_integer()
-        return self.total == 1 and is_whole and time.monotonic() - self.said > SECONDS_BETWEEN_EPOCHS
+        return self.total == 1 and progress.ends_an_epoch and time.monotonic() - self.said > SECONDS_BETWEEN_EPOCHS
 
     def _line(self, text: str, style: str = "") -> None:
         self.said = time.monotonic()
@@ -87,7 +85,7 @@ class Terminal(View):
 
     def finished(self, done: Evaluated, history: History) -> None:
         self.history = history
-        self.done += 1 - self.at_first.get(done.number, 0.0)
+        self.done += (done.worker != REUSED) - self.at_first.get(done.number, 0.0)
         self.waiting.pop(done.number, None)
         self.working.pop(done.number, None)
         if done.failure is not None:
@@ -104,7 +102,7 @@ class Terminal(View):
         for column in ("worker", "candidate", "origin", "epoch", "scores so far"):
             table.add_column(column, style="cyan" if column == "worker" else "", header_style="dim")
         for number, proposal in self.waiting.items():
-            worker, progress = self.working.get(number, ("", {}))
+            worker, progress = self.working.get(number, ("", Progress()))
             table.add_row(worker or "waiting", f"#{number}", _origin(proposal), *_epoch_and_scores(progress))
         return Group(*rows, table) if self.waiting else Group(*rows)
 
@@ -112,11 +110,15 @@ class Terminal(View):
         return self._time_left(0) if self.working else "starting workers"
 
     def _summary(self, history: History) -> Text:
-        text = Text(f"{self._counted(history)}  {self._time_left(len(history.finished))}", "bold")
+        text = Text(f"{self._counted(history)}  {self._time_left(history.evaluations)}", "bold")
         if history.failures:
             text.append(f"  {len(history.failures)} failed", "red")
         if history.rejected:
             text.append(f"  {len(history.rejected)} rejected by the limits", "yellow")
+        if reused := len(history.proposals) - history.paid:
+            text.append(f"  {reused} reused", "dim")
+        if stopped := sum(done.is_stopped for done in history.scored):
+            text.append(f"  {stopped} stopped early", "dim")
         if self.stage == "search" and (best := history.best) is not None:
             text.append(f"\n{sparkline(best_so_far(history))}  best {_scores(best)}", "green")
             if self.console.is_terminal:  # a log shows it once, when the search is over
@@ -126,12 +128,12 @@ class Terminal(View):
 
     def _counted(self, history: History) -> str:
         total = f" / {self.total}" if self.total else ""
-        return f"{self.stage} {len(history.finished)}{total}"
+        return f"{self.stage} {history.evaluations}{total}"
 
     def _time_left(self, finished: int) -> str:
         """Return the time spent and, from the work done in it, the time left; half an evaluation counts as half."""
         spent = time.monotonic() - self.begun
-        parts = {n: _part(progress) for n, (_, progress) in self.working.items() if "epochs" in progress}
+        parts = {n: _part(progress) for n, (_, progress) in self.working.items() if progress.epochs is not None}
         done = self.done + sum(part - self.at_first[n] for n, part in parts.items())
         if not self.total or not done or finished >= self.total:
             return f"{duration(spent)}"
@@ -171,17 +173,16 @@ def _origin(proposal: Proposal) -> str:
 
 def _part(progress: Progress, before: float = 0.0) -> float:
     """Return the fraction of an evaluation that is done, or was done `before` epochs ago."""
-    return (float(progress["epoch"]) - before) / float(progress["epochs"])
+    return (progress.epoch - before) / (progress.epochs or 1)
 
 
 def _epoch_and_scores(progress: Progress) -> tuple[str, str]:
-    shown = {name: value for name, value in progress.items() if name not in ("epoch", "epochs", "warning")}
-    epoch = f"{_tenths(progress['epoch'])} / {progress['epochs']:.0f}" if "epochs" in progress else ""
-    return epoch, "  ".join(f"{name} {number(float(value))}" for name, value in shown.items())
+    epoch = f"{_tenths(progress.epoch)} / {progress.epochs}" if progress.epochs is not None else ""
+    return epoch, "  ".join(f"{name} {number(value)}" for name, value in progress.shown.items())
 
 
-def _tenths(epoch: float | str) -> str:
-    return f"{epoch:.0f}" if float(epoch).is_integer() else f"{float(epoch):.1f}"
+def _tenths(epoch: float) -> str:
+    return f"{epoch:.0f}" if float(epoch).is_integer() else f"{epoch:.1f}"
 
 
 def _scores(done: Evaluated) -> str:

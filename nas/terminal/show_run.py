@@ -67,7 +67,7 @@ class RunSnapshot:
         last = [done for done in history.finished.values() if done.worker != REUSED][-LAST:] if history else []
         if history is None or budget is None or not last:
             return None
-        left = [float(budget.evaluations - len(history.finished))] if budget.evaluations is not None else []
+        left = [float(budget.evaluations - history.evaluations)] if budget.evaluations is not None else []
         each = fmean(done.scores.get("seconds", 0.0) for done in last)
         if budget.seconds is not None and each:
             left.append((budget.seconds - history.totals.get("seconds", 0.0)) / each)
@@ -155,6 +155,7 @@ def _print(seen: RunSnapshot, console: Console) -> None:
             _print_in_flight(seen, history, console)
         return
     _print_counts(seen, history, console)
+    _print_rungs(history, console)
     if history.best is not None:
         _print_curve(seen, history, console)
         show_best(seen.experiment, history.best, console)
@@ -194,17 +195,36 @@ def _print_finals(seen: RunSnapshot, console: Console) -> None:
 def _print_counts(seen: RunSnapshot, history: History, console: Console) -> None:
     """Print the numbers of evaluations, how much of the budget is spent, and the time."""
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
+    if reused := len(history.proposals) - history.paid:
+        counts += f", {reused} of them reused scores"
+    if stopped := sum(done.is_stopped for done in history.scored):
+        counts += f", {stopped} stopped early"
     console.print(Text.assemble((str(seen.folder), "bold"), f": {counts}"), soft_wrap=True)
     budget = seen.experiment.rules.budget
     parts: list[str] = []
     if budget is not None and budget.evaluations is not None:
-        parts.append(f"{len(history.finished)} of {budget.evaluations} evaluations")
+        parts.append(f"{history.evaluations} of {budget.evaluations} evaluations")
     if budget is not None and budget.seconds is not None:
         parts.append(f"{duration(history.totals.get('seconds', 0.0))} of {duration(budget.seconds)} of evaluation")
+    if budget is not None and budget.epochs is not None:
+        parts.append(f"{history.epochs} of {budget.epochs} epochs")
+    if budget is not None and budget.hours is not None:
+        parts.append(f"at most {duration(3600 * budget.hours)} on the clock")
     parts.append(f"{duration(seen.seconds)} since the first proposal")
     if seen.state != "ended" and seen.seconds_left is not None:
         parts.append(f"about {duration(seen.seconds_left)} left")
     console.print(f"{_in_words(seen)}{', '.join(parts)}", soft_wrap=True)
+
+
+def _print_rungs(history: History, console: Console) -> None:
+    """Print how many evaluations ended at each rung, and the best value of each."""
+    rungs = sorted({proposal.epochs for proposal in history.proposals if proposal.epochs is not None})
+    for epochs in rungs:
+        done = [each for each in history.scored if each.proposal.epochs == epochs]
+        promoted = sum(each.number in history.resumed for each in done)
+        best = max(done, key=history.value, default=None)
+        told = f", best {history.objective} {number(best.scores[history.objective])} (#{best.number})" if best else ""
+        console.print(f"rung of {epochs} epochs: {len(done)} ended, {promoted} promoted{told}", soft_wrap=True)
 
 
 def _print_curve(seen: RunSnapshot, history: History, console: Console) -> None:

@@ -58,8 +58,9 @@ def its_scores_are_those_that_it_says(evaluator: Evaluator, task: Task) -> None:
         message = f"`{method}` does not return {', '.join(missing)}, as declared: it returns {', '.join(scores)}"
         require(not missing, message)
         for each in progress:
-            epoch, epochs = float(each.get("epoch", 0)), float(each.get("epochs", math.inf))
-            require(epoch <= epochs, f"`{method}` reports epoch {epoch:g} of {epochs:g}")
+            require(
+                each.epoch <= (each.epochs or math.inf), f"`{method}` reports epoch {each.epoch:g} of {each.epochs}"
+            )
 
 
 def the_same_job_has_the_same_scores(evaluator: Evaluator, task: Task) -> None:

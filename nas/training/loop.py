@@ -46,6 +46,8 @@ def train(
     device: torch.device | None = None,
     execution: Execution = BY_DEFAULT,
     frozen: Mapping[str, int] | None = None,
+    until: int | None = None,
+    repeats_last: bool = False,
 ) -> Reports:
     """Train `model` in place on the training images; yields a report after each epoch, and within long ones.
 
@@ -55,8 +57,10 @@ def train(
 
     With `checkpoint` the state is written to that file as `execution` says, and always after the last epoch. Where the
     file exists the run resumes from it, and ends with the weights of an uninterrupted run. Where the run is finished, its
-    last report is yielded again. `frozen` maps the names of modules to the number of epochs during which they do not
-    learn; their batch norms keep their statistics, too.
+    last report is yielded again; with `repeats_last` that of the last epoch is, wherever the run resumes. With `until` the
+    run ends after that epoch of the recipe's schedule, validated and with a checkpoint, from which a later call goes on.
+    `frozen` maps the names of modules to the number of epochs during which they do not learn; their batch norms keep
+    their statistics, too.
 
     In a process group, as set up by Ray Train and torchrun, the ranks share every batch. The result is that of one
     process with the same batch, with three exceptions: batch norms see their rank's share alone unless the recipe
@@ -64,10 +68,11 @@ def train(
 
     Raises RecordError if the file belongs to another run, and Diverged if the loss is not finite.
     """
-    run = _Run(model, split, recipe, seed, device or best_device(), execution, frozen or {}, checkpoint)
-    if (done := run.restore()) is not None and run.number > recipe.epochs:
+    last = min(recipe.epochs, until or recipe.epochs)
+    run = _Run(model, split, recipe, seed, device or best_device(), execution, frozen or {}, checkpoint, last)
+    if (done := run.restore()) is not None and (run.number > last or repeats_last):
         yield done
-    while run.number <= recipe.epochs:
+    while run.number <= last:
         yield from run.epoch()
     return run.stepper.average.module if run.stepper.average is not None else None
 
@@ -102,13 +107,14 @@ class _Run:
         execution: Execution,
         frozen: Mapping[str, int],
         checkpoint: Path | None,
+        last: int,
     ) -> None:
         self.name, self.former_name = (
             digest((form, seed, name, _structure(model), *([dict(frozen)] if frozen else [])))
             for form, name in ((recipe, split.name), (former_form(recipe), split.former_name))
         )
         self.split, self.recipe, self.seed, self.device = split, recipe, seed, device
-        self.execution, self.frozen, self.checkpoint = execution, frozen, checkpoint
+        self.execution, self.frozen, self.checkpoint, self.last = execution, frozen, checkpoint, last
         self.peers = peers()
         self.stepper = Stepper(model, split, recipe, seed, device, execution, self.peers)
         self.images, self.validation = _near(split.train, device), _near(split.validation, device)
@@ -120,7 +126,7 @@ class _Run:
         return EpochSums(torch.zeros(3, dtype=torch.float64, device=self.device))
 
     def restore(self) -> Epoch | None:
-        """Restore the checkpoint's state, if there is one, and return the report of the last finished epoch."""
+        """Restore the checkpoint's state, if there is one; return the report of the last epoch, unless one is in progress."""
         state = load_together(self.checkpoint, (self.name, self.former_name), self.peers, self.device)
         if state is not None:
             self.stepper.load_state_dict(state["stepper"])
@@ -129,7 +135,7 @@ class _Run:
             self.tally = EpochSums(sums, *state["tally"])
             self.number = state["epoch"]
             self.report = from_plain(state["report"], Epoch) if state["report"] is not None else None
-        return self.report
+        return self.report if not self.tally.steps else None
 
     def _save(self) -> None:
         """Write the state that the rest of the run depends on. Random states are not in it: each step is seeded by its number."""
@@ -159,7 +165,7 @@ class _Run:
         yield from self._train()
         self.report = self._measured()
         self.number, self.tally = self.number + 1, self._new_tally()
-        if self.number > self.recipe.epochs:
+        if self.number > self.last:
             self._save()  # always after the last epoch: a finished run repeats its last report from it
         else:
             self._save_if_due()
@@ -256,7 +262,7 @@ class _Run:
 
     def _validate(self) -> tuple[float | None, float | None]:
         """Return the validation accuracies, in percent, of the weights and of their moving average."""
-        due = self.number % self.recipe.validate_every == 0 or self.number == self.recipe.epochs
+        due = self.number % self.recipe.validate_every == 0 or self.number == self.last
         if not due or not len(self.validation):
             return None, None
         self.stepper.sync_buffers()

@@ -78,7 +78,7 @@ WRONG_VALUES: dict[str, tuple[str, str, str, str, str]] = {
         "Genetic",
         "line 3",
         "strategy",
-        "known are Exhaustive, LocalSearch, Nsga2",
+        "known are Exhaustive, Hyperband, LocalSearch",
     ),
     "evaluator": ("NoisyBits", "NoisyBit", "line 5", "evaluator", "'NoisyBits'"),
     "type": ("population: 4", "population: many", "line 4", "population is 'many'", "a whole number"),
@@ -87,7 +87,13 @@ WRONG_VALUES: dict[str, tuple[str, str, str, str, str]] = {
     "no number": ("noise: 0.01", "noise: .nan", "line 6", "evaluator.NoisyBits.noise is nan", "at least 0"),
     "seed": ("objective: fitness", "seed: -1", "line 9", "rules.seed is -1", "at least 0"),
     "negative budget": ("evaluations: 12", "seconds: -1", "line 8", "rules.budget.seconds", "at least"),
-    "empty budget": ("evaluations: 12", "", "line 8", "rules.budget", "give `evaluations`, `seconds` or both"),
+    "empty budget": (
+        "evaluations: 12",
+        "",
+        "line 8",
+        "rules.budget",
+        "give `evaluations`, `seconds`, `hours` or `epochs`",
+    ),
     "more than there are": ("sample: 2", "sample: 5, replacement: false", "line 4", "sample 5", "draw fewer"),
     "key twice": ("sample: 2", "population: 5", "line 4", "strategy.RegularizedEvolution.population", "twice"),
     "key at the top twice": ("strategy:", "space: darts\nstrategy:", "line 3", "space", "remove one"),
@@ -576,7 +582,7 @@ def test_a_run_whose_experiment_was_spoilt_says_where(finished: Path, call: Call
 TROUBLE = """
 import torch
 
-from nas.evaluation.evaluator import Evaluator, at_once
+from nas.evaluation.evaluator import Evaluator, Progress, at_once
 from nas.records import record
 
 
@@ -588,7 +594,7 @@ class Trouble(Evaluator):
     every: int = 3
 
     def evaluate(self, task, job):
-        yield {"epoch": 1, "epochs": 2}
+        yield Progress(1, 2)
         share = sum(job.architecture.values) / len(job.architecture.values)
         if job.number % self.every:
             return {"fitness": share}

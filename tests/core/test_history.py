@@ -87,7 +87,7 @@ def test_a_finished_evaluation_says_all_about_itself() -> None:
     assert done.proposal == Proposal("x", "mutation", (0,))
     assert done.scores == {"score": 1.0, "params": 7.0}
     assert done.failure is None
-    assert history.by_digest[digest("x")] is done
+    assert history.scored_as[digest("x"), None] is done
 
 
 def test_the_best_is_the_first_of_equal_ones() -> None:
@@ -143,7 +143,7 @@ def test_a_failure_keeps_its_reason_and_has_no_scores() -> None:
     done = history.fail(0, "out of memory", "worker-1")
     assert (done.failure, done.worker, dict(done.scores)) == ("out of memory", "worker-1", {})
     assert numbers(history.failures) == [0]
-    assert done.digest not in history.by_digest
+    assert (done.digest, None) not in history.scored_as
     assert done.digest in history.known
 
 

@@ -29,7 +29,7 @@ class TracedTraining(Evaluator):
                 progress = next(epochs)
             except StopIteration as end:
                 return end.value
-            line = {"number": job.number, "epoch": int(progress["epoch"]), "pid": os.getpid()}
+            line = {"number": job.number, "epoch": int(progress.epoch), "pid": os.getpid()}
             with Path(self.log).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
             yield progress

@@ -54,8 +54,8 @@ def test_the_best_so_far_is_that_of_the_journal(toy: Path, toy_summary: RunSumma
     curve = toy_summary.curve
     assert curve is not None
     told = list(zip(curve.evaluations, curve.best, curve.number, strict=True))
-    assert told == [*improved, (60, best, improved[-1][2])][: len(told)]
-    assert told[-1][:2] == (60, best)
+    assert told == [*improved, (len(finished), best, improved[-1][2])][: len(told)]
+    assert told[-1][:2] == (len(finished), best)
     first = events(toy)[0]["at"]
     assert curve.clock == "wall"
     assert curve.seconds[-1] == pytest.approx(finished[-1]["at"] - first)

@@ -33,7 +33,7 @@ def test_a_better_best_is_trained_anew_and_the_same_one_is_not(tmp_path: Path) -
     assert (tmp_path / "final.jsonl").read_bytes() == journal, "nothing changed, so nothing is trained again"
 
     later = run(plan(load_run(tmp_path, ["rules.budget.evaluations=400"])), tmp_path, silent)
-    assert len(later.history.scored) == 400
+    assert later.history.evaluations == 400
     assert later.finals["best"].digest == later.best.digest != first.best.digest
     assert (tmp_path / "final-before-1.jsonl").read_bytes() == journal, "what was trained before is kept"
     found = json.loads((tmp_path / "best.json").read_text())["StackedNetwork"]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from nas.evaluation.evaluator import Evaluation, Job, at_once
+from nas.evaluation.evaluator import Evaluation, Job, Progress, at_once
 from nas.journal import replay
 from nas.records import RecordError, record
 from nas.runs.experiment import load
@@ -90,9 +90,9 @@ def two_epochs(job: Job) -> Evaluation:
     """Report two epochs, and what is within one; the second candidate fails, and the third has no epochs."""
     if job.number == 2:
         return {"score": 0.125}
-    yield {"epoch": 0.5, "epochs": 2, "loss": 9.0}
-    yield {"epoch": 1, "epochs": 2, "loss": 2.0}
-    yield {"epoch": 2, "epochs": 2, "loss": 1.0, "warning": "collapses"}
+    yield Progress(0.5, 2, shown={"loss": 9.0})
+    yield Progress(1, 2, shown={"loss": 2.0})
+    yield Progress(2, 2, shown={"loss": 1.0}, warning="collapses")
     if job.number == 1:
         raise ValueError("unlucky")
     return {"score": 0.5, "params": 7}
@@ -199,7 +199,7 @@ def test_a_logger_that_fails_is_left_out_and_the_search_goes_on(run_folder: Path
 
 def test_a_search_that_breaks_off_leaves_a_whole_log(run_folder: Path) -> None:
     def stopped(job: Job) -> Evaluation:
-        yield {"epoch": 1, "epochs": 2, "loss": 2.0}
+        yield Progress(1, 2, shown={"loss": 2.0})
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -68,7 +68,7 @@ class Listed(Strategy):
 def test_a_budget_in_seconds_ends_where_everything_is_known() -> None:
     history = search(lambda job: {"fitness": 1.0, "seconds": 2.0}, Rules(Budget(seconds=100), "fitness"), bit=2)
     assert history.totals["seconds"] == 8.0, "there are four strings of two bits"
-    assert len(history.by_digest) == 4
+    assert len(history.scored_as) == 4
     assert len(history.proposals) < 2000
 
 
@@ -168,7 +168,7 @@ def test_a_second_search_on_a_folder_is_refused_until_the_first_is_closed(run_fo
             search(share, Rules(Budget(3), "fitness"), run_folder)
         print(file=holder.stdin, flush=True)
         assert holder.stdout.readline() == "closed\n"
-        assert len(search(share, Rules(Budget(3), "fitness"), run_folder).finished) == 3
+        assert search(share, Rules(Budget(3), "fitness"), run_folder).evaluations == 3
         assert holder.poll() is None, "it was closed, and has not ended"
         holder.stdin.close()
 

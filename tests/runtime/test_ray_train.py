@@ -75,7 +75,7 @@ class Told:
         self.outcomes[number] = worker, outcome
 
     def epochs(self, number: int) -> list[float]:
-        return [progress["epoch"] for each, _, progress in self.progressed if each == number and "epoch" in progress]
+        return [progress.epoch for each, _, progress in self.progressed if each == number and progress.epoch]
 
     def workers(self, number: int) -> set[str]:
         return {worker for each, worker, _ in self.progressed if each == number and worker}
@@ -93,14 +93,14 @@ def search(folder: Path, killed: bool, job: Job) -> Evaluation:
         except StopIteration as end:
             torch.save(seen[-1].supernet.state_dict(), folder / f"learnt-{rank}.pt")
             return end.value
-        if killed and progress["epoch"] == KILLED_AFTER and rank == 1:
+        if killed and progress.epoch == KILLED_AFTER and rank == 1:
             die_once(folder / "killed")
         yield progress
 
 
 def fail_alone(job: Job) -> Evaluation:
     """Fail in one process, while the other waits for it."""
-    yield {"epoch": 1, "epochs": 1}
+    yield Progress(1, 1)
     if peers().rank == 1:
         raise ValueError("only here")
     peers().mean(0.0, torch.device("cpu"))
@@ -120,7 +120,7 @@ def die_once(mark: Path) -> None:
 
 def die(job: Job) -> Evaluation:
     """Report once, and be killed."""
-    yield {"epoch": 1}
+    yield Progress(1)
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
 
@@ -128,7 +128,7 @@ def die(job: Job) -> Evaluation:
 def wait_for_ever(job: Job) -> Evaluation:
     """Wait, in one process, for the other, which does not come."""
     if peers().rank == 0:
-        yield {"epoch": 1, "pid": os.getpid()}
+        yield Progress(1, shown={"pid": os.getpid()})
         peers().mean(0.0, torch.device("cpu"))
     time.sleep(600)
     return {}
@@ -230,7 +230,7 @@ def test_tensors_of_several_types_are_averaged_and_aligned(told: Told, folder: P
 @pytest.mark.slow
 def test_progress_and_scores_of_the_first_worker_reach_the_session(told: Told) -> None:
     assert told.epochs(0) == [1, 2, 3, 4]
-    assert all(progress["loss"] > 0 for number, _, progress in told.progressed if number == 0)
+    assert all(progress.shown["loss"] > 0 for number, _, progress in told.progressed if number == 0)
     worker, outcome = told.outcomes[0]
     assert told.workers(0) == {worker}
     assert outcome.scores is not None, outcome.trace
@@ -289,7 +289,7 @@ def test_ctrl_c_ends_all_workers_and_gives_their_place_back(started: None, tmp_p
         RayTrain(workers=2).run(session, wait_for_ever, tmp_path)
     assert not session.outcomes
     assert not list(tmp_path.iterdir())
-    pid = int(session.progressed[0][2]["pid"])
+    pid = int(session.progressed[0][2].shown["pid"])
     deadline = time.monotonic() + 30
     while is_alive(pid) or ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
         assert time.monotonic() < deadline, "workers outlive their session"

@@ -115,9 +115,13 @@ def _budget(run: LoadedRun) -> str:
         return f"{searched} of {seeds} seeds searched, {len(history.scored)} of {len(history.proposals)} architectures scored"
     parts = []
     if budget.evaluations is not None:
-        parts.append(f"{len(history.finished):,} of {budget.evaluations:,} evaluations")
+        parts.append(f"{history.evaluations:,} of {budget.evaluations:,} evaluations")
     if budget.seconds is not None:
         parts.append(f"{history.totals.get('seconds', 0.0):,.0f} of {budget.seconds:,.0f} seconds")
+    if budget.epochs is not None:
+        parts.append(f"{history.epochs:,} of {budget.epochs:,} epochs")
+    if budget.hours is not None:
+        parts.append(f"at most {budget.hours:g} hours")
     return ", ".join(parts)
 
 

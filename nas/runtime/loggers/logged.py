@@ -122,18 +122,15 @@ class LoggingView(View):
         self.proposals[number] = proposal
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
-        epoch = progress.get("epoch", 0.0)
         # only whole epochs are logged, not the progress within one
-        if isinstance(epoch, str) or epoch < 1 or not float(epoch).is_integer():
+        if not progress.ends_an_epoch:
             return
         name = self._name(number)
         if number not in self.epochs:
             self._begin(number, name)
-        self.epochs[number] = int(epoch)
-        numbers = {key: value for key, value in progress.items() if not isinstance(value, str)}
-        scores = {key: value for key, value in numbers.items() if key not in ("epoch", "epochs")}
+        self.epochs[number] = int(progress.epoch)
         for thread in self.threads:
-            thread.log(name, int(epoch), scores)
+            thread.log(name, int(progress.epoch), progress.shown)
 
     def finished(self, done: Evaluated, history: History) -> None:
         if done.number in self.epochs:

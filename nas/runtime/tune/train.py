@@ -101,7 +101,7 @@ class TrainDriver:
                     lost = str(error)
                     # with an outcome the candidate failed, which stopped the others: nothing to retry
                     if not self.outcomes and attempt < retries:
-                        self.progress.put(("", {"warning": LOST}))
+                        self.progress.put(("", Progress(warning=LOST)))
                 if self.outcomes:
                     return self.outcomes[0]
         except TrainingFailedError as error:
@@ -133,8 +133,13 @@ def run_together(
             each = partial(work_together, driver, work, threads, job)
             done = driver.run_together.remote(each, scaling, str(storage / str(job.number)), retries)
             while (report := ray.get(driver.next.remote())) is not None:
-                session.progress(job.number, *report)
-            session.tell(job.number, *_ended(ray.get(done)))
+                if session.progress(job.number, *report):
+                    _dismiss(driver)
+                    driver = _driver()
+                    session.stop(job.number, report[0])
+                    break
+            else:
+                session.tell(job.number, *_ended(ray.get(done)))
     finally:
         _dismiss(driver)
         shutil.rmtree(storage, ignore_errors=True)  # Ray Train's own record; the journal is the truth

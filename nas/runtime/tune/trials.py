@@ -7,20 +7,25 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from ray import cloudpickle, tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from nas.evaluation.evaluator import Job, Progress
+from nas.history import Objective
 from nas.runtime.executor import Outcome, Session, perform
 from nas.runtime.stage import Work
 
 BEAT_SECONDS = 0.2
 """The interval between reports of a batch; a single job reports whenever it has progress."""
+
+EPOCH, VALUE = "epoch", "value"
+"""The keys, in a trial's result, by which a scheduler of Tune stops it: epochs done, and the first objective, to be maximised."""
 
 Event = tuple[int, Progress | Outcome]
 
@@ -29,8 +34,11 @@ Event = tuple[int, Progress | Outcome]
 class JobTrainable(tune.Trainable):
     """The worker's side: a step runs the current job to its next report, or a batch for BEAT_SECONDS."""
 
-    def setup(self, config: dict[str, Any], work: Work, threads: int | None) -> None:  # type: ignore[override]
-        self.work, self.broken = work, False
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], work: Work, threads: int | None, objective: Objective
+    ) -> None:
+        self.work, self.objective, self.broken = work, objective, False
+        self.running: Generator[Progress | Outcome, None, None] | None = None
         if threads is not None:
             torch.set_num_threads(threads)  # this process has no other worker
         self.reset_config(config)
@@ -38,10 +46,13 @@ class JobTrainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         if self.broken:
             os._exit(1)  # after a CUDA error nothing runs on the GPU in this process; Tune starts another worker
+        if self.running is not None:
+            self.running.close()  # a training that was stopped gives its threads and files back
+            self.running = None
         self.config: dict[str, Any] = {}  # emptied, since Tune copies it into every result
         self.jobs: deque[Job] = deque(cloudpickle.loads(new_config["jobs"]))
         self.beat_seconds = BEAT_SECONDS if len(self.jobs) > 1 else 0.0
-        self.running: Iterator[Progress | Outcome] | None = None
+        self.epoch = 0
         return True
 
     def step(self) -> dict[str, Any]:
@@ -49,7 +60,24 @@ class JobTrainable(tune.Trainable):
         until = time.monotonic() + self.beat_seconds
         while self.jobs and (not events or time.monotonic() < until):
             events.append(self._advance())
-        return {"events": events, "done": not self.jobs}
+        return {"events": events, "done": not self.jobs, **self._metrics(events)}
+
+    def _metrics(self, events: Sequence[Event]) -> dict[str, float]:
+        """Return the epoch and the objective's value for a scheduler; a trial that was paused may repeat epochs, and does not."""
+        for _, event in events:
+            if isinstance(event, Progress) and event.ends_an_epoch and event.epoch > self.epoch and event.scores:
+                self.epoch = int(event.epoch)
+                score, sign = self.objective
+                return {EPOCH: self.epoch, VALUE: sign * event.scores[score]}
+        return {}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Keep the epoch of a paused trial; its training resumes from the checkpoint of the job."""
+        return {"epoch": self.epoch}
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Restore the epoch of a paused trial."""
+        self.epoch = checkpoint["epoch"] if checkpoint else 0
 
     def _advance(self) -> Event:
         job = self.jobs[0]
@@ -70,6 +98,7 @@ class SessionSearcher(Searcher):
         super().__init__()
         self.session, self.workers, self.batch, self.retries = session, workers, batch, retries
         self.open: dict[str, dict[int, Job]] = {}  # by trial, the jobs without an outcome
+        self.stopped = set[str]()  # the trials that the session wants to be stopped
         self.alone: deque[Job] = deque()  # left by a batch whose worker died, retried one by one
         self.ended = False
         self.error: Exception | None = None
@@ -99,20 +128,27 @@ class SessionSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         worker = f"{result['hostname']}:{result['pid']}"
         waiting = self.open.get(trial_id, {})
-        for number, event in result["events"]:
+        # taken out, since a scheduler and Tune's own loop hand over the same result
+        for number, event in result.pop("events", ()):
             if number not in waiting:
                 continue  # a retried batch repeats the outcomes it had
             if isinstance(event, Outcome):
                 del waiting[number]
                 self._guarded(self.session.tell, number, worker, event)
-            else:
-                self._guarded(self.session.progress, number, worker, event)
+            elif self._guarded(self.session.progress, number, worker, event):
+                self.stopped.add(trial_id)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if result and "events" in result:
+        if result:
             self.on_trial_result(trial_id, result)
         left = self.open.pop(trial_id, {})
-        if error and len(left) > 1:  # one job of the batch may have killed the worker: find out which
+        self.stopped.discard(trial_id)
+        if not error:  # a scheduler has stopped the trial, or the session; one that was paused has no result
+            worker = f"{result['hostname']}:{result['pid']}" if result else ""
+            for number in left:
+                self._guarded(self.session.stop, number, worker)
+            return
+        if len(left) > 1:  # one job of the batch may have killed the worker: find out which
             self.alone.extend(left.values())
             return
         for number in left:
@@ -136,6 +172,20 @@ class SessionSearcher(Searcher):
 
 
 @final
+class SessionScheduler(FIFOScheduler):
+    """A scheduler that stops a trial where the session says so, by its pruner."""
+
+    def __init__(self, searcher: SessionSearcher) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.searcher = searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        self.searcher.on_trial_result(trial.trial_id, result)
+        is_stopped = trial.trial_id in self.searcher.stopped
+        return str(self.STOP if is_stopped else self.CONTINUE)
+
+
+@final
 class _Forget(tune.Callback):
     """A callback that removes the jobs from finished trials, which Tune keeps to the end."""
 
@@ -156,14 +206,15 @@ def run_trials(
     batch: int,
     retries: int,
     threads: int | None = None,
+    scheduler: TrialScheduler | None = None,
 ) -> None:
     """Run a session's jobs as Tune trials. Raises the exceptions of the session, and KeyboardInterrupt on Ctrl-C."""
     searcher = SessionSearcher(session, workers, batch, retries)
     storage = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))
-    trial = tune.with_parameters(JobTrainable, work=work, threads=threads)
+    trial = tune.with_parameters(JobTrainable, work=work, threads=threads, objective=session.objective)
     trainable = tune.with_resources(trial, tune.PlacementGroupFactory([dict(need)]))
     try:
-        _tuner(searcher, trainable, storage.resolve(), retries).fit()
+        _tuner(searcher, trainable, storage.resolve(), retries, scheduler or SessionScheduler(searcher)).fit()
     except Exception:
         if searcher.error:
             raise searcher.error from None
@@ -174,9 +225,12 @@ def run_trials(
         raise KeyboardInterrupt
 
 
-def _tuner(searcher: Searcher, trainable: Any, storage: Path, retries: int) -> tune.Tuner:
+def _tuner(searcher: Searcher, trainable: Any, storage: Path, retries: int, scheduler: TrialScheduler) -> tune.Tuner:
     config = tune.TuneConfig(
+        metric=VALUE,
+        mode="max",
         search_alg=searcher,
+        scheduler=scheduler,
         num_samples=-1,
         reuse_actors=True,  # with a new actor for each trial, only one trial per second
         trial_name_creator=_trial_id,

@@ -16,6 +16,7 @@ from nas.choice import Choice
 from nas.history import Evaluated, History, Proposal
 from nas.membership import taken_decisions
 from nas.space import resolve
+from nas.strategies.sampling.made import quiet
 
 KEPT = "optuna"
 """The key, in the notes of a proposal, of what the sampler wrote down."""
@@ -40,17 +41,13 @@ class MemoryStudy:
     def __init__(self, objectives: int) -> None:
         self.objectives, self.storage = objectives, _Storage()
         self.trials: list[int] = []
-        self.asked = self.failed = 0
+        self.asked = 0
 
     @cached_property
     def study(self) -> optuna.Study:
-        """The study, made at first use; Optuna would announce it."""
-        verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        try:
+        """The study, made at first use."""
+        with quiet():
             return optuna.create_study(storage=self.storage, directions=["maximize"] * self.objectives)
-        finally:
-            optuna.logging.set_verbosity(verbosity)
 
     @property
     def id(self) -> int:
@@ -58,7 +55,7 @@ class MemoryStudy:
         return self.study._study_id
 
     def add_asked(self, history: History, space: Any) -> None:
-        """Add the proposals that are new, as running trials, and end the failed ones."""
+        """Add the proposals that are new, as running trials."""
         for number, proposal in history.asked[self.asked :]:
             kept = proposal.notes.get(KEPT, {})
             for name, value in kept.get("study", {}).items():
@@ -66,9 +63,6 @@ class MemoryStudy:
             if number is not None:
                 self.trials.append(self._running(space, proposal.architecture, kept.get("trial", {})))
         self.asked = len(history.asked)
-        for done in history.failures[self.failed :]:
-            self.storage.set_trial_state_values(self.trials[done.number], TrialState.FAIL)
-        self.failed = len(history.failures)
 
     def _running(self, space: Any, architecture: Any, attributes: Mapping[str, Any]) -> int:
         taken = taken_decisions(space, architecture)
@@ -81,12 +75,19 @@ class MemoryStudy:
         return self.storage.create_new_trial(self.id, template)
 
     def finish(self, history: History, done: Evaluated) -> None:
-        """End a trial with its values, and how far it is outside each limit."""
+        """End a trial with its values, and how far it is outside each limit; one that was not trained to the end is pruned."""
         trial = self.trials[done.number]
+        if done.failure is not None:
+            self.storage.set_trial_state_values(trial, TrialState.FAIL)
+            return
         for name, limit in history.limits.items():
             # Optuna's constraint: at most 0 where it holds
             self.storage.set_trial_system_attr(trial, f"constraints:{name}", limit.excess(done.scores[name]))
-        self.storage.set_trial_state_values(trial, TrialState.COMPLETE, history.values(done))
+        if done.epochs is not None and self.objectives == 1:
+            self.storage.set_trial_intermediate_value(trial, done.epochs, history.value(done))
+            self.storage.set_trial_state_values(trial, TrialState.PRUNED, history.values(done))
+        else:
+            self.storage.set_trial_state_values(trial, TrialState.COMPLETE, history.values(done))
 
     def ask(self, space: Any, sampler: BaseSampler) -> Proposal:
         """Ask a sampler for a proposal; what it writes down is in the proposal's notes."""
