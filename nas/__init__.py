@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.building import build as build
+    from nas.calls import Run as Run
+    from nas.calls import load as load
+    from nas.calls import resume as resume
+    from nas.calls import search as search
     from nas.plain import from_plain as from_plain
     from nas.profiling import profile as profile
     from nas.records import digest as digest
@@ -30,6 +34,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "build": "nas.building",
+    **dict.fromkeys(("Run", "load", "resume", "search"), "nas.calls"),
     "profile": "nas.profiling",
     "from_plain": "nas.plain",
     **dict.fromkeys(("digest", "record", "to_plain"), "nas.records"),

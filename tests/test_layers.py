@@ -31,7 +31,7 @@ FLOORS = {
     **{
         room: floor
         for floor, room in enumerate(
-            "training evaluation supernets runtime runs export report terminal cli __main__ testing".split(), 3
+            "training evaluation supernets runtime runs export report terminal calls cli __main__ testing".split(), 3
         )
     },
 }

@@ -17,7 +17,7 @@ from nas.cli.exporting import export
 from nas.cli.reporting import report
 from nas.cli.resuming import resume
 from nas.cli.searching import reproduce, search
-from nas.cli.showing import list_, profile, show
+from nas.cli.showing import list_, profile, show, table
 from nas.cli.training import measure, train, transfer
 from nas.runtime import stopping
 
@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "search": search,
     "resume": resume,
     "show": show,
+    "table": table,
     "list": list_,
     "profile": profile,
     "train": train,
@@ -47,7 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "dashboard": dashboard,
 }
 
-PRINTING = ("show", "list", "profile", "test")
+PRINTING = ("show", "table", "list", "profile", "test")
 """The commands whose only work is to print: they end where their output is closed. The others continue without it."""
 
 for _name, _command in COMMANDS.items():

@@ -10,21 +10,21 @@ import typer
 from nas.cli.options import ARCH, ArchitectureName, terminal
 from nas.runtime.stopping import listener
 
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Update the view of a search every few seconds, until no process works on it.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
 
 def show(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN|ARCH",
-            help=ARCH,
-        ),
-    ],
-    watch: Annotated[
-        bool,
-        typer.Option("--watch", help="Update the view of a search every few seconds, until no process works on it."),
-    ] = False,
+    what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help=ARCH)], watch: Watch = False, as_json: AsJson = False
 ) -> None:
     """Show the progress or the results of a run, or an architecture and its costs."""
+    if as_json:
+        from nas.terminal.as_json import print_json
+
+        print_json(what)
+        return
     from nas.places import is_there
     from nas.records import RecordError
     from nas.terminal.profile_table import show_architecture
@@ -50,6 +50,19 @@ def show(
         show_architecture(what, console)
 
 
+def table(
+    run: Annotated[Path, typer.Argument(help="The run folder of a search.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print the evaluations of a search as CSV, one row each: scores, origin, state, architecture.
+
+    For a spreadsheet or pandas: nas table RUN > runs.csv
+    """
+    from nas.terminal.as_json import print_table
+
+    print_table(run, as_json)
+
+
 def list_(
     what: Annotated[
         str | None, typer.Argument(help="spaces, networks, strategies, methods, ...; by default all of them.")
@@ -72,7 +85,7 @@ def profile(
         str | None, typer.Option(help="Channels, height and width of an image, such as 3,224,224.")
     ] = None,
     against: Annotated[str | None, typer.Option(help="Another architecture to compare with.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print parameters, multiply-adds, memory and receptive field, layer by layer, without allocating the network.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from nas.drawing import draw
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
+from nas.evaluation.function import Scoring, with_function
 from nas.files import write_atomically
 from nas.history import Evaluated, History, Scores
 from nas.journal import read_journal
@@ -43,7 +44,8 @@ MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
 class SearchPlan:
     """An experiment that is ready to run: its space is open, and its data are loaded and identified by `data`.
 
-    `supernet` is the task of the supernet search, `final` the evaluator and the task of the final training, if there are any.
+    `evaluator` is that of the search, with a function itself where the experiment has its name. `supernet` is the task of the
+    supernet search, `final` the evaluator and the task of the final training, if there are any.
     """
 
     experiment: Experiment
@@ -52,6 +54,7 @@ class SearchPlan:
     final: tuple[Evaluator, Task] | None
     supernet: Task | None = None
     data: RunData = field(default_factory=RunData)
+    evaluator: Evaluator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,13 @@ def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
     return experiment
 
 
-def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: None) -> SearchPlan:
+def plan(
+    experiment: Experiment, hold: Callable[[RunData], None] = lambda data: None, evaluate: Scoring | None = None
+) -> SearchPlan:
     """Open the space and load all data, also for the final training, so that errors are raised before anything runs.
 
-    `hold` is called with the data, and may raise where a run began with others.
+    `hold` is called with the data, and may raise where a run began with others. `evaluate` is the function that the experiment
+    names as its evaluator, where other processes cannot import it.
     """
     # settled first: the number of threads is part of what the run folder records
     experiment = replace(experiment, executor=experiment.executor.settled())
@@ -110,9 +116,12 @@ def plan(experiment: Experiment, hold: Callable[[RunData], None] = lambda data: 
     supernet = experiment.supernet_task(space)
     if experiment.supernet is not None and supernet is not None:
         check_supernet(experiment.supernet, supernet)
-    planned = SearchPlan(experiment, space, experiment.task(space), experiment.final_task(space), supernet, data)
-    if experiment.evaluator is not None:
-        experiment.evaluator.check(planned.task)
+    evaluator = with_function(experiment.evaluator, evaluate)
+    planned = SearchPlan(
+        experiment, space, experiment.task(space), experiment.final_task(space), supernet, data, evaluator
+    )
+    if evaluator is not None:
+        evaluator.check(planned.task)
     if planned.final is not None:
         evaluator, task = planned.final
         evaluator.check(task)
@@ -160,16 +169,16 @@ def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), f
         experiment.family().describe,
         planned.space,
         retries_failures=False,  # later proposals were made with these failures in the history
-        costs=partial(experiment.evaluator.costs, planned.task) if experiment.evaluator is not None else None,
-        full_epochs=experiment.evaluator.full_epochs() if experiment.evaluator is not None else None,
+        costs=partial(planned.evaluator.costs, planned.task) if planned.evaluator is not None else None,
+        full_epochs=planned.evaluator.full_epochs() if planned.evaluator is not None else None,
     )
 
 
 def _work(planned: SearchPlan, folder: Path | None) -> Work:
     """Return the scoring of candidates: by the evaluator, by their paths in a supernet, or by the scores of their supernets."""
     experiment = planned.experiment
-    if experiment.evaluator is not None:
-        return partial(experiment.evaluator.evaluate, planned.task)
+    if planned.evaluator is not None:
+        return partial(planned.evaluator.evaluate, planned.task)
     assert folder is not None, "supernets are in a folder"
     if experiment.scored_by == "supernets":
         return partial(derived_scores, folder)

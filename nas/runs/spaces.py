@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas.choice import is_open
+from nas.choice import check_tree, is_open
 from nas.family import Family, StackedNetwork, families, family
 from nas.fields import shown
 from nas.notation import notation, parse
 from nas.own import is_path, written_out
 from nas.plain import read_call
 from nas.records import RecordError
-from nas.runs.written import read_found, read_text
+from nas.runs.written import family_of, read_found, read_text
 from nas.space import choices
 
 Named = str | Mapping[str, Mapping[str, Any]]
@@ -55,6 +55,24 @@ class NamedSpace:
     def written(self, defaults: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
         """Return the space as an experiment holds it without its file: its options with defaults, or its tree in notation."""
         return {self.name: {**defaults, **self.options} if self.tree is None else {TREE: notation(self.tree)}}
+
+
+def of_space(space: Any) -> Named:
+    """Return a space as an experiment holds it: a tree below the name of the family that reads its members; a name as it is.
+
+    Raises RecordError where the tree has no open choice, or is no tree.
+    """
+    if isinstance(space, str | Mapping):
+        return space
+    check_tree(space)
+    if not is_open(space):
+        raise RecordError("the space has no open choice: make one with nas.one_of(name, options)", "space")
+    written = notation(space)
+    if parse(written) != space:
+        raise RecordError(
+            f"the space {shown(written)} is another one when it is read again: give its family, or a file"
+        )
+    return {family_of(space): {TREE: written}}
 
 
 def named_space(space: Named) -> NamedSpace:

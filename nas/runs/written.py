@@ -213,11 +213,10 @@ def of_tree(tree: Any) -> StackedNetwork:
 
     Raises RecordError where the tree is not a network either.
     """
-    # any member of a space shows its family
-    member = sample(tree, Random(0)) if is_open(tree) else tree
-    for name, known in families().items():
-        if known.parse is not parse and _is_of(known, member):
-            return StackedNetwork(name, tree, input=known.input)
+    member = _member(tree)
+    name = family_of(tree)
+    if name != TYPED:
+        return StackedNetwork(name, tree, input=family(name).input)
     if not isinstance(member, Node):
         raise RecordError(f"{shown(tree)} is no node: type one in notation, as residual[conv3-64 x2] x3")
     if inputs_of(member) == 2:
@@ -226,6 +225,19 @@ def of_tree(tree: Any) -> StackedNetwork:
             f"{what} reads the outputs of two layers and is no network by itself: give Cells, as darts has them"
         )
     return StackedNetwork(TYPED, tree)
+
+
+def family_of(tree: Any) -> str:
+    """Return the name of the family whose text form reads a tree back; without one, of the family of any network."""
+    member = _member(tree)
+    return next(
+        (name for name, known in families().items() if known.parse is not parse and _is_of(known, member)), TYPED
+    )
+
+
+def _member(tree: Any) -> Any:
+    """Return a member of a space, which shows its family; an architecture as it is."""
+    return sample(tree, Random(0)) if is_open(tree) else tree
 
 
 def _is_of(known: Family, member: Any) -> bool:

@@ -90,7 +90,7 @@ class Terminal(View):
         self.working.pop(done.number, None)
         if done.failure is not None:
             print_failure(f"#{done.number}", done, self.console)
-        elif not self.console.is_terminal:
+        elif not self.console.is_terminal and done.worker != REUSED:
             self._line(f"{self._counted(history)} #{done.number} {_scores(done)}")
 
     def render(self) -> RenderableType:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from journals import events, untimed
 
-from nas.evaluation.evaluator import Progress
+from nas.evaluation.evaluator import Job, Progress
 from nas.history import Evaluated, History, Proposal
 from nas.journal import replay
+from nas.records import import_all
 from nas.runs.experiment import load
 from nas.runs.run import create_folder, load_run, plan, run
 from nas.runtime.stage import RunStage
@@ -25,6 +26,8 @@ from nas.runtime.view import Silent, View
 Call = Callable[..., Any]
 
 ROOT = Path(__file__).resolve().parents[2]
+
+import_all("nas.operations")  # the records of the journals
 
 SEARCH = """\
 space: nasbench201
@@ -120,8 +123,6 @@ def test_promotions_go_on_from_the_checkpoint_as_one_training(tmp_path: Path) ->
     # the same cell in a training of its own, with the same seed, has the same accuracy
     alone = load(declare(tmp_path, "RandomSearch"))
     assert alone.evaluator is not None
-    from nas.evaluation.evaluator import Job
-
     job = Job(0, history.proposals[top].architecture, history.root(top))
     evaluation, scores = alone.evaluator.evaluate(alone.task(alone.open_space()), job), None
     while scores is None:
@@ -235,7 +236,7 @@ def test_what_cannot_be_stopped_is_found_before_anything_runs(
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["pruner", "ASHAScheduler", "HyperBandScheduler", "MedianStoppingRule"])
 def test_ray_stops_trainings_too(setting: str, tmp_path: Path, nas: Call) -> None:
-    settings = {"ASHAScheduler": "{grace_period: 1, reduction_factor: 2, max_t: 4}", "HyperBandScheduler": "{max_t: 4}"}
+    settings = {"ASHAScheduler": "{grace_period: 1, reduction_factor: 2, max_t: 4}", "HyperBandScheduler": "{max_t: 4, reduction_factor: 2}"}
     settings["MedianStoppingRule"] = "{grace_period: 1, min_samples_required: 2}"
     scheduler = "" if setting == "pruner" else f", scheduler: {{{setting}: {settings[setting]}}}"
     file = declare(tmp_path, "RandomSearch", PRUNER if setting == "pruner" else "")

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, final
 
@@ -52,7 +53,7 @@ class JobTrainable(tune.Trainable):
         self.config: dict[str, Any] = {}  # emptied, since Tune copies it into every result
         self.jobs: deque[Job] = deque(cloudpickle.loads(new_config["jobs"]))
         self.beat_seconds = BEAT_SECONDS if len(self.jobs) > 1 else 0.0
-        self.epoch = 0
+        self.epoch, self.value = 0, -inf
         return True
 
     def step(self) -> dict[str, Any]:
@@ -63,21 +64,23 @@ class JobTrainable(tune.Trainable):
         return {"events": events, "done": not self.jobs, **self._metrics(events)}
 
     def _metrics(self, events: Sequence[Event]) -> dict[str, float]:
-        """Return the epoch and the objective's value for a scheduler; a trial that was paused may repeat epochs, and does not."""
+        """Return the epoch and the objective's value for a scheduler, once for each epoch and again at the end."""
+        is_new = False
         for _, event in events:
+            # a trial that was paused may repeat epochs
             if isinstance(event, Progress) and event.ends_an_epoch and event.epoch > self.epoch and event.scores:
-                self.epoch = int(event.epoch)
                 score, sign = self.objective
-                return {EPOCH: self.epoch, VALUE: sign * event.scores[score]}
-        return {}
+                self.epoch, self.value, is_new = int(event.epoch), sign * event.scores[score], True
+        return {EPOCH: self.epoch, VALUE: self.value} if is_new or not self.jobs else {}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Keep the epoch of a paused trial; its training resumes from the checkpoint of the job."""
-        return {"epoch": self.epoch}
+        return {EPOCH: self.epoch, VALUE: self.value}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Restore the epoch of a paused trial."""
-        self.epoch = checkpoint["epoch"] if checkpoint else 0
+        if checkpoint:
+            self.epoch, self.value = checkpoint[EPOCH], checkpoint[VALUE]
 
     def _advance(self) -> Event:
         job = self.jobs[0]
