@@ -48,6 +48,11 @@ def save_test(weights: Path, tested: TestedNetwork) -> None:
     save_weights(average if average is not None else model, weights, name, tested.description)
     if average is not None:
         save_weights(model, beside(weights, "raw.safetensors"), name, tested.description)
+    save_measured(weights, measured)
+
+
+def save_measured(weights: Path, measured: TestResult) -> None:
+    """Write a test result to the `.test.json` next to the weights."""
     text = write(measured)
     write_atomically(beside(weights, "test.json"), lambda file: file.write_text(text, encoding="utf-8"))
 

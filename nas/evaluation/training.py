@@ -57,7 +57,7 @@ class Training(Evaluator):
     execution: Execution = Execution()
 
     def prepare(self, space: Any) -> dict[str, Any]:
-        return facts_of(self._split())
+        return facts_of(self.split_images())
 
     def scores(self) -> tuple[str, ...]:
         return (*(["validation_top1_percent"] if self.validation else []), *COSTS)
@@ -89,13 +89,13 @@ class Training(Evaluator):
         return network_costs(task.network(architecture), task.input)
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
-        images, network = self._split(), task.network(job.architecture)
+        images, network = self.split_images(), task.network(job.architecture)
         costs = network_costs(network, images.shape)
         last, _ = yield from self._train(_built(network, job, images), job, images, costs)
         return _scores(last, costs)
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
-        images, network = self._split(), task.network(job.architecture)
+        images, network = self.split_images(), task.network(job.architecture)
         model, costs = _built(network, job, images), network_costs(network, images.shape)
         last, average = yield from self._train(model, job, images, costs, weights)
         measured = measure_on_test(model, average, images, self.recipe, self.execution)
@@ -111,7 +111,8 @@ class Training(Evaluator):
         tested = {"test_top1_percent": decisive.top1_percent, "test_top5_percent": decisive.top5_percent}
         return {**tested, **_scores(last, costs)}
 
-    def _split(self) -> Split:
+    def split_images(self) -> Split:
+        """Return the images, split into those to train on and those to validate on; the test images stay closed."""
         return split(self.data, self.validation, self.split_seed, self.images)
 
     def _train(

@@ -12,7 +12,7 @@ from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.fit import Fit
 from nas.family import Family, family
-from nas.records import Natural, NonNegative, RecordError, record
+from nas.records import Natural, NonNegative, Positive, RecordError, record
 from nas.runs.declared import experiments, find_declared, load_declared
 from nas.runs.spaces import named_space
 from nas.runtime.executor import Executor
@@ -38,8 +38,9 @@ class Final:
     """The final training of the best architecture: stacked by `network`, scored by `evaluator` on the test data.
 
     Without an `evaluator` the search's is used. Options that `network` leaves out are those of the search; `fit` chooses the
-    width by a budget. `beside_random` is true or a number: one or that many random architectures of the space are trained and
-    tested in the same way, as a baseline.
+    width by a budget. `top` is how many of the best are trained, or "front" for the whole front of several objectives; with
+    `ensemble` the mean of their logits is tested too. `beside_random` is true or a number: one or that many random architectures
+    of the space are trained and tested in the same way, as a baseline.
     """
 
     network: Mapping[str, Any] = field(default_factory=dict)
@@ -47,6 +48,8 @@ class Final:
     fit: Fit | None = None
     objective: str = "test_top1_percent"
     beside_random: bool | Natural = False
+    top: Positive | Literal["front"] = 1
+    ensemble: bool = False
 
 
 @record

@@ -7,20 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from nas.drawing import draw
-from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
+from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.function import Scoring, with_function
 from nas.files import write_atomically
-from nas.history import Evaluated, History, Scores
-from nas.journal import read_journal
+from nas.history import Evaluated, History
 from nas.lock import held
 from nas.places import without_places
-from nas.plain import write
-from nas.records import FORMAT, RecordError, digest, to_plain
+from nas.records import FORMAT, RecordError, to_plain
 from nas.runs.experiment import Experiment, load
+from nas.runs.finals import ENSEMBLE, finalists_of, set_aside, train_finalists, write_found
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
 from nas.runs.run_data import RunData, find_data, write_data
 from nas.runs.scores import check_scores
@@ -28,10 +26,9 @@ from nas.runs.supernets import SUPERNETS, derived_scores, search_supernets
 from nas.runs.written import FRONT
 from nas.runtime.inline import Inline
 from nas.runtime.queue import SearchFailed, Views, carry_out, commonest_reason
-from nas.runtime.rules import Budget, Rules
+from nas.runtime.rules import Budget
 from nas.runtime.stage import RunStage, Work
 from nas.runtime.view import Silent
-from nas.space import sample
 from nas.strategies.fixed_proposals import FixedProposals
 from nas.supernets.paths import PathScores
 from nas.supernets.search import SupernetResult, check_supernet
@@ -94,7 +91,8 @@ def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
     before = load(file)
     experiment = reassigned(file, assignments, MAY_CHANGE, load)
     if assignments and without_places(before.final) != without_places(experiment.final):
-        _set_aside(folder / "final.jsonl")
+        for name in ("final", ENSEMBLE):
+            set_aside(folder / f"{name}.jsonl")
     return experiment
 
 
@@ -151,7 +149,7 @@ def run(planned: SearchPlan, folder: Path, views: Views) -> Result:
             raise SearchFailed(commonest_reason(history.failures))
         # before the final training, so that the best is on disk even if that fails
         _hand_over(planned, history, history.best, folder)
-        return Result(history.best, history, _finals(planned, history.best, folder, views), searched)
+        return Result(history.best, history, _finals(planned, history, folder, views), searched)
 
 
 def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), folder: Path | None = None) -> RunStage:
@@ -189,9 +187,9 @@ def _work(planned: SearchPlan, folder: Path | None) -> Work:
 
 def _hand_over(planned: SearchPlan, history: History, best: Evaluated, folder: Path) -> None:
     """Write the best architecture as JSON and as a picture; of several objectives also the front, by the first one."""
-    _write_found(planned, best.architecture, best.scores, folder / "best.json")
+    _, task = planned.final or (None, planned.task)
+    write_found(task, best.architecture, best.scores, folder / "best.json")
     if len(history.objectives) > 1:
-        _, task = planned.final or (None, planned.task)
         members = [to_plain(task.found(each.architecture, each.scores)) for each in history.front]
         text = json.dumps({"cellstack": FORMAT, "front": members}, indent=1)
         write_atomically(folder / FRONT, lambda beside: beside.write_text(text + "\n", encoding="utf-8"))
@@ -199,74 +197,10 @@ def _hand_over(planned: SearchPlan, history: History, best: Evaluated, folder: P
         (folder / "best.svg").write_text(picture, encoding="utf-8")
 
 
-def _write_found(planned: SearchPlan, architecture: Any, scores: Scores, file: Path) -> None:
-    """Write an architecture with its network options of the final training, to describe the weights file next to it."""
-    _, task = planned.final or (None, planned.task)
-    file.write_text(write(task.found(architecture, scores)), encoding="utf-8")
-
-
-def _finals(planned: SearchPlan, best: Evaluated, folder: Path, views: Views) -> dict[str, Evaluated]:
-    """Train and test the best and, if asked for, random architectures; return the final trainings by label."""
-    declared, seed = planned.experiment.final, planned.experiment.rules.seed
-    if planned.final is None or declared is None:
+def _finals(planned: SearchPlan, history: History, folder: Path, views: Views) -> dict[str, Evaluated]:
+    """Train and test the finalists, if there are any; return the results by label."""
+    experiment = planned.experiment
+    if planned.final is None or experiment.final is None:
         return {}
-    others = _others(planned.space, best.architecture, seed, int(declared.beside_random))
-    labels = ["best", *_random_labels(len(others))]
-    finalists = tuple(zip([best.architecture, *others], labels, strict=True))
-    for architecture, label in finalists[1:]:
-        _write_found(planned, architecture, {}, folder / f"{_file_name(label)}.json")
-    _set_aside_finals_of_another(folder, digest(best.architecture))
-    stage = RunStage(
-        "final",
-        FixedProposals(finalists),
-        partial(_test, *planned.final, folder, labels),
-        Rules(Budget(len(finalists)), declared.objective, "evaluate", seed=seed),
-        planned.experiment.family().describe,
-        planned.space,
-        objective_key="final.objective",
-    )
-    return by_label(carry_out(stage, planned.experiment.executor, views, folder))
-
-
-def _set_aside_finals_of_another(folder: Path, best: str) -> None:
-    """Start the final trainings again where the search has found a better architecture since."""
-    journal = folder / "final.jsonl"
-    if not journal.exists():
-        return
-    trained = [event["digest"] for _, event in read_journal(journal) if event.get("event") == "start"]
-    if trained[:1] != [best]:
-        _set_aside(journal)
-
-
-def _set_aside(journal: Path) -> None:
-    """Rename a journal, so that a new one is started."""
-    if journal.exists():
-        number = len(list(journal.parent.glob(f"{journal.stem}-before-*.jsonl"))) + 1
-        journal.rename(journal.with_name(f"{journal.stem}-before-{number}.jsonl"))
-
-
-def _test(evaluator: Evaluator, task: Task, folder: Path, labels: Sequence[str], job: Job) -> Evaluation:
-    return evaluator.test(task, job, folder / f"{_file_name(labels[job.number])}.safetensors")
-
-
-def _file_name(label: str) -> str:
-    return label.replace(" ", "-")
-
-
-def by_label(history: History) -> dict[str, Evaluated]:
-    """Return the final trainings by label: `best`, `random` or `random 1`, `random 2`, ..."""
-    return {done.proposal.origin: done for _, done in sorted(history.finished.items())}
-
-
-def _random_labels(number: int) -> list[str]:
-    return ["random"] if number == 1 else [f"random {i + 1}" for i in range(number)]
-
-
-def _others(space: Any, architecture: Any, seed: int, number: int) -> list[Any]:
-    """Draw distinct random architectures other than the given one; fewer than `number` where the space is small."""
-    rng, drawn = Random(f"{seed}/beside"), dict[str, Any]()
-    # draws may repeat, and a small space may not have enough: stop after 100 draws each
-    for _ in range(100 * number):
-        if len(drawn) < number and (other := sample(space, rng)) != architecture:
-            drawn[digest(other)] = other
-    return list(drawn.values())
+    finalists = finalists_of(history, experiment.final, planned.space, experiment.rules.seed)
+    return train_finalists(experiment, *planned.final, finalists, folder, views)

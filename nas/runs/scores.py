@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nas.evaluation.ensemble import training_of
 from nas.evaluation.evaluator import Evaluator
 from nas.history import read_objective, read_objectives
 from nas.records import RecordError, nearest, record_classes
-from nas.runs.experiment import Experiment
+from nas.runs.experiment import Experiment, Final
 from nas.runs.written import read_found
 from nas.strategies.strategy import Strategy
 from nas.supernets.paths import PATH_SCORES
@@ -47,8 +48,21 @@ def check_scores(experiment: Experiment) -> None:
             "rules.budget.epochs: the evaluations report no epochs: give `evaluations`", "rules.budget.epochs"
         )
     if experiment.final is not None:
+        check_final(
+            experiment.final, len(read_objectives(objective)), experiment.final.evaluator or experiment.evaluator
+        )
         check_objective(experiment.final.objective, tested, "final.objective")
     check_expected(experiment.expect, _with_highest(tested, searched))
+
+
+def check_final(final: Final, objectives: int, evaluator: Evaluator | None) -> None:
+    """Raise RecordError where there is no front to train, or nothing that an ensemble could be made of."""
+    if final.top == "front" and objectives == 1:
+        raise RecordError("final.top is front, and a search of one objective has none: give a number", "final.top")
+    if final.ensemble and final.top == 1:
+        raise RecordError("final.ensemble needs several networks: give final.top, as 3", "final.ensemble")
+    if final.ensemble and evaluator is not None:
+        training_of(evaluator)
 
 
 def check_rungs_fit(strategy: Strategy, evaluator: Evaluator | None) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 from nas.journal import replay
 from nas.lock import is_held
 from nas.runs.experiment import Experiment
+from nas.runs.finals import ENSEMBLE
 from nas.runs.supernets import SUPERNETS
 
 SECONDS_OF_SILENCE = 60.0
@@ -54,10 +55,13 @@ def _written(place: Path) -> Iterator[float]:
 
 
 def _finals_ended(folder: Path, experiment: Experiment) -> bool:
-    """Return whether the best and all random architectures are tested or have failed; a small space has fewer random ones."""
+    """Return whether all finalists, which have a file each, are tested or have failed, and their ensemble if there is one."""
     if experiment.final is None:
         return True
     journal = folder / "final.jsonl"
-    drawn = sum(not path.stem.endswith(".test") for path in folder.glob("random*.json"))
-    wanted = 1 + min(drawn, int(experiment.final.beside_random))
-    return journal.is_file() and len(replay(journal, experiment.final.objective).finished) >= wanted
+    files = [path for kind in ("best", "best-*", "front-*", "random*") for path in folder.glob(f"{kind}.json")]
+    finalists = [path.stem for path in files if not path.stem.endswith(".test")]
+    if not journal.is_file() or len(replay(journal, experiment.final.objective).finished) < len(finalists):
+        return False
+    several = sum(not stem.startswith("random") for stem in finalists) > 1
+    return not (experiment.final.ensemble and several) or (folder / f"{ENSEMBLE}.jsonl").is_file()

@@ -21,7 +21,8 @@ from rich.text import Text
 from nas.history import REUSED, Evaluated, History, describe_limits, read_objective
 from nas.journal import replay
 from nas.runs.experiment import Experiment
-from nas.runs.run import by_label, load_run
+from nas.runs.finals import ENSEMBLE, by_label
+from nas.runs.run import load_run
 from nas.runs.scores import classes_of, informative_scores
 from nas.runs.status import SECONDS_OF_SILENCE, State, seconds_of_silence, state_of_search
 from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS, searched_in
@@ -184,7 +185,9 @@ def _print_finals(seen: RunSnapshot, console: Console) -> None:
     if final is None or not journal.is_file():
         return
     history = replay(journal, final.objective)
-    print_finals(by_label(history), final.objective, console, classes_of(seen.folder))
+    together = seen.folder / f"{ENSEMBLE}.jsonl"
+    ensemble = by_label(replay(together, "test_top1_percent")) if together.is_file() else {}
+    print_finals({**by_label(history), **ensemble}, final.objective, console, classes_of(seen.folder))
     if history.failures and seen.state == "ended":
         console.print(f"Repeat the failed trainings with nas resume {seen.folder}", style="yellow", soft_wrap=True)
     if roles := [proposal.origin for _, proposal in sorted(history.in_flight.items())]:
@@ -358,7 +361,7 @@ def print_finals(finals: Mapping[str, Evaluated], objective: str, console: Conso
             print_failure(f"final training of {role}", done, console)
     name, sign = read_objective(objective)
     values = {role: done.scores[name] for role, done in finals.items() if name in done.scores}
-    others = [value for role, value in values.items() if role != "best"]
+    others = [value for role, value in values.items() if role.startswith("random")]
     if "best" in values and others and sign * values["best"] <= sign * fmean(others):
         console.print(
             f"The best is no better than the random architectures: {name} {number(values['best'])} against "

@@ -236,7 +236,10 @@ def test_what_cannot_be_stopped_is_found_before_anything_runs(
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["pruner", "ASHAScheduler", "HyperBandScheduler", "MedianStoppingRule"])
 def test_ray_stops_trainings_too(setting: str, tmp_path: Path, nas: Call) -> None:
-    settings = {"ASHAScheduler": "{grace_period: 1, reduction_factor: 2, max_t: 4}", "HyperBandScheduler": "{max_t: 4, reduction_factor: 2}"}
+    settings = {
+        "ASHAScheduler": "{grace_period: 1, reduction_factor: 2, max_t: 4}",
+        "HyperBandScheduler": "{max_t: 4, reduction_factor: 2}",
+    }
     settings["MedianStoppingRule"] = "{grace_period: 1, min_samples_required: 2}"
     scheduler = "" if setting == "pruner" else f", scheduler: {{{setting}: {settings[setting]}}}"
     file = declare(tmp_path, "RandomSearch", PRUNER if setting == "pruner" else "")

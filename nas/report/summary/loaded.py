@@ -15,6 +15,7 @@ from nas.report.summary.clock import Clock
 from nas.report.summary.journal import Log, Work, read_log, works_of
 from nas.runs.architecture import read_found
 from nas.runs.experiment import Experiment
+from nas.runs.finals import ENSEMBLE
 from nas.runs.run import load_run
 from nas.runs.supernets import SUPERNET_OBJECTIVE, SUPERNETS
 
@@ -56,6 +57,7 @@ def load_run_summary(folder: Path) -> LoadedRun:
         read_log(folder / f"{SUPERNETS}.jsonl", SUPERNETS, SUPERNET_OBJECTIVE),
         read_log(folder / "history.jsonl", "search", objective, experiment.rules.limits),
         read_log(folder / "final.jsonl", "final", final),
+        read_log(folder / f"{ENSEMBLE}.jsonl", ENSEMBLE, "test_top1_percent"),
     )
     logs = {log.phase: log for log in read if log is not None}
     works = [work for log in logs.values() for work in works_of(log)]

@@ -21,7 +21,7 @@ from nas.report.summary.summary import Best, Finals, Front, Head, RunSummary
 from nas.report.summary.supernets import supernet_curves
 from nas.report.summary.timeline import timeline_of
 from nas.report.summary.trainings import summarise_test, training_curves
-from nas.runs.run import by_label
+from nas.runs.finals import ENSEMBLE, by_label
 from nas.runs.scores import classes_of, informative_scores
 from nas.runs.status import state_of_search
 from nas.runs.supernets import searched_in
@@ -36,7 +36,8 @@ def summarise_search(folder: Path) -> RunSummary:
     fronts, no_fronts = fronts_of(run)
     method = named(run.experiment.supernet and run.experiment.supernet.method)
     shares, left_out = shares_of(run)
-    roles = by_label(run.logs["final"].history) if "final" in run.logs else {}
+    finals = [run.logs[name].history for name in ("final", ENSEMBLE) if name in run.logs]
+    roles = {label: done for history in finals for label, done in by_label(history).items()}
     weights = {role: folder / f"{role.replace(' ', '-')}.safetensors" for role in roles}
     summary = RunSummary(
         head=head,
