@@ -17,7 +17,7 @@ from nas.evaluation.results import read_test
 from nas.evaluation.training import Training
 from nas.history import History, Proposal
 from nas.records import import_all
-from nas.report.summary import summarise
+from nas.report.summary.summarise import summarise
 from nas.runs.architecture import find_checkpoint
 from nas.runs.experiment import Final, load
 from nas.runs.finals import finalists_of
