@@ -16,6 +16,9 @@ S = TypeVar("S")
 REUSED = "reused"
 """The worker name of a proposal that took the scores of an equal architecture, evaluated before."""
 
+OUTSIDE = "outside"
+"""The first word of the reason of an evaluation that ended at a limit."""
+
 Scores = Mapping[str, float]
 """The results of an evaluation, by name with unit: `validation_top1_percent`, `params`, `macs`, `seconds`, ..."""
 
@@ -189,6 +192,8 @@ class History:
         The evaluation counts as failed where the score of an objective or a limit is missing or not finite.
         """
         for name in (*(each.score for each in self.objectives), *self.limits):
+            if name not in scores and self.excess(scores):
+                return self._end_outside(number, scores, worker)
             if name not in scores:
                 return self.fail(number, f"{name} is missing: the scores are {', '.join(scores) or 'none'}", worker)
             if not math.isfinite(scores[name]):
@@ -218,6 +223,16 @@ class History:
     def evaluations(self) -> int:
         """The number of evaluations that ended, without those that reused scores."""
         return self.paid - len(self.in_flight)
+
+    def _end_outside(self, number: int, scores: Scores, worker: str) -> Evaluated:
+        """Add an evaluation that ended where a score was outside a limit, before its objective was known."""
+        broken = {name: limit for name, limit in self.limits.items() if name in scores and limit.excess(scores[name])}
+        measured = ", ".join(f"{name} is {scores[name]:g}" for name in broken)
+        reason = f"{OUTSIDE} {describe_limits(broken)}: {measured}"
+        done = Evaluated(number, self.proposals[number], self.digests[number], scores, reason, worker)
+        self._close(done)
+        self.failures.append(done)
+        return done
 
     def fail(self, number: int, reason: str, worker: str = "") -> Evaluated:
         """Add a failed evaluation, with its reason."""

@@ -95,7 +95,8 @@ def report_event(number: int, epoch: int, scores: Scores, at: float) -> dict[str
 
 def finished_event(done: Evaluated, at: float, again: float | None = None) -> dict[str, Any]:
     """Return the line of a result: scores or failure. `again` is when a resumed run handed the proposal out a second time."""
-    outcome = {"scores": dict(done.scores)} if done.failure is None else {"failure": done.failure}
+    # an evaluation that ended at a limit has scores, and its reason follows from them
+    outcome = {"scores": dict(done.scores)} if done.scores or done.failure is None else {"failure": done.failure}
     handed_out = {} if again is None else {"again": again}
     reached = {} if done.epochs is None else {"epochs": done.epochs}
     return {

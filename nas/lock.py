@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -81,3 +81,13 @@ def _is_locked(path: Path) -> bool | None:
     finally:
         os.close(opened)
     return False
+
+
+@contextmanager
+def waited_for(path: Path) -> Iterator[None]:
+    """Lock a file within the block, and wait for it as long as another process has it; no lock where the system has none."""
+    with path.open("a") as file:
+        if sys.platform != "win32":
+            with suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield  # closing the file releases the lock

@@ -13,7 +13,7 @@ from nas.building import Node, Shape
 from nas.data.identity import DataIdentity
 from nas.evaluation.fit import Fit
 from nas.family import StackedNetwork
-from nas.history import Scores
+from nas.history import Limit, Scores
 from nas.preprocessing import Preprocessing
 from nas.records import RecordError
 
@@ -48,7 +48,7 @@ class Task:
 
     With a `fit` each architecture is stacked as wide as its budget allows. `family` is the name of the space's family,
     `classes` names the classes of the images, and `preprocessing` is how images become inputs: the facts that a user of
-    the weights needs.
+    the weights needs. `limits` bounds scores: a chain of evaluators ends where one is broken.
     """
 
     space: Any
@@ -59,6 +59,7 @@ class Task:
     family: str = ""
     classes: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    limits: Mapping[str, Limit] = field(default_factory=dict)
 
     def network(self, architecture: Any) -> Node:
         """Return the network of an architecture."""
@@ -103,6 +104,10 @@ class Evaluator(ABC):
         inputs. Raises RecordError where the data or the table do not suffice, before any worker starts.
         """
         return {}
+
+    def flattened(self) -> tuple[Evaluator, ...]:
+        """Return the evaluators that it is made of; itself where it is one."""
+        return (self,)
 
     def check(self, task: Task) -> None:
         """Raise RecordError where no architecture at all could be scored; called before any worker starts."""

@@ -17,7 +17,8 @@ from nas.records import RecordError, record
 class EvaluatorChain(Evaluator):
     """Score an architecture by each of `parts` in turn; in a file, a list of evaluators.
 
-    The scores of all parts are the scores of the evaluation, so no two parts may have one in common. The last part tests.
+    The scores of all parts are the scores of the evaluation, so no two parts may have one in common. It ends where a score is
+    outside a limit: the parts after are left out, as a training after a measured latency. The last part tests.
     """
 
     parts: tuple[Evaluator, ...]
@@ -29,6 +30,9 @@ class EvaluatorChain(Evaluator):
         if twice := [name for name, times in names.items() if times > 1]:
             parts = " and ".join(type(part).__name__ for part in self.parts if twice[0] in (part.scores() or ()))
             raise RecordError(f"{parts} both give the score {twice[0]}: leave one of them out")
+
+    def flattened(self) -> tuple[Evaluator, ...]:
+        return tuple(inner for part in self.parts for inner in part.flattened())
 
     def prepare(self, space: Any) -> dict[str, Any]:
         fixed: dict[str, Any] = {}
@@ -73,6 +77,8 @@ class EvaluatorChain(Evaluator):
             is_last = part is self.parts[-1]
             # only while the last part runs are the scores of all others known, which a stopped evaluation needs
             scores |= yield from with_scores(part.evaluate(task, job), scores if is_last else None)
+            if any(limit.excess(scores[name]) for name, limit in task.limits.items() if name in scores):
+                break
         return scores
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
@@ -92,7 +98,5 @@ def with_scores(evaluation: Evaluation, others: Scores | None) -> Evaluation:
 
 
 def parts_in(evaluator: Evaluator | None) -> tuple[Evaluator, ...]:
-    """Return the parts of a chain, or the one evaluator that there is; none where there is none."""
-    if isinstance(evaluator, EvaluatorChain):
-        return evaluator.parts
-    return () if evaluator is None else (evaluator,)
+    """Return the evaluators that one is made of; none where there is none."""
+    return () if evaluator is None else evaluator.flattened()

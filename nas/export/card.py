@@ -14,8 +14,8 @@ from typing import Any
 import torch
 import yaml
 
+from nas.evaluation.captured import random_images
 from nas.evaluation.results import read_test
-from nas.export.compare import random_images
 from nas.export.format import Format
 from nas.export.subject import Built, Subject
 from nas.notation import in_lines

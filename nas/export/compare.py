@@ -9,19 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from nas.building import Shape
+from nas.evaluation.captured import random_images
 from nas.records import RecordError
-from nas.training.randomness import stream
 
 BATCHES = (1, 3)
 """The batch sizes compared: a single image, and a size that no exporter was traced with."""
 
 LIMIT = 1e-4
 """The largest difference that rounding explains, for outputs of about 1."""
-
-
-def random_images(input: Shape, batch: int) -> Tensor:
-    """Return normally distributed images (B, C, H, W), the same at each call."""
-    return torch.randn(batch, *input, generator=stream(0, "export", batch))
 
 
 @torch.no_grad()

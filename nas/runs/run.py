@@ -115,9 +115,8 @@ def plan(
     if experiment.supernet is not None and supernet is not None:
         check_supernet(experiment.supernet, supernet)
     evaluator = with_function(experiment.evaluator, evaluate)
-    planned = SearchPlan(
-        experiment, space, experiment.task(space), experiment.final_task(space), supernet, data, evaluator
-    )
+    task = replace(experiment.task(space), limits=experiment.rules.limits)
+    planned = SearchPlan(experiment, space, task, experiment.final_task(space), supernet, data, evaluator)
     if evaluator is not None:
         evaluator.check(planned.task)
     if planned.final is not None:

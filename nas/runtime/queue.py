@@ -221,7 +221,7 @@ class Queue:
 
     def _check_objective(self, outcome: Outcome) -> None:
         """Raise RecordError where the first scores lack the objective, since all later ones will too."""
-        if not outcome.scores or self.history.scored:
+        if not outcome.scores or self.history.scored or self.history.excess(outcome.scores):
             return
         wanted = {each.score: self.stage.objective_key for each in self.history.objectives}
         for name, key in {**{name: f"rules.limits.{name}" for name in self.rules.limits}, **wanted}.items():
@@ -232,6 +232,8 @@ class Queue:
                 )
 
     def _give_up_if_hopeless(self, done: Evaluated) -> None:
+        if done.failure is not None and done.scores:
+            return  # it ended at a limit: no reason to give the search up
         if done.failure is not None:
             self._failed_in_a_row.append(done)
             if len(self._failed_in_a_row) >= self.rules.give_up_after:

@@ -111,8 +111,11 @@ class Terminal(View):
 
     def _summary(self, history: History) -> Text:
         text = Text(f"{self._counted(history)}  {self._time_left(history.evaluations)}", "bold")
-        if history.failures:
-            text.append(f"  {len(history.failures)} failed", "red")
+        outside = sum(bool(done.scores) for done in history.failures)
+        if failed := len(history.failures) - outside:
+            text.append(f"  {failed} failed", "red")
+        if outside:
+            text.append(f"  {outside} ended outside the limits", "yellow")
         if history.rejected:
             text.append(f"  {len(history.rejected)} rejected by the limits", "yellow")
         if reused := len(history.proposals) - history.paid:
@@ -163,7 +166,8 @@ class Panels:
 
 def print_failure(who: str, done: Evaluated, console: Console) -> None:
     """Print the reason of a failed evaluation as it is, since it may contain brackets."""
-    console.print(f"{who} failed: {done.failure}", style="red", soft_wrap=True)
+    ended, style = ("failed", "red") if not done.scores else ("ended", "yellow")  # with scores, it ended at a limit
+    console.print(f"{who} {ended}: {done.failure}", style=style, soft_wrap=True)
 
 
 def _origin(proposal: Proposal) -> str:

@@ -15,7 +15,7 @@ from nas.runs.experiment import task_of
 from nas.space import sample
 from nas.testing.requirement import require, require_record
 
-TIMES = ("seconds", "images_per_second")
+TIMES = ("seconds", "images_per_second", "latency_ms", "latency_p90_ms")
 """Scores that differ from one evaluation to the next."""
 
 

@@ -1,0 +1,121 @@
+"""Networks captured as programs for other runtimes: by torch.export, and from there as ONNX."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
+from io import StringIO
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from nas.building import Shape
+from nas.records import RecordError, one_line
+from nas.training.randomness import stream
+
+
+def random_images(input: Shape, batch: int) -> Tensor:
+    """Return normally distributed images (B, C, H, W), the same at each call."""
+    return torch.randn(batch, *input, generator=stream(0, "export", batch))
+
+
+def captured(model: nn.Module, input: Shape) -> Any:
+    """Return the exported program of a network for images `input` (C, H, W), in batches of any size.
+
+    Raises RecordError where torch.export cannot capture the network.
+    """
+    batch = {0: torch.export.Dim("batch")}
+    try:
+        # a batch of 2, since torch.export specialises a size of 1
+        return torch.export.export(_answering(model), (random_images(input, 2),), dynamic_shapes=(batch,))
+    except Exception as error:
+        reason = one_line(error)[:200]
+        raise RecordError(
+            f"torch.export cannot follow the network ({type(error).__name__}: {reason}): a `forward` that depends on "
+            "values, or takes len(x) for the batch instead of x.shape[0], cannot be captured: export source or safetensors"
+        ) from error
+
+
+def _answering(model: nn.Module) -> nn.Module:
+    """Return a network without its auxiliary heads, whose weights are used in training alone but would be exported."""
+    if not isinstance(heads := getattr(model, "auxiliary", None), nn.ModuleList) or not len(heads):
+        return model
+    bare: Any = deepcopy(model)
+    bare.auxiliary = nn.ModuleList()
+    return cast(nn.Module, bare)
+
+
+def onnx_program(model: nn.Module, input: Shape) -> Any:
+    """Return the network as an ONNX program. Raises RecordError with the name of an operation that ONNX cannot express."""
+    batch = ({0: torch.export.Dim("batch")},)
+    program = captured(model, input)
+    try:
+        with _quiet():
+            translated = torch.onnx.export(
+                program,
+                (random_images(input, 2),),  # two: a batch of one is taken for a constant
+                dynamo=True,
+                verbose=False,
+                dynamic_shapes=batch,
+                input_names=["images"],
+                output_names=["logits"],
+                optimize=False,
+            )
+            _simplify(translated)
+    except torch.onnx.OnnxExporterError as error:
+        raise RecordError(
+            f"ONNX cannot express {_culprit(program, error)}: leave that operation out of the space, or export "
+            "torch-export or source, which can"
+        ) from error
+    return translated
+
+
+def _simplify(program: Any) -> None:
+    """Simplify an ONNX program; common subexpressions go first, as the optimizer takes minutes for thousands of nodes.
+
+    A network of shifts has 12,000 nodes before that, and 2,000 after it.
+    """
+    from onnx_ir.passes import common
+
+    common.CommonSubexpressionEliminationPass()(program.model)
+    common.RemoveUnusedNodesPass()(program.model)
+    program.optimize()
+    common.ClearMetadataAndDocStringPass()(program.model)
+
+
+def _culprit(program: Any, error: BaseException) -> str:
+    """Return the operation that could not be translated, and its place in the network, in words."""
+    causes, cause = [str(error)], error.__cause__
+    while cause is not None:
+        causes, cause = [*causes, str(cause)], cause.__cause__
+    # the deepest cause first: it has the node of the graph, such as call_function[target=torch.ops.aten.erf.default]
+    named = re.search(r"\[target=(?:torch\.ops\.)?[\w]+\.(\w+)", "\n".join(causes[::-1]))
+    if named is None:
+        return f"the network ({' '.join(causes[-1].split())[:200]})"
+    for node in program.graph.nodes:
+        operation = getattr(node.target, "_opname", "")
+        if operation and (named[1] in operation or operation in named[1]):
+            *_, (place, kind) = node.meta.get("nn_module_stack", {"": ("", "")}).values()
+            return f"{operation}, which {kind.rpartition('.')[2]} calls at {place or 'the outermost module'} of the network"
+    return f"{named[1]} ({causes[-1].splitlines()[0][:160]})"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's warnings and log messages, which concern only its internals."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,123 @@
+"""Measured latency: the time of an inference on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from nas.building import build
+from nas.data.libraries import optional
+from nas.evaluation.captured import onnx_program, random_images
+from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
+from nas.lock import waited_for
+from nas.records import Natural, Positive, RecordError, record
+from nas.training import seeded
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@record
+class Latency(Evaluator):
+    """Score an architecture by the time of an inference of its untrained network on this machine, in milliseconds.
+
+    `latency_ms` is the median of `runs` after `warm_up` runs, `latency_p90_ms` the 90th percentile. The network runs in torch or
+    onnxruntime on the `device`, "cpu" or "cuda", on a `batch` of random images, with `threads` on a CPU. Only one measurement
+    runs at a time on a machine, but trainings of other workers may run beside it: where both percentiles are far apart, search
+    with one worker, or measure with a table.
+    """
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    runtime: Literal["torch", "onnxruntime"] = "torch"
+    batch: Positive = 1
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    threads: Positive = 1
+    warm_up: Natural = 5
+    runs: Positive = 30
+
+    def __post_init__(self) -> None:
+        if self.runtime == "onnxruntime" and (self.device, self.dtype) != ("cpu", "float32"):
+            raise RecordError(
+                f"onnxruntime measures float32 on the CPU, not {self.dtype} on {self.device}: take torch", "runtime"
+            )
+
+    def scores(self) -> tuple[str, ...]:
+        return "latency_ms", "latency_p90_ms"
+
+    def check(self, task: Task) -> None:
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise RecordError("Latency.device is cuda, and torch finds no GPU here: give cpu", "device")
+        for package in ("onnx", "onnxscript", "onnxruntime") if self.runtime == "onnxruntime" else ():
+            optional(package, package)
+
+    def evaluate(self, task: Task, job: Job) -> Evaluation:
+        yield Progress(shown={"batch": self.batch})
+        with seeded(job.seed):
+            model = build(task.network(job.architecture), task.input).eval()
+        images = random_images(task.input, self.batch)
+        with alone(self.device), _threads(self.threads):
+            run = self._in_torch(model, images) if self.runtime == "torch" else self._in_onnxruntime(model, images)
+            seconds = [_timed(run, self.device) for _ in range(self.warm_up + self.runs)][self.warm_up :]
+        # of a single run both are its time
+        p90 = quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
+        return {"latency_ms": 1000 * median(seconds), "latency_p90_ms": 1000 * p90}
+
+    def _in_torch(self, model: nn.Module, images: Tensor) -> Callable[[], object]:
+        placed: Any = model.to(self.device, DTYPES[self.dtype])
+        placed = placed.to(memory_format=torch.channels_last)
+        x = images.to(self.device, DTYPES[self.dtype]).contiguous(memory_format=torch.channels_last)
+
+        def run() -> object:
+            with torch.inference_mode():
+                return cast(object, placed(x))
+
+        return run
+
+    def _in_onnxruntime(self, model: nn.Module, images: Tensor) -> Callable[[], object]:
+        runtime: Any = optional("onnxruntime", "onnxruntime")
+        written = BytesIO()
+        onnx_program(model, tuple(images.shape[1:])).save(written)  # type: ignore[arg-type]
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        session = runtime.InferenceSession(written.getvalue(), options, providers=["CPUExecutionProvider"])
+        x = images.numpy()
+        return lambda: session.run(None, {"images": x})
+
+
+def _timed(run: Callable[[], object], device: str) -> float:
+    """Return the seconds of a run, until the device has finished it."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    started = perf_counter()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return perf_counter() - started
+
+
+@contextmanager
+def alone(device: str) -> Iterator[None]:
+    """Wait until no other process of this user measures on the device of this machine, and keep others waiting."""
+    name = hashlib.sha256(f"{Path.home()} {device}".encode()).hexdigest()[:12]
+    with waited_for(Path(tempfile.gettempdir()) / f"cellstack-latency-{name}.lock"):
+        yield
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Let torch use a number of threads within the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
