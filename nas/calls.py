@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 from torch import nn
 
@@ -15,8 +15,10 @@ from nas.building import build
 from nas.evaluation.evaluator import Evaluator, Progress
 from nas.evaluation.evaluator_chain import EvaluatorChain
 from nas.evaluation.function import PythonFunction, Scoring
+from nas.fields import wrong
 from nas.history import Evaluated, History, Limit, Proposal, read_objective, read_objectives
 from nas.journal import replay
+from nas.plain import from_plain
 from nas.records import RecordError
 from nas.runs.architecture import find_architecture
 from nas.runs.experiment import Experiment, Final
@@ -60,7 +62,7 @@ class Run:
 
     def rows(self) -> list[Row]:
         """Return a row for every evaluation that ended."""
-        return rows_of(self.history, self.experiment.family().describe)
+        return rows_of(self.history, self.experiment.describe)
 
     def table(self) -> Any:
         """Return a pandas DataFrame with a row for every evaluation; without pandas the rows as a list of mappings."""
@@ -119,9 +121,15 @@ def search(
         executor=executor or _executor(workers),
         final=final,
     )
-    planned, path = plan(experiment, evaluate=_function(evaluate)), Path(folder) if folder else None
+    planned, path = plan(experiment, evaluate=_function(evaluate)), _path(folder) if folder else None
     with new_run(path, "search", lambda made: create_folder(made, planned)) as (made, _):
         return _carried_out(planned, made, callbacks, show)
+
+
+def _path(folder: str | Path) -> Path:
+    if not isinstance(folder, str | Path):
+        raise wrong(folder, "the path of a run folder", "folder")
+    return Path(folder)
 
 
 def resume(
@@ -138,7 +146,7 @@ def resume(
 
     `evaluate` is the function that scores, where other processes cannot import it.
     """
-    path = Path(folder)
+    path = _path(folder)
     amounts = {"evaluations": evaluations, "hours": hours}
     changes = [f"rules.budget.{name}={amount}" for name, amount in amounts.items() if amount is not None]
     experiment = load_run(path, changes)
@@ -150,7 +158,7 @@ def resume(
 
 def load(folder: str | Path) -> Run:
     """Return a run as it is in its folder, also one that is still running."""
-    path = Path(folder)
+    path = _path(folder)
     experiment, journal = load_run(path), path / "history.jsonl"
     rules = experiment.rules
     empty = History(rules.objective, rules.limits)
@@ -218,9 +226,14 @@ def _rules(
 ) -> Rules:
     if evaluations is None and hours is None:
         raise RecordError("the search has no budget: give evaluations=100 or hours=8")
-    wanted = objective if isinstance(objective, str) else tuple(objective)
-    bounds = {name: limit if isinstance(limit, Limit) else Limit(**limit) for name, limit in limits.items()}
-    return Rules(Budget(evaluations, None, hours), wanted, seed=seed, limits=bounds)
+    wanted = tuple(objective) if isinstance(objective, list) else objective
+    if not isinstance(limits, Mapping):
+        raise wrong(limits, "a mapping, as {'params': {'most': 5e6}}", "limits")
+    bounds = {
+        name: limit if isinstance(limit, Limit) else from_plain(limit, Limit, f"limits.{name}")
+        for name, limit in limits.items()
+    }
+    return Rules(Budget(evaluations, None, hours), cast(Any, wanted), seed=seed, limits=bounds)
 
 
 def _usual_score(evaluate: Scoring | Evaluator | Sequence[Evaluator] | None) -> str:

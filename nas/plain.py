@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from inspect import Parameter, isabstract, signature
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from nas.choice import one_of
 from nas.fields import WrongType, expected, unknown, wrong
 from nas.records import FORMAT, RecordError, classes, nearest, record_classes, to_plain
 
@@ -37,6 +38,8 @@ def from_plain(plain: object, kind: type[T] | Any = object, where: str = "") -> 
         return value
     if isinstance(plain, Mapping) and list(plain) == ["Choice"] and kind is not object:
         return from_plain(plain, object, where)
+    if isinstance(plain, Mapping) and list(plain) in (["one_of"], ["log_uniform"]):
+        return _read_open(plain, kind, where)
     if origin in (Union, types.UnionType):
         return _read_union(plain, get_args(kind), where)
     if origin is Literal:
@@ -50,6 +53,27 @@ def from_plain(plain: object, kind: type[T] | Any = object, where: str = "") -> 
     if kind in _SCALARS:
         return _SCALARS[kind](plain, where)
     return _read_record(plain, kind, where)
+
+
+def _read_open(plain: Mapping[str, Any], kind: Any, where: str) -> Any:
+    """Read a value left open, named after its place: a list of options, or a range in steps of equal factors."""
+    ((form, given),) = plain.items()
+    if form == "log_uniform":
+        arguments = read_arguments(_log_range, given, f"{where}.log_uniform")
+        given = _log_range(**arguments)
+    if not isinstance(given, list) or len(given) < 2:
+        raise wrong(given, "a list of two options at least", f"{where}.{form}")
+    options = [from_plain(each, kind, f"{where}.{form}[{i}]") for i, each in enumerate(given)]
+    # the keys of the place, without class names: recipe.lr, optimizer.momentum
+    keys = [key for key in where.split(".") if key[:1].islower()]
+    return one_of(".".join(keys[-2:]), options)
+
+
+def _log_range(low: float, high: float, steps: int = 7) -> list[float]:
+    """Return numbers between two, each the same factor above the one before."""
+    if not 0 < low < high or steps < 2:
+        raise RecordError(f"low {low:g}, high {high:g}, steps {steps}: give 0 < low < high, and at least 2 steps")
+    return [float(f"{low * (high / low) ** (i / (steps - 1)):.4g}") for i in range(steps)]
 
 
 def _read_bool(plain: object, where: str) -> bool:
@@ -156,7 +180,10 @@ def _read_named(cls: type, fields: object, where: str) -> Any:
     """Read a record of a class; equal small ones share one object, as a journal holds a million of them."""
     text = repr(fields)  # keeps 1, 1.0 and true apart
     try:
-        is_shared = len(text) <= SMALL and not _holds_mapping(cls)
+        # an open choice is named after its place
+        is_shared = (
+            len(text) <= SMALL and not _holds_mapping(cls) and "one_of" not in text and "log_uniform" not in text
+        )
         return _read_small(cls, text) if is_shared else read_call(cls, fields, where)
     except (ValueError, SyntaxError):  # no literal (inf), or wrong: read again, so that the error has its place
         return read_call(cls, fields, where)

@@ -11,6 +11,7 @@ from typing import Any
 
 from nas.building import Node, Shape
 from nas.data.identity import DataIdentity
+from nas.evaluation.candidate import architecture_of
 from nas.evaluation.fit import Fit
 from nas.family import StackedNetwork
 from nas.history import Limit, Scores
@@ -63,19 +64,25 @@ class Task:
 
     def network(self, architecture: Any) -> Node:
         """Return the network of an architecture."""
-        return self.stack(architecture, **self.options_for(architecture))
+        return self.stack(architecture_of(architecture), **self.options_for(architecture))
 
     def options_for(self, architecture: Any) -> Mapping[str, Any]:
         """Return the options by which an architecture is stacked."""
         if self.fit is None:
             return self.options
-        return self.fit.options(partial(self.stack, architecture), self.options, self.input)
+        return self.fit.options(partial(self.stack, architecture_of(architecture)), self.options, self.input)
 
     def found(self, architecture: Any, scores: Scores | None = None) -> StackedNetwork:
         """Return an architecture as files store it: with its stacking options, and the inputs and classes of its weights."""
         options = self.options_for(architecture)
         return StackedNetwork(
-            self.family, architecture, options, self.input, scores or {}, self.classes, self.preprocessing
+            self.family,
+            architecture_of(architecture),
+            options,
+            self.input,
+            scores or {},
+            self.classes,
+            self.preprocessing,
         )
 
 
@@ -104,6 +111,10 @@ class Evaluator(ABC):
         inputs. Raises RecordError where the data or the table do not suffice, before any worker starts.
         """
         return {}
+
+    def joined(self, space: Any) -> Any:
+        """Return the space of what it evaluates: that of the architectures, with its own open choices if it has any."""
+        return space
 
     def flattened(self) -> tuple[Evaluator, ...]:
         """Return the evaluators that it is made of; itself where it is one."""

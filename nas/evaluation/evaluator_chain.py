@@ -31,6 +31,11 @@ class EvaluatorChain(Evaluator):
             parts = " and ".join(type(part).__name__ for part in self.parts if twice[0] in (part.scores() or ()))
             raise RecordError(f"{parts} both give the score {twice[0]}: leave one of them out")
 
+    def joined(self, space: Any) -> Any:
+        for part in self.parts:
+            space = part.joined(space)
+        return space
+
     def flattened(self) -> tuple[Evaluator, ...]:
         return tuple(inner for part in self.parts for inner in part.flattened())
 

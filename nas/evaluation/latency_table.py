@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from nas.data.identity import DataIdentity
+from nas.evaluation.candidate import architecture_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
 from nas.evaluation.tabular import load_table
 from nas.history import Scores
@@ -38,7 +39,7 @@ class LatencyTable(Evaluator):
 
     def costs(self, task: Task, architecture: Any) -> Scores:
         table = load_table(self.table)
-        row = table.row(task.space, architecture)
+        row = table.row(architecture_of(task.space), architecture_of(architecture))
         return {score: table.column(column)[row] for score, column in self.columns.items()}
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:

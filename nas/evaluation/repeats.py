@@ -28,6 +28,9 @@ class Repeats(Evaluator):
     of: Evaluator
     repeats: Annotated[int, Range(2)] = 3
 
+    def joined(self, space: Any) -> Any:
+        return self.of.joined(space)
+
     def flattened(self) -> tuple[Evaluator, ...]:
         return self.of.flattened()
 

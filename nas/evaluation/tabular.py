@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from nas.data.identity import DataIdentity
+from nas.evaluation.candidate import architecture_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
 from nas.places import Place
 from nas.records import Positive, RecordError, nearest, record
@@ -130,7 +131,7 @@ class Tabular(Evaluator):
 
     def _find(self, task: Task, job: Job) -> tuple[Table, int]:
         table = load_table(self.table)
-        return table, table.row(task.space, job.architecture)
+        return table, table.row(architecture_of(task.space), architecture_of(job.architecture))
 
 
 @lru_cache(maxsize=4)

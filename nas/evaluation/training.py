@@ -14,6 +14,7 @@ from nas.building import Node, build
 from nas.choice import is_open
 from nas.data import Data, Split, split
 from nas.data.preprocessing import preprocessing_of
+from nas.evaluation.candidate import Candidate
 from nas.evaluation.costs import network_costs
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import TestedNetwork, append_epoch, save_test
@@ -65,11 +66,20 @@ class Training(Evaluator):
     def test_scores(self) -> tuple[str, ...]:
         return (*TEST_SCORES, *self.scores())
 
+    def joined(self, space: Any) -> Any:
+        return Candidate(space, self.recipe) if is_open(self.recipe) else space
+
+    def recipe_of(self, job: Job) -> Recipe:
+        """Return the recipe of a job: its own in a joint search, else that of this evaluator."""
+        recipe: Recipe = job.architecture.recipe if isinstance(job.architecture, Candidate) else self.recipe
+        return recipe
+
     def curves(self) -> tuple[str, ...]:
         return self.scores() if self.validation else ()
 
-    def full_epochs(self) -> int:
-        return self.recipe.epochs
+    def full_epochs(self) -> int | None:
+        # where the epochs are searched too, no number of them is the whole of every training
+        return None if is_open(self.recipe.epochs) else self.recipe.epochs
 
     def check(self, task: Task) -> None:
         """Build one of a few drawn architectures on the meta device, and run it on one image."""
@@ -98,11 +108,12 @@ class Training(Evaluator):
         images, network = self.split_images(), task.network(job.architecture)
         model, costs = _built(network, job, images), network_costs(network, images.shape)
         last, average = yield from self._train(model, job, images, costs, weights)
-        measured = measure_on_test(model, average, images, self.recipe, self.execution)
+        recipe = self.recipe_of(job)
+        measured = measure_on_test(model, average, images, recipe, self.execution)
         # speed is that of one device: rank 0 measures it
         if peers().rank == 0:
-            at_once = max(1, self.recipe.batch // self.execution.accumulate)
-            speed = measure_speed(model, images.shape, self.recipe, best_device(), at_once)
+            at_once = max(1, recipe.batch // self.execution.accumulate)
+            speed = measure_speed(model, images.shape, recipe, best_device(), at_once)
             measured = replace(measured, speed=speed)
         if weights is not None:
             description = write(task.found(job.architecture)) if task.family else ""
@@ -121,7 +132,7 @@ class Training(Evaluator):
         reports = train(
             model,
             images,
-            self.recipe,
+            self.recipe_of(job),
             seed=job.seed,
             checkpoint=job.checkpoint,
             execution=self.execution,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nas.evaluation.candidate import architecture_of
 from nas.family import StackedNetwork
 from nas.journal import read_journal
 from nas.plain import from_plain
@@ -51,7 +52,10 @@ def evaluation(folder: Path, number: int) -> StackedNetwork:
     experiment = load(folder / "experiment.yaml")
     best = folder / "best.json"
     input = read_found(best).input if best.is_file() else experiment.task(experiment.open_space()).input
-    architecture, network = from_plain(started["architecture"]), experiment.network_options(experiment.network)
+    architecture, network = (
+        architecture_of(from_plain(started["architecture"])),
+        experiment.network_options(experiment.network),
+    )
     return StackedNetwork(experiment.space_name, architecture, network, input, scores)
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Literal
 
+from nas.choice import choices
+from nas.evaluation.candidate import Candidate, architecture_of
 from nas.evaluation.evaluator import Evaluator, Task
 from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.fit import Fit
 from nas.family import Family, family
-from nas.records import Natural, NonNegative, Positive, RecordError, record
+from nas.records import Natural, NonNegative, Positive, RecordError, record, to_plain, written
 from nas.runs.declared import experiments, find_declared, load_declared
 from nas.runs.spaces import named_space
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.rules import Rules
+from nas.space import decisions
 from nas.strategies.strategy import Strategy
 from nas.supernets.recipe import SupernetSearch
 
@@ -94,6 +97,12 @@ class Experiment:
                 raise RecordError(f"{key} is missing: give it a value", key)
         if self.supernet is not None and self.strategy is not None:
             self._check_paths(self.supernet)
+        parts = {name: to_plain(value) for name, value in written(self) if name != "space"}
+        for place in open_places(parts, ""):
+            if ".recipe." not in place or not place.startswith("evaluator"):
+                raise RecordError(
+                    f"{place} has open choices: only the space and the evaluator's recipe are searched", place
+                )
 
     def _check_paths(self, supernet: SupernetSearch) -> None:
         """Raise RecordError where the strategy's proposals cannot be scored by their paths in one supernet of the space."""
@@ -131,9 +140,24 @@ class Experiment:
         return named_space(self.space).family
 
     def open_space(self) -> Any:
-        """Return the space. Raises RecordError where its options are wrong or two of its choices clash."""
+        """Return the space, with the recipe where that has choices too. Raises RecordError where something in it is wrong."""
         where = "space" if isinstance(self.space, str) else f"space.{next(iter(self.space), '')}"
-        return named_space(self.space).open(where)
+        space = named_space(self.space).open(where)
+        joined = self.evaluator.joined(space) if self.evaluator is not None else space
+        if joined is not space:
+            choices(joined)  # raises where a name of the space is one of the recipe too
+        return joined
+
+    def describe(self, architecture: Any) -> str:
+        """Return an architecture as short text, and the choices of its recipe in a joint search."""
+        text = self.family().describe(architecture_of(architecture))
+        if not isinstance(architecture, Candidate):
+            return text
+        assert self.evaluator is not None, "which has made a candidate of it"
+        recipe = self.evaluator.joined(None).recipe
+        taken, known = decisions(recipe, architecture.recipe), choices(recipe)
+        chosen = ", ".join(f"{name} {known[name].value(decision)}" for name, decision in taken.items())
+        return f"{text}  {chosen}"
 
     def task(self, space: Any) -> Task:
         """Return the task of the search's evaluations. Loads the data, so that their errors are raised here."""
@@ -197,7 +221,19 @@ class Experiment:
         return replace(self, space=space, network=_chosen(tasks[0]), final=final, supernet=searched)
 
     def _task(self, space: Any, evaluator: Evaluator | SupernetSearch, network: Options, where: str) -> Task:
-        return task_of(self.space_name, space, evaluator.prepare(space), network, where)
+        return task_of(self.space_name, space, evaluator.prepare(architecture_of(space)), network, where)
+
+
+def open_places(plain: Any, where: str) -> Iterator[str]:
+    """Yield the key of every open choice in plain data."""
+    if isinstance(plain, list):
+        for i, part in enumerate(plain):
+            yield from open_places(part, f"{where}[{i}]")
+    elif isinstance(plain, Mapping) and list(plain) == ["Choice"]:
+        yield where
+    elif isinstance(plain, Mapping):
+        for key, value in plain.items():
+            yield from open_places(value, f"{where}.{key}".removeprefix("."))
 
 
 def task_of(name: str, space: Any, fixed: Options, network: Options, where: str) -> Task:

@@ -90,7 +90,7 @@ def train_finalists(
         FixedProposals(tuple((each.architecture, each.label) for each in finalists)),
         partial(_test, evaluator, task, folder, [each.stem for each in finalists]),
         Rules(Budget(len(finalists)), final.objective, "evaluate", seed=experiment.rules.seed),
-        experiment.family().describe,
+        experiment.describe,
         task.space,
         objective_key="final.objective",
     )

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.drawing import draw
+from nas.evaluation.candidate import Candidate, architecture_of
 from nas.evaluation.evaluator import Evaluator, Task
+from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.function import Scoring, with_function
+from nas.evaluation.training import Training
 from nas.files import write_atomically
 from nas.history import Evaluated, History
 from nas.lock import held
@@ -20,6 +23,7 @@ from nas.records import FORMAT, RecordError, to_plain
 from nas.runs.experiment import Experiment, load
 from nas.runs.finals import ENSEMBLE, finalists_of, set_aside, train_finalists, write_found
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
+from nas.runs.full_training import FullTraining
 from nas.runs.run_data import RunData, find_data, write_data
 from nas.runs.scores import check_scores
 from nas.runs.supernets import SUPERNETS, derived_scores, search_supernets
@@ -32,6 +36,9 @@ from nas.runtime.view import Silent
 from nas.strategies.fixed_proposals import FixedProposals
 from nas.supernets.paths import PathScores
 from nas.supernets.search import SupernetResult, check_supernet
+
+RECIPE = "best.recipe.yaml"
+"""The file, in the run folder of a joint search, of the recipe that was found with the best architecture."""
 
 MAY_CHANGE = ("rules.budget", "rules.give_up_after", "executor", "final")
 """The keys that may be reassigned when a run is resumed."""
@@ -163,7 +170,7 @@ def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), f
         experiment.strategy or FixedProposals(derived),
         _work(planned, folder),
         rules,
-        experiment.family().describe,
+        experiment.describe,
         planned.space,
         retries_failures=False,  # later proposals were made with these failures in the history
         costs=partial(planned.evaluator.costs, planned.task) if planned.evaluator is not None else None,
@@ -192,8 +199,19 @@ def _hand_over(planned: SearchPlan, history: History, best: Evaluated, folder: P
         members = [to_plain(task.found(each.architecture, each.scores)) for each in history.front]
         text = json.dumps({"cellstack": FORMAT, "front": members}, indent=1)
         write_atomically(folder / FRONT, lambda beside: beside.write_text(text + "\n", encoding="utf-8"))
-    if (picture := draw(best.architecture)) is not None:
+    if isinstance(best.architecture, Candidate):
+        _write_recipe(planned, best.architecture, folder / RECIPE)
+    if (picture := draw(architecture_of(best.architecture))) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
+
+
+def _write_recipe(planned: SearchPlan, best: Candidate, file: Path) -> None:
+    """Write the recipe of the best candidate as a file of `nas train`."""
+    training = next(each for each in parts_in(planned.evaluator) if isinstance(each, Training))
+    declared = FullTraining(training.data, best.recipe, validation=training.validation, images=training.images)
+    write_declared(
+        file, declared, [f"# The recipe that the search found with its best: nas train RUN --recipe RUN/{file.name}"]
+    )
 
 
 def _finals(planned: SearchPlan, history: History, folder: Path, views: Views) -> dict[str, Evaluated]:

@@ -13,6 +13,7 @@ import yaml
 
 from nas.building import Node, inputs_of
 from nas.choice import is_open
+from nas.evaluation.candidate import architecture_of
 from nas.family import Family, OtherForm, StackedNetwork, families, family
 from nas.fields import shown
 from nas.foreign import foreigns
@@ -213,8 +214,8 @@ def of_tree(tree: Any) -> StackedNetwork:
 
     Raises RecordError where the tree is not a network either.
     """
-    member = _member(tree)
-    name = family_of(tree)
+    tree = architecture_of(tree)
+    member, name = _member(tree), family_of(tree)
     if name != TYPED:
         return StackedNetwork(name, tree, input=family(name).input)
     if not isinstance(member, Node):

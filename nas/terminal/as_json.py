@@ -72,4 +72,4 @@ def _rows(folder: Path) -> list[Row]:
     if not journal.is_file():
         raise RecordError(f"{folder} has no history.jsonl: nothing was evaluated yet")
     rules = experiment.rules
-    return rows_of(replay(journal, rules.objective, limits=rules.limits), experiment.family().describe)
+    return rows_of(replay(journal, rules.objective, limits=rules.limits), experiment.describe)

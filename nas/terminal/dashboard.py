@@ -98,7 +98,7 @@ class Study:
         if start["digest"] not in self._known:
             architecture = from_plain(start["architecture"])
             params = dict(self._labels.of(architecture))
-            self._known[start["digest"]] = params, self.experiment.family().describe(architecture)
+            self._known[start["digest"]] = params, self.experiment.describe(architecture)
         return self._known[start["digest"]]
 
     def _finish(self, trial: int, end: Event) -> None:

@@ -328,7 +328,7 @@ def show_best(experiment: Experiment, best: Evaluated, console: Console) -> None
     """Print the scores and the architecture of the search's best."""
     scores = "  ".join(f"{name} {number(value)}" for name, value in best.scores.items())
     console.print(Text.assemble(("\nBest of the search", "bold"), f": #{best.number}, {scores}"), soft_wrap=True)
-    print_architecture(experiment.family().describe(best.architecture), console)
+    print_architecture(experiment.describe(best.architecture), console)
 
 
 def show_front(history: History, folder: Path, console: Console) -> None:

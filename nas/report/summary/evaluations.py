@@ -27,7 +27,7 @@ def evaluations_of(run: LoadedRun) -> Evaluations:
         workers=list(workers),
         failures=list(failures),
         digests=list(digests),
-        texts=[run.experiment.family().describe(each) for each in history.known.values()],
+        texts=[run.experiment.describe(each) for each in history.known.values()],
         origin=[origins[each.origin] for each in history.proposals],
         parents=[each.parents for each in history.proposals],
         architecture=[digests[name] for name in history.digests],

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas.drawing import draw
+from nas.evaluation.candidate import architecture_of
 from nas.history import Evaluated
 from nas.report.summary.ancestry import ancestors_of
 from nas.report.summary.costs import costs_of
@@ -136,7 +137,7 @@ def _best(run: LoadedRun, best: Evaluated | None, fronts: Sequence[Front]) -> Be
         for number, cost in zip(front.number, front.costs, strict=True)
         if run.history.digests[number] == best.digest
     }
-    text, svg = run.experiment.family().describe(best.architecture), draw(best.architecture) or ""
+    text, svg = run.experiment.describe(best.architecture), draw(architecture_of(best.architecture)) or ""
     size_of = _sized(run) if sizes else ""
     return Best(best.number, best.digest, text, best.scores, sizes.get("params"), sizes.get("macs"), size_of, svg)
 
