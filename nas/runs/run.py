@@ -27,6 +27,7 @@ from nas.runs.full_training import FullTraining
 from nas.runs.run_data import RunData, find_data, write_data
 from nas.runs.scores import check_scores
 from nas.runs.supernets import SUPERNETS, derived_scores, search_supernets
+from nas.runs.warm_start import with_trees
 from nas.runs.written import FRONT
 from nas.runtime.inline import Inline
 from nas.runtime.queue import SearchFailed, Views, carry_out, commonest_reason
@@ -114,6 +115,7 @@ def plan(
     # settled first: the number of threads is part of what the run folder records
     experiment = replace(experiment, executor=experiment.executor.settled())
     space = experiment.open_space()
+    experiment = replace(experiment, strategy=with_trees(experiment.strategy, space))
     check_scores(experiment)
     experiment.executor.check()
     data = find_data(experiment.readers())

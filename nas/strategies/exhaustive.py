@@ -20,7 +20,8 @@ class Exhaustive(Strategy):
     ends: ClassVar[bool] = True
 
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        proposed = len(history.asked)  # rejected ones too: each has its place in the enumeration
+        # rejected ones too: each has its place in the enumeration; a promotion has none
+        proposed = len(history.asked) - len(history.resumed)
         architecture = _enumeration(space).at(proposed)
         return None if architecture is None else Proposal(architecture, "enumeration")
 
