@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect, bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar, cast
@@ -140,6 +140,7 @@ class History:
         self.closed: list[Evaluated] = []
         self.scored: list[Evaluated] = []
         self.ranked: list[Evaluated] = []
+        self._ranks: list[tuple[float, float, float]] = []
         self.failures: list[Evaluated] = []
         self.scored_as: dict[tuple[str, int | None], Evaluated] = {}
         self.curves: dict[int, dict[int, Scores]] = {}
@@ -203,7 +204,10 @@ class History:
         self._close(done)
         self.scored_as[done.digest, epochs] = done
         self.scored.append(done)
-        insort(self.ranked, done, key=self.rank)
+        rank = self.rank(done)
+        place = bisect(self._ranks, rank)  # after equal ones
+        self._ranks.insert(place, rank)
+        self.ranked.insert(place, done)
         self._join_front(done)
         self.paid -= worker == REUSED
         for name, score in scores.items():
@@ -266,6 +270,8 @@ class History:
 
     def excess(self, scores: Scores) -> float:
         """Return how far scores are outside the limits, relative to the bounds; 0 within. Missing scores do not count."""
+        if not self.limits:
+            return 0.0
         return sum(limit.excess(scores[name]) for name, limit in self.limits.items() if name in scores)
 
     def rank(self, evaluated: Evaluated) -> tuple[float, float, float]:
@@ -290,6 +296,10 @@ class History:
         if self.excess(done.scores):
             return
         values = self.values(done)
+        if len(values) == 1:
+            if not self.front or values > self.values(self.front[0]):
+                self.front = [done]
+            return
         # the front is short next to the history, so a pass over it costs little
         others = [(each, self.values(each)) for each in self.front if each.number != done.proposal.resumes]
         if any(known == values or dominates(known, values) for _, known in others):
@@ -301,11 +311,5 @@ class History:
     @property
     def best(self) -> Evaluated | None:
         """The best evaluation so far by the first objective, within the limits if one is; the earliest of equal ones."""
-        if not self.ranked:
-            return None
-        # `insort` puts equal values in the order of finishing, so step back to the first of them.
-        top = self.rank(self.ranked[-1])
-        i = len(self.ranked) - 1
-        while i and self.rank(self.ranked[i - 1]) == top:
-            i -= 1
-        return self.ranked[i]
+        # equal ones are in the order of finishing
+        return self.ranked[bisect_left(self._ranks, self._ranks[-1])] if self.ranked else None

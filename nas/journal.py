@@ -15,9 +15,7 @@ from nas.files import write_atomically
 from nas.history import Evaluated, History, Limit, Proposal, Scores
 from nas.lock import hold
 from nas.plain import from_plain
-from nas.records import FORMAT, RecordError, digest, to_plain
-
-_encode = json.JSONEncoder(allow_nan=False).encode
+from nas.records import FORMAT, RecordError, digest, plain_text
 
 
 class Journal:
@@ -37,8 +35,8 @@ class Journal:
             self.append({"cellstack": FORMAT})
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Write one event and flush it to the operating system, so that it outlives this process."""
-        self._file.write(_encode(event) + "\n")
+        """Write one event and flush it to the operating system, so that it outlives this process; trees become plain data."""
+        self._file.write(plain_text(event) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -54,8 +52,8 @@ def started_event(history: History, number: int, at: float) -> dict[str, Any]:
         "number": number,
         "digest": history.digests[number],
         **_lineage(proposal),
-        "architecture": to_plain(proposal.architecture),
         "at": at,
+        "architecture": proposal.architecture,
     }
 
 
@@ -72,9 +70,9 @@ def rejected_event(proposal: Proposal, costs: Scores, at: float) -> dict[str, An
     return {
         "event": "reject",
         **_lineage(proposal),
-        "architecture": to_plain(proposal.architecture),
         "costs": dict(costs),
         "at": at,
+        "architecture": proposal.architecture,
     }
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
+from json.encoder import encode_basestring_ascii
+from math import isfinite
 from pkgutil import iter_modules
 from typing import Any, TypeVar, cast, dataclass_transform
 
@@ -132,9 +134,42 @@ def written(tree: object, defaults: bool = False) -> Iterator[tuple[str, object]
             yield name, value
 
 
+KEPT = 1000
+"""The most characters of a text that is kept on its record: small trees, and the parts of large ones, recur."""
+
+
+def plain_text(tree: Any) -> str:
+    """Return the JSON text of `to_plain(tree)`, several times faster than by `json`, as parts keep their texts.
+
+    Raises ValueError for numbers that are not finite, which JSON cannot express.
+    """
+    kind = type(tree)
+    if kind is str:
+        return encode_basestring_ascii(tree)
+    if kind is int or (kind is float and isfinite(tree)):
+        return repr(tree)
+    if kind is tuple or kind is list:
+        return f"[{', '.join([plain_text(part) for part in tree])}]"
+    if kind is dict:
+        return f"{{{', '.join([f'{plain_text(str(key))}: {plain_text(value)}' for key, value in tree.items()])}}}"
+    if kind.__name__ not in classes:
+        return json.dumps(to_plain(tree), allow_nan=False)
+    known: str | None = getattr(tree, "_plain_text", None)
+    if known is None:
+        known = f'{{"{kind.__name__}": {plain_text(dict(written(tree)))}}}'
+        if len(known) <= KEPT:
+            object.__setattr__(tree, "_plain_text", known)
+    return known
+
+
 def digest(tree: object) -> str:
     """Return the name of a content: 16 hexadecimal digits, equal for equal trees and in every process."""
-    return hashlib.sha256(_canonical(tree).encode()).hexdigest()[:16]
+    known: str | None = getattr(tree, "_digest", None)
+    if known is None:
+        known = hashlib.sha256(_canonical(tree).encode()).hexdigest()[:16]
+        if type(tree).__name__ in classes:
+            object.__setattr__(tree, "_digest", known)
+    return known
 
 
 def _canonical(tree: Any) -> str:
@@ -150,7 +185,8 @@ def _canonical(tree: Any) -> str:
         known: str | None = getattr(tree, "_canonical", None)
         if known is None:
             known = _canonical_record(tree)
-            object.__setattr__(tree, "_canonical", known)
+            if len(known) <= KEPT:
+                object.__setattr__(tree, "_canonical", known)
         return known
     if isinstance(tree, Mapping):
         return "{" + ",".join(f"{json.dumps(key)}:{_canonical(tree[key])}" for key in sorted(tree)) + "}"

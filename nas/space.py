@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from nas.choice import Choice as Choice
 from nas.choice import SpaceError as SpaceError
-from nas.choice import check_tree, clash, decide_one, is_unambiguous, rebuild
+from nas.choice import check_tree, clash, decide_one, is_open, is_unambiguous, rebuild
 from nas.choice import choices as choices
 from nas.choice import one_of as one_of
 from nas.choice import some_of as some_of
@@ -33,6 +33,44 @@ def resolve(space: T, decide: Callable[[Choice], int]) -> T:
     check_tree(space)
     if not callable(decide):
         raise wrong(decide, "a function from a choice to an integer below its arity", "decide")
+    flat = flat_choices(space)
+    if flat is None:
+        return _resolved(space, decide)
+    # no choice opens another one: their decisions are known before anything is built, and name a member that may be known
+    made = tuple([decide(choice) for choice in flat])
+    members: dict[tuple[int, ...], T] = getattr(space, "_members")  # noqa: B009, a cache on a record
+    known = members.get(made)
+    if known is None or any(map(_is_no_index, made)):  # True and 1.0 are equal to 1
+        left = dict(zip([choice.name for choice in flat], made, strict=True))
+        known = _resolved(space, lambda choice: left[choice.name])
+        if len(members) >= MEMBERS:
+            members.clear()
+        members[made] = known
+    return known
+
+
+MEMBERS = 20_000
+"""The most members of a space that are kept, so that one that is met again is not built again."""
+
+
+def _is_no_index(decision: object) -> bool:
+    return type(decision) is not int
+
+
+def flat_choices(space: Any) -> tuple[Choice, ...] | None:
+    """Return the choices of a record in their order where none opens another one; else None. A record caches the answer."""
+    if not is_dataclass(space):
+        return None
+    known: Any = getattr(space, "_flat", ...)
+    if known is ...:
+        found = tuple(choices(space).values())
+        known = None if any(is_open(choice.options) for choice in found) else found
+        object.__setattr__(space, "_flat", known)
+        object.__setattr__(space, "_members", {})
+    return known  # type: ignore[no-any-return]
+
+
+def _resolved(space: T, decide: Callable[[Choice], int]) -> T:
     closed: dict[str, Any] = {}
     taken: Taken = {}
     done: dict[int, Any] = {}

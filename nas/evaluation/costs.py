@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from nas.building import Node, Shape
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
@@ -20,6 +20,8 @@ def network_costs(network: Node, input: Shape) -> dict[str, float]:
 @record
 class Costs(Evaluator):
     """Score an architecture by the parameters and the multiply-adds (MACs) of its network."""
+
+    instant: ClassVar[bool] = True
 
     def scores(self) -> tuple[str, ...]:
         return "params", "macs"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nas.building import Node, Shape
 from nas.data.identity import DataIdentity
@@ -102,7 +102,12 @@ class Job:
 
 
 class Evaluator(ABC):
-    """An evaluator of architectures; a record, whose fields are its settings."""
+    """An evaluator of architectures; a record, whose fields are its settings.
+
+    One that is `instant` looks up or counts, and has nothing to resume: its jobs get no checkpoint.
+    """
+
+    instant: ClassVar[bool] = False
 
     def prepare(self, space: Any) -> dict[str, Any]:
         """Load what evaluations need, and return what it fixes of a network: its number of `classes` and `input` shape.

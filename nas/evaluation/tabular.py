@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import file_digest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -88,6 +88,7 @@ class Tabular(Evaluator):
     seconds_offset: float = 0.0
     epochs: Positive | None = None
     earlier: tuple[Fidelity, ...] = ()
+    instant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.earlier and (self.epochs is None or max(each.epochs for each in self.earlier) >= self.epochs):

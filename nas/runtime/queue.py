@@ -6,6 +6,7 @@ event is in the journal before anything else happens, so a stage that is interru
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,6 +54,10 @@ SKIPPED_IN_A_ROW = 100
 """The number of skipped repeats in a row after which proposals are drawn at random, and after as many again the search ends."""
 
 
+LONG = 1024
+"""The number of evaluations from which a history is kept from the garbage collector; a power of two."""
+
+
 class SearchFailed(RuntimeError):
     """The error of a stage that ended without any result."""
 
@@ -66,7 +71,7 @@ class Queue:
 
     def __init__(self, stage: RunStage, views: Sequence[View] = (), folder: Path | None = None) -> None:
         self.stage, self.rules, self.views, self.folder = stage, stage.rules, views, folder
-        self._checkpoints = folder / "checkpoints" if folder else None
+        self._checkpoints = folder / "checkpoints" if folder and stage.has_checkpoints else None
         path = stage.journal(folder) if folder else None
         # before the journal is replayed: forgotten failures are then in flight again
         if path is not None and path.exists() and stage.retries_failures:
@@ -211,6 +216,7 @@ class Queue:
             done = self.history.fail(number, outcome.failure or "no reason given", worker)
         # to the journal first: what follows may raise, and the outcome must not be lost
         self._close(done)
+        _spare_collections(len(self.history.finished))
         self._check_objective(outcome)
         if outcome.trace and self.folder:
             with suppress(OSError):  # as when the disk is full: the reason is in the journal
@@ -296,6 +302,8 @@ class Queue:
 
     def _drop_checkpoints(self) -> None:
         """Remove the checkpoints that neither an evaluation in flight nor a later promotion needs."""
+        if self._checkpoints is None:
+            return
         needed = {*self.history.in_flight, *self.stage.source.resumable(self.history)}
         if self.stage.retries_failures:
             needed |= {each.number for each in self.history.failures}
@@ -313,6 +321,16 @@ class Queue:
     def _follow(self, event: Mapping[str, Any]) -> bool:
         self._clock.follow(event)
         return self._curves is not None and self._curves.follow(event)
+
+
+def _spare_collections(finished: int) -> None:
+    """Take the history out of the garbage collector's sight, each time that it has doubled, since searching it takes long.
+
+    What is garbage by then is collected before, so that nothing else stays.
+    """
+    if finished >= LONG and finished & (finished - 1) == 0:
+        gc.collect()
+        gc.freeze()
 
 
 def _pruned_curves(rules: Rules) -> PrunedCurves | None:
@@ -336,4 +354,6 @@ def carry_out(stage: RunStage, executor: Executor, views: Views, folder: Path) -
     """Run a stage, or what is left of it, on an executor; return its history."""
     with executor.watched(stage, folder) as more, closing(Queue(stage, [views(stage), *more], folder)) as queue:
         executor.run(queue, stage.work, folder)
+    if len(queue.history.finished) >= LONG:
+        gc.unfreeze()
     return queue.history

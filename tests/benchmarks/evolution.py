@@ -35,7 +35,7 @@ def main() -> None:
     for journal in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             work = partial(experiment.evaluator.evaluate, task)
-            stage = RunStage("search", experiment.strategy, work, rules, str, space)
+            stage = RunStage("search", experiment.strategy, work, rules, str, space, has_checkpoints=False)
             search = Queue(stage, folder=Path(folder) if journal else None)
             start = time.process_time()
             Inline().run(search, work, Path(folder))

@@ -153,7 +153,7 @@ def test_limits_that_nothing_satisfies_are_said_with_the_numbers(search: Path, c
         (["rules.objective=[]"], "objective is []: give one score"),
         (
             ["strategy=LocalSearch"],
-            "rules.objective has 2 objectives, and LocalSearch goes by one: take Exhaustive, Hyperband, Nsga2",
+            "rules.objective has 2 objectives, and LocalSearch goes by one: take Exhaustive, Hyperband",
         ),
         (
             ["rules.limits={onse: {most: 3}}"],
