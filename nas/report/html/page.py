@@ -20,6 +20,7 @@ from nas.report.summary.summary import RunSummary, to_json
 
 SCRIPTS = (
     *("echarts.min", "core", "chart", "save", "head", "progress", "lineage", "shares", "epochs", "supernets", "pareto"),
+    *("objectives", "fidelity"),
     *("workers", "columns", "table", "training", "compare", "main"),
 )
 """The scripts of the page, in load order: a later script uses what an earlier one declares."""

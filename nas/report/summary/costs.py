@@ -38,6 +38,10 @@ def costs_of(
         reused=reused,
         in_flight=len(history.in_flight) if history else 0,
         distinct=len(history.known) if history else 0,
+        rejected=len(history.rejected) if history else 0,
+        skipped=sum(number is None for number, _ in history.asked) - len(history.rejected) if history else 0,
+        stopped=sum(each.is_stopped for each in done),
+        epochs=history.epochs if history else 0,
         supernets=len(logs["supernets"].history.finished) if "supernets" in logs else 0,
         finals=len(logs["final"].history.finished) if "final" in logs else 0,
     )

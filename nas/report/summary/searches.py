@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nas.drawing import draw
 from nas.evaluation.candidate import architecture_of
-from nas.history import Evaluated
+from nas.history import Evaluated, describe_limits
 from nas.report.summary.ancestry import ancestors_of
 from nas.report.summary.costs import costs_of
 from nas.report.summary.curve import curve_of
 from nas.report.summary.evaluations import evaluations_of
+from nas.report.summary.fidelity import learning_of, rungs_of
 from nas.report.summary.fronts import fronts_of
 from nas.report.summary.head import begin_head, format_options, format_settings, named
+from nas.report.summary.importances import importances_of_choices
 from nas.report.summary.loaded import LoadedRun, load_run_summary
+from nas.report.summary.objectives import objectives_of
 from nas.report.summary.reproduction import search_again
 from nas.report.summary.shares import shares_of, window_of
 from nas.report.summary.summary import Best, Finals, Front, Head, RunSummary
@@ -37,6 +40,8 @@ def summarise_search(folder: Path) -> RunSummary:
     fronts, no_fronts = fronts_of(run)
     method = named(run.experiment.supernet and run.experiment.supernet.method)
     shares, left_out = shares_of(run)
+    learning, curves_left_out = learning_of(run.history)
+    importances, no_importances = importances_of_choices(run)
     finals = [run.logs[name].history for name in ("final", ENSEMBLE) if name in run.logs]
     roles = {label: done for history in finals for label, done in by_label(history).items()}
     weights = {role: folder / f"{role.replace(' ', '-')}.safetensors" for role in roles}
@@ -51,6 +56,11 @@ def summarise_search(folder: Path) -> RunSummary:
         shares_left_out=left_out,
         share_window=window_of(run.experiment.strategy, len(run.history.scored)),
         fronts=fronts,
+        objectives=objectives_of(run.history),
+        rungs=rungs_of(run.history),
+        learning=learning,
+        learning_left_out=curves_left_out,
+        importances=importances,
         supernets=[supernet_curves(each, method) for each in searched_in(folder) if each.epochs],
         timeline=timeline_of(run.logs, run.works, run.clock),
         costs=costs_of(run.logs, run.works, run.clock, run.experiment.executor, run.simulated),
@@ -58,7 +68,17 @@ def summarise_search(folder: Path) -> RunSummary:
         trainings=[curves for role, path in weights.items() if (curves := training_curves(path, role))],
         tests=[test for role, path in weights.items() if (test := summarise_test(path, role))],
     )
-    return replace(summary, missing=_missing(run, summary, no_baseline, no_fronts))
+    return replace(
+        summary, missing=_missing(run, summary, no_baseline, no_fronts) | _without(importances, no_importances)
+    )
+
+
+def _name(pruner: str | Mapping[str, object] | None) -> str:
+    return pruner if isinstance(pruner, str) else next(iter(pruner or ()), "")
+
+
+def _without(importances: Mapping[str, float], reason: str) -> dict[str, str]:
+    return {} if importances else {"importances": reason}
 
 
 def _missing(run: LoadedRun, summary: RunSummary, no_baseline: str, no_fronts: str) -> dict[str, str]:
@@ -96,6 +116,8 @@ def _head(run: LoadedRun) -> Head:
         "data": named(experiment.data),
         "supernet": named(experiment.supernet and experiment.supernet.method),
         "duplicates": experiment.rules.duplicates,
+        "limits": describe_limits(experiment.rules.limits),
+        "pruner": _name(experiment.rules.pruner),
     }
     return replace(
         begun,

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
+from nas.report.summary.candidates import LearningCurve, Objectives, Rung
+
 Texts = Sequence[str]
 Indices = Sequence[int]
 Numbers = Sequence[float]
@@ -252,6 +254,10 @@ class MachineHours:
     reused: int
     in_flight: int
     distinct: int
+    rejected: int
+    skipped: int
+    stopped: int
+    epochs: int
     supernets: int
     finals: int
 
@@ -340,6 +346,11 @@ class RunSummary:
     shares_left_out: int = 0
     share_window: int = 0
     fronts: Sequence[Front] = ()
+    objectives: Objectives | None = None
+    rungs: Sequence[Rung] = ()
+    learning: Sequence[LearningCurve] = ()
+    learning_left_out: int = 0
+    importances: Mapping[str, float] = field(default_factory=dict)
     supernets: Sequence[SupernetCurves] = ()
     timeline: Timeline | None = None
     costs: MachineHours | None = None

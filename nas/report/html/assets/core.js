@@ -60,7 +60,7 @@ function duration(seconds) {
 function score(name, value) {
   if (value == null) return "–";
   if (name.includes("percent")) return `${value.toFixed(2)} %`;
-  if (name.endsWith("milliseconds")) return `${plain(value)} ms`;
+  if (/milliseconds$|_ms$/.test(name)) return `${plain(value)} ms`;
   if (name.endsWith("seconds")) return duration(value);
   return name === "params" || name === "macs" ? short(value) : plain(value);
 }
@@ -73,7 +73,7 @@ function words(name) {
   return text
     .replace(/ percent$/, ", %")
     .replace(/(.) seconds$/, "$1, s")
-    .replace(/ milliseconds$/, ", ms");
+    .replace(/ (milliseconds|ms)$/, ", ms");
 }
 
 /** Return a score's name in words, without its unit. */
