@@ -1,0 +1,103 @@
+"""Searches by TPE and NSGA-II on real scans: killed and resumed, no proposal is lost, and the sampler goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journals import events, untimed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SEARCH = """\
+space: nasbench201
+network: {channels: 4, cells_per_stage: 1}
+strategy: STRATEGY
+evaluator:
+  Training:
+    data: Digits
+    validation: 200
+    images: 300
+    execution: {checkpoint_seconds: 0}
+    recipe: {epochs: 3, batch: 50, lr: 0.1, augmentation: {crop_pad: 1, flip: false, cutout: 0}, drop_path: 0.0}
+rules:
+  budget: {evaluations: 24}
+  objective: OBJECTIVE
+"""
+
+SEARCHES = {
+    "tpe": ("{Optuna: {sampler: {TPESampler: {n_startup_trials: 5}}}}", "validation_top1_percent"),
+    "tpe of two": ("{Optuna: {sampler: {TPESampler: {n_startup_trials: 5}}}}", "[validation_top1_percent, -macs]"),
+    "optuna nsga2": ("{Optuna: {sampler: {NSGAIISampler: {population_size: 6}}}}", "[validation_top1_percent, -macs]"),
+    "nsga2": ("{Nsga2: {population: 6}}", "[validation_top1_percent, -macs]"),
+}
+
+
+def nas(*arguments: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "nas.cli", *map(str, arguments)], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+
+
+def killed_after(finished: int, folder: Path, *arguments: object) -> None:
+    """Run a command, and kill it when so many evaluations have ended, somewhere in the next one."""
+    with nas(*arguments) as process:
+        deadline = time.monotonic() + 200
+        while time.monotonic() < deadline:
+            assert process.poll() is None, "it ended before it was killed"
+            journal = folder / "history.jsonl"
+            if journal.is_file() and journal.read_bytes().count(b'"event": "finish"') >= finished:
+                os.kill(process.pid, signal.SIGKILL)
+                return
+            time.sleep(0.01)
+    raise AssertionError(f"{finished} evaluations have not ended in 200 s")
+
+
+def proposals(folder: Path) -> list[dict[str, Any]]:
+    return [event for event in untimed(folder)[1:] if event["event"] == "start"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_killed_sampler_goes_on_as_if_nothing_had_been(name: str, tmp_path: Path) -> None:
+    if name != "nsga2":
+        pytest.importorskip("optuna")
+    strategy, objective = SEARCHES[name]
+    file = tmp_path / "search.yaml"
+    file.write_text(SEARCH.replace("STRATEGY", strategy).replace("OBJECTIVE", objective))
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    with nas("search", file, "--executor", "inline", "--run-dir", whole) as process:
+        assert process.wait(timeout=300) == 0
+    killed_after(8, cut, "search", file, "--executor", "inline", "--run-dir", cut)
+    killed_after(16, cut, "resume", cut)
+    with nas("resume", cut) as process:
+        assert process.wait(timeout=300) == 0
+    assert proposals(cut) == proposals(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tpe", "nsga2"])
+def test_no_proposal_of_two_ray_workers_is_lost(name: str, tmp_path: Path) -> None:
+    if name == "tpe":
+        pytest.importorskip("optuna")
+    strategy, objective = SEARCHES[name]
+    file, folder = tmp_path / "search.yaml", tmp_path / "run"
+    file.write_text(SEARCH.replace("STRATEGY", strategy).replace("OBJECTIVE", objective))
+    killed_after(9, folder, "search", file, "--workers", "2", "--run-dir", folder)
+    before = events(folder)
+    with nas("resume", folder) as process:
+        assert process.wait(timeout=300) == 0
+    after = events(folder)
+    assert after[: len(before)] == before
+    started = [event["number"] for event in after if event["event"] == "start"]
+    finished = [event["number"] for event in after if event["event"] == "finish"]
+    assert started == list(range(len(started)))
+    assert sorted(finished) == started
+    reused = sum(event.get("worker") == "reused" for event in after)
+    assert len(started) - reused == 24
