@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 
-from nas.history import History
-from nas.records import digest
+from nas.evaluation.evaluator import Evaluation, Job, at_once
+from nas.runtime.inline import Inline
+from nas.runtime.queue import Queue
+from nas.runtime.rules import Budget, Rules
+from nas.runtime.stage import RunStage
 from nas.space import decisions
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.optuna import Optuna
@@ -98,23 +101,22 @@ def accuracies(shared_data: Path) -> Accuracies:
 def search(strategy: Strategy, known: Accuracies, seed: int, budgets: list[int], skip: bool) -> list[tuple[float, ...]]:
     """Search with one seed; return the test accuracies of the best cell by validation at each budget.
 
-    Repeats are paid for or, with `skip`, asked again, as `duplicates: skip` does.
+    Repeats are paid for or, with `skip`, asked again.
     """
-    space, history, found = nasbench201.nasbench201(), History("top1"), list[tuple[float, ...]]()
-    asked = 0
-    while len(history.finished) < budgets[-1]:
-        proposal = strategy.propose(space, history, Random(seed << 32 | asked))
-        asked += 1
-        assert proposal is not None
-        if skip and digest(proposal.architecture) in history.known:
-            history.skip(proposal)
-            continue
-        taken = tuple(decisions(space, proposal.architecture).values())
-        history.finish(history.start(proposal), {"top1": known.validation[taken]})
-        if len(history.finished) in budgets:
-            assert history.best is not None
-            found.append(known.tests[tuple(decisions(space, history.best.architecture).values())])
-    return found
+    space = nasbench201.nasbench201()
+
+    def taken(architecture: Any) -> tuple[int, ...]:
+        return tuple(decisions(space, architecture).values())
+
+    def work(job: Job) -> Evaluation:
+        return at_once({"top1": known.validation[taken(job.architecture)]})
+
+    rules = Rules(Budget(budgets[-1]), "top1", "skip" if skip else "evaluate", seed=seed)
+    queue = Queue(RunStage("search", strategy, work, rules, str, space))
+    Inline().run(queue, work, None)
+    scored = queue.history.scored
+    best = [max(scored[:budget], key=queue.history.value) for budget in budgets]
+    return [known.tests[taken(done.architecture)] for done in best]
 
 
 def means_of(row: Published, known: Accuracies, skip: bool = False) -> dict[int, list[float]]:
