@@ -98,7 +98,11 @@ def searched(file: Path, folder: Path, interrupted_after: tuple[int, ...] = ()) 
     return journal
 
 
-@pytest.mark.parametrize(("strategy", "rules"), [(HALVING, ""), ("RandomSearch", PRUNER)], ids=["halving", "pruner"])
+@pytest.mark.parametrize(
+    ("strategy", "rules"),
+    [(HALVING, ""), pytest.param("RandomSearch", PRUNER, marks=pytest.mark.slow)],
+    ids=["halving", "pruner"],
+)
 def test_an_interrupted_search_is_the_same_search(strategy: str, rules: str, tmp_path: Path) -> None:
     file = declare(tmp_path, strategy, rules)
     whole = searched(file, tmp_path / "whole")

@@ -125,6 +125,7 @@ def model_of(weights: Path) -> Any:
     return TrainedNetwork(*find_checkpoint(str(weights))).model()
 
 
+@pytest.mark.slow
 def test_every_member_of_a_front_is_trained(tmp_path: Path, call: Call) -> None:
     folder = searched(tmp_path, "top: front", "[macs, -params]")
     members = json.loads((folder / "front.json").read_text())["front"]

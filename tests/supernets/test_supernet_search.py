@@ -92,7 +92,7 @@ def without_seconds(found: SupernetResult) -> SupernetResult:
 def test_a_search_ends_with_a_member_its_scores_and_its_weights(tmp_path: Path) -> None:
     shown, scores, found = run_to_end(SMALL, tmp_path)
     assert found is not None
-    assert [each["epoch"] for each in shown] == [1, 2, 3]
+    assert [each.epoch for each in shown] == [1, 2, 3]
     assert len(decisions(SPACE, found.architecture)) == 6
     assert found.scores == scores
     assert scores["validation_top1_percent"] > 15
@@ -112,7 +112,7 @@ def test_a_search_that_was_cut_off_ends_bit_by_bit_as_if_it_had_not_been(tmp_pat
     checkpoint = tmp_path / "cut.pt"
     run_to_end(declared, tmp_path / "cut", checkpoint=checkpoint, stop_after=2)
     shown, _, resumed = run_to_end(declared, tmp_path / "cut", checkpoint=checkpoint)
-    assert [each["epoch"] for each in shown] == [3]
+    assert [each.epoch for each in shown] == [3]
     assert whole is not None
     assert resumed is not None
     assert without_seconds(resumed) == without_seconds(whole)
@@ -143,7 +143,7 @@ def test_phases_prune_the_space_deepen_the_network_and_resume(tmp_path: Path) ->
     run_to_end(declared, tmp_path, task=task, checkpoint=checkpoint, stop_after=2)
     shown, _, found = run_to_end(declared, tmp_path, task=task, checkpoint=checkpoint)
     assert found is not None
-    assert [each["epoch"] for each in shown] == [3]
+    assert [each.epoch for each in shown] == [3]
     assert [epoch.phase for epoch in found.epochs] == [0, 1, 2]
     assert [len(options["normal/0-2"]) for options in found.options] == [8, 5, 3]
     assert [len(epoch.strengths["normal/0-2"]) for epoch in found.epochs] == [8, 5, 3]
