@@ -150,9 +150,9 @@ class History:
         self.totals: dict[str, float] = {}
         self.epochs = self.paid = 0
 
-    def start(self, proposal: Proposal) -> int:
-        """Add a proposal and return its number. Equal architectures share one object."""
-        number, name = len(self.proposals), digest(proposal.architecture)
+    def start(self, proposal: Proposal, name: str = "") -> int:
+        """Add a proposal and return its number. Equal architectures share one object; `name` is their digest if it is known."""
+        number, name = len(self.proposals), name or digest(proposal.architecture)
         # Sharing saves memory, and keeps the caches that walks set on a record.
         same = self.known.setdefault(name, proposal.architecture)
         if same is not proposal.architecture:

@@ -146,7 +146,7 @@ def read_event(history: History, event: Mapping[str, Any]) -> None:
         # An architecture seen before is not parsed again.
         known = history.known.get(event.get("digest", ""))
         architecture = from_plain(event["architecture"]) if known is None else known
-        history.start(_proposal(architecture, event))
+        history.start(_proposal(architecture, event), event.get("digest", ""))
     elif event["event"] == "reject":
         history.reject(_proposal(from_plain(event["architecture"]), event))
     elif event["event"] == "skip":

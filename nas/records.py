@@ -151,7 +151,8 @@ def plain_text(tree: Any) -> str:
     if kind is tuple or kind is list:
         return f"[{', '.join([plain_text(part) for part in tree])}]"
     if kind is dict:
-        return f"{{{', '.join([f'{plain_text(str(key))}: {plain_text(value)}' for key, value in tree.items()])}}}"
+        texts = [f"{encode_basestring_ascii(str(key))}: {plain_text(value)}" for key, value in tree.items()]
+        return f"{{{', '.join(texts)}}}"
     if kind.__name__ not in classes:
         return json.dumps(to_plain(tree), allow_nan=False)
     known: str | None = getattr(tree, "_plain_text", None)

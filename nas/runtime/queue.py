@@ -55,7 +55,7 @@ SKIPPED_IN_A_ROW = 100
 
 
 LONG = 1024
-"""The number of evaluations from which a history is kept from the garbage collector; a power of two."""
+"""The number of evaluations after which the history, and again what is new in it, is kept from the garbage collector."""
 
 
 class SearchFailed(RuntimeError):
@@ -324,11 +324,11 @@ class Queue:
 
 
 def _spare_collections(finished: int) -> None:
-    """Take the history out of the garbage collector's sight, each time that it has doubled, since searching it takes long.
+    """Take what is new in the history out of the garbage collector's sight from time to time, since searching it takes long.
 
     What is garbage by then is collected before, so that nothing else stays.
     """
-    if finished >= LONG and finished & (finished - 1) == 0:
+    if finished % LONG == 0:
         gc.collect()
         gc.freeze()
 
