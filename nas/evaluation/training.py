@@ -70,8 +70,8 @@ class Training(Evaluator):
         return Candidate(space, self.recipe) if is_open(self.recipe) else space
 
     def recipe_of(self, job: Job) -> Recipe:
-        """Return the recipe of a job: its own in a joint search, else that of this evaluator."""
-        recipe: Recipe = job.architecture.recipe if isinstance(job.architecture, Candidate) else self.recipe
+        """Return the recipe of a job: its own where this evaluator's has open choices, else this evaluator's."""
+        recipe: Recipe = job.architecture.recipe if is_open(self.recipe) else self.recipe
         return recipe
 
     def curves(self) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-import nas
-
 
 def versions(names: Sequence[str]) -> dict[str, str]:
     """Return the versions of Python and of the packages `names`, without importing these."""
@@ -19,7 +17,7 @@ def describe_installation() -> str:
     """Return the installed versions and the folder of this library, one per line."""
     installed = versions(("torch", "ray", "optuna"))
     lines = (f"{name} {version}" for name, version in installed.items())
-    return "\n".join([f"cellstack {nas.__version__} in {Path(__file__).parents[1]}", *lines])
+    return "\n".join([f"cellstack {_version('cellstack')} in {Path(__file__).parents[1]}", *lines])
 
 
 def _version(name: str) -> str:

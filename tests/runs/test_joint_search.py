@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from nas.records import RecordError, import_all
 from nas.runs.architecture import find_architecture
 from nas.runs.experiment import Experiment, load
 from nas.runs.full_training import FullTraining, load_recipe
-from nas.space import choices
+from nas.space import choices, sample
 from nas.testing.evaluators import performed
 from nas.training import Recipe
 
@@ -98,7 +100,17 @@ def test_candidates_are_journalled_trained_and_told_with_their_recipes(
         performed(evaluator.evaluate(task, Job(0, tree, best.number)))[1]["validation_top1_percent"]
         for evaluator, tree in ((searched.evaluator, best.architecture), (alone, best.architecture.architecture))
     )
-    assert first == second == best.scores["validation_top1_percent"]
+    assert first == second
+
+
+def test_a_closed_recipe_of_the_final_training_is_its_own(experiment: Path) -> None:
+    declared = load(experiment)
+    space = declared.open_space()
+    assert isinstance(declared.evaluator, Training)
+    job = Job(0, sample(space, Random(0)), 0)
+    assert declared.evaluator.recipe_of(job) == job.architecture.recipe
+    own = replace(declared.evaluator, recipe=Recipe(epochs=7))
+    assert own.recipe_of(job) == Recipe(epochs=7)
 
 
 def test_a_joint_search_by_tpe_is_told_which_choices_are_ordered(tmp_path: Path, call: Call) -> None:
