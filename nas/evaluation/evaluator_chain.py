@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
+from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task, with_reports
 from nas.history import Scores
 from nas.records import RecordError, record
 
@@ -81,7 +82,8 @@ class EvaluatorChain(Evaluator):
         for part in self.parts:
             is_last = part is self.parts[-1]
             # only while the last part runs are the scores of all others known, which a stopped evaluation needs
-            scores |= yield from with_scores(part.evaluate(task, job), scores if is_last else None)
+            reports = partial(_completed, dict(scores) if is_last else None)
+            scores |= yield from with_reports(part.evaluate(task, job), reports)
             if any(limit.excess(scores[name]) for name, limit in task.limits.items() if name in scores):
                 break
         return scores
@@ -90,16 +92,10 @@ class EvaluatorChain(Evaluator):
         return (yield from self.parts[-1].test(task, job, weights))
 
 
-def with_scores(evaluation: Evaluation, others: Scores | None) -> Evaluation:
-    """Run an evaluation whose reports have the scores of others too; None where some of these are still unknown."""
-    while True:
-        try:
-            progress = next(evaluation)
-        except StopIteration as end:
-            scores: Scores = end.value
-            return scores
-        known = {**others, **progress.scores} if others is not None and progress.scores else {}
-        yield replace(progress, scores=known)
+def _completed(others: Scores | None, progress: Progress) -> Progress:
+    """Return a report with the scores of others too; without any where some of these are still unknown, None."""
+    known = {**others, **progress.scores} if others is not None and progress.scores else {}
+    return replace(progress, scores=known)
 
 
 def parts_in(evaluator: Evaluator | None) -> tuple[Evaluator, ...]:

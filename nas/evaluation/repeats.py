@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Annotated, Any
 
-from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task
+from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task, with_reports
 from nas.history import Scores
 from nas.records import Range, record
 from nas.training.randomness import mixed_seed
@@ -57,7 +58,8 @@ class Repeats(Evaluator):
             for repeat, checkpoint in enumerate(checkpoints):
                 seed = mixed_seed(job.seed, "repeat", repeat) if repeat else job.seed
                 again = replace(job, seed=seed, checkpoint=checkpoint)
-                measured.append((yield from _described(self.of.evaluate(task, again), repeat, self.repeats)))
+                reports = partial(_counted, repeat, self.repeats)
+                measured.append((yield from with_reports(self.of.evaluate(task, again), reports)))
         except Exception:
             _remove(checkpoints)
             raise
@@ -80,17 +82,11 @@ def _varies(name: str) -> bool:
     return name not in (*FIXED, "seconds")
 
 
-def _described(evaluation: Evaluation, repeat: int, repeats: int) -> Evaluation:
-    """Run an evaluation; its reports count epochs over all repeats, and cannot stop it."""
-    while True:
-        try:
-            progress = next(evaluation)
-        except StopIteration as end:
-            scores: Scores = end.value
-            return scores
-        before = repeat * progress.epochs if progress.epochs is not None else 0
-        whole = repeats * progress.epochs if progress.epochs is not None else None
-        yield replace(progress, epoch=before + progress.epoch, epochs=whole, scores={})
+def _counted(repeat: int, repeats: int, progress: Progress) -> Progress:
+    """Return a report whose epochs count over all repeats; it cannot stop the evaluation."""
+    before = repeat * progress.epochs if progress.epochs is not None else 0
+    whole = repeats * progress.epochs if progress.epochs is not None else None
+    return replace(progress, epoch=before + progress.epoch, epochs=whole, scores={})
 
 
 def _checkpoint_of(checkpoint: Path | None, repeat: int) -> Path | None:

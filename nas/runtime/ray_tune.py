@@ -26,7 +26,7 @@ class RayTune(Executor):
     fractions. torch uses `threads` threads in each worker, by default one per processor. A job whose worker dies is retried on
     another one, up to `retries` times. `loggers` are trackers that record the search too, such as TensorBoard; the journal is
     written in any case. `scheduler` is one of Ray Tune that stops trainings by their curves of the first objective, as
-    ASHAScheduler or {ASHAScheduler: {max_t: 27}}, with times in epochs.
+    ASHAScheduler or {ASHAScheduler: {max_t: 27}}, with times in epochs; unlike `rules.pruner` it begins anew in a resumed run.
     """
 
     workers: Positive = 2

@@ -34,7 +34,7 @@ class Terminal(View):
 
     def __init__(self, console: Console, stage: RunStage) -> None:
         self.console, self.stage, self.total = console, stage.name, stage.total
-        self.describe = stage.describe
+        self.describe, self.hours = stage.describe, stage.rules.budget.hours if stage.rules.budget else None
         self.begun = time.monotonic()
         self.history: History | None = None
         self.waiting: dict[int, Proposal] = {}
@@ -138,6 +138,9 @@ class Terminal(View):
         spent = time.monotonic() - self.begun
         parts = {n: _part(progress) for n, (_, progress) in self.working.items() if progress.epochs is not None}
         done = self.done + sum(part - self.at_first[n] for n, part in parts.items())
+        if self.hours is not None and not self.total:
+            # an upper bound: what another session of this run has spent is not known here
+            return f"{duration(spent)}, at most {duration(max(0.0, 3600 * self.hours - spent))} left"
         if not self.total or not done or finished >= self.total:
             return f"{duration(spent)}"
         left = (self.total - finished - sum(parts.values())) * spent / done  # the work left, at the rate so far

@@ -68,8 +68,13 @@ class JobTrainable(tune.Trainable):
         is_new = False
         for _, event in events:
             # a trial that was paused may repeat epochs
-            if isinstance(event, Progress) and event.ends_an_epoch and event.epoch > self.epoch and event.scores:
-                score, sign = self.objective
+            score, sign = self.objective
+            if (
+                isinstance(event, Progress)
+                and event.ends_an_epoch
+                and event.epoch > self.epoch
+                and score in event.scores
+            ):
                 self.epoch, self.value, is_new = int(event.epoch), sign * event.scores[score], True
         return {EPOCH: self.epoch, VALUE: self.value} if is_new or not self.jobs else {}
 

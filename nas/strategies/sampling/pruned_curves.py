@@ -33,7 +33,7 @@ class PrunedCurves:
 
     def follow(self, event: Mapping[str, Any]) -> bool:
         """Add an event of the journal; returns whether the evaluation is to be stopped after this report of an epoch."""
-        if event["event"] == "report":
+        if event["event"] == "report" and self.objective.score in event["scores"]:
             number = event["number"]
             if number not in self.trials:
                 self.trials[number] = self.storage.create_new_trial(self.id)
