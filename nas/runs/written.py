@@ -32,6 +32,9 @@ FRONT = "front.json"
 NAMES = {StackedNetwork.__name__, *StackedNetwork.formerly}
 """The names, now and formerly, of the record in a run folder's architecture files, which identify such a file."""
 
+RECIPE = re.compile(r"  \w+(\.\w+)+ \S+(, \w+(\.\w+)+ \S+)*$")
+"""The end of a candidate's text in a joint search: two spaces, and choices of its recipe, as `recipe.lr 0.1`."""
+
 FORMS = (
     "a tree in notation, the text of a cell as nas show prints it, a genotype, or a JSON or YAML file of any of these"
 )
@@ -91,6 +94,7 @@ def _content(path: Path) -> Any:
 def read_text(text: str) -> StackedNetwork:
     """Return the architecture or space that a text spells out. Raises RecordError, with the reason, where there is neither."""
     _import_nodes()
+    text = RECIPE.sub("", text)
     # from the most specific form to the most general, which is notation
     content = _literal(text)
     if _is_recognised(content):

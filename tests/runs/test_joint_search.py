@@ -86,6 +86,9 @@ def test_candidates_are_journalled_trained_and_told_with_their_recipes(
     told += f"recipe.label_smoothing {recipe.label_smoothing}"
     assert told in shown
     assert told in call("table", folder).stdout
+    # what is shown is read as an architecture, without the recipe
+    (line,) = [line for line in shown.splitlines() if line.endswith(told)]
+    assert find_architecture(line).architecture == best.architecture.architecture
     assert call("report", folder, "--out", tmp_path / "report.html").returncode == 0
     # the recipe of the best is one of nas train
     declared = load_recipe(str(folder / "best.recipe.yaml"))

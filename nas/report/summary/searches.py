@@ -159,9 +159,7 @@ def _best(run: LoadedRun, best: Evaluated | None, fronts: Sequence[Front]) -> Be
         for number, cost in zip(front.number, front.costs, strict=True)
         if run.history.digests[number] == best.digest
     }
-    tree = architecture_of(best.architecture)
-    # the text is one that commands read, which do not take the recipe of a joint search
-    text, svg = run.experiment.family().describe(tree), draw(tree) or ""
+    text, svg = run.experiment.describe(best.architecture), draw(architecture_of(best.architecture)) or ""
     size_of = _sized(run) if sizes else ""
     return Best(best.number, best.digest, text, best.scores, sizes.get("params"), sizes.get("macs"), size_of, svg)
 
