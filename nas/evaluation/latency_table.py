@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from nas.data.identity import DataIdentity
 from nas.evaluation.candidate import architecture_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
-from nas.evaluation.tabular import load_table
+from nas.evaluation.table import load_table
 from nas.history import Scores
 from nas.places import Place
 from nas.records import record
@@ -18,7 +18,7 @@ from nas.records import record
 class LatencyTable(Evaluator):
     """Score an architecture by columns of a table: `columns` maps each score to its column, as `latency_ms: raspi4_ms`.
 
-    The table is found and read as that of Tabular.
+    The table is found and read as that of Table.
     """
 
     table: Annotated[str, Place("NAS_DATA")]

@@ -262,9 +262,9 @@ def test_a_default_spelt_otherwise_has_the_same_digest() -> None:
 
 
 def test_a_record_that_holds_a_mapping_has_a_digest() -> None:
-    from nas.evaluation.tabular import Tabular
+    from nas.evaluation.table import Table
 
-    tables = [Tabular("table", "valid", {"test": column}, "seconds") for column in ("x", "x", "y")]
+    tables = [Table("table", "valid", {"test": column}, "seconds") for column in ("x", "x", "y")]
     assert digest(tables[0]) == digest(tables[1]) != digest(tables[2])
 
 

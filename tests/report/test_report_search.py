@@ -14,7 +14,7 @@ from journals import events
 from report_runs import FINAL, TOY, by_hand, carried_out, finish, start
 
 from nas.choice import choices
-from nas.evaluation.tabular import Tabular, load_table
+from nas.evaluation.table import Table, load_table
 from nas.family import family
 from nas.profiling import profile
 from nas.records import digest, to_plain
@@ -120,7 +120,7 @@ def table(tmp_path: Path) -> Path:
 
 def tabular(table: Path, more: str = "") -> str:
     """Return an experiment on a table."""
-    evaluator = f"Tabular: {{table: {table}, validation: valid, test_columns: {{}}, seconds: time}}"
+    evaluator = f"Table: {{table: {table}, validation: valid, test_columns: {{}}, seconds: time}}"
     return TOY.replace("NoisyBits: {noise: 0.01}", evaluator).replace("fitness", f"{OBJECTIVE}{more}")
 
 
@@ -168,7 +168,7 @@ def test_a_table_without_a_clock_has_a_baseline_too(table: Path, tmp_path: Path,
 
 
 def test_an_architecture_drawn_again_takes_time_only_where_the_search_pays_for_it(table: Path) -> None:
-    evaluator = Tabular(str(table), "valid", {}, "time")
+    evaluator = Table(str(table), "valid", {}, "time")
     pays = simulated(evaluator, 1.0, Spent(3000, 3000 * 50.0, pays_again=True))
     reuses = simulated(evaluator, 1.0, Spent(3000, 3000 * 50.0, pays_again=False))
     assert pays.by_evaluations == reuses.by_evaluations
@@ -177,14 +177,14 @@ def test_an_architecture_drawn_again_takes_time_only_where_the_search_pays_for_i
 
 
 @pytest.fixture
-def table_of_64(tmp_path: Path) -> Tabular:
+def table_of_64(tmp_path: Path) -> Table:
     """Return a table of 64 rows, each of 1 s."""
     values = np.stack([np.random.default_rng(0).permutation(np.arange(64.0)), np.ones(64)], axis=1)
     np.savez(tmp_path / "64.npz", ops=np.arange(64)[:, None], columns=np.array(["valid", "time"]), values=values)
-    return Tabular(str(tmp_path / "64.npz"), "valid", {}, "time")
+    return Table(str(tmp_path / "64.npz"), "valid", {}, "time")
 
 
-def test_random_search_that_reuses_goes_on_until_its_time_is_spent(table_of_64: Tabular) -> None:
+def test_random_search_that_reuses_goes_on_until_its_time_is_spent(table_of_64: Table) -> None:
     for seconds in (16, 48, 64, 1000):
         found = simulated(table_of_64, 1.0, Spent(seconds, float(seconds), pays_again=False)).by_seconds
         for at, mean in zip(found.x, found.mean, strict=True):
@@ -195,7 +195,7 @@ def test_random_search_that_reuses_goes_on_until_its_time_is_spent(table_of_64: 
         assert found.x[-1] == seconds
 
 
-def test_the_band_of_what_is_minimised_lies_between_low_and_high(table_of_64: Tabular) -> None:
+def test_the_band_of_what_is_minimised_lies_between_low_and_high(table_of_64: Table) -> None:
     found = simulated(table_of_64, -1.0, Spent(10, 10.0, pays_again=True))
     for band in (found.by_evaluations, found.by_seconds):
         assert all(low < high for low, high in zip(band.low, band.high, strict=True))

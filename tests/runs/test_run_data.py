@@ -151,7 +151,7 @@ def test_a_table_is_the_one_that_a_run_began_with(tmp_path: Path, call: Call, mo
     np.savez(table, ops=rows, columns=np.array(["val", "seconds"]), values=values)
     experiment = tmp_path / "search.yaml"
     experiment.write_text(
-        "space: nasbench201\nstrategy: RandomSearch\nevaluator: {Tabular: {table: table.npz, validation: val, "
+        "space: nasbench201\nstrategy: RandomSearch\nevaluator: {Table: {table: table.npz, validation: val, "
         "test_columns: {top1: val}, seconds: seconds}}\nrules: {budget: {evaluations: 2}}\n"
     )
     monkeypatch.setenv("NAS_DATA", str(table.parent))

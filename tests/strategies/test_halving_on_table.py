@@ -12,7 +12,7 @@ from statistics import fmean
 import pytest
 
 from nas.evaluation.evaluator import Evaluator, Task
-from nas.evaluation.tabular import Fidelity, Tabular
+from nas.evaluation.table import Fidelity, Table
 from nas.runs.experiment import task_of
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Queue
@@ -36,8 +36,8 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-def table(folder: Path) -> Tabular:
-    return Tabular(
+def table(folder: Path) -> Table:
+    return Table(
         str(folder / "nasbench201.npz"),
         "c10_valid200",
         {"test_top1_percent": "c10_test200"},
@@ -57,7 +57,7 @@ def searched(evaluator: Evaluator, task: Task, strategy: Strategy, seed: int) ->
     return queue
 
 
-def prepared(folder: Path) -> tuple[Tabular, Task]:
+def prepared(folder: Path) -> tuple[Table, Task]:
     evaluator, space = table(folder), nasbench201()
     return evaluator, task_of("nasbench201", space, evaluator.prepare(space), {}, "network")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.evaluation.tabular import Tabular, load_table
+from nas.evaluation.table import Table, load_table
 from nas.history import read_objective
 from nas.records import RecordError
 from nas.report.summary.summary import Band, Baseline
@@ -32,7 +32,7 @@ class Spent:
 
 
 def random_baseline(
-    table: Tabular | None, objective: str | Sequence[str], spent: Spent, drawn: Sequence[float]
+    table: Table | None, objective: str | Sequence[str], spent: Spent, drawn: Sequence[float]
 ) -> Baseline | str:
     """Return the baseline of a search, or the reason why there is none: exact where there is a table, else estimated.
 
@@ -58,7 +58,7 @@ def grid(least: float, most: float, whole: bool) -> Floats:
     return np.unique(np.rint(points) if whole else points)
 
 
-def simulated(evaluator: Tabular, sign: float, spent: Spent) -> Baseline:
+def simulated(evaluator: Table, sign: float, spent: Spent) -> Baseline:
     """Simulate random search on the run's table with the seeds 0 to 99, for as long as the run took.
 
     A repeated architecture takes no time unless the search pays for it again. A simulation also ends once every row of the

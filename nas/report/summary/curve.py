@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas.evaluation.evaluator_chain import parts_in
-from nas.evaluation.tabular import Tabular
+from nas.evaluation.table import Table
 from nas.history import Evaluated
 from nas.report.summary.baseline import Spent, random_baseline
 from nas.report.summary.loaded import LoadedRun
@@ -60,5 +60,5 @@ def _baseline(run: LoadedRun, done: list[Evaluated], seconds: float) -> Baseline
     drawn = [run.value(each) for each in done if each.failure is None and each.proposal.origin in RANDOM]
     rules = run.experiment.rules
     spent = Spent(len(done), seconds, rules.duplicates == "evaluate")
-    table = next((each for each in parts_in(run.experiment.evaluator) if isinstance(each, Tabular)), None)
+    table = next((each for each in parts_in(run.experiment.evaluator) if isinstance(each, Table)), None)
     return random_baseline(table, rules.objective, spent, drawn)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.building import Shape
 from nas.evaluation.evaluator_chain import parts_in
-from nas.evaluation.tabular import Tabular
+from nas.evaluation.table import Table
 from nas.history import Evaluated, History
 from nas.report.summary.clock import Clock
 from nas.report.summary.journal import Log, Work, read_log, works_of
@@ -77,7 +77,7 @@ def _input(folder: Path, experiment: Experiment) -> Shape | None:
 
 def _is_simulated(experiment: Experiment, history: History, works: Sequence[Work]) -> bool:
     mine = [work for work in works if work.phase == "search"]
-    if any(isinstance(each, Tabular) for each in parts_in(experiment.evaluator)):
+    if any(isinstance(each, Table) for each in parts_in(experiment.evaluator)):
         return bool(mine)
     if experiment.evaluator is None or not mine:  # a supernet's scores took their seconds in the supernet phase
         return False

@@ -54,4 +54,4 @@ def _expected(each: Expectation) -> str:
 
 
 def _of_place(plain: object) -> list[str]:
-    return ["The table is read from the folder given by $NAS_DATA."] if "'Tabular'" in repr(plain) else []
+    return ["The table is read from the folder given by $NAS_DATA."] if "'Table'" in repr(plain) else []

@@ -22,7 +22,7 @@ from nas.space import choices, decisions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class TableRows:
     """A table's rows, by the decisions of an architecture, in the space's order of choices."""
 
     path: Path
@@ -71,7 +71,7 @@ class Fidelity:
 
 
 @record
-class Tabular(Evaluator):
+class Table(Evaluator):
     """Look an architecture up in a table, with the simulated training time as the clock.
 
     `table` is a path, or a name under the folder in the environment variable NAS_DATA: a .npz with `ops` (N, decisions),
@@ -89,6 +89,7 @@ class Tabular(Evaluator):
     epochs: Positive | None = None
     earlier: tuple[Fidelity, ...] = ()
     instant: ClassVar[bool] = True
+    formerly: ClassVar = ("Tabular",)
 
     def __post_init__(self) -> None:
         if self.earlier and (self.epochs is None or max(each.epochs for each in self.earlier) >= self.epochs):
@@ -130,13 +131,13 @@ class Tabular(Evaluator):
         table, row = self._find(task, job)
         return at_once({name: table.column(column)[row] for name, column in self.test_columns.items()})
 
-    def _find(self, task: Task, job: Job) -> tuple[Table, int]:
+    def _find(self, task: Task, job: Job) -> tuple[TableRows, int]:
         table = load_table(self.table)
         return table, table.row(architecture_of(task.space), architecture_of(job.architecture))
 
 
 @lru_cache(maxsize=4)
-def load_table(name: str) -> Table:
+def load_table(name: str) -> TableRows:
     """Read a table. Raises RecordError where it is missing or truncated, or lacks an array."""
     path = find_table(name)
     try:
@@ -151,7 +152,7 @@ def load_table(name: str) -> Table:
     if not len(ops):
         raise RecordError(f"table {path} has no rows: fetch it again")
     rows = {tuple(row): i for i, row in enumerate(ops.tolist())}
-    return Table(path, rows, {str(each): values[:, i].tolist() for i, each in enumerate(names)})
+    return TableRows(path, rows, {str(each): values[:, i].tolist() for i, each in enumerate(names)})
 
 
 def find_table(name: str) -> Path:
