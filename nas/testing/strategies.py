@@ -10,7 +10,7 @@ from typing import Any
 from nas.history import History, Limit, Proposal
 from nas.journal import finished_event, read_event, started_event
 from nas.plain import from_plain
-from nas.records import digest, to_plain
+from nas.records import RecordError, digest, to_plain
 from nas.space import SpaceError, decisions, one_of, sample, some_of
 from nas.strategies.strategy import Strategy
 from nas.testing.requirement import require, require_record
@@ -198,6 +198,10 @@ def it_goes_by_several_objectives(strategy: Strategy) -> None:
     """Check a search of two objectives, if the strategy says that it takes several: replayed, it goes on the same."""
     if not strategy.several_objectives:
         return
+    try:
+        strategy.check(2)
+    except RecordError:
+        return  # its settings go by one objective, which a run says before it begins
     history = simulate_search(strategy, SMALL, 160, workers=3, finish=succeed, objective=("score", "-cost"))
     again = replayed(history)
     require(history.front == again.front, "the front is another one when the journal is replayed")

@@ -23,7 +23,7 @@ from nas.testing.strategies import CHECKS, NESTED, SMALL, generator, replayed, s
 
 pytest.importorskip("optuna")
 
-SAMPLERS = ("NSGAIISampler", "NSGAIIISampler", "QMCSampler", "RandomSampler", "BruteForceSampler")
+SAMPLERS = ("NSGAIISampler", "NSGAIIISampler", "CmaEsSampler", "QMCSampler", "RandomSampler", "BruteForceSampler")
 TWO = ("score", "-cost")
 
 
