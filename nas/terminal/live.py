@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from typing import final
 
 from rich.console import Console, Group, RenderableType
@@ -35,6 +36,8 @@ class Terminal(View):
     def __init__(self, console: Console, stage: RunStage) -> None:
         self.console, self.stage, self.total = console, stage.name, stage.total
         self.describe, self.hours = stage.describe, stage.rules.budget.hours if stage.rules.budget else None
+        # in a notebook the panel needs a widget, which is drawn again
+        self.is_live = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
         self.begun = time.monotonic()
         self.history: History | None = None
         self.waiting: dict[int, Proposal] = {}
@@ -47,12 +50,12 @@ class Terminal(View):
         self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Terminal:
-        if self.console.is_terminal:
+        if self.is_live:
             self.live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.console.is_terminal:
+        if self.is_live:
             self.live.stop()
         if self.history is not None:
             self.console.print(self._summary(self.history), soft_wrap=True)
@@ -71,7 +74,7 @@ class Terminal(View):
             self.warned.add(number)
             epoch = f", epoch {progress.epoch:.0f}" if progress.epoch else ""
             self._line(f"#{number}{epoch}: {progress.warning}", "yellow")
-        is_due = not self.console.is_terminal and time.monotonic() - self.said > SECONDS_BETWEEN_LINES
+        is_due = not self.is_live and time.monotonic() - self.said > SECONDS_BETWEEN_LINES
         if is_due or self._ends_an_epoch(progress):
             self._line(f"{self.stage} #{number} epoch {'  '.join(_epoch_and_scores(progress))}")
 
@@ -90,7 +93,7 @@ class Terminal(View):
         self.working.pop(done.number, None)
         if done.failure is not None:
             print_failure(f"#{done.number}", done, self.console)
-        elif not self.console.is_terminal and done.worker != REUSED:
+        elif not self.is_live and done.worker != REUSED:
             self._line(f"{self._counted(history)} #{done.number} {_scores(done)}")
 
     def render(self) -> RenderableType:
@@ -124,7 +127,7 @@ class Terminal(View):
             text.append(f"  {stopped} stopped early", "dim")
         if self.stage == "search" and (best := history.best) is not None:
             text.append(f"\n{sparkline(best_so_far(history))}  best {_scores(best)}", "green")
-            if self.console.is_terminal:  # a log shows it once, when the search is over
+            if self.is_live:  # a log shows it once, when the search is over
                 described, room = self.describe(best.architecture), 2 * self.console.width
                 text.append(f"\n{described if len(described) <= room else f'{described[: room - 1]}…'}", "dim")
         return text
