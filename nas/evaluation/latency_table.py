@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from nas.data.identity import DataIdentity
 from nas.evaluation.candidate import architecture_of
@@ -23,6 +23,7 @@ class LatencyTable(Evaluator):
 
     table: Annotated[str, Place("NAS_DATA")]
     columns: Mapping[str, str]
+    instant: ClassVar[bool] = True
 
     def prepare(self, space: Any) -> dict[str, Any]:
         table = load_table(self.table)
