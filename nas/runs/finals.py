@@ -52,20 +52,20 @@ def finalists_of(history: History, final: Final, space: Any, seed: int) -> list[
 
     Labels are `best`, `best 2`, ..., or `best`, `front 1`, ... as RUN:front/1; then `random`, or `random 1`, ...
     """
+    best = history.best
+    assert best is not None, "a search without a best ends before"
     if final.top == "front":
-        tops, more = list(history.front), [f"front {i}" for i in range(1, len(history.front))]
+        tops = list(history.front) or [best]  # nothing is within the limits: then the nearest
+        labels = ["best", *(f"front {place}" for place in range(1, len(tops)))]
     else:
-        distinct = {done.digest: done for done in reversed(history.ranked[:-1])}
-        best = history.best
-        assert best is not None, "a search without a best ends before"
-        tops = [best, *(done for name, done in distinct.items() if name != best.digest)][: final.top]
-        more = [f"best {i}" for i in range(2, len(tops) + 1)]
-    chosen = [
-        Finalist(done.architecture, label, done.scores) for done, label in zip(tops, ["best", *more], strict=True)
-    ]
-    others = _others(space, [each.architecture for each in chosen], seed, int(final.beside_random))
-    labels = ["random"] if len(others) == 1 else [f"random {i + 1}" for i in range(len(others))]
-    return chosen + [Finalist(other, label, {}) for other, label in zip(others, labels, strict=True)]
+        # of an architecture that was evaluated several times, the best evaluation
+        ranked = sorted({done.digest: done for done in history.ranked}.values(), key=history.rank, reverse=True)
+        tops = [best, *(done for done in ranked if done.digest != best.digest)][: final.top]
+        labels = ["best", *(f"best {place}" for place in range(2, len(tops) + 1))]
+    chosen = [Finalist(done.architecture, label, done.scores) for done, label in zip(tops, labels, strict=True)]
+    random = _others(space, [each.architecture for each in chosen], seed, int(final.beside_random))
+    names = ["random"] if len(random) == 1 else [f"random {i + 1}" for i in range(len(random))]
+    return chosen + [Finalist(other, label, {}) for other, label in zip(random, names, strict=True)]
 
 
 def train_finalists(

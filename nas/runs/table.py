@@ -16,10 +16,12 @@ def rows_of(history: History, describe: Callable[[Any], str]) -> list[Row]:
     A score that an evaluation does not have is None. `state` is `ended`, `stopped`, `reused` or `failed`.
     """
     scores = dict.fromkeys(name for done in history.scored for name in done.scores)
-    return [_row(done, history, list(scores), describe) for _, done in sorted(history.finished.items())]
+    front = {done.number for done in history.front}
+    rows = ((done, done.number in front) for _, done in sorted(history.finished.items()))
+    return [_row(done, list(scores), on_front, describe) for done, on_front in rows]
 
 
-def _row(done: Evaluated, history: History, scores: list[str], describe: Callable[[Any], str]) -> Row:
+def _row(done: Evaluated, scores: list[str], on_front: bool, describe: Callable[[Any], str]) -> Row:
     return {
         "number": done.number,
         "state": _state(done),
@@ -29,7 +31,7 @@ def _row(done: Evaluated, history: History, scores: list[str], describe: Callabl
         "parents": " ".join(map(str, done.proposal.parents)),
         "worker": done.worker,
         "failure": done.failure,
-        "on_front": done in history.front,
+        "on_front": on_front,
         "digest": done.digest,
         "architecture": describe(done.architecture),
     }

@@ -15,7 +15,7 @@ from nas.data import split
 from nas.evaluation.ensemble import AveragedLogits
 from nas.evaluation.results import read_test
 from nas.evaluation.training import Training
-from nas.history import History, Proposal
+from nas.history import History, Limit, Proposal
 from nas.records import import_all
 from nas.report.summary.summarise import summarise
 from nas.runs.architecture import find_checkpoint
@@ -75,6 +75,22 @@ def test_the_best_few_are_distinct_and_come_best_first() -> None:
     assert [(each.label, each.architecture) for each in chosen[:3]] == [("best", 3.0), ("best 2", 2.0), ("best 3", 1.0)]
     assert [(each.label, each.stem, each.architecture) for each in chosen[3:]] == [("random", "random", 4.0)]
     assert [each.label for each in finalists_of(history, Final(top=9), None, 0)] == ["best", "best 2", "best 3"]
+
+
+def test_of_equal_ones_the_earlier_is_the_best_and_the_other_the_second() -> None:
+    history = History("score")
+    for name in ("x", "y"):
+        history.finish(history.start(Proposal(name)), {"score": 1.0})
+    assert [each.architecture for each in finalists_of(history, Final(top=2), None, 0)] == ["x", "y"]
+
+
+def test_where_nothing_is_within_the_limits_the_nearest_is_trained() -> None:
+    history = History(("score", "-cost"), {"cost": Limit(most=1)})
+    for cost in (9.0, 5.0):
+        history.finish(history.start(Proposal(cost)), {"score": cost, "cost": cost})
+    assert [(each.label, each.architecture) for each in finalists_of(history, Final(top="front"), None, 0)] == [
+        ("best", 5.0)
+    ]
 
 
 def test_a_front_is_trained_in_its_order() -> None:
