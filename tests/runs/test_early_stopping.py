@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from journals import events, untimed
 
 from nas.evaluation.evaluator import Job, Progress
-from nas.history import Evaluated, History, Proposal
+from nas.history import Evaluated, History, Objective, Proposal
 from nas.journal import replay
 from nas.records import import_all
 from nas.runs.experiment import load
@@ -232,6 +234,19 @@ def test_what_cannot_be_stopped_is_found_before_anything_runs(
     assert answer.returncode == 2
     assert said in answer.stderr, answer.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_reports_without_the_objective_are_no_metrics_of_a_scheduler() -> None:
+    # those of a final training have validation accuracies, and its objective is that of the test
+    pytest.importorskip("ray")
+    from nas.runtime.tune.trials import EPOCH, VALUE, JobTrainable
+
+    trainable = object.__new__(JobTrainable)
+    trainable.jobs, trainable.objective = deque([Job(0, None, 0)]), Objective("test_top1_percent", 1.0)
+    trainable.epoch, trainable.value = 0, -inf
+    assert trainable._metrics([(0, Progress(1, 2, {"validation_top1_percent": 9.0}))]) == {}
+    trainable.objective = Objective("validation_top1_percent", -1.0)
+    assert trainable._metrics([(0, Progress(1, 2, {"validation_top1_percent": 9.0}))]) == {EPOCH: 1, VALUE: -9.0}
 
 
 # ------------------------------------------------------------------------------------------- real processes, real Ray
