@@ -17,10 +17,10 @@ from nas.evaluation.evaluator_chain import EvaluatorChain
 from nas.evaluation.function import PythonFunction, Scoring
 from nas.fields import wrong
 from nas.history import Evaluated, History, Limit, Proposal, read_objective, read_objectives
-from nas.journal import replay
 from nas.plain import from_plain
 from nas.records import RecordError
 from nas.runs.architecture import find_architecture
+from nas.runs.evaluations import history_of
 from nas.runs.experiment import Experiment, Final
 from nas.runs.folder import new_run
 from nas.runs.run import SearchPlan, create_folder, load_run, plan, run
@@ -29,10 +29,11 @@ from nas.runs.spaces import of_space
 from nas.runs.table import Row, rows_of
 from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
+from nas.runtime.queue import Views
 from nas.runtime.ray_tune import RayTune
 from nas.runtime.rules import Budget, Rules
 from nas.runtime.stage import RunStage
-from nas.runtime.view import View
+from nas.runtime.view import Silent, View
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.nsga2 import Nsga2
 from nas.strategies.strategy import Strategy
@@ -159,11 +160,8 @@ def resume(
 def load(folder: str | Path) -> Run:
     """Return a run as it is in its folder, also one that is still running."""
     path = _path(folder)
-    experiment, journal = load_run(path), path / "history.jsonl"
-    rules = experiment.rules
-    empty = History(rules.objective, rules.limits)
-    history = replay(journal, rules.objective, limits=rules.limits) if journal.is_file() else empty
-    return Run(path, experiment, history)
+    experiment = load_run(path)
+    return Run(path, experiment, history_of(path, experiment.rules))
 
 
 def default_strategy(rules: Rules) -> Strategy:
@@ -179,9 +177,9 @@ def _carried_out(planned: SearchPlan, folder: Path, callbacks: Sequence[Callback
 
 
 @contextmanager
-def _shown(show: bool) -> Iterator[Callable[[RunStage], View | None]]:
+def _shown(show: bool) -> Iterator[Views]:
     if not show:
-        yield lambda stage: None
+        yield lambda stage: Silent()
         return
     from rich.console import Console
 
@@ -195,20 +193,17 @@ def _shown(show: bool) -> Iterator[Callable[[RunStage], View | None]]:
 class Calling(View):
     """A view that calls back after each evaluation of the search, and passes all events on to another view."""
 
-    def __init__(self, view: View | None, callbacks: Sequence[Callback], stage: RunStage) -> None:
+    def __init__(self, view: View, callbacks: Sequence[Callback], stage: RunStage) -> None:
         self.view, self.callbacks = view, callbacks if stage.name == "search" else ()
 
     def started(self, number: int, proposal: Proposal) -> None:
-        if self.view is not None:
-            self.view.started(number, proposal)
+        self.view.started(number, proposal)
 
     def progress(self, number: int, worker: str, progress: Progress) -> None:
-        if self.view is not None:
-            self.view.progress(number, worker, progress)
+        self.view.progress(number, worker, progress)
 
     def finished(self, done: Evaluated, history: History) -> None:
-        if self.view is not None:
-            self.view.finished(done, history)
+        self.view.finished(done, history)
         for callback in self.callbacks:
             callback(done, history)
 

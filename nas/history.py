@@ -8,16 +8,13 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar, cast
 
-from nas.pareto import Values, dominates
+from nas.pareto import Values, with_member
 from nas.records import RecordError, digest, record
 
 S = TypeVar("S")
 
 REUSED = "reused"
 """The worker name of a proposal that took the scores of an equal architecture, evaluated before."""
-
-OUTSIDE = "outside"
-"""The first word of the reason of an evaluation that ended at a limit."""
 
 Scores = Mapping[str, float]
 """The results of an evaluation, by name with unit: `validation_top1_percent`, `params`, `macs`, `seconds`, ..."""
@@ -123,7 +120,8 @@ class History:
     proposals outside a limit that was known without an evaluation; `asked` has all proposals in order, each with its number, or
     None where it was rejected or skipped, as a repeat. `curves` has the scores after each epoch of an evaluation, and `resumed`
     the number that continued it; `epochs` is the sum of the reported epochs. `totals` sums each score, of `seconds` those that
-    were not trained by a resumed evaluation. `paid` counts the proposals that did not reuse scores.
+    were not trained by a resumed evaluation. `paid` counts the proposals that did not reuse scores, `stopped` the evaluations
+    that ended before the epochs that they were proposed for.
     """
 
     def __init__(self, objective: str | Sequence[str], limits: Mapping[str, Limit] | None = None) -> None:
@@ -148,7 +146,7 @@ class History:
         self.known: dict[str, Any] = {}
         self.children: dict[int, list[int]] = {}
         self.totals: dict[str, float] = {}
-        self.epochs = self.paid = 0
+        self.epochs = self.paid = self.stopped = 0
 
     def start(self, proposal: Proposal, name: str = "") -> int:
         """Add a proposal and return its number. Equal architectures share one object; `name` is their digest if it is known."""
@@ -210,6 +208,7 @@ class History:
         self.ranked.insert(place, done)
         self._join_front(done)
         self.paid -= worker == REUSED
+        self.stopped += done.is_stopped
         for name, score in scores.items():
             self.totals[name] = self.totals.get(name, 0.0) + score
         if "seconds" in scores:
@@ -228,11 +227,16 @@ class History:
         """The number of evaluations that ended, without those that reused scores."""
         return self.paid - len(self.in_flight)
 
+    @property
+    def reused(self) -> int:
+        """The number of proposals that reused scores."""
+        return len(self.proposals) - self.paid
+
     def _end_outside(self, number: int, scores: Scores, worker: str) -> Evaluated:
         """Add an evaluation that ended where a score was outside a limit, before its objective was known."""
         broken = {name: limit for name, limit in self.limits.items() if name in scores and limit.excess(scores[name])}
         measured = ", ".join(f"{name} is {scores[name]:g}" for name in broken)
-        reason = f"{OUTSIDE} {describe_limits(broken)}: {measured}"
+        reason = f"outside {describe_limits(broken)}: {measured}"
         done = Evaluated(number, self.proposals[number], self.digests[number], scores, reason, worker)
         self._close(done)
         self.failures.append(done)
@@ -301,12 +305,8 @@ class History:
                 self.front = [done]
             return
         # the front is short next to the history, so a pass over it costs little
-        others = [(each, self.values(each)) for each in self.front if each.number != done.proposal.resumes]
-        if any(known == values or dominates(known, values) for _, known in others):
-            self.front = [each for each, _ in others]
-            return  # of equal ones the earliest stays
-        front = [each for each, known in others if not dominates(values, known)] + [done]
-        self.front = sorted(front, key=self.value, reverse=True)
+        others = [each for each in self.front if each.number != done.proposal.resumes]
+        self.front = sorted(with_member(others, done, self.values), key=self.value, reverse=True)
 
     @property
     def best(self) -> Evaluated | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 Values = tuple[float, ...]
 """The values of one point, one for each objective; all are maximised."""
@@ -11,6 +14,14 @@ Values = tuple[float, ...]
 def dominates(first: Values, second: Values) -> bool:
     """Return whether `first` is at least as good in every objective, and better in one."""
     return first != second and all(a >= b for a, b in zip(first, second, strict=True))
+
+
+def with_member(front: Sequence[T], new: T, values: Callable[[T], Values]) -> list[T]:
+    """Return a front with a new member, without those that it dominates; of equal ones the earlier stays."""
+    added, known = values(new), [(each, values(each)) for each in front]
+    if any(each == added or dominates(each, added) for _, each in known):
+        return list(front)
+    return [member for member, each in known if not dominates(added, each)] + [new]
 
 
 def fronts(points: Sequence[Values]) -> list[list[int]]:

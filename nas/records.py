@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
+from inspect import isabstract
 from json.encoder import encode_basestring_ascii
 from math import isfinite
 from pkgutil import iter_modules
@@ -98,8 +99,9 @@ def import_all(package: str) -> None:
 
 
 def record_classes(kind: Any) -> dict[str, Any]:
-    """Return the registered records that are subclasses of `kind`, by name, without former names."""
-    return {name: cls for name, cls in sorted(classes.items()) if issubclass(cls, kind) and name == cls.__name__}
+    """Return the registered records that are subclasses of `kind`, by name, without former names and abstract classes."""
+    found = sorted((name, cls) for name, cls in classes.items() if issubclass(cls, kind) and name == cls.__name__)
+    return {name: cls for name, cls in found if not isabstract(cls)}
 
 
 @cache

@@ -8,11 +8,13 @@ from typing import Any
 
 from nas.evaluation.candidate import architecture_of
 from nas.family import StackedNetwork
-from nas.journal import read_journal
+from nas.history import History
+from nas.journal import read_journal, replay
 from nas.plain import from_plain
 from nas.records import RecordError
 from nas.runs.experiment import load
 from nas.runs.written import FRONT, read_found, read_front
+from nas.runtime.rules import Rules
 
 JOURNALS = ("history.jsonl", "training.jsonl", "trials.jsonl")
 """The journals of a search, a training and a transfer; their evaluations are numbered."""
@@ -21,6 +23,14 @@ JOURNALS = ("history.jsonl", "training.jsonl", "trials.jsonl")
 def journal_of(folder: Path) -> Path | None:
     """Return the journal of a run folder; None where it has none."""
     return next((folder / name for name in JOURNALS if (folder / name).is_file()), None)
+
+
+def history_of(folder: Path, rules: Rules) -> History:
+    """Return the history of a search as it is in its folder; empty where nothing was proposed yet."""
+    journal = folder / "history.jsonl"
+    if not journal.is_file():
+        return History(rules.objective, rules.limits)
+    return replay(journal, rules.objective, limits=rules.limits)
 
 
 def front_member(folder: Path, place: int) -> StackedNetwork:

@@ -6,9 +6,9 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nas.journal import replay
 from nas.records import RecordError, digest
 from nas.runs.architecture import find_architecture
+from nas.runs.evaluations import history_of
 from nas.runs.experiment import load
 from nas.space import decisions
 from nas.strategies.initial import Initial
@@ -39,10 +39,8 @@ def with_trees(strategy: S, space: Any) -> S:
 
 def best_of(folder: Path, number: int) -> list[Any]:
     """Return the best architectures of a run, without repeats, the best first. Raises RecordError where it has none."""
-    rules = load(folder / "experiment.yaml").rules
-    journal = folder / "history.jsonl"
-    history = replay(journal, rules.objective, limits=rules.limits) if journal.is_file() else None
-    if history is None or not history.ranked:
+    history = history_of(folder, load(folder / "experiment.yaml").rules)
+    if not history.ranked:
         raise RecordError(f"{folder} has no evaluation that succeeded, to start from", "strategy.Initial.run")
     distinct = {done.digest: done.architecture for done in reversed(history.ranked)}
     return list(distinct.values())[:number]

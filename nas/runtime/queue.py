@@ -353,7 +353,9 @@ def commonest_reason(failures: Iterable[Evaluated]) -> str:
 def carry_out(stage: RunStage, executor: Executor, views: Views, folder: Path) -> History:
     """Run a stage, or what is left of it, on an executor; return its history."""
     with executor.watched(stage, folder) as more, closing(Queue(stage, [views(stage), *more], folder)) as queue:
-        executor.run(queue, stage.work, folder)
-    if len(queue.history.finished) >= LONG:
-        gc.unfreeze()
+        try:
+            executor.run(queue, stage.work, folder)
+        finally:
+            if len(queue.history.finished) >= LONG:
+                gc.unfreeze()
     return queue.history

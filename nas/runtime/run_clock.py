@@ -25,8 +25,6 @@ class RunClock:
             self.begun = float(event["at"])
         self.last = float(event["at"])
 
-    def seconds(self, is_running: bool = True) -> float:
-        """Return the seconds up to now or, where nothing runs, up to the last event."""
-        if self.begun is None:
-            return 0.0
-        return self.before + (time.time() if is_running else self.last) - self.begun
+    def seconds(self) -> float:
+        """Return the seconds up to now."""
+        return 0.0 if self.begun is None else self.before + time.time() - self.begun

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import cycle
-from random import Random
-from typing import Any, ClassVar
 
-from nas.history import History, Proposal
-from nas.records import Positive, record
-from nas.strategies.random_search import RandomSearch
-from nas.strategies.strategy import Strategy
-from nas.strategies.successive_halving import Brackets, Eta, brackets_of, check_inner, check_rungs
+from nas.records import record
+from nas.strategies.brackets import Halving, Shape
 
 
 @record
-class Hyperband(Strategy):
+class Hyperband(Halving):
     """Run brackets of halving in turn: the first begins at the first of `epochs`, each next one a rung higher.
 
     With k rungs, the bracket that has s more rungs above its first takes floor(k / (s + 1)) * `eta` ** s proposals, so that
@@ -25,31 +20,10 @@ class Hyperband(Strategy):
     while evaluations of the last are in flight, as hpbandster does.
     """
 
-    of: Strategy = RandomSearch()
-    epochs: tuple[Positive, ...] = (1, 3, 9)
-    eta: Eta = 3
-    several_objectives: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_rungs(self.epochs)
-
-    def check(self, objectives: int = 1) -> None:
-        check_inner(self.of, objectives)
-
-    def rungs(self) -> tuple[int, ...]:
-        return self.epochs
-
-    def resumable(self, history: History) -> Collection[int]:
-        return self._brackets(history).resumable()
-
-    def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        return self._brackets(history).propose(self.of, space, history, rng)
-
     def sizes(self) -> list[int]:
         """Return the number of proposals of each bracket, in their order."""
         rungs = len(self.epochs)
         return [rungs // (above + 1) * self.eta**above for above in reversed(range(rungs))]
 
-    def _brackets(self, history: History) -> Brackets:
-        shapes: Iterator[tuple[int, int | None]] = cycle(enumerate(self.sizes()))
-        return brackets_of(history, self.epochs, self.eta, shapes, self)
+    def shapes(self) -> Iterator[Shape]:
+        return cycle(enumerate(self.sizes()))

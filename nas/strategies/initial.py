@@ -7,9 +7,9 @@ from random import Random
 from typing import Any, ClassVar
 
 from nas.history import History, Proposal
-from nas.records import Positive, RecordError, record
+from nas.records import Positive, record
 from nas.strategies.random_search import RandomSearch
-from nas.strategies.strategy import Strategy
+from nas.strategies.strategy import Strategy, check_takes
 
 
 @record
@@ -27,11 +27,7 @@ class Initial(Strategy):
     several_objectives: ClassVar[bool] = True
 
     def check(self, objectives: int = 1) -> None:
-        if objectives > 1 and not self.of.several_objectives:
-            raise RecordError(
-                f"of is {type(self.of).__name__}, which goes by one objective, and there are {objectives}", "of"
-            )
-        self.of.check(objectives)
+        check_takes(self.of, objectives)
 
     def rungs(self) -> tuple[int, ...]:
         return self.of.rungs()

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from nas.history import History, Proposal
+from nas.records import RecordError
 
 
 class Strategy(ABC):
@@ -40,3 +41,10 @@ class Strategy(ABC):
 
         The cost must not grow with the history.
         """
+
+
+def check_takes(of: Strategy, objectives: int) -> None:
+    """Raise RecordError where the strategy inside another one cannot take that number of objectives."""
+    if objectives > 1 and not of.several_objectives:
+        raise RecordError(f"of is {type(of).__name__}, which goes by one objective, and there are {objectives}", "of")
+    of.check(objectives)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nas.history import Evaluated
-from nas.journal import replay
 from nas.places import is_there
 from nas.profiling import profile
 from nas.records import RecordError, to_plain
 from nas.runs.architecture import find_architecture
+from nas.runs.evaluations import history_of
 from nas.runs.run import load_run
 from nas.runs.table import Row, rows_of
 from nas.terminal.show_run import RunSnapshot, look
@@ -42,8 +42,8 @@ def run_as_plain(seen: RunSnapshot) -> dict[str, Any]:
         "in_flight": len(history.in_flight),
         "failed": len(history.failures),
         "rejected": len(history.rejected),
-        "reused": len(history.proposals) - history.paid,
-        "stopped": sum(done.is_stopped for done in history.scored),
+        "reused": history.reused,
+        "stopped": history.stopped,
         "epochs": history.epochs,
         "seconds": history.totals.get("seconds"),
     }
@@ -68,8 +68,7 @@ def print_table(folder: Path, as_json: bool) -> None:
 
 
 def _rows(folder: Path) -> list[Row]:
-    experiment, journal = load_run(folder), folder / "history.jsonl"
-    if not journal.is_file():
+    experiment = load_run(folder)
+    if not (folder / "history.jsonl").is_file():
         raise RecordError(f"{folder} has no history.jsonl: nothing was evaluated yet")
-    rules = experiment.rules
-    return rows_of(replay(journal, rules.objective, limits=rules.limits), experiment.describe)
+    return rows_of(history_of(folder, experiment.rules), experiment.describe)

@@ -121,10 +121,10 @@ class Terminal(View):
             text.append(f"  {outside} ended outside the limits", "yellow")
         if history.rejected:
             text.append(f"  {len(history.rejected)} rejected by the limits", "yellow")
-        if reused := len(history.proposals) - history.paid:
-            text.append(f"  {reused} reused", "dim")
-        if stopped := sum(done.is_stopped for done in history.scored):
-            text.append(f"  {stopped} stopped early", "dim")
+        if history.reused:
+            text.append(f"  {history.reused} reused", "dim")
+        if history.stopped:
+            text.append(f"  {history.stopped} stopped early", "dim")
         if self.stage == "search" and (best := history.best) is not None:
             text.append(f"\n{sparkline(best_so_far(history))}  best {_scores(best)}", "green")
             if self.is_live:  # a log shows it once, when the search is over

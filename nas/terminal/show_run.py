@@ -20,6 +20,7 @@ from rich.text import Text
 
 from nas.history import REUSED, Evaluated, History, describe_limits, read_objective
 from nas.journal import replay
+from nas.report.summary.fidelity import rungs_of
 from nas.runs.experiment import Experiment
 from nas.runs.finals import ENSEMBLE, by_label
 from nas.runs.run import load_run
@@ -198,10 +199,10 @@ def _print_finals(seen: RunSnapshot, console: Console) -> None:
 def _print_counts(seen: RunSnapshot, history: History, console: Console) -> None:
     """Print the numbers of evaluations, how much of the budget is spent, and the time."""
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
-    if reused := len(history.proposals) - history.paid:
-        counts += f", {reused} of them reused scores"
-    if stopped := sum(done.is_stopped for done in history.scored):
-        counts += f", {stopped} stopped early"
+    if history.reused:
+        counts += f", {history.reused} of them reused scores"
+    if history.stopped:
+        counts += f", {history.stopped} stopped early"
     console.print(Text.assemble((str(seen.folder), "bold"), f": {counts}"), soft_wrap=True)
     budget = seen.experiment.rules.budget
     parts: list[str] = []
@@ -221,13 +222,10 @@ def _print_counts(seen: RunSnapshot, history: History, console: Console) -> None
 
 def _print_rungs(history: History, console: Console) -> None:
     """Print how many evaluations ended at each rung, and the best value of each."""
-    rungs = sorted({proposal.epochs for proposal in history.proposals if proposal.epochs is not None})
-    for epochs in rungs:
-        done = [each for each in history.scored if each.proposal.epochs == epochs]
-        promoted = sum(each.number in history.resumed for each in done)
-        best = max(done, key=history.value, default=None)
-        told = f", best {history.objective} {number(best.scores[history.objective])} (#{best.number})" if best else ""
-        console.print(f"rung of {epochs} epochs: {len(done)} ended, {promoted} promoted{told}", soft_wrap=True)
+    for rung in rungs_of(history):
+        best = "" if rung.best is None else f", best {history.objective} {number(rung.best)} (#{rung.number})"
+        ended = f"{rung.ended} ended, {rung.promoted} promoted"
+        console.print(f"rung of {rung.epochs} epochs: {ended}{best}", soft_wrap=True)
 
 
 def _print_curve(seen: RunSnapshot, history: History, console: Console) -> None:

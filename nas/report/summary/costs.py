@@ -24,7 +24,7 @@ def costs_of(
     seconds = [each.scores["seconds"] for each in done if each.worker != REUSED and "seconds" in each.scores]
     hours = sum(work.end - work.begin for work in works) / HOUR
     held = _held(executor)
-    reused = sum(each.worker == REUSED for each in done)
+    reused = history.reused if history else 0
     return MachineHours(
         seconds=clock.worked(clock.last),
         evaluation_seconds=sum(seconds) if seconds else None,
@@ -40,7 +40,7 @@ def costs_of(
         distinct=len(history.known) if history else 0,
         rejected=len(history.rejected) if history else 0,
         skipped=sum(number is None for number, _ in history.asked) - len(history.rejected) if history else 0,
-        stopped=sum(each.is_stopped for each in done),
+        stopped=history.stopped if history else 0,
         epochs=history.epochs if history else 0,
         supernets=len(logs["supernets"].history.finished) if "supernets" in logs else 0,
         finals=len(logs["final"].history.finished) if "final" in logs else 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.history import History
-from nas.pareto import Values, dominates, hypervolume
+from nas.pareto import Values, hypervolume, with_member
 from nas.report.summary.candidates import FrontAt, Objectives
 
 POINTS, FRONTS = 60, (0.25, 0.5, 1.0)
@@ -24,8 +24,7 @@ def objectives_of(history: History) -> Objectives | None:
     places = {done.number: place for place, done in enumerate(history.closed, 1)}
     volumes, fronts, front = list[float](), list[FrontAt](), list[Values]()
     for number, value in enumerate(values, 1):
-        if not any(known == value or dominates(known, value) for known in front):
-            front = [known for known in front if not dominates(value, known)] + [value]
+        front = with_member(front, value, lambda each: each)
         if number in ends:
             volumes.append(hypervolume(front, reference))
         if number in shown:

@@ -65,10 +65,9 @@ class JobTrainable(tune.Trainable):
 
     def _metrics(self, events: Sequence[Event]) -> dict[str, float]:
         """Return the epoch and the objective's value for a scheduler, once for each epoch and again at the end."""
-        is_new = False
+        is_new, (score, sign) = False, self.objective
         for _, event in events:
             # a trial that was paused may repeat epochs
-            score, sign = self.objective
             if (
                 isinstance(event, Progress)
                 and event.ends_an_epoch

@@ -22,8 +22,8 @@ class PrunedCurves:
     What a pruner writes down about a trial is a function of these events, so that a resumed search goes on as it would have.
     """
 
-    def __init__(self, pruner: Named, objective: Objective, where: str = "rules.pruner") -> None:
-        self.pruner: BasePruner = made_by_optuna("Pruner", pruner, where, {})
+    def __init__(self, pruner: Named, objective: Objective) -> None:
+        self.pruner: BasePruner = made_by_optuna("Pruner", pruner, "rules.pruner", {})
         self.objective, self.storage = objective, InMemoryStorage()
         self.trials: dict[int, int] = {}
         # Hyperband's pruner draws a trial's bracket by the name of its study
