@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = {
     **dict.fromkeys(
-        "choice counting fields files history journal literal lock membership own pareto places plain preprocessing records "
-        "space".split(),
+        "choice counting fields files history journal literal lock membership named own pareto places plain preprocessing "
+        "records space".split(),
         0,
     ),
     **dict.fromkeys(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from inspect import signature
-from typing import Any
-
 from ray.tune import schedulers
 from ray.tune.schedulers import TrialScheduler
 
+from nas.named import Named, made_of, split_named
 from nas.records import RecordError, nearest
 from nas.runtime.tune.trials import EPOCH
 
@@ -18,18 +15,10 @@ KNOWN = ("ASHAScheduler", "AsyncHyperBandScheduler", "HyperBandScheduler", "Medi
 WHERE = "executor.RayTune.scheduler"
 
 
-def made_by_tune(named: str | Mapping[str, Mapping[str, Any]]) -> TrialScheduler:
+def made_by_tune(named: Named) -> TrialScheduler:
     """Return a scheduler by its name, with settings or without; its times are in epochs. Raises RecordError for others."""
-    name, given = (named, {}) if isinstance(named, str) else next(iter(named.items()), ("", {}))
+    name, given = split_named(named)
     if name not in KNOWN:
         raise RecordError(f"Ray Tune has no scheduler {name!r} that stops trainings: {nearest(name, KNOWN)}", WHERE)
-    cls = getattr(schedulers, name)
-    settings = signature(cls).parameters
-    for key in given or {}:
-        if key not in settings:
-            raise RecordError(f"{name} has no setting {key!r}: {nearest(key, settings)}", f"{WHERE}.{name}.{key}")
-    try:
-        made: TrialScheduler = cls(**{"time_attr": EPOCH, **(given or {})})
-    except (AssertionError, TypeError, ValueError) as error:
-        raise RecordError(f"{name} cannot be made with these settings ({error})", f"{WHERE}.{name}") from None
+    made: TrialScheduler = made_of(getattr(schedulers, name), given, {"time_attr": EPOCH}, WHERE)
     return made

@@ -6,13 +6,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from inspect import signature
 from typing import Any, Literal
 
+from nas.named import Named, made_of, split_named
 from nas.records import RecordError, nearest
-
-Named = str | Mapping[str, Mapping[str, Any]]
-"""A class of Optuna: its name, as `TPE`, or its name with settings, as `{TPESampler: {n_startup_trials: 20}}`."""
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "TPESampler": {"multivariate": True, "warn_independent_sampling": False},
@@ -43,19 +40,11 @@ def made_by_optuna(kind: Literal["Sampler", "Pruner"], named: Named, where: str,
         home = import_module(f"optuna.{kind.lower()}s")
     except ImportError:
         raise RecordError("Optuna is not installed: pip install 'cellstack[optuna]'", where) from None
-    name, given = (named, {}) if isinstance(named, str) else next(iter(named.items()), ("", {}))
+    name, given = split_named(named)
     known = [each for each in dir(home) if each.endswith(kind) and not each.startswith(("Base", "Partial"))]
     name = f"{name}{kind}" if f"{name}{kind}" in known else name
     if name not in known:
         raise RecordError(f"Optuna has no {kind.lower()} {name!r}: {nearest(name, known)}", where)
-    cls = getattr(home, name)
-    settings = signature(cls).parameters
-    for key in given or {}:
-        if key not in settings:
-            raise RecordError(f"{name} has no setting {key!r}: {nearest(key, settings)}", f"{where}.{name}.{key}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a sampler is experimental
-            return cls(**{**SETTINGS.get(name, {}), **further, **(given or {})})
-    except (TypeError, ValueError, ImportError) as error:
-        raise RecordError(f"{name} cannot be made with these settings ({error})", f"{where}.{name}") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a sampler is experimental
+        return made_of(getattr(home, name), given, {**SETTINGS.get(name, {}), **further}, where)

@@ -12,7 +12,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from nas.history import Objective
-from nas.strategies.sampling.made import Named, made_by_optuna, quiet
+from nas.named import Named
+from nas.strategies.sampling.made import made_by_optuna, quiet
 
 
 @final
