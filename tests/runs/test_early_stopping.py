@@ -249,6 +249,20 @@ def test_reports_without_the_objective_are_no_metrics_of_a_scheduler() -> None:
     assert trainable._metrics([(0, Progress(1, 2, {"validation_top1_percent": 9.0}))]) == {EPOCH: 1, VALUE: -9.0}
 
 
+def test_results_within_an_epoch_decide_nothing() -> None:
+    pytest.importorskip("ray")
+    from ray.tune.experiment import Trial
+
+    from nas.runtime.tune.schedulers import KNOWN, made_by_tune
+
+    for name in KNOWN:
+        scheduler = made_by_tune(name)
+        scheduler.set_search_properties("value", "max")
+        trial: Any = Trial("a", stub=True)
+        scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
+        assert scheduler.on_trial_result(None, trial, {"done": False}) == scheduler.CONTINUE  # type: ignore[arg-type]
+
+
 # ------------------------------------------------------------------------------------------- real processes, real Ray
 
 
@@ -261,12 +275,14 @@ def test_ray_stops_trainings_too(setting: str, tmp_path: Path, nas: Call) -> Non
     }
     settings["MedianStoppingRule"] = "{grace_period: 1, min_samples_required: 2}"
     scheduler = "" if setting == "pruner" else f", scheduler: {{{setting}: {settings[setting]}}}"
-    file = declare(tmp_path, "RandomSearch", PRUNER if setting == "pruner" else "")
+    file = declare(tmp_path, "RandomSearch", PRUNER if setting == "pruner" else "", evaluations=16)
     executor = f"executor={{RayTune: {{workers: 2{scheduler}}}}}"
-    answer = nas("search", file, executor, "--run-dir", tmp_path / "run")
+    # HyperBand compares trainings that run together, and the second worker may start late
+    images = "evaluator.Training.images=1200"
+    answer = nas("search", file, executor, images, "--run-dir", tmp_path / "run")
     assert answer.returncode == 0, answer
     history = replay(tmp_path / "run" / "history.jsonl", "validation_top1_percent")
-    assert len(history.scored) == 10
+    assert len(history.scored) == 16
     assert any(done.is_stopped for done in history.scored)
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 

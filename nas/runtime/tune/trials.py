@@ -14,7 +14,7 @@ from typing import Any, final
 
 import torch
 from ray import cloudpickle, tune
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, HyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from nas.evaluation.evaluator import Job, Progress
@@ -101,18 +101,19 @@ class JobTrainable(tune.Trainable):
 class SessionSearcher(Searcher):
     """The session's side: offers jobs to Tune whenever a worker is free, and returns their outcomes to the session."""
 
-    def __init__(self, session: Session, workers: int, batch: int, retries: int) -> None:
+    def __init__(self, session: Session, most: int, batch: int, retries: int) -> None:
         super().__init__()
-        self.session, self.workers, self.batch, self.retries = session, workers, batch, retries
+        self.session, self.most, self.batch, self.retries = session, most, batch, retries  # most trials at once
         self.open: dict[str, dict[int, Job]] = {}  # by trial, the jobs without an outcome
         self.stopped = set[str]()  # the trials that the session wants to be stopped
+        self.paused = set[str]()  # the trials that a scheduler lets wait for others, without a worker
         self.alone: deque[Job] = deque()  # left by a batch whose worker died, retried one by one
         self.ended = False
         self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         # Tune asks for trials ahead of time, but a strategy should propose only when a worker is free
-        jobs = self._next_jobs() if len(self.open) < self.workers else []
+        jobs = self._next_jobs() if len(self.open) - len(self.paused) < self.most else []
         if not (jobs or self.open or self.error or self.session.finished):
             self.error = RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
         if self.error:
@@ -150,6 +151,7 @@ class SessionSearcher(Searcher):
             self.on_trial_result(trial_id, result)
         left = self.open.pop(trial_id, {})
         self.stopped.discard(trial_id)
+        self.paused.discard(trial_id)
         if not error:  # a scheduler has stopped the trial, or the session; one that was paused has no result
             worker = f"{result['hostname']}:{result['pid']}" if result else ""
             for number in left:
@@ -193,8 +195,17 @@ class SessionScheduler(FIFOScheduler):
 
 
 @final
-class _Forget(tune.Callback):
-    """A callback that removes the jobs from finished trials, which Tune keeps to the end."""
+class _Trials(tune.Callback):
+    """A callback that says which trials are paused, and removes the jobs from finished ones, which Tune keeps to the end."""
+
+    def __init__(self, searcher: SessionSearcher) -> None:
+        self.searcher = searcher
+
+    def on_trial_save(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self.searcher.paused.add(trial.trial_id)  # Tune saves a trial only to pause it
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        self.searcher.paused.discard(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         trial.config.clear()
@@ -216,7 +227,9 @@ def run_trials(
     scheduler: TrialScheduler | None = None,
 ) -> None:
     """Run a session's jobs as Tune trials. Raises the exceptions of the session, and KeyboardInterrupt on Ctrl-C."""
-    searcher = SessionSearcher(session, workers, batch, retries)
+    # HyperBand needs to know the next trial: a bracket in which all have reached its rung is halved, filled or not
+    ahead = isinstance(scheduler, HyperBandScheduler)
+    searcher = SessionSearcher(session, workers + ahead, batch, retries)
     storage = Path(tempfile.mkdtemp(prefix="tune-", dir=folder))
     trial = tune.with_parameters(JobTrainable, work=work, threads=threads, objective=session.objective)
     trainable = tune.with_resources(trial, tune.PlacementGroupFactory([dict(need)]))
@@ -232,7 +245,9 @@ def run_trials(
         raise KeyboardInterrupt
 
 
-def _tuner(searcher: Searcher, trainable: Any, storage: Path, retries: int, scheduler: TrialScheduler) -> tune.Tuner:
+def _tuner(
+    searcher: SessionSearcher, trainable: Any, storage: Path, retries: int, scheduler: TrialScheduler
+) -> tune.Tuner:
     config = tune.TuneConfig(
         metric=VALUE,
         mode="max",
@@ -247,7 +262,7 @@ def _tuner(searcher: Searcher, trainable: Any, storage: Path, retries: int, sche
         name="trials",
         storage_path=str(storage),
         verbose=0,
-        callbacks=[_Forget()],
+        callbacks=[_Trials(searcher)],
         failure_config=tune.FailureConfig(max_failures=retries),
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
     )
