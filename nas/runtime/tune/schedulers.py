@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, final
 
 from ray.tune import schedulers
+from ray.tune.schedulers import HyperBandScheduler as TuneHyperBand
 from ray.tune.schedulers import TrialScheduler
 
 from nas.named import Named, made_of, split_named
@@ -18,7 +19,7 @@ WHERE = "executor.RayTune.scheduler"
 
 
 @final
-class HyperBandScheduler(schedulers.HyperBandScheduler):
+class HyperBandScheduler(TuneHyperBand):
     """Ray Tune's HyperBand, where results within an epoch, which have no score yet, decide nothing.
 
     Tune documents that a result without the score is skipped; its other schedulers do so, this one raises KeyError.
