@@ -48,6 +48,7 @@ def test_a_search_is_shown_resumed_reported_and_exported(recorded: Callable[[str
     assert_handed_over(run, call)
 
 
+@pytest.mark.slow
 def test_a_training_is_shown_resumed_reported_and_exported(recorded: Callable[[str], Path], call: Call) -> None:
     run = recorded("training")
     before = (run / "best.epochs.jsonl").read_text("utf-8")
