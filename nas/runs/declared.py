@@ -30,8 +30,8 @@ def load_declared(
     file = YamlFile(path)
     file.override(assignments)
     # a name in the file is looked up among the records that are imported: those of the library, then the user's
-    for package in ("nas.strategies", "nas.evaluation", "nas.data", "nas.supernets", "nas.runtime"):
-        import_all(package)
+    for package in ("strategies", "predictors", "evaluation", "data", "supernets", "runtime"):
+        import_all(f"nas.{package}")
     try:
         imports = from_plain(file.plain.get("imports") or (), tuple[str, ...], "imports")
         for module in imports:

@@ -55,6 +55,8 @@ def show_list(what: str | None, console: Console) -> None:
 def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
     """Return what the library offers by kind, each as (name, line); of records only those in modules that begin with `within`."""
     from nas.data import Data
+    from nas.predictors.encoding import Encoding
+    from nas.predictors.predictor import Predictor
     from nas.strategies.strategy import Strategy
     from nas.supernets.method import Method
 
@@ -63,6 +65,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "nas.operations",
         "nas.topology",
         "nas.strategies",
+        "nas.predictors",
         "nas.supernets",
         "nas.evaluation",
         "nas.runtime",
@@ -76,6 +79,8 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "spaces": [(name, _first_line(each.space)) for name, each in known.items()],
         "networks": list(published),
         "strategies": _described(Strategy, within),
+        "predictors": _described(Predictor, within),
+        "encodings": _described(Encoding, within),
         "methods": _described(Method, within),
         "evaluators": _described(Evaluator, within),
         "data": _described(Data, within),

@@ -13,13 +13,19 @@ import pytest
 
 from nas.family import families
 from nas.history import History, Proposal
+from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.records import RecordError, digest, import_all, record_classes
 from nas.space import decisions, enumerate_architectures, mutate, neighbours, one_of, sample
+from nas.strategies.bananas import Bananas
+from nas.strategies.bohb import Bohb
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.fixed_proposals import FixedProposals
+from nas.strategies.kde import Kde
 from nas.strategies.local_search import LocalSearch
+from nas.strategies.npenas import Npenas
 from nas.strategies.optuna import Optuna
 from nas.strategies.random_search import RandomSearch
+from nas.strategies.screened import Screened
 from nas.strategies.strategy import Strategy
 from nas.testing.strategies import CHECKS, SMALL, fail_often, generator, score, simulate_search, succeed
 from search_spaces.bits import bits
@@ -30,7 +36,17 @@ STRATEGIES = {
 }
 FAMILIES = families()
 
-every_strategy = pytest.mark.parametrize("strategy", [cls() for cls in STRATEGIES.values()], ids=STRATEGIES)
+QUICK = MlpEnsemble(members=2, epochs=2)
+GUIDED: dict[str, Strategy] = {"Bananas": Bananas(QUICK), "Npenas": Npenas(QUICK), "Screened": Screened(by=QUICK)}
+"""Strategies with a predictor that is fitted in no time; with their own they are tested in the slow tests."""
+
+every_strategy = pytest.mark.parametrize(
+    "strategy",
+    [
+        *(pytest.param(GUIDED.get(name) or cls(), id=name) for name, cls in STRATEGIES.items()),
+        *(pytest.param(STRATEGIES[name](), id=f"{name} itself", marks=pytest.mark.slow) for name in GUIDED),
+    ],
+)
 FEW, SIMPLE = ("nasbench201", "macro"), ("RandomSearch", "RegularizedEvolution", "LocalSearch")
 
 
@@ -56,7 +72,7 @@ def test_strategies_are_found() -> None:
     ],
 )
 def test_proposals_are_members_of_the_space(name: str, family: str) -> None:
-    strategy = STRATEGIES[name]()
+    strategy = GUIDED.get(name) or STRATEGIES[name]()
     history = simulate_search(strategy, space_of(family), 108, workers=3)
     for proposal in history.proposals:
         decisions(space_of(family), proposal.architecture)
@@ -122,11 +138,20 @@ def watch(history: History) -> None:
     Watched.looked = 0
 
 
-@every_strategy
-def test_a_proposal_looks_at_few_of_many_evaluations(strategy: Strategy) -> None:
-    space = bits(16)
-    if isinstance(strategy, Optuna):
-        strategy = Optuna("RandomSampler")  # what the adapter looks at; the model of TPE itself takes minutes
+FAST: dict[str, Strategy] = {
+    "Optuna": Optuna("RandomSampler"),
+    "Kde": Kde(random=1.0),
+    "Bohb": Bohb(Kde(random=1.0)),
+    "Bananas": Bananas(QUICK, refit=1000),
+    "Npenas": Npenas(QUICK, refit=1000),
+    "Screened": Screened(by=QUICK, refit=1000),
+}
+"""Strategies whose model would take minutes: what they look at in the history is the same without it, or with fewer fits."""
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_proposal_looks_at_few_of_many_evaluations(name: str) -> None:
+    space, strategy = bits(16), FAST.get(name) or STRATEGIES[name]()
     history = simulate_search(strategy, space, 3000)
     watch(history)
     assert strategy.propose(space, history, Random(0)) is not None
@@ -287,6 +312,27 @@ def test_every_move_is_upwards_to_a_neighbour(move: Any) -> None:
         assert levels == sorted(set(levels))
         for one, other in pairwise(climb):
             assert history.proposals[other].parents == (one,)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_climb_begins_at_the_best_of_several_starts(workers: int) -> None:
+    history = simulate_search(LocalSearch(starts=5), SMALL, 120, workers)
+    origins = [proposal.origin for proposal in history.proposals]
+    climbs_begin = [i for i in range(1, 120) if origins[i - 1 : i + 1] == ["start", "neighbour"]]
+    assert len(climbs_begin) > 3
+    for first in climbs_begin:
+        assert origins[first - 5 : first] == ["start"] * 5
+        (centre,) = history.proposals[first].parents
+        assert centre == max(range(first - 5, first), key=lambda number: level(history, number))
+
+
+def test_starts_that_all_failed_are_followed_by_others() -> None:
+    strategy, history = LocalSearch(starts=2), History("score")
+    for number in range(2):
+        history.fail(history.start(strategy.propose(SMALL, history, Random(number)) or pytest.fail("waits")), "NaN")
+    proposal = strategy.propose(SMALL, history, Random(9))
+    assert proposal is not None
+    assert proposal.origin == "start"
 
 
 @pytest.mark.parametrize("workers", [1, 3])
