@@ -20,6 +20,7 @@ from nas.strategies.bohb import Bohb
 from nas.strategies.hyperband import Hyperband
 from nas.strategies.kde import Density, Kde
 from nas.strategies.npenas import Npenas
+from nas.strategies.pnas import Pnas
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.reinforce import Reinforce
 from nas.strategies.screened import Screened
@@ -100,6 +101,32 @@ def test_npenas_is_bananas_with_ten_parents_and_the_mean() -> None:
 def test_the_settings_of_the_papers_code_can_be_given() -> None:
     paper = MlpEnsemble(members=5, layers=10, width=20, epochs=15, batch=32, lr=0.01, loss="absolute")
     assert simulate_search(Bananas(predictor=paper), SMALL, 14).best
+
+
+# ----------------------------------------------------------------------------------------------------------- PNAS
+
+
+def test_architectures_grow_level_by_level() -> None:
+    strategy = Pnas(levels=3, width=12, expansions=40)
+    history = simulate_search(strategy, SUM, 40, workers=2, finish=total)
+    levels = [each.notes.get("level") for each in history.proposals]
+    assert levels == [0] * 12 + [1] * 12 + [2] * 12 + [None] * 4
+    for proposal in history.proposals[:36]:
+        opened = 2 * (proposal.notes["level"] + 1)
+        assert proposal.architecture[opened:] == (0,) * (6 - opened)
+        for parent in proposal.parents:
+            assert proposal.architecture[: opened - 2] == history.proposals[parent].architecture[: opened - 2]
+    means = [fmean(map(history.value, history.scored[12 * level : 12 * level + 12])) for level in range(3)]
+    assert means == sorted(means)
+    assert means[2] > 13, "the best predicted are good: the mean of all is 12"
+    assert {each.origin for each in history.proposals[36:]} == {"mutation"}
+
+
+def test_a_level_whose_evaluations_all_fail_is_expanded_all_the_same() -> None:
+    history = simulate_search(
+        Pnas(levels=3, width=5), SUM, 20, finish=lambda history, number: history.fail(number, "NaN")
+    )
+    assert Counter(each.notes.get("level") for each in history.proposals) == {0: 5, 1: 5, 2: 5, None: 5}
 
 
 # ------------------------------------------------------------------------------------------------------- screened

@@ -24,6 +24,7 @@ from nas.strategies.kde import Kde
 from nas.strategies.local_search import LocalSearch
 from nas.strategies.npenas import Npenas
 from nas.strategies.optuna import Optuna
+from nas.strategies.pnas import Pnas
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.screened import Screened
 from nas.strategies.strategy import Strategy
@@ -37,7 +38,12 @@ STRATEGIES = {
 FAMILIES = families()
 
 QUICK = MlpEnsemble(members=2, epochs=2)
-GUIDED: dict[str, Strategy] = {"Bananas": Bananas(QUICK), "Npenas": Npenas(QUICK), "Screened": Screened(by=QUICK)}
+GUIDED: dict[str, Strategy] = {
+    "Bananas": Bananas(QUICK),
+    "Npenas": Npenas(QUICK),
+    "Pnas": Pnas(QUICK),
+    "Screened": Screened(by=QUICK),
+}
 """Strategies with a predictor that is fitted in no time; with their own they are tested in the slow tests."""
 
 every_strategy = pytest.mark.parametrize(
@@ -144,6 +150,7 @@ FAST: dict[str, Strategy] = {
     "Bohb": Bohb(Kde(random=1.0)),
     "Bananas": Bananas(QUICK, refit=1000),
     "Npenas": Npenas(QUICK, refit=1000),
+    "Pnas": Pnas(QUICK),
     "Screened": Screened(by=QUICK, refit=1000),
 }
 """Strategies whose model would take minutes: what they look at in the history is the same without it, or with fewer fits."""
