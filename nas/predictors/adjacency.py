@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.predictors.cells import cells_of, operation_of
+from nas.predictors.cells import cells_of, operation_of, outside_of_cells
 from nas.predictors.encoding import Encoding
-from nas.predictors.one_hot import OneHot
 from nas.records import record
 
 
@@ -14,7 +13,7 @@ from nas.records import record
 class Adjacency(Encoding):
     """One feature for each edge of a cell: where it begins, where it ends, and its operation.
 
-    An architecture without cells has its decisions as features.
+    Decisions outside cells are features too, in any space.
     """
 
     def features(self, space: Any, architecture: Any) -> frozenset[str]:
@@ -24,4 +23,4 @@ class Adjacency(Encoding):
             for target, edges in enumerate(cell.nodes, cell.reads)
             for edge in edges
         }
-        return frozenset(found) or OneHot().features(space, architecture)
+        return frozenset(found) | outside_of_cells(space, architecture)

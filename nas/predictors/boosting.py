@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 from nas.predictors.predictor import Predictor
@@ -20,13 +21,14 @@ class Boosting(Predictor):
     depth: Positive = 3
     lr: Annotated[float, Range(1e-6)] = 0.1
 
+    def check(self) -> None:
+        if find_spec("sklearn") is None:
+            raise RecordError("boosting needs scikit-learn: pip install 'cellstack[data]'", "predictor")
+
     def fit(self, codes: Codes, values: Values, seed: int) -> Predict:
         import numpy as np
+        from sklearn.ensemble import GradientBoostingRegressor
 
-        try:
-            from sklearn.ensemble import GradientBoostingRegressor
-        except ImportError:
-            raise RecordError("boosting needs scikit-learn: pip install 'cellstack[data]'") from None
         part = max(0.5, 1 / len(codes))
         settings = {"n_estimators": self.trees, "max_depth": self.depth, "learning_rate": self.lr, "subsample": part}
         members = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from nas.predictors.predictor import Predictor
@@ -18,13 +19,14 @@ class Forest(Predictor):
     trees: Annotated[int, Range(2)] = 100
     kind: Literal["random", "extra"] = "random"
 
+    def check(self) -> None:
+        if find_spec("sklearn") is None:
+            raise RecordError("a forest needs scikit-learn: pip install 'cellstack[data]'", "predictor")
+
     def fit(self, codes: Codes, values: Values, seed: int) -> Predict:
         import numpy as np
+        from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
 
-        try:
-            from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
-        except ImportError:
-            raise RecordError("a forest needs scikit-learn: pip install 'cellstack[data]'") from None
         cls = RandomForestRegressor if self.kind == "random" else ExtraTreesRegressor
         forest = cls(self.trees, random_state=seed).fit(codes, values)
 

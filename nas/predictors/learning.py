@@ -21,16 +21,32 @@ def fitted(
 ) -> Predicted:
     """Fit a predictor to evaluations; features that none of them has are left out, since nothing is known of them.
 
-    Its seed is their number, so that a resumed search has the same predictor.
+    Evaluations outside the limits count as worse than all within, by how far they are outside. The seed is the number of
+    evaluations, so that a resumed search has the same predictor.
     """
     import numpy as np
 
     features = [encoding.features(space, done.architecture) for done in known]
     vocabulary = encoding.vocabulary(features)
-    values = np.array([history.value(done) for done in known], dtype=float)
-    predict = predictor.fit(coded(features, vocabulary), values, len(known))
+    predict = predictor.fit(coded(features, vocabulary), np.array(_values(history, known)), len(known))
 
     def predicted(architectures: Sequence[Any]) -> tuple[Values, Values]:
         return predict(coded([encoding.features(space, each) for each in architectures], vocabulary))
 
     return predicted
+
+
+def _values(history: History, known: Sequence[Evaluated]) -> list[float]:
+    values = [history.value(done) for done in known]
+    excesses = [history.excess(done.scores) for done in known]
+    within = [value for value, excess in zip(values, excesses, strict=True) if not excess]
+    least, spread = min(within, default=min(values)), (max(values) - min(values)) or 1.0
+    return [
+        min(value, least) - min(excess, 1.0) * spread if excess else value
+        for value, excess in zip(values, excesses, strict=True)
+    ]
+
+
+def fitted_to(evaluations: int, first: int, refit: int) -> int:
+    """Return to how many evaluations a predictor is fitted by now: to `first`, then to every `refit` more."""
+    return first + (evaluations - first) // refit * refit

@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from nas.predictors.predictor import Codes, Predict, Values
 
 
+STEPS = 8
+"""The most steps of an epoch: beyond it batches grow, so that a fit costs the same at 300 evaluations and at 1,000."""
+
+
 @record
 class MlpEnsemble(Predictor):
     """Networks of `layers` hidden layers of `width` units, trained by Adam; the spread of their predictions is the deviation.
 
-    The values are standardised. Each member trains on its own order of the data, from its own initial weights. BANANAS' code
-    has five members of 10 layers of 20 units, lr 0.01, 150 epochs in batches of 32, on the absolute error relative to the value
-    (naszilla: on the absolute error). The defaults rank as well on NAS-Bench-201, in a tenth of the time.
+    The values are standardised. Each member trains on its own order of the data, from its own initial weights. naszilla,
+    the released code of BANANAS, has five members of 10 layers of 20 units, lr 0.01, 150 epochs in batches of 32, on the
+    absolute error. The defaults rank as well on NAS-Bench-201, in a fraction of the time.
     """
 
     members: Annotated[int, Range(2)] = 5
@@ -35,7 +39,7 @@ class MlpEnsemble(Predictor):
 
         rng = np.random.default_rng(seed)
         center, scale = values.mean(), values.std() or 1.0
-        targets, batch = (values - center) / scale, min(self.batch, len(codes))
+        targets, batch = (values - center) / scale, min(max(self.batch, len(codes) // STEPS), len(codes))
         networks = Perceptrons(self.members, [codes.shape[1], *[self.width] * self.layers, 1], rng)
         for _ in range(self.epochs):
             orders = np.stack([rng.permutation(len(codes)) for _ in range(self.members)])

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nas.predictors.cells import cells_of, operation_of
+from nas.predictors.cells import cells_of, operation_of, outside_of_cells
 from nas.predictors.encoding import STEP, Encoding
-from nas.predictors.one_hot import OneHot
 from nas.records import Positive, record
 
 if TYPE_CHECKING:
@@ -22,14 +21,15 @@ class Paths(Encoding):
     """One feature for each sequence of operations from an input of a cell to its output.
 
     With `most` the encoding is truncated: of the features that known architectures have, those with the fewest operations
-    alone. BANANAS' code has the 30 shortest. An architecture without cells has its decisions as features.
+    alone. BANANAS' code has the 30 shortest. Decisions outside cells are features too, in any
+    space.
     """
 
     most: Positive | None = None
 
     def features(self, space: Any, architecture: Any) -> frozenset[str]:
         found = (path for place, cell in cells_of(architecture) for path in _paths(place, cell))
-        return frozenset(found) or OneHot().features(space, architecture)
+        return frozenset(found) | outside_of_cells(space, architecture)
 
     def vocabulary(self, known: Iterable[frozenset[str]]) -> Mapping[str, int]:
         return dict(list(super().vocabulary(known).items())[: self.most])
@@ -40,5 +40,5 @@ def _paths(place: str, cell: Cell) -> list[str]:
     reached = [[f"{place}{state}"] for state in range(cell.reads)]
     for edges in cell.nodes:
         steps = [f"{before}{STEP}{operation_of(edge)}" for edge in edges for before in reached[edge.source]]
-        reached.append(sorted(steps, key=len)[:MOST_OF_A_CELL])
+        reached.append(sorted(steps, key=lambda path: path.count(STEP))[:MOST_OF_A_CELL])
     return [path for state in cell.concatenated() for path in reached[state]]

@@ -23,6 +23,10 @@ if TYPE_CHECKING:  # a strategy is imported without numpy
 class Predictor(ABC):
     """A predictor of values; a record, whose fields are its settings."""
 
+    def check(self) -> None:
+        """Raise RecordError where a package that it needs is not installed; called before anything runs."""
+        return
+
     @abstractmethod
     def fit(self, codes: Codes, values: Values, seed: int) -> Predict:
         """Return the predictor fitted to evaluated architectures; a function of its arguments alone."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from nas.history import Evaluated, History, Proposal
 from nas.predictors.acquisition import Acquisition, acquire
 from nas.predictors.encoding import Encoding
-from nas.predictors.learning import fitted
+from nas.predictors.learning import fitted, fitted_to
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.paths import Paths
 from nas.predictors.predictor import Predictor
@@ -44,38 +44,42 @@ class Bananas(Strategy):
     refit: Positive = 10
     draws: Literal["mutations", "random", "walk"] = "mutations"
 
+    def check(self, objectives: int = 1) -> None:
+        self.predictor.check()
+
     def propose(self, space: Any, history: History, rng: Random) -> Proposal:
-        rounds = history.fold(self, _add, _Rounds())
-        if len(rounds.evaluated) >= self.first:
-            for name, proposal in self._round(space, history, rounds):
+        if len(history.scored) >= self.first:
+            for name, proposal in self._round(space, history):
                 if name not in history.known:
                     return proposal
         return Proposal(sample(space, rng))
 
-    def _round(self, space: Any, history: History, rounds: _Rounds) -> list[tuple[str, Proposal]]:
+    def _round(self, space: Any, history: History) -> list[tuple[str, Proposal]]:
         """Return the candidates of this round, the most promising first, each with its digest."""
-        count = max(self.first, len(rounds.evaluated) // self.refit * self.refit)
-        if count != rounds.count:
+        last = history.fold(digest(self), _keep, _Round())
+        count = fitted_to(len(history.scored), self.first, self.refit)
+        if count != last.count:
             # a function of the first `count` evaluations alone, so that a resumed search has the same round
-            rng = Random(f"{history.digests[0]}/{count}")
-            evaluated = rounds.evaluated[:count]
-            best = sorted(evaluated, key=history.rank, reverse=True)
+            rng, known = Random(f"{history.digests[0]}/{count}"), history.scored[:count]
+            best = sorted(known, key=history.rank, reverse=True)
             drawn = self._draw(space, best, rng)
-            predicted = fitted(self.predictor, self.encoding, space, history, evaluated)
-            mean, deviation = predicted([proposal.architecture for _, proposal in drawn])
-            order = acquire(self.acquisition, mean, deviation, history.value(best[0]), rng).argsort()[::-1]
-            rounds.candidates, rounds.count = [drawn[i] for i in order], count
-        return rounds.candidates
+            last.candidates, last.count = drawn, count
+            if drawn:
+                predicted = fitted(self.predictor, self.encoding, space, history, known)
+                mean, deviation = predicted([proposal.architecture for _, proposal in drawn])
+                order = acquire(self.acquisition, mean, deviation, history.value(best[0]), rng).argsort()[::-1]
+                last.candidates = [drawn[i] for i in order]
+        return last.candidates
 
     def _draw(self, space: Any, best: list[Evaluated], rng: Random) -> list[tuple[str, Proposal]]:
-        """Return at most `candidates` distinct new architectures, each with its digest; a random one where none is new."""
+        """Return at most `candidates` distinct new architectures, each with its digest."""
         known, found = {done.digest for done in best}, dict[str, Proposal]()
         for drawn in self._drawn(space, best, rng):
             if (name := digest(drawn.architecture)) not in known:
                 found.setdefault(name, drawn)
             if len(found) == self.candidates:
                 break
-        return list(found.items()) or [("", Proposal(sample(space, rng)))]
+        return list(found.items())
 
     def _drawn(self, space: Any, best: list[Evaluated], rng: Random) -> Iterator[Proposal]:
         walked = best[0].architecture
@@ -89,15 +93,12 @@ class Bananas(Strategy):
 
 
 @dataclass(slots=True)
-class _Rounds:
-    """The evaluations that succeeded, and the candidates of the last round, which knows the first `count` of them."""
+class _Round:
+    """The candidates of the last round, whose predictor was fitted to the first `count` evaluations."""
 
-    evaluated: list[Evaluated] = field(default_factory=list)
     candidates: list[tuple[str, Proposal]] = field(default_factory=list)
     count: int = 0
 
 
-def _add(rounds: _Rounds, done: Evaluated) -> _Rounds:
-    if done.failure is None:
-        rounds.evaluated.append(done)
-    return rounds
+def _keep(last: _Round, done: Evaluated) -> _Round:
+    return last

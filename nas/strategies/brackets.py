@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from bisect import bisect, insort
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Annotated, Any, ClassVar
 
@@ -58,7 +58,11 @@ class Halving(Strategy):
             brackets.end(history, done)
             return brackets
 
-        brackets = history.fold(("brackets", self), step, Brackets(self.epochs, self.eta, self.shapes()))
+        # without `of`, whose settings may be a mapping, and which has no rungs
+        settings = tuple(getattr(self, each.name) for each in fields(self) if each.name != "of")
+        brackets = history.fold(
+            ("brackets", type(self).__name__, settings), step, Brackets(self.epochs, self.eta, self.shapes())
+        )
         brackets.follow(history)
         return brackets
 

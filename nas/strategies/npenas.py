@@ -32,6 +32,9 @@ class Npenas(Strategy):
     parents: Positive = 10
     refit: Positive = 10
 
+    def check(self, objectives: int = 1) -> None:
+        self.predictor.check()
+
     def propose(self, space: Any, history: History, rng: Random) -> Proposal:
         acquisition: Literal["mean", "its"] = "mean" if self.guide == "value" else "its"
         guided = Bananas(

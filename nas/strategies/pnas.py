@@ -40,8 +40,11 @@ class Pnas(Strategy):
     width: Positive = 256
     expansions: Positive = 100
 
+    def check(self, objectives: int = 1) -> None:
+        self.predictor.check()
+
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        grown, groups = history.fold(self, _add, _Grown()), self._groups(space)
+        grown, groups = history.fold(digest(self), _add, _Grown()), self._groups(space)
         in_flight = [each.notes[LEVEL] for each in history.in_flight.values() if LEVEL in each.notes]
         level = max([0, *grown.closed, *in_flight])
         while level < len(groups):

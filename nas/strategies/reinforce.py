@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from nas.choice import Choice
 from nas.history import Evaluated, History, Proposal
 from nas.membership import taken_decisions
-from nas.records import Fraction, Range, record
+from nas.records import Range, digest, record
 from nas.space import resolve
 from nas.strategies.strategy import Strategy
 
@@ -33,12 +33,12 @@ class Reinforce(Strategy):
     """
 
     lr: Annotated[float, Range(1e-9)] = 0.05
-    momentum: Fraction = 0.9
+    momentum: Annotated[float, Range(0, 0.999999)] = 0.9
     entropy: Annotated[float, Range(0)] = 0.0
     optimizer: Literal["Adam", "SGD"] = "Adam"
 
     def propose(self, space: Any, history: History, rng: Random) -> Proposal:
-        policy = history.fold(self, partial(self._learn, space, history), _Policy())
+        policy = history.fold(digest(self), partial(self._learn, space, history), _Policy())
 
         def decide(choice: Choice) -> int:
             ways = range(choice.arity)

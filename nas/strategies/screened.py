@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nas.history import Evaluated, History, Proposal
 from nas.predictors.encoding import Encoding
-from nas.predictors.learning import fitted
+from nas.predictors.learning import fitted, fitted_to
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.one_hot import OneHot
 from nas.predictors.predictor import Predictor
-from nas.records import Positive, Range, record
+from nas.records import Positive, Range, digest, record
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.strategy import Strategy, check_takes
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 @record
 class Screened(Strategy):
-    """Ask strategy `of` for several proposals, and evaluate the one with the highest predicted value.
+    """Ask strategy `of` for several proposals, and evaluate the unknown one with the highest predicted value.
 
     The first `first` evaluations are not screened; the predictor is fitted again after every `refit` of them. A promotion is
-    taken as it is. Source: the pre-selection of model-assisted evolution, Jin 2011 (doi 10.1016/j.swevo.2011.05.001).
+    taken as it is. `of` must draw its proposals, as evolution does: `LocalSearch` and `Bananas` propose the same each time.
+    Source: the pre-selection of model-assisted evolution, Jin 2011 (doi 10.1016/j.swevo.2011.05.001).
     """
 
     of: Strategy = RegularizedEvolution(10, 3)
@@ -38,6 +39,7 @@ class Screened(Strategy):
 
     def check(self, objectives: int = 1) -> None:
         check_takes(self.of, objectives)
+        self.by.check()
 
     def rungs(self) -> tuple[int, ...]:
         return self.of.rungs()
@@ -46,30 +48,34 @@ class Screened(Strategy):
         return self.of.resumable(history)
 
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
-        screen = history.fold(self, _add, _Screen())
         proposal = self.of.propose(space, history, rng)
-        if proposal is None or proposal.resumes is not None or len(screen.evaluated) < self.first:
+        if proposal is None or proposal.resumes is not None or len(history.scored) < self.first:
             return proposal
         others = (self.of.propose(space, history, rng) for _ in range(self.draws - 1))
         proposals = [proposal, *(each for each in others if each is not None)]
-        count = max(self.first, len(screen.evaluated) // self.refit * self.refit)
-        if count != screen.count or screen.predicted is None:
-            known = screen.evaluated[:count]
-            screen.predicted, screen.count = fitted(self.by, self.encoding, space, history, known), count
-        mean, _ = screen.predicted([each.architecture for each in proposals])
-        return proposals[int(mean.argmax())]
+        unknown = [each for each in proposals if digest(each.architecture) not in history.known]
+        if not unknown:
+            return proposal
+        mean, _ = self._predicted(space, history)([each.architecture for each in unknown])
+        return unknown[int(mean.argmax())]
+
+    def _predicted(self, space: Any, history: History) -> Predicted:
+        """Return the predictor, fitted anew where enough evaluations were added."""
+        screen = history.fold(digest(self), _keep, _Screen())
+        count = fitted_to(len(history.scored), self.first, self.refit)
+        if screen.predicted is None or count != screen.count:
+            screen.predicted = fitted(self.by, self.encoding, space, history, history.scored[:count])
+            screen.count = count
+        return screen.predicted
 
 
 @dataclass(slots=True)
 class _Screen:
-    """The evaluations that succeeded, and the predictor fitted to the first `count` of them."""
+    """The predictor fitted to the first `count` evaluations."""
 
-    evaluated: list[Evaluated] = field(default_factory=list)
     predicted: Predicted | None = None
     count: int = 0
 
 
-def _add(screen: _Screen, done: Evaluated) -> _Screen:
-    if done.failure is None:
-        screen.evaluated.append(done)
+def _keep(screen: _Screen, done: Evaluated) -> _Screen:
     return screen

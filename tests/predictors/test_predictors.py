@@ -106,6 +106,13 @@ def test_other_architectures_have_other_features(encoding: Encoding) -> None:
     assert len({encoding.features(space, each) for each in drawn.values()}) == len(drawn)
 
 
+@every_encoding
+def test_decisions_outside_of_cells_are_features_too(encoding: Encoding) -> None:
+    space = (nasbench201.nasbench201(), one_of("lr", (0.1, 0.01, 0.001)))
+    cell = sample(space, Random(0))[0]
+    assert len({encoding.features(space, (cell, lr)) for lr in (0.1, 0.01, 0.001)}) == 3
+
+
 def test_one_hot_features_are_the_decisions() -> None:
     space = one_of("depth", [(one_of("a", range(3)),), (one_of("a", range(3)), one_of("b", range(3)))])
     architecture = sample(space, Random(1))

@@ -10,25 +10,31 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from nas.history import History, Proposal
+from nas.history import History, Limit, Proposal
+from nas.predictors.learning import fitted_to
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.one_hot import OneHot
 from nas.records import digest
-from nas.space import decisions, neighbours, one_of, sample
+from nas.space import decisions, neighbours, one_of, sample, some_of
 from nas.strategies.bananas import Bananas
 from nas.strategies.bohb import Bohb
 from nas.strategies.hyperband import Hyperband
 from nas.strategies.kde import Density, Kde
 from nas.strategies.npenas import Npenas
+from nas.strategies.optuna import Optuna
 from nas.strategies.pnas import Pnas
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.reinforce import Reinforce
 from nas.strategies.screened import Screened
+from nas.strategies.strategy import Strategy
 from nas.strategies.successive_halving import SuccessiveHalving
 from nas.testing.strategies import NESTED, SMALL, fail_often, generator, simulate_search
 
 SUM = tuple(one_of(f"c{i}", range(5)) for i in range(6))
 """15,625 architectures, whose values are the sums of their numbers."""
+
+
+QUICK = MlpEnsemble(members=2, epochs=5)
 
 
 def total(history: History, number: int) -> None:
@@ -85,11 +91,30 @@ def test_a_search_that_is_cut_within_a_round_goes_on_as_it_would_have() -> None:
         assert strategy.propose(SMALL, again, generator(0, again)) == whole.proposals[cut]
 
 
-def test_where_everything_is_known_the_proposals_are_random() -> None:
-    space = one_of("x", range(12))
-    history = simulate_search(Bananas(first=2, refit=2), space, 30)
-    assert len(history.scored) == 30
-    assert len(history.known) == 12
+def test_where_no_candidate_is_new_the_proposals_are_random() -> None:
+    space = tuple(one_of(f"c{i}", range(4)) for i in range(3))
+    history = simulate_search(Bananas(QUICK, OneHot()), space, 160)
+    assert len(history.known) > 55, "64 architectures are almost all seen"
+    assert len({each.architecture for each in history.proposals[-10:]}) > 5
+
+
+def test_a_predictor_is_fitted_to_the_first_and_then_to_every_refit_more() -> None:
+    assert [fitted_to(number, 20, 7) for number in (20, 26, 27, 34)] == [20, 20, 27, 34]
+
+
+@pytest.mark.parametrize("strategy", [Bananas(encoding=OneHot()), Screened()], ids=["bananas", "screened"])
+def test_what_is_outside_the_limits_is_no_prey(strategy: Strategy) -> None:
+    # the sum is the score, and what it is limited by
+    def finish(history: History, number: int) -> None:
+        value = float(sum(history.proposals[number].architecture))
+        history.finish(number, {"score": value, "cost": value})
+
+    limits = {"cost": Limit(most=14)}
+    history = simulate_search(strategy, SUM, 100, finish=finish, limits=limits)
+    outside = fmean(done.scores["cost"] > 14 for done in history.scored[40:])
+    assert outside < 0.5
+    assert history.best is not None
+    assert history.best.scores["score"] == 14
 
 
 def test_npenas_is_bananas_with_ten_parents_and_the_mean() -> None:
@@ -98,7 +123,7 @@ def test_npenas_is_bananas_with_ten_parents_and_the_mean() -> None:
     assert history.proposals == other.proposals
 
 
-def test_the_settings_of_the_papers_code_can_be_given() -> None:
+def test_the_settings_of_naszilla_can_be_given() -> None:
     paper = MlpEnsemble(members=5, layers=10, width=20, epochs=15, batch=32, lr=0.01, loss="absolute")
     assert simulate_search(Bananas(predictor=paper), SMALL, 14).best
 
@@ -139,6 +164,11 @@ def test_a_screen_takes_the_best_predicted_of_what_it_is_offered() -> None:
         for history in [simulate_search(strategy, SUM, 80, workers=2, finish=total)]
     }
     assert values[True] > values[False] + 3
+
+
+def test_a_screen_takes_what_is_new() -> None:
+    history = simulate_search(Screened(by=QUICK), tuple(one_of(f"c{i}", range(5)) for i in range(4)), 120, finish=total)
+    assert len(history.known) > 85
 
 
 def test_promotions_are_not_screened() -> None:
@@ -210,10 +240,9 @@ def test_choices_below_others_have_logits_of_their_own() -> None:
 
 def test_the_density_is_a_mean_of_products_of_kernels() -> None:
     vectors = [(0, 2), (1, 2), (2, 0), (1, 1)]
-    density = Density.of(vectors, {"a": 3, "b": 3}, 1e-3)
     scale = 1.06 * 4 ** (-1 / 6)
-    bandwidths = [scale * np.std([0, 1, 2, 1]), scale * np.std([2, 2, 0, 1])]
-    assert density.bandwidths == pytest.approx(bandwidths)
+    bandwidths = (float(scale * np.std([0, 1, 2, 1])), float(scale * np.std([2, 2, 0, 1])))
+    density = Density(tuple(vectors), ("a", "b"), (3, 3), bandwidths)
 
     def kernel(bandwidth: float, is_equal: bool) -> float:
         return 1 - bandwidth if is_equal else bandwidth / 2
@@ -224,6 +253,27 @@ def test_the_density_is_a_mean_of_products_of_kernels() -> None:
             for vector in vectors
         ]
         assert density.density([point])[0] == pytest.approx(fmean(products))
+
+
+def test_bandwidths_are_those_of_the_normal_reference_rule_and_bounded_where_asked() -> None:
+    vectors = [(0, 4, 0), (1, 0, 0), (2, 4, -1), (4, 0, 1), (0, 4, 0)]
+    arities = {"a": 5, "b": 5, "c": 2}
+    scale = 1.06 * 5 ** (-1 / 7)
+    free, bounded = (Kde(is_bounded=each)._density(vectors, arities) for each in (False, True))
+    assert free.bandwidths == pytest.approx([scale * np.std(column) for column in zip(*vectors, strict=True)])
+    assert free.bandwidths[1] > 1
+    assert bounded.bandwidths[1] == 0.8
+    assert free.options == (5, 5, 3), "not to be open is one more"
+    every = [(a, b, c) for a in range(5) for b in range(5) for c in (-1, 0, 1)]
+    assert bounded.density(every).sum() == pytest.approx(1)
+
+
+def test_a_bounded_model_is_better_than_random() -> None:
+    def late(strategy: Strategy) -> float:
+        histories = [simulate_search(strategy, SUM, 120, seed=seed, finish=total) for seed in range(4)]
+        return fmean(history.value(done) for history in histories for done in history.scored[-40:])
+
+    assert late(Kde()) > late(RandomSearch()) + 1
 
 
 def test_a_model_needs_more_good_and_bad_ones_than_choices() -> None:
@@ -250,6 +300,30 @@ def test_failures_are_bad() -> None:
     history = simulate_search(Kde(random=0.0), SUM, 60, finish=fail_often)
     assert len(history.failures) == 20
     assert Counter(each.origin for each in history.proposals)["density"] > 40
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        Screened(Optuna({"RandomSampler": {}})),
+        Bohb(Optuna({"RandomSampler": {}})),
+        Hyperband(Optuna({"RandomSampler": {}})),
+    ],
+    ids=["screened", "bohb", "hyperband"],
+)
+def test_strategies_inside_others_may_have_settings_in_a_mapping(strategy: Strategy) -> None:
+    pytest.importorskip("optuna")
+    assert len(simulate_search(strategy, SMALL, 30).scored) == 30
+
+
+@pytest.mark.parametrize("good", [0.9, 1.0])
+def test_a_model_without_enough_bad_ones_is_none(good: float) -> None:
+    history = simulate_search(Kde(good=good, random=0.0), SUM, 40, finish=total)
+    assert {each.origin for each in history.proposals} == {"random"}
+
+
+def test_choices_of_many_ways_have_a_density() -> None:
+    assert len(simulate_search(Kde(random=0.0), some_of("p", 30, range(100)), 12).scored) == 12
 
 
 def test_bohb_is_hyperband_around_its_model() -> None:

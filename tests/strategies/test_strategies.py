@@ -153,7 +153,7 @@ FAST: dict[str, Strategy] = {
     "Pnas": Pnas(QUICK),
     "Screened": Screened(by=QUICK, refit=1000),
 }
-"""Strategies whose model would take minutes: what they look at in the history is the same without it, or with fewer fits."""
+"""Strategies whose model would take minutes: without it, or with fewer fits."""
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
