@@ -27,4 +27,5 @@ def importances_of(scored: Sequence[Evaluated], objective: str, sign: float, spa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the evaluator is experimental
         found: dict[str, float] = get_param_importances(study.study, evaluator=PedAnovaImportanceEvaluator())
-    return found
+    # Optuna leaves equal ones in the order of a set
+    return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
