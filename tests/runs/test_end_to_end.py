@@ -18,7 +18,7 @@ WAYS = {"linear_probe", "fine_tune", "scratch"}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_everything_from_the_search_to_the_transfer(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if not os.environ.get("NAS_DATA"):
         request.getfixturevalue("shared_data")  # skips where there is none
