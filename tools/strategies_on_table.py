@@ -4,7 +4,7 @@
 
 Searches go by the validation accuracy on CIFAR-10 after 12 epochs and pay for repeats; what counts is the test accuracy, after
 200 epochs, of the best cell by validation. Each strategy leaves a JSON file in the folder, and is not searched with again.
-All take half an hour of one core; seeds run in parallel.
+All take half an hour of one core; seeds run in parallel. The picture needs matplotlib, which is no dependency of the library.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def table(measured: Mapping[str, Any]) -> str:
 
 def draw(measured: Mapping[str, Any], file: Path) -> None:
     """Draw the mean error on CIFAR-10's test images against evaluations, with bootstrap intervals."""
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # type: ignore[import-not-found, unused-ignore]
 
     figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
     order = sorted(measured.items(), key=lambda each: each[1][:, 2, 0].mean())
