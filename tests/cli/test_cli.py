@@ -35,6 +35,8 @@ SECTIONS = (
     "spaces",
     "networks",
     "strategies",
+    "predictors",
+    "encodings",
     "methods",
     "evaluators",
     "data",
