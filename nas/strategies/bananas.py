@@ -28,8 +28,8 @@ class Bananas(Strategy):
 
     After `first` random architectures, and again after every `refit` evaluations, the predictor is fitted to all of them and a
     round begins: the `parents` best are mutated, then the next best, until there are `candidates` new architectures, which
-    are proposed in the order of their acquisition. The paper evaluates the `refit` best of a round and waits for them; here a
-    free worker takes the next one.
+    are proposed in the order of their acquisition; where all of their neighbours are known, random ones. The paper evaluates
+    the `refit` best of a round and waits for them; here a free worker takes the next one.
 
     Two controls: `draws` "random" has random candidates, which the paper used by its author's account (NASLib, issue 134);
     "walk" has a random walk from the best, which NASLib's code takes by mistake for mutations.
