@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nas.history import Evaluated, History
 from nas.predictors.encoding import Encoding, coded
 from nas.predictors.predictor import Predictor
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from nas.predictors.predictor import Values
@@ -45,6 +47,19 @@ def _values(history: History, known: Sequence[Evaluated]) -> list[float]:
         min(value, least) - min(excess, 1.0) * spread if excess else value
         for value, excess in zip(values, excesses, strict=True)
     ]
+
+
+def made_once(history: History, key: str, count: int, make: Callable[[], T]) -> T:
+    """Return what `make` made of the first `count` evaluations; it is made again where that number is another one."""
+    kept: dict[int, T] = history.fold(key, _unchanged, {})
+    if count not in kept:
+        kept.clear()
+        kept[count] = make()
+    return kept[count]
+
+
+def _unchanged(kept: dict[int, T], done: Evaluated) -> dict[int, T]:
+    return kept
 
 
 def fitted_to(evaluations: int, first: int, refit: int) -> int:

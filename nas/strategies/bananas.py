@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Literal
 
 from nas.history import Evaluated, History, Proposal
 from nas.predictors.acquisition import Acquisition, acquire
 from nas.predictors.encoding import Encoding
-from nas.predictors.learning import fitted, fitted_to
+from nas.predictors.learning import fitted, fitted_to, made_once
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.paths import Paths
 from nas.predictors.predictor import Predictor
@@ -56,20 +55,20 @@ class Bananas(Strategy):
 
     def _round(self, space: Any, history: History) -> list[tuple[str, Proposal]]:
         """Return the candidates of this round, the most promising first, each with its digest."""
-        last = history.fold(digest(self), _keep, _Round())
         count = fitted_to(len(history.scored), self.first, self.refit)
-        if count != last.count:
-            # a function of the first `count` evaluations alone, so that a resumed search has the same round
-            rng, known = Random(f"{history.digests[0]}/{count}"), history.scored[:count]
-            best = sorted(known, key=history.rank, reverse=True)
-            drawn = self._draw(space, best, rng)
-            last.candidates, last.count = drawn, count
-            if drawn:
-                predicted = fitted(self.predictor, self.encoding, space, history, known)
-                mean, deviation = predicted([proposal.architecture for _, proposal in drawn])
-                order = acquire(self.acquisition, mean, deviation, history.value(best[0]), rng).argsort()[::-1]
-                last.candidates = [drawn[i] for i in order]
-        return last.candidates
+        return made_once(history, digest(self), count, lambda: self._ordered(space, history, history.scored[:count]))
+
+    def _ordered(self, space: Any, history: History, known: list[Evaluated]) -> list[tuple[str, Proposal]]:
+        # a function of these evaluations alone, so that a resumed search has the same round
+        rng = Random(f"{history.digests[0]}/{len(known)}")
+        best = sorted(known, key=history.rank, reverse=True)
+        drawn = self._draw(space, best, rng)
+        if not drawn:
+            return []
+        predicted = fitted(self.predictor, self.encoding, space, history, known)
+        mean, deviation = predicted([proposal.architecture for _, proposal in drawn])
+        order = acquire(self.acquisition, mean, deviation, history.value(best[0]), rng).argsort()[::-1]
+        return [drawn[i] for i in order]
 
     def _draw(self, space: Any, best: list[Evaluated], rng: Random) -> list[tuple[str, Proposal]]:
         """Return at most `candidates` distinct new architectures, each with its digest."""
@@ -90,15 +89,3 @@ class Bananas(Strategy):
                     continue
                 walked = mutate(space, walked if self.draws == "walk" else parent.architecture, rng)
                 yield Proposal(walked, "predicted", (parent.number,))
-
-
-@dataclass(slots=True)
-class _Round:
-    """The candidates of the last round, whose predictor was fitted to the first `count` evaluations."""
-
-    candidates: list[tuple[str, Proposal]] = field(default_factory=list)
-    count: int = 0
-
-
-def _keep(last: _Round, done: Evaluated) -> _Round:
-    return last

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any
 
-from nas.history import Evaluated, History, Proposal
+from nas.history import History, Proposal
 from nas.predictors.encoding import Encoding
-from nas.predictors.learning import fitted, fitted_to
+from nas.predictors.learning import fitted, fitted_to, made_once
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.one_hot import OneHot
 from nas.predictors.predictor import Predictor
@@ -61,21 +60,10 @@ class Screened(Strategy):
 
     def _predicted(self, space: Any, history: History) -> Predicted:
         """Return the predictor, fitted anew where enough evaluations were added."""
-        screen = history.fold(digest(self), _keep, _Screen())
         count = fitted_to(len(history.scored), self.first, self.refit)
-        if screen.predicted is None or count != screen.count:
-            screen.predicted = fitted(self.by, self.encoding, space, history, history.scored[:count])
-            screen.count = count
-        return screen.predicted
-
-
-@dataclass(slots=True)
-class _Screen:
-    """The predictor fitted to the first `count` evaluations."""
-
-    predicted: Predicted | None = None
-    count: int = 0
-
-
-def _keep(screen: _Screen, done: Evaluated) -> _Screen:
-    return screen
+        return made_once(
+            history,
+            digest(self),
+            count,
+            lambda: fitted(self.by, self.encoding, space, history, history.scored[:count]),
+        )
