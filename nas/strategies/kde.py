@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -61,7 +61,7 @@ class Kde(Strategy):
         key = (inf,) if done.failure is not None else tuple(-each for each in history.rank(done))
         insort(
             known.rungs.setdefault(done.proposal.epochs or inf, []),
-            (key, done.number, _vector(space, done.architecture)),
+            (key, done.number, _vector(choices(space), decisions(space, done.architecture))),
         )
         return known
 
@@ -103,12 +103,11 @@ class Kde(Strategy):
             return decision if is_kept else rng.randrange(choice.arity)
 
         architecture = resolve(space, decide)
-        return architecture, _vector(space, architecture)
+        return architecture, _vector(model.good.names, decisions(space, architecture))
 
 
-def _vector(space: Any, architecture: Any) -> Vector:
-    taken = decisions(space, architecture)
-    return tuple(taken.get(name, CLOSED) for name in choices(space))
+def _vector(names: Iterable[str], taken: Mapping[str, int]) -> Vector:
+    return tuple([taken.get(name, CLOSED) for name in names])
 
 
 @dataclass(frozen=True, slots=True)
