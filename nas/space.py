@@ -144,13 +144,15 @@ def mutate(space: T, architecture: T, rng: Random) -> T:
         name = changeable[_below(rng, len(changeable))]
         choice, decision = taken[name]
         others = choice.adjacent(decision)
-        mutant = _redecide(space, taken, name, others[_below(rng, len(others))], rng)
+        mutant = redecide(space, taken, name, others[_below(rng, len(others))], rng)
         if mutant != architecture:
             return mutant
     raise SpaceError("mutation found no other architecture: give a space with at least two")
 
 
-def _redecide(space: T, taken: Taken, changed: str, decision: int, rng: Random) -> T:
+def redecide(space: T, taken: Taken, changed: str, decision: int, rng: Random) -> T:
+    """Return the member with the decision of one choice changed; choices that it opens are drawn."""
+
     def decide(choice: Choice) -> int:
         if choice.name == changed:
             return decision

@@ -27,7 +27,7 @@ FLOORS = {
     **dict.fromkeys(
         "building cell_text family foreign labels layers notation operations profiling topology tracing".split(), 1
     ),
-    **dict.fromkeys("data drawing predictors".split(), 2),
+    **dict.fromkeys("data drawing morphisms predictors".split(), 2),
     **{
         room: floor
         for floor, room in enumerate(

@@ -87,11 +87,19 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """The parent of an architecture, and the checkpoint of its finished training."""
+
+    architecture: Any
+    checkpoint: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One evaluation: small, so that it can be sent to a worker; the network is built there.
 
     With `checkpoint` an interrupted evaluation resumes from that file. It ends after `epochs`, as the first part of the whole
-    training; None is the whole.
+    training; None is the whole. With `parent` it begins from the parent's weights.
     """
 
     number: int
@@ -99,6 +107,7 @@ class Job:
     seed: int
     checkpoint: Path | None = None
     epochs: int | None = None
+    parent: Parent | None = None
 
 
 class Evaluator(ABC):
@@ -108,6 +117,11 @@ class Evaluator(ABC):
     """
 
     instant: ClassVar[bool] = False
+
+    @property
+    def inherits(self) -> bool:
+        """Whether a training begins from the weights of the proposal's first parent."""
+        return False
 
     def prepare(self, space: Any) -> dict[str, Any]:
         """Load what evaluations need, and return what it fixes of a network: its number of `classes` and `input` shape.

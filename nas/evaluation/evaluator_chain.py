@@ -32,6 +32,10 @@ class EvaluatorChain(Evaluator):
             parts = " and ".join(type(part).__name__ for part in self.parts if twice[0] in (part.scores() or ()))
             raise RecordError(f"{parts} both give the score {twice[0]}: leave one of them out")
 
+    @property
+    def inherits(self) -> bool:
+        return any(part.inherits for part in self.parts)
+
     def joined(self, space: Any) -> Any:
         for part in self.parts:
             space = part.joined(space)

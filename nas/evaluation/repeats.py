@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task, with_reports
 from nas.history import Scores
-from nas.records import Range, record
+from nas.records import Range, RecordError, record
 from nas.training.randomness import mixed_seed
 
 FIXED = ("params", "macs")
@@ -28,6 +28,10 @@ class Repeats(Evaluator):
 
     of: Evaluator
     repeats: Annotated[int, Range(2)] = 3
+
+    def __post_init__(self) -> None:
+        if self.of.inherits:
+            raise RecordError("of has inherit, and repeats leave no weights to inherit from: give inherit false", "of")
 
     def joined(self, space: Any) -> Any:
         return self.of.joined(space)

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from nas.building import Node, build
 from nas.choice import is_open
-from nas.data import Data, Split, split
+from nas.data import Data, Split, normalise, split
+from nas.data.feed import load_batches
 from nas.data.preprocessing import preprocessing_of
 from nas.evaluation.candidate import Candidate
 from nas.evaluation.costs import network_costs
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import TestedNetwork, append_epoch, save_test
 from nas.history import Scores
+from nas.morphisms import inherit
 from nas.plain import write
 from nas.profiling import profile
 from nas.records import Natural, Positive, RecordError, one_line, record
 from nas.space import sample
 from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
+from nas.training.checkpoint import read_weights
 from nas.training.loop import Reports
 from nas.training.measure import TestResult, measure_speed
 from nas.training.peers import peers
@@ -45,6 +50,9 @@ class Training(Evaluator):
     trained from scratch, with a separate seed; an interrupted training resumes from its checkpoint. In a process group
     all ranks share each training.
 
+    With `inherit` a candidate begins from the weights of its first parent instead, as `nas.morphisms.inherit` puts them into
+    its network; `inherited_percent` is their share. A proposal without parents is trained from scratch, and so is a test.
+
     A test writes, next to the weights `<name>.safetensors`, the test result (`<name>.test.json`) and the reports of the
     epochs (`<name>.epochs.jsonl`). With a moving average (EMA), those weights are the averaged ones, and the test score
     is theirs; the raw weights are in `<name>.raw.safetensors`.
@@ -56,15 +64,21 @@ class Training(Evaluator):
     images: Positive | None = None
     split_seed: Natural = 0
     execution: Execution = Execution()
+    inherit: bool = False
+
+    @property
+    def inherits(self) -> bool:
+        return self.inherit
 
     def prepare(self, space: Any) -> dict[str, Any]:
         return facts_of(self.split_images())
 
     def scores(self) -> tuple[str, ...]:
-        return (*(["validation_top1_percent"] if self.validation else []), *COSTS)
+        measured = ["validation_top1_percent"] if self.validation else []
+        return (*measured, *COSTS, *(["inherited_percent"] if self.inherit else []))
 
     def test_scores(self) -> tuple[str, ...]:
-        return (*TEST_SCORES, *self.scores())
+        return (*TEST_SCORES, *replace(self, inherit=False).scores())
 
     def joined(self, space: Any) -> Any:
         return Candidate(space, self.recipe) if is_open(self.recipe) else space
@@ -101,7 +115,11 @@ class Training(Evaluator):
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         images, network = self.split_images(), task.network(job.architecture)
         costs = network_costs(network, images.shape)
-        last, _ = yield from self._train(_built(network, job, images), job, images, costs)
+        if not self.inherit:
+            model = _built(network, job, images)
+        else:
+            model, costs["inherited_percent"] = _inherited(task, network, job, images)
+        last, _ = yield from self._train(model, job, images, costs)
         return _scores(last, costs)
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
@@ -201,6 +219,28 @@ def _scores(last: Epoch, costs: Scores) -> dict[str, float]:
     accuracy = last.validation_top1_percent
     measured = {"validation_top1_percent": accuracy} if accuracy is not None else {}
     return {**measured, **costs, "seconds": last.total_seconds}
+
+
+def _inherited(task: Task, network: Node, job: Job, images: Split) -> tuple[nn.Module, float]:
+    """Build a network with the weights of its parent, if it has one; also return their share in percent."""
+    if job.parent is None:
+        return _built(network, job, images), 0.0
+    with seeded(job.seed):
+        made = inherit(
+            network,
+            task.network(job.parent.architecture),
+            read_weights(job.parent.checkpoint),
+            images.shape,
+            first_images(images),
+        )
+    return made.model, made.inherited_percent
+
+
+def first_images(images: Split, count: int = 64) -> Tensor:
+    """Return the first training images, normalised (B, C, H, W)."""
+    indices = torch.arange(min(count, len(images.train)))
+    with closing(load_batches(images.train, [indices], torch.device("cpu"))) as coming:
+        return normalise(next(iter(coming)).x, images.mean, images.std)
 
 
 def _built(network: Node, job: Job, images: Split) -> nn.Module:

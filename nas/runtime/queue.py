@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from nas.evaluation.evaluator import Job, Progress
+from nas.evaluation.evaluator import Job, Parent, Progress
 from nas.history import REUSED, Evaluated, History, Objective, Proposal, describe_limits, read_objective
 from nas.journal import (
     Journal,
@@ -88,7 +88,9 @@ class Queue:
         self._reused_in_a_row = 0
         self._failed_in_a_row: list[Evaluated] = []
         self._rng = Random()
-        self._with_checkpoint = {self.history.root(done.number) for done in self.history.closed if done.proposal.epochs}
+        self._with_checkpoint = {
+            self.history.root(done.number) for done in self.history.closed if done.proposal.epochs or stage.inherits
+        }
 
     @property
     def finished(self) -> bool:
@@ -273,7 +275,15 @@ class Queue:
         root = self.history.root(number)
         self._with_checkpoint.add(root)
         seed = self.rules.seed * 1_000_003 + root
-        return Job(number, proposal.architecture, seed, self._checkpoint(root), proposal.epochs)
+        return Job(number, proposal.architecture, seed, self._checkpoint(root), proposal.epochs, self._parent(proposal))
+
+    def _parent(self, proposal: Proposal) -> Parent | None:
+        """Return the parent whose weights a proposal inherits."""
+        if not self.stage.inherits or not proposal.parents or proposal.resumes is not None:
+            return None
+        number = proposal.parents[0]
+        checkpoint = self._checkpoint(self.history.root(number))
+        return None if checkpoint is None else Parent(self.history.proposals[number].architecture, checkpoint)
 
     def _checkpoint(self, number: int) -> Path | None:
         if self._checkpoints is None:
@@ -281,11 +291,14 @@ class Queue:
         return self._checkpoints / f"{self.stage.stem}-{number:05}-{self.history.digests[number]}.pt"
 
     def _reuse(self, number: int) -> bool:
-        """Finish a proposal with the scores of an earlier evaluation of the same architecture, if any; this takes no time."""
+        """Finish a proposal with the scores of an earlier evaluation of the same architecture, if any; this takes no time.
+
+        Scores of inherited weights depend on the ancestors, too: those are not reused.
+        """
         known = self.history.scored_as.get(
             (self.history.digests[number], self._reached(self.history.proposals[number].epochs))
         )
-        if known is None or self.rules.duplicates != "reuse":
+        if known is None or self.rules.duplicates != "reuse" or self.stage.inherits:
             self._reused_in_a_row = 0
             return False
         self._close(self.history.finish(number, {**known.scores, "seconds": 0.0}, REUSED, known.epochs))
@@ -305,6 +318,9 @@ class Queue:
         if self._checkpoints is None:
             return
         needed = {*self.history.in_flight, *self.stage.source.resumable(self.history)}
+        if self.stage.inherits:
+            needed.update(*(proposal.parents for proposal in self.history.in_flight.values()))
+            needed.update(self.stage.source.possible_parents(self.history))
         if self.stage.retries_failures:
             needed |= {each.number for each in self.history.failures}
         for number in self._with_checkpoint - set(map(self.history.root, needed)):

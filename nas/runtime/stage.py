@@ -26,7 +26,8 @@ class RunStage:
     The `source` is a strategy, or a fixed list; it proposes architectures, seeds of a supernet, or trials of a transfer.
     `describe` returns a proposal as short text. With `retries_failures` a resumed stage retries failed evaluations. `costs`
     returns what is known of a proposal without a worker, for the limits on these scores. `full_epochs` are those of a whole
-    evaluation, None where it has none; `has_checkpoints` says whether it could be resumed.
+    evaluation, None where it has none; `has_checkpoints` says whether it could be resumed, `inherits` whether it begins from
+    its parent's checkpoint.
     """
 
     name: str
@@ -40,6 +41,7 @@ class RunStage:
     costs: Callable[[Any], Scores] | None = None
     full_epochs: int | None = None
     has_checkpoints: bool = True
+    inherits: bool = False
 
     @property
     def stem(self) -> str:

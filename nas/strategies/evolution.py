@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 from typing import Any, Literal
 
@@ -38,6 +38,9 @@ class RegularizedEvolution(Strategy):
                 f"sample {self.sample} is more than population {self.population}: draw fewer, or with replacement"
             )
 
+    def possible_parents(self, history: History) -> Collection[int]:
+        return {each.number for each in self._alive(history)}
+
     def propose(self, space: Any, history: History, rng: Random) -> Proposal:
         # Fill the population with random architectures first.
         if len(history.scored) < self.population:
@@ -47,9 +50,12 @@ class RegularizedEvolution(Strategy):
             return Proposal(parent.architecture, "identity", (parent.number,))
         return Proposal(mutate(space, parent.architecture, rng), "mutation", (parent.number,))
 
-    def _candidates(self, history: History, rng: Random) -> Sequence[Evaluated]:
+    def _alive(self, history: History) -> Sequence[Evaluated]:
         # `ranked` is sorted from worst to best, so its end is the best ever evaluated.
-        alive = (history.scored if self.removes == "oldest" else history.ranked)[-self.population :]
+        return (history.scored if self.removes == "oldest" else history.ranked)[-self.population :]
+
+    def _candidates(self, history: History, rng: Random) -> Sequence[Evaluated]:
+        alive = self._alive(history)
         if self.replacement:
             return rng.choices(alive, k=self.sample)
         return rng.sample(alive, min(self.sample, len(alive)))

@@ -35,6 +35,10 @@ class Strategy(ABC):
         """Return the finished evaluations that it may resume; the checkpoints of all others are removed."""
         return ()
 
+    def possible_parents(self, history: History) -> Collection[int]:
+        """Return the finished evaluations whose weights later proposals may inherit; the checkpoints of others are removed."""
+        return history.finished
+
     @abstractmethod
     def propose(self, space: Any, history: History, rng: Random) -> Proposal | None:
         """Return the next proposal; None to wait for evaluations in flight or, with none in flight, to end the search.

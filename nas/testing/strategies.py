@@ -218,6 +218,30 @@ def it_goes_by_limits(strategy: Strategy) -> None:
     require(same, "it proposes differently for the same history with a limit")
 
 
+def its_parents_have_kept_their_weights(strategy: Strategy) -> None:
+    """Check that no proposal has a parent that `possible_parents` left out before: the weights of such a one are removed."""
+    removed = set[int]()
+
+    def finish(history: History, number: int) -> None:
+        fail_often(history, number)
+        needed = {parent for proposal in history.in_flight.values() for parent in proposal.parents}
+        removed.update(history.finished.keys() - needed - set(strategy.possible_parents(history)))
+
+    history = History("score")
+    for number in range(130):
+        proposal = strategy.propose(SMALL, history, generator(0, history))
+        while proposal is None and history.in_flight:
+            finish(history, min(history.in_flight))
+            proposal = strategy.propose(SMALL, history, generator(0, history))
+        if proposal is None:
+            return  # it has ended
+        lost = removed.intersection(proposal.parents)
+        require(not lost, f"proposal {number} has the parents {lost}, which were no possible parents before")
+        history.start(proposal)
+        if len(history.in_flight) == 3:
+            finish(history, min(history.in_flight))
+
+
 CHECKS: tuple[Callable[[Strategy], None], ...] = (
     it_is_a_record,
     it_proposes_members_of_the_space,
@@ -230,6 +254,7 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
     it_reads_the_objective_by_its_sign,
     it_goes_by_several_objectives,
     it_goes_by_limits,
+    its_parents_have_kept_their_weights,
 )
 
 

@@ -93,6 +93,11 @@ class Network(Node):
                 yield node, stage.channels, stride, max(i - skips, 0)
                 i += 1
 
+    def places(self) -> list[tuple[int, int]]:
+        """Return, for each layer, the number of its stage and its number in that stage."""
+        known = [stage.repeat if isinstance(stage, Stage) and stage.is_plain else 1 for stage in self.stages]
+        return [(i, repetition) for i, repeat in enumerate(known) for repetition in range(repeat)]
+
     def _build_auxiliary(self, site: Site, outputs: list[Shape]) -> Iterator[tuple[int, nn.Module]]:
         declared = self.auxiliary if isinstance(self.auxiliary, tuple) else (self.auxiliary,)
         for head in declared:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from journals import events, untimed
-
-ROOT = Path(__file__).resolve().parents[2]
+from killing import killed_after, nas
 
 SEARCH = """\
 space: nasbench201
@@ -37,26 +31,6 @@ SEARCHES = {
     "optuna nsga2": ("{Optuna: {sampler: {NSGAIISampler: {population_size: 6}}}}", "[validation_top1_percent, -macs]"),
     "nsga2": ("{Nsga2: {population: 6}}", "[validation_top1_percent, -macs]"),
 }
-
-
-def nas(*arguments: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "nas.cli", *map(str, arguments)], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-
-
-def killed_after(finished: int, folder: Path, *arguments: object) -> None:
-    """Run a command, and kill it when so many evaluations have ended, somewhere in the next one."""
-    with nas(*arguments) as process:
-        deadline = time.monotonic() + 200
-        while time.monotonic() < deadline:
-            assert process.poll() is None, "it ended before it was killed"
-            journal = folder / "history.jsonl"
-            if journal.is_file() and journal.read_bytes().count(b'"event": "finish"') >= finished:
-                os.kill(process.pid, signal.SIGKILL)
-                return
-            time.sleep(0.01)
-    raise AssertionError(f"{finished} evaluations have not ended in 200 s")
 
 
 def proposals(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,112 @@
+"""Embedding: the weights of a layer inside those of a larger layer of the same kind.
+
+O output channels, I input channels, K kernel size. New columns, which read new channels, are zero in the old rows, so the old
+outputs do not change; new rows keep their random weights (Wei et al. 2016, arXiv:1603.01670; Elsken et al. 2017,
+arXiv:1711.04528, type II). Net2Net instead repeats old channels at random and divides what reads them (Chen et al. 2016,
+arXiv:1511.05641, section 2.1): it then needs noise to tell the copies apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nas.morphisms.channels import is_channelwise
+
+
+def embed(new: nn.Module, old: nn.Module, columns: Sequence[int]) -> int:
+    """Put the weights that `old` itself holds into `new`, of the same class; returns how many weights were taken over.
+
+    `columns` has, for each input channel of the new module, that of the old one, or -1.
+    """
+    fresh = [i for i, column in enumerate(columns) if column >= 0]
+    kept = [columns[i] for i in fresh]
+    if isinstance(new, nn.Conv2d) and isinstance(old, nn.Conv2d):
+        return _embed_conv(new, old, fresh, kept)
+    if isinstance(new, nn.Linear) and isinstance(old, nn.Linear):
+        return _embed_rows(new, old, new.weight, old.weight, fresh, kept)
+    for name, buffer in new.named_buffers(recurse=False):
+        _embed_tensor(buffer, getattr(old, name, None), columns)
+    weights = new.named_parameters(recurse=False)
+    return sum(_embed_tensor(weight, getattr(old, name, None), columns) for name, weight in weights)
+
+
+def _embed_tensor(new: Tensor, old: Tensor | None, columns: Sequence[int]) -> int:
+    """Put a tensor that differs at most in its first size into a new one; one with a value for each channel by `columns`."""
+    if old is None or new.dim() != old.dim() or new.shape[1:] != old.shape[1:]:
+        return 0
+    if not new.dim():
+        new.copy_(old)
+        return 1
+    if len(new) != len(columns):
+        columns = [i if i < len(old) else -1 for i in range(len(new))]
+    fresh = [i for i, column in enumerate(columns) if column >= 0]
+    new[fresh] = old[[columns[i] for i in fresh]]
+    return new[fresh].numel()
+
+
+def _embed_rows(
+    new: nn.Conv2d | nn.Linear,
+    old: nn.Conv2d | nn.Linear,
+    weight: Tensor,
+    other: Tensor,
+    fresh: list[int],
+    kept: list[int],
+) -> int:
+    """Put weights (O, I, ...) of equal kernels into the first rows, and the given columns, of larger ones."""
+    rows = min(len(weight), len(other))
+    weight[:rows] = 0.0
+    weight[:rows, fresh] = other[:rows][:, kept]
+    if new.bias is not None:
+        new.bias[:rows] = old.bias[:rows] if old.bias is not None else 0.0
+    return weight[:rows, fresh].numel() + (rows if new.bias is not None else 0)
+
+
+def _embed_conv(new: nn.Conv2d, old: nn.Conv2d, fresh: list[int], kept: list[int]) -> int:
+    other = _resized(old, new)
+    if new.groups == old.groups == 1:
+        return _embed_rows(new, old, new.weight, other, fresh, kept)
+    if is_channelwise(new) and is_channelwise(old):
+        new.weight[fresh] = other[kept]
+        if new.bias is not None and old.bias is not None:
+            new.bias[fresh] = old.bias[kept]
+        return new.weight[fresh].numel()
+    # groups of one size, in the same order: more groups, and so more rows
+    is_prefix = fresh == kept == list(range(old.in_channels))
+    if is_prefix and new.weight.shape[1] == old.weight.shape[1] and _ratio(new) == _ratio(old):
+        rows = len(other)
+        new.weight[:rows] = other
+        if new.bias is not None and old.bias is not None:
+            new.bias[:rows] = old.bias
+        return new.weight[:rows].numel()
+    return 0
+
+
+def _ratio(conv: nn.Conv2d) -> float:
+    return conv.out_channels / conv.in_channels
+
+
+def _resized(old: nn.Conv2d, new: nn.Conv2d) -> Tensor:
+    """Return the kernel of the old convolution (O, I, K, K) in the size of the new one's, around the same centre.
+
+    A tap keeps its distance from the centre in pixels: a 3x3 kernel of dilation 2 is a 5x5 one with zeros between.
+    """
+    kernel: Tensor = old.weight.detach()
+    for axis in (0, 1):
+        taps = {tap: i for i, tap in enumerate(_taps(new, axis))}
+        found = [(taps[tap], i) for i, tap in enumerate(_taps(old, axis)) if tap in taps]
+        sizes = list(kernel.shape)
+        sizes[2 + axis] = new.kernel_size[axis]
+        larger = kernel.new_zeros(sizes)
+        places, sources = (torch.tensor(each, dtype=torch.long) for each in zip(*found, strict=True))
+        larger.index_copy_(2 + axis, places, kernel.index_select(2 + axis, sources))
+        kernel = larger
+    return kernel
+
+
+def _taps(conv: nn.Conv2d, axis: int) -> list[float]:
+    """Return the distance of each tap from the centre, in pixels."""
+    size = conv.kernel_size[axis]
+    return [(i - (size - 1) / 2) * conv.dilation[axis] for i in range(size)]
