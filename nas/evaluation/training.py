@@ -223,7 +223,8 @@ def _scores(last: Epoch, costs: Scores) -> dict[str, float]:
 
 def _inherited(task: Task, network: Node, job: Job, images: Split) -> tuple[nn.Module, float]:
     """Build a network with the weights of its parent, if it has one; also return their share in percent."""
-    if job.parent is None:
+    # a checkpoint is gone where the run was resumed with changed data: its images may be test images now
+    if job.parent is None or not job.parent.checkpoint.exists():
         return _built(network, job, images), 0.0
     with seeded(job.seed):
         made = inherit(
