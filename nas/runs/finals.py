@@ -18,6 +18,8 @@ from nas.plain import write
 from nas.records import digest
 from nas.runs.experiment import Experiment, Final
 from nas.runs.written import read_found
+from nas.runtime.executor import Executor
+from nas.runtime.inline import Inline
 from nas.runtime.queue import Views, carry_out
 from nas.runtime.rules import Budget, Rules
 from nas.runtime.stage import RunStage
@@ -94,7 +96,7 @@ def train_finalists(
         task.space,
         objective_key="final.objective",
     )
-    results = by_label(carry_out(stage, experiment.executor, views, folder))
+    results = by_label(carry_out(stage, _executor(experiment), views, folder))
     together = [each.stem for each in finalists if not each.label.startswith("random") and results[each.label].scores]
     if final.ensemble and len(together) > 1:
         results |= _together(experiment, evaluator, together, folder, views)
@@ -112,7 +114,7 @@ def _together(
         Rules(Budget(1), "test_top1_percent", "evaluate", seed=experiment.rules.seed),
         " + ".join,
     )
-    return by_label(carry_out(stage, experiment.executor, views, folder))
+    return by_label(carry_out(stage, _executor(experiment), views, folder))
 
 
 def _test_together(evaluator: Evaluator, folder: Path, job: Job) -> Evaluation:
@@ -164,3 +166,8 @@ def _others(space: Any, chosen: Sequence[Any], seed: int, number: int) -> list[A
         if len(drawn) < number and (other := sample(space, rng)) not in chosen:
             drawn[digest(other)] = other
     return list(drawn.values())
+
+
+def _executor(experiment: Experiment) -> Executor:
+    """Return the executor of final trainings; a test has no seconds, by which a simulated one would order it."""
+    return Inline() if experiment.executor.simulates else experiment.executor

@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.history import Objective, Scores
@@ -48,9 +48,21 @@ class Session(Protocol):
     def tell(self, number: int, worker: str, outcome: Outcome) -> None:
         """Take the outcome of a job; called once for each job."""
 
+    def now(self) -> float:
+        """Return the time of the clock in seconds."""
+
+    def set_time(self, seconds: float) -> None:
+        """Set the clock of a session for an executor that `simulates`."""
+
+    def started_at(self, number: int) -> float:
+        """Return the time at which a job in flight was proposed."""
+
 
 class Executor(ABC):
     """A way to run the jobs of a session to their end; a record, whose fields are its settings."""
+
+    simulates: ClassVar[bool] = False
+    """Whether it sets the clock of its sessions itself."""
 
     def opened(self) -> AbstractContextManager[None]:
         """Keep open what all sessions of a run may share, such as the connection to a cluster."""

@@ -66,10 +66,13 @@ class Queue:
     """The proposals of one stage on their way to workers and back; a session for an executor.
 
     With a `folder` each event is written to the stage's journal, and an existing journal is resumed. Evaluations in flight are
-    then handed out again first, under the same number, so that they find their checkpoints.
+    then handed out again first, under the same number, so that they find their checkpoints. Its clock is this machine's, or a
+    simulated one, which begins at 0 and stands still until `set_time`.
     """
 
-    def __init__(self, stage: RunStage, views: Sequence[View] = (), folder: Path | None = None) -> None:
+    def __init__(
+        self, stage: RunStage, views: Sequence[View] = (), folder: Path | None = None, *, is_simulated: bool = False
+    ) -> None:
         self.stage, self.rules, self.views, self.folder = stage, stage.rules, views, folder
         self._checkpoints = folder / "checkpoints" if folder and stage.has_checkpoints else None
         path = stage.journal(folder) if folder else None
@@ -79,9 +82,11 @@ class Queue:
         self._journal = Journal(path) if path else None
         objective, limits = self.rules.objective, self.rules.limits
         self._curves, self._clock = _pruned_curves(self.rules), RunClock()
+        self._started: dict[int, float] = {}
         self.history = replay(path, objective, self._follow, limits) if path else History(objective, limits)
+        self._simulated_time = self._clock.last if is_simulated else None
         if self.rules.budget is not None and self.rules.budget.hours is not None:
-            self._write(session_event(time.time()))
+            self._write(session_event(self.now()))
         self._again = sorted(self.history.in_flight)
         self._handed_out_again: dict[int, float] = {}
         self._exhausted = False
@@ -91,6 +96,18 @@ class Queue:
         self._with_checkpoint = {
             self.history.root(done.number) for done in self.history.closed if done.proposal.epochs or stage.inherits
         }
+
+    def now(self) -> float:
+        """Return the time of the clock in seconds: since 1970, or since the beginning where it is simulated."""
+        return time.time() if self._simulated_time is None else self._simulated_time
+
+    def set_time(self, seconds: float) -> None:
+        """Set the simulated clock."""
+        self._simulated_time = seconds
+
+    def started_at(self, number: int) -> float:
+        """Return the time at which an evaluation in flight was proposed."""
+        return self._started[number]
 
     @property
     def finished(self) -> bool:
@@ -113,7 +130,7 @@ class Queue:
 
     def _take_up(self) -> int:
         number = self._again.pop(0)
-        self._handed_out_again[number] = time.time()
+        self._handed_out_again[number] = self.now()
         return number
 
     def _propose(self) -> int | None:
@@ -136,7 +153,7 @@ class Queue:
                     return None
             elif not self._reject(proposal):
                 self.history.start(proposal)
-                self._write(started_event(self.history, number, time.time()))
+                self._write(started_event(self.history, number, self.now()))
                 return number
         raise SearchFailed(self._too_narrow())
 
@@ -149,7 +166,7 @@ class Queue:
         ):
             return False
         self.history.skip(proposal)
-        self._write(skipped_event(proposal, time.time()))
+        self._write(skipped_event(proposal, self.now()))
         return True
 
     def _reject(self, proposal: Proposal) -> bool:
@@ -164,7 +181,7 @@ class Queue:
             return False
         self.history.reject(proposal)
         self._write(
-            rejected_event(proposal, {name: costs[name] for name in self.rules.limits if name in costs}, time.time())
+            rejected_event(proposal, {name: costs[name] for name in self.rules.limits if name in costs}, self.now())
         )
         return True
 
@@ -188,7 +205,7 @@ class Queue:
             return False
         epoch = int(progress.epoch)
         if self.history.report(number, epoch, progress.scores):
-            return self._write(report_event(number, epoch, progress.scores, time.time()))
+            return self._write(report_event(number, epoch, progress.scores, self.now()))
         # a resumed training repeats epochs; it was not stopped before the last
         is_last = epoch == max(self.history.curve(number))
         return self._curves is not None and is_last and self._curves.is_pruned(number)
@@ -264,7 +281,7 @@ class Queue:
             (budget.evaluations is not None and history.paid >= budget.evaluations)
             or (budget.seconds is not None and history.totals.get("seconds", 0.0) >= budget.seconds)
             or (budget.epochs is not None and history.epochs >= budget.epochs)
-            or (budget.hours is not None and self._clock.seconds() >= 3600 * budget.hours)
+            or (budget.hours is not None and self._clock.seconds(self.now()) >= 3600 * budget.hours)
         )
 
     def _hand_out(self, number: int) -> Job:
@@ -306,7 +323,7 @@ class Queue:
         return True
 
     def _close(self, done: Evaluated) -> None:
-        self._write(finished_event(done, time.time(), self._handed_out_again.pop(done.number, None)))
+        self._write(finished_event(done, self.now(), self._handed_out_again.pop(done.number, None)))
         # only after the journal has the outcome; a failure that will be retried keeps its checkpoint
         if done.failure is None or not self.stage.retries_failures:
             self._drop_checkpoints()
@@ -336,6 +353,10 @@ class Queue:
 
     def _follow(self, event: Mapping[str, Any]) -> bool:
         self._clock.follow(event)
+        if event["event"] == "start":
+            self._started[event["number"]] = event["at"]
+        elif event["event"] == "finish":
+            self._started.pop(event["number"], None)
         return self._curves is not None and self._curves.follow(event)
 
 
@@ -368,7 +389,10 @@ def commonest_reason(failures: Iterable[Evaluated]) -> str:
 
 def carry_out(stage: RunStage, executor: Executor, views: Views, folder: Path) -> History:
     """Run a stage, or what is left of it, on an executor; return its history."""
-    with executor.watched(stage, folder) as more, closing(Queue(stage, [views(stage), *more], folder)) as queue:
+    with (
+        executor.watched(stage, folder) as more,
+        closing(Queue(stage, [views(stage), *more], folder, is_simulated=executor.simulates)) as queue,
+    ):
         try:
             executor.run(queue, stage.work, folder)
         finally:

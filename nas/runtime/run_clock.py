@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -25,6 +24,6 @@ class RunClock:
             self.begun = float(event["at"])
         self.last = float(event["at"])
 
-    def seconds(self) -> float:
-        """Return the seconds up to now."""
-        return 0.0 if self.begun is None else self.before + time.time() - self.begun
+    def seconds(self, now: float) -> float:
+        """Return the seconds up to a time."""
+        return 0.0 if self.begun is None else self.before + now - self.begun
