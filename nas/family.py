@@ -34,7 +34,8 @@ class Family:
     defaults, which experiments set by name. `describe` writes a member as short text and `parse` reads that text, and other
     notations of the family; `parse` raises OtherForm for texts of other families, and RecordError for a damaged text of its
     own. `usual` writes a member as in its literature, where that differs from `describe`; it raises RecordError where that is
-    impossible. `source` is the paper of the space, `sources` those of published members from other papers. `input` is the
+    impossible. `canonical` returns a text that is the same for members that are one architecture, where a space has such.
+    `source` is the paper of the space, `sources` those of published members from other papers. `input` is the
     image shape (C, H, W) of the published members, `inputs` that of the members that differ.
     """
 
@@ -44,6 +45,7 @@ class Family:
     describe: Callable[[Any], str]
     parse: Callable[[str], Any] = field(default=parse, kw_only=True)
     usual: Callable[[Any], str] | None = field(default=None, kw_only=True)
+    canonical: Callable[[Any], str] | None = field(default=None, kw_only=True)
     published: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     input: Shape = (3, 32, 32)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from nas.data.identity import DataIdentity
 from nas.evaluation.candidate import architecture_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
-from nas.evaluation.table import load_table
+from nas.evaluation.table_file import load_rows, load_table
 from nas.history import Scores
 from nas.places import Place
 from nas.records import record
@@ -29,7 +29,7 @@ class LatencyTable(Evaluator):
         table = load_table(self.table)
         for name in self.columns.values():
             table.column(name)
-        table.check_space(space)
+        load_rows(self.table).check_space(space)
         return {}
 
     def scores(self) -> tuple[str, ...]:
@@ -39,9 +39,9 @@ class LatencyTable(Evaluator):
         return load_table(self.table).identity()
 
     def costs(self, task: Task, architecture: Any) -> Scores:
-        table = load_table(self.table)
-        row = table.row(architecture_of(task.space), architecture_of(architecture))
-        return {score: table.column(column)[row] for score, column in self.columns.items()}
+        rows = load_rows(self.table)
+        row = rows.row(architecture_of(task.space), architecture_of(architecture))
+        return {score: rows.file.value(column, row) for score, column in self.columns.items()}
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         return at_once(self.costs(task, job.architecture))

@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import file_digest
+from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
-
-import numpy as np
+from typing import Annotated, Any, ClassVar, Literal
 
 from nas.data.identity import DataIdentity
 from nas.evaluation.candidate import architecture_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
+from nas.evaluation.table_file import RowKey, TableRows, load_rows, load_table
 from nas.places import Place
-from nas.records import Positive, RecordError, nearest, record
-from nas.space import choices, decisions
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TableRows:
-    """A table's rows, by the decisions of an architecture, in the space's order of choices."""
-
-    path: Path
-    rows: Mapping[tuple[int, ...], int]
-    columns: Mapping[str, list[float]]
-
-    def column(self, name: str) -> list[float]:
-        """Return a column by its name. Raises RecordError, with the nearest name, where there is none."""
-        if name not in self.columns:
-            raise RecordError(f"table {self.path} has no column {name!r}: {nearest(name, self.columns)}")
-        return self.columns[name]
-
-    def check_space(self, space: Any) -> None:
-        """Raise RecordError where the rows are not the architectures of `space`."""
-        arities = [choice.arity for choice in choices(space).values()]
-        # a table has every architecture, so each column reaches the largest index of its choice
-        in_table = [1 + max(column) for column in zip(*self.rows, strict=True)]
-        if in_table != arities:
-            raise RecordError(
-                f"table {self.path} is of another space: its decisions have {in_table} options, not {arities}; give the "
-                "table of this space"
-            )
-
-    def row(self, space: Any, architecture: Any) -> int:
-        """Return the row of an architecture. Raises RecordError where there is none."""
-        taken = decisions(space, architecture)
-        try:
-            return self.rows[tuple(taken.values())]
-        except KeyError:
-            raise RecordError(f"table {self.path} has no row for the decisions {taken}") from None
-
-    def identity(self) -> DataIdentity:
-        """Return the identity of the file."""
-        with self.path.open("rb") as file:
-            return DataIdentity({"rows": len(self.rows)}, file_digest(file, "sha256").hexdigest()[:16])
+from nas.records import Positive, RecordError, record
 
 
 @record
@@ -74,26 +29,44 @@ class Fidelity:
 class Table(Evaluator):
     """Look an architecture up in a table, with the simulated training time as the clock.
 
-    `table` is a path, or a name under the folder in the environment variable NAS_DATA: a .npz with `ops` (N, decisions),
-    `columns` and `values` (N, columns), such as NAS-Bench-201's. The simulated `seconds` are `seconds_offset` +
-    `seconds_per_unit` times the `seconds` column. `test_columns` maps the names of the test scores to columns. A table that also
-    holds shorter trainings has them as `earlier`, and says the `epochs` of the whole ones, for strategies with rungs.
+    `table` is a .npz, .csv or .parquet: a path, or a name under the folder in the environment variable NAS_DATA. The column
+    `validation` is the score validation_top1_percent, `columns` maps the names of further scores to columns, and `test_columns`
+    those of the test scores. The simulated `seconds` are `seconds_offset` + `seconds_per_unit` times the `seconds` column. A
+    table that also holds shorter trainings has them as `earlier`, and says the `epochs` of the whole ones, for strategies with
+    rungs.
+
+    `key` says how rows name architectures: by "decisions", in the array `ops` (N, decisions) of an .npz such as NAS-Bench-201's,
+    or in one of `key_columns` a choice; by the "digits" of the decisions in one text; by the "text" of the architecture in the
+    notation of its space; or by its "digest". These three are in the column `architecture`, or in the one of `key_columns`.
+    With `missing` "canonical", an architecture without a row has that of an equal one; else its evaluation fails.
     """
 
     table: Annotated[str, Place("NAS_DATA")]
-    validation: str
-    test_columns: Mapping[str, str]
-    seconds: str
+    validation: str | None = None
+    test_columns: Mapping[str, str] = field(default_factory=dict)
+    seconds: str | None = None
     seconds_per_unit: float = 1.0
     seconds_offset: float = 0.0
     epochs: Positive | None = None
     earlier: tuple[Fidelity, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    key: RowKey = "decisions"
+    key_columns: tuple[str, ...] = ()
+    missing: Literal["refuse", "canonical"] = "refuse"
     instant: ClassVar[bool] = True
     formerly: ClassVar = ("Tabular",)
 
     def __post_init__(self) -> None:
         if self.earlier and (self.epochs is None or max(each.epochs for each in self.earlier) >= self.epochs):
             raise RecordError("epochs are those of the whole trainings: give more than those of `earlier`", "epochs")
+        if self.earlier and self.validation is None:
+            raise RecordError("earlier trainings have a validation: give the column of the whole ones", "validation")
+        if self.key != "decisions" and len(self.key_columns) > 1:
+            raise RecordError(f"key {self.key} is in one column, and there are {len(self.key_columns)}", "key_columns")
+        if not self.scores():
+            raise RecordError("the table gives no score: give `validation`, or `columns`", "columns")
+        if twice := [name for name in self.columns if self.scores().count(name) > 1]:
+            raise RecordError(f"columns gives {twice[0]}, which the table has already: give another name", "columns")
 
     def full_epochs(self) -> int | None:
         return self.epochs
@@ -106,14 +79,16 @@ class Table(Evaluator):
 
     def prepare(self, space: Any) -> dict[str, Any]:
         table = load_table(self.table)
-        columns = self.validation, self.seconds, *(each.validation for each in self.earlier)
-        for name in (*columns, *self.test_columns.values()):
-            table.column(name)
-        table.check_space(space)
+        declared = self.validation, self.seconds, *(each.validation for each in self.earlier)
+        for name in (*declared, *self.columns.values(), *self.test_columns.values()):
+            if name is not None:
+                table.column(name)
+        self._rows().check_space(space)
         return {}
 
     def scores(self) -> tuple[str, ...]:
-        return "validation_top1_percent", "seconds"
+        validation = ["validation_top1_percent"] if self.validation is not None else []
+        return (*validation, *(["seconds"] if self.seconds is not None else []), *self.columns)
 
     def test_scores(self) -> tuple[str, ...]:
         return tuple(self.test_columns)
@@ -122,46 +97,22 @@ class Table(Evaluator):
         return load_table(self.table).identity()
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
-        table, row = self._find(task, job)
+        file, row = self._rows().file, self._row(task, job)
         taken = next((each for each in self.earlier if each.epochs == job.epochs), self)
-        seconds = taken.seconds_offset + taken.seconds_per_unit * table.column(self.seconds)[row]
-        return at_once({"validation_top1_percent": table.column(taken.validation)[row], "seconds": seconds})
+        found = {name: file.value(column, row) for name, column in self.columns.items()}
+        if taken.validation is not None:
+            found["validation_top1_percent"] = file.value(taken.validation, row)
+        if self.seconds is not None:
+            found["seconds"] = taken.seconds_offset + taken.seconds_per_unit * file.value(self.seconds, row)
+        return at_once(found)
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
-        table, row = self._find(task, job)
-        return at_once({name: table.column(column)[row] for name, column in self.test_columns.items()})
+        file, row = self._rows().file, self._row(task, job)
+        return at_once({name: file.value(column, row) for name, column in self.test_columns.items()})
 
-    def _find(self, task: Task, job: Job) -> tuple[TableRows, int]:
-        table = load_table(self.table)
-        return table, table.row(architecture_of(task.space), architecture_of(job.architecture))
+    def _rows(self) -> TableRows:
+        return load_rows(self.table, self.key, self.key_columns)
 
-
-@lru_cache(maxsize=4)
-def load_table(name: str) -> TableRows:
-    """Read a table. Raises RecordError where it is missing or truncated, or lacks an array."""
-    path = find_table(name)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            ops, names, values = arrays["ops"], arrays["columns"], arrays["values"]
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise RecordError(f"table {path} cannot be read ({error}): fetch it again") from None
-    if not len(ops) == len(values) or values.ndim != 2 or values.shape[1] != len(names):
-        raise RecordError(
-            f"table {path} has ops {ops.shape}, values {values.shape} and {len(names)} columns: fetch it again"
-        )
-    if not len(ops):
-        raise RecordError(f"table {path} has no rows: fetch it again")
-    rows = {tuple(row): i for i, row in enumerate(ops.tolist())}
-    return TableRows(path, rows, {str(each): values[:, i].tolist() for i, each in enumerate(names)})
-
-
-def find_table(name: str) -> Path:
-    """Return the path of a data file: the path itself, or under NAS_DATA. Raises RecordError where neither exists."""
-    folder = os.environ.get("NAS_DATA")
-    for path in (Path(name), *([Path(folder, name)] if folder else [])):
-        if path.is_file():
-            return path
-    where = f"nor in NAS_DATA={folder}" if folder else "and NAS_DATA is not set"
-    raise RecordError(
-        f"there is no file {name!r} here, {where}: set NAS_DATA to the folder that holds it, or give its path"
-    )
+    def _row(self, task: Task, job: Job) -> int:
+        space, architecture = architecture_of(task.space), architecture_of(job.architecture)
+        return self._rows().row(space, architecture, task.family, self.missing)

@@ -177,6 +177,7 @@ def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), f
         retries_failures=False,  # later proposals were made with these failures in the history
         costs=partial(planned.evaluator.costs, planned.task) if planned.evaluator is not None else None,
         has_checkpoints=planned.evaluator is None or not planned.evaluator.instant,
+        canonical=experiment.family().canonical if not isinstance(planned.space, Candidate) else None,
         inherits=planned.evaluator is not None and planned.evaluator.inherits,
         full_epochs=planned.evaluator.full_epochs() if planned.evaluator is not None else None,
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from nas.evaluation.evaluator import Job, Parent, Progress
+from nas.evaluation.evaluator import Job, Progress
 from nas.history import REUSED, Evaluated, History, Objective, Proposal, describe_limits, read_objective
 from nas.journal import (
     Journal,
@@ -29,6 +29,7 @@ from nas.journal import (
     started_event,
 )
 from nas.records import RecordError, digest, nearest
+from nas.runtime.checkpoints import StageCheckpoints
 from nas.runtime.executor import Executor, Outcome
 from nas.runtime.rules import Rules
 from nas.runtime.run_clock import RunClock
@@ -74,7 +75,6 @@ class Queue:
         self, stage: RunStage, views: Sequence[View] = (), folder: Path | None = None, *, is_simulated: bool = False
     ) -> None:
         self.stage, self.rules, self.views, self.folder = stage, stage.rules, views, folder
-        self._checkpoints = folder / "checkpoints" if folder and stage.has_checkpoints else None
         path = stage.journal(folder) if folder else None
         # before the journal is replayed: forgotten failures are then in flight again
         if path is not None and path.exists() and stage.retries_failures:
@@ -83,19 +83,20 @@ class Queue:
         objective, limits = self.rules.objective, self.rules.limits
         self._curves, self._clock = _pruned_curves(self.rules), RunClock()
         self._started: dict[int, float] = {}
+        self._equal: dict[tuple[str, int | None], Evaluated] = {}
         self.history = replay(path, objective, self._follow, limits) if path else History(objective, limits)
         self._simulated_time = self._clock.last if is_simulated else None
         if self.rules.budget is not None and self.rules.budget.hours is not None:
             self._write(session_event(self.now()))
+        for done in self.history.scored:
+            self._note_equal(done)
         self._again = sorted(self.history.in_flight)
         self._handed_out_again: dict[int, float] = {}
         self._exhausted = False
         self._reused_in_a_row = 0
         self._failed_in_a_row: list[Evaluated] = []
         self._rng = Random()
-        self._with_checkpoint = {
-            self.history.root(done.number) for done in self.history.closed if done.proposal.epochs or stage.inherits
-        }
+        self._checkpoints = StageCheckpoints(stage, self.history, folder)
 
     def now(self) -> float:
         """Return the time of the clock in seconds: since 1970, or since the beginning where it is simulated."""
@@ -231,6 +232,7 @@ class Queue:
         epochs = self._reached(epochs)
         if outcome.scores is not None:
             done = self.history.finish(number, outcome.scores, worker, epochs)
+            self._note_equal(done)
         else:
             done = self.history.fail(number, outcome.failure or "no reason given", worker)
         # to the journal first: what follows may raise, and the outcome must not be lost
@@ -289,32 +291,20 @@ class Queue:
         for view in self.views:
             view.started(number, proposal)
         # the job's seed is distinct for each run seed and number, up to a million numbers
-        root = self.history.root(number)
-        self._with_checkpoint.add(root)
-        seed = self.rules.seed * 1_000_003 + root
-        return Job(number, proposal.architecture, seed, self._checkpoint(root), proposal.epochs, self._parent(proposal))
-
-    def _parent(self, proposal: Proposal) -> Parent | None:
-        """Return the parent whose weights a proposal inherits."""
-        if not self.stage.inherits or not proposal.parents or proposal.resumes is not None:
-            return None
-        number = proposal.parents[0]
-        checkpoint = self._checkpoint(self.history.root(number))
-        return None if checkpoint is None else Parent(self.history.proposals[number].architecture, checkpoint)
-
-    def _checkpoint(self, number: int) -> Path | None:
-        if self._checkpoints is None:
-            return None
-        return self._checkpoints / f"{self.stage.stem}-{number:05}-{self.history.digests[number]}.pt"
+        seed = self.rules.seed * 1_000_003 + self.history.root(number)
+        checkpoint, parent = self._checkpoints.hand_out(number), self._checkpoints.parent(proposal)
+        return Job(number, proposal.architecture, seed, checkpoint, proposal.epochs, parent)
 
     def _reuse(self, number: int) -> bool:
-        """Finish a proposal with the scores of an earlier evaluation of the same architecture, if any; this takes no time.
+        """Finish a proposal with the scores of an earlier evaluation of an equal architecture, if any; this takes no time.
 
         Scores of inherited weights depend on the ancestors, too: those are not reused.
         """
-        known = self.history.scored_as.get(
-            (self.history.digests[number], self._reached(self.history.proposals[number].epochs))
-        )
+        proposal = self.history.proposals[number]
+        reached = self._reached(proposal.epochs)
+        known = self.history.scored_as.get((self.history.digests[number], reached))
+        if known is None and self.stage.canonical is not None:
+            known = self._equal.get((self.stage.canonical(proposal.architecture), reached))
         if known is None or self.rules.duplicates != "reuse" or self.stage.inherits:
             self._reused_in_a_row = 0
             return False
@@ -322,28 +312,18 @@ class Queue:
         self._reused_in_a_row += 1
         return True
 
+    def _note_equal(self, done: Evaluated) -> None:
+        """Note an evaluation by the canonical text of its architecture, so that an equal one can reuse its scores."""
+        if self.stage.canonical is not None and done.failure is None and self.rules.duplicates == "reuse":
+            self._equal.setdefault((self.stage.canonical(done.architecture), done.epochs), done)
+
     def _close(self, done: Evaluated) -> None:
         self._write(finished_event(done, self.now(), self._handed_out_again.pop(done.number, None)))
         # only after the journal has the outcome; a failure that will be retried keeps its checkpoint
         if done.failure is None or not self.stage.retries_failures:
-            self._drop_checkpoints()
+            self._checkpoints.drop()
         for view in self.views:
             view.finished(done, self.history)
-
-    def _drop_checkpoints(self) -> None:
-        """Remove the checkpoints that neither an evaluation in flight nor a later promotion needs."""
-        if self._checkpoints is None:
-            return
-        needed = {*self.history.in_flight, *self.stage.source.resumable(self.history)}
-        if self.stage.inherits:
-            needed.update(*(proposal.parents for proposal in self.history.in_flight.values()))
-            needed.update(self.stage.source.possible_parents(self.history))
-        if self.stage.retries_failures:
-            needed |= {each.number for each in self.history.failures}
-        for number in self._with_checkpoint - set(map(self.history.root, needed)):
-            if (checkpoint := self._checkpoint(number)) is not None:
-                checkpoint.unlink(missing_ok=True)
-            self._with_checkpoint.discard(number)
 
     def _write(self, event: dict[str, Any]) -> bool:
         """Write an event to the journal; returns whether the pruner then stops the evaluation."""

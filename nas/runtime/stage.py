@@ -27,7 +27,7 @@ class RunStage:
     `describe` returns a proposal as short text. With `retries_failures` a resumed stage retries failed evaluations. `costs`
     returns what is known of a proposal without a worker, for the limits on these scores. `full_epochs` are those of a whole
     evaluation, None where it has none; `has_checkpoints` says whether it could be resumed, `inherits` whether it begins from
-    its parent's checkpoint.
+    its parent's checkpoint. `canonical` returns a text that is the same for architectures whose scores may stand for each other.
     """
 
     name: str
@@ -42,6 +42,7 @@ class RunStage:
     full_epochs: int | None = None
     has_checkpoints: bool = True
     inherits: bool = False
+    canonical: Callable[[Any], str] | None = None
 
     @property
     def stem(self) -> str:

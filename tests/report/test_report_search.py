@@ -14,7 +14,8 @@ from journals import events
 from report_runs import FINAL, TOY, by_hand, carried_out, finish, start
 
 from nas.choice import choices
-from nas.evaluation.table import Table, load_table
+from nas.evaluation.table import Table
+from nas.evaluation.table_file import load_table
 from nas.family import family
 from nas.profiling import profile
 from nas.records import digest, to_plain

@@ -13,7 +13,7 @@ import pytest
 from journals import events
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
-from nas.evaluation.table import load_table
+from nas.evaluation.table_file import load_table
 from nas.history import REUSED, Limit, Scores
 from nas.records import RecordError, record
 from nas.runs.architecture import find_architecture

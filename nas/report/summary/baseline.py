@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.evaluation.table import Table, load_table
+from nas.evaluation.table import Table
+from nas.evaluation.table_file import load_table
 from nas.history import read_objective
 from nas.records import RecordError
 from nas.report.summary.summary import Band, Baseline
@@ -39,7 +40,7 @@ def random_baseline(
     `drawn` are the scores of the random proposals.
     """
     name, sign = read_objective(objective)
-    if table is not None and name == "validation_top1_percent":
+    if table is not None and table.seconds and table.validation and name == "validation_top1_percent":
         try:
             return simulated(table, sign, spent)
         except RecordError:
@@ -64,6 +65,8 @@ def simulated(evaluator: Table, sign: float, spent: Spent) -> Baseline:
     A repeated architecture takes no time unless the search pays for it again. A simulation also ends once every row of the
     table was drawn. Raises RecordError where the table cannot be loaded.
     """
+    assert evaluator.validation is not None
+    assert evaluator.seconds is not None
     table = load_table(evaluator.table)
     values = sign * np.asarray(table.column(evaluator.validation))
     costs = evaluator.seconds_offset + evaluator.seconds_per_unit * np.asarray(table.column(evaluator.seconds))

@@ -77,7 +77,7 @@ def _input(folder: Path, experiment: Experiment) -> Shape | None:
 
 def _is_simulated(experiment: Experiment, history: History, works: Sequence[Work]) -> bool:
     mine = [work for work in works if work.phase == "search"]
-    if any(isinstance(each, Table) for each in parts_in(experiment.evaluator)):
+    if any(isinstance(each, Table) and each.seconds is not None for each in parts_in(experiment.evaluator)):
         return bool(mine)
     if experiment.evaluator is None or not mine:  # a supernet's scores took their seconds in the supernet phase
         return False
