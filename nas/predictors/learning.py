@@ -30,7 +30,8 @@ def fitted(
 
     features = [encoding.features(space, done.architecture) for done in known]
     vocabulary = encoding.vocabulary(features)
-    predict = predictor.fit(coded(features, vocabulary), np.array(_values(history, known)), len(known))
+    values = np.array(_values(history, known))
+    predict = predictor.fit_named(list(vocabulary), coded(features, vocabulary), values, len(known))
 
     def predicted(architectures: Sequence[Any]) -> tuple[Values, Values]:
         return predict(coded([encoding.features(space, each) for each in architectures], vocabulary))

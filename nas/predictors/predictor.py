@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a strategy is imported without numpy
@@ -30,3 +30,7 @@ class Predictor(ABC):
     @abstractmethod
     def fit(self, codes: Codes, values: Values, seed: int) -> Predict:
         """Return the predictor fitted to evaluated architectures; a function of its arguments alone."""
+
+    def fit_named(self, names: Sequence[str], codes: Codes, values: Values, seed: int) -> Predict:
+        """Fit to codes whose columns are the features `names`, for a predictor that reads these as well; here it is `fit`."""
+        return self.fit(codes, values, seed)

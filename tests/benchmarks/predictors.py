@@ -11,6 +11,9 @@ from _timing import microseconds, report
 from nas.history import History
 from nas.predictors.boosting import Boosting
 from nas.predictors.forest import Forest
+from nas.predictors.gaussian_process import GaussianProcess
+from nas.predictors.graph import Graph
+from nas.predictors.graph_network import GraphNetwork
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.records import digest
 from nas.strategies.bananas import Bananas
@@ -37,10 +40,12 @@ def grown(strategy: Strategy) -> tuple[History, list[float]]:
 
 
 def main() -> None:
-    for predictor in (MlpEnsemble(), MlpEnsemble(epochs=30, batch=64), Forest(), Boosting()):
-        _, seconds = grown(Bananas(predictor=predictor))
-        name = f"BANANAS, {predictor}"[:58]
-        report(name, 1e3 * sum(seconds[-100:]) / 100, "ms", "< 200, a proposal")
+    flat = (MlpEnsemble(), Forest(), Boosting(), GaussianProcess())
+    for strategy in (*(Bananas(predictor=each) for each in flat), Bananas(GraphNetwork(), Graph())):
+        _, seconds = grown(strategy)
+        report(
+            f"BANANAS, {type(strategy.predictor).__name__}", 1e3 * sum(seconds[-100:]) / 100, "ms", "< 200, a proposal"
+        )
         report("  with its fit", 1e3 * max(seconds[-100:]), "ms", "")
     for strategy, goal in ((Reinforce(), "< 1"), (Kde(), "< 50"), (Screened(), "< 200"), (Pnas(width=100), "< 200")):
         history, _ = grown(strategy)

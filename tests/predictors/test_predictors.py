@@ -15,6 +15,9 @@ from nas.plain import from_plain
 from nas.predictors.acquisition import acquire
 from nas.predictors.adjacency import Adjacency
 from nas.predictors.encoding import Encoding, coded
+from nas.predictors.gaussian_process import GaussianProcess
+from nas.predictors.graph import Graph
+from nas.predictors.graph_network import GraphNetwork
 from nas.predictors.learning import fitted
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.networks.mlp import Perceptrons
@@ -153,6 +156,23 @@ def test_adjacency_has_each_edge_once() -> None:
     }
 
 
+def test_a_graph_has_a_node_for_each_record_and_each_state() -> None:
+    found = Graph().features(nasbench201.nasbench201(), nasbench201.from_string(TEXT))
+    labelled = {feature.split(": ")[0] for feature in found if ": " in feature}
+    linked = {tuple(feature.split(" -> ")) for feature in found if ": " not in feature}
+    edges = ["nodes.0.0.", "nodes.1.0.", "nodes.1.1.", "nodes.2.0.", "nodes.2.1.", "nodes.2.2."]
+    assert labelled == {"", *edges, "state0", "state1", "state2", "state3"}
+    assert {("", edge) for edge in edges} <= linked
+    assert {("state1", "nodes.2.1."), ("nodes.2.1.", "state3")} <= linked
+    assert len(linked) == 18
+    assert {"nodes.2.1.: source=1", "nodes.2.1.: operation=Conv", "nodes.2.1.: operation.kernel=3"} <= found
+
+
+def test_nodes_are_named_by_their_place_and_values_outside_of_records_belong_to_the_whole() -> None:
+    found = Graph().features(None, (nasbench201.from_string(TEXT), 0.1))
+    assert {": 1=0.1", "0.: Cell", " -> 0.", "0. -> 0.nodes.0.0.", "0.state0 -> 0.nodes.0.0."} <= found
+
+
 def test_what_has_no_features_is_refused() -> None:
     with pytest.raises(RecordError, match="no architecture has a feature"):
         coded([frozenset()], {})
@@ -166,6 +186,45 @@ def test_features_that_were_never_seen_are_left_out() -> None:
     nothing, _ = MlpEnsemble().fit(np.eye(3), np.arange(3.0), 3)(np.zeros((1, 3)))
     assert mean[0] > 1.5
     assert mean[1] == pytest.approx(nothing[0])
+
+
+def test_a_gaussian_process_is_sure_of_what_it_was_fitted_to() -> None:
+    codes, values = data(0)
+    for process in (GaussianProcess("rbf"), GaussianProcess("matern")):
+        mean, deviation = process.fit(codes, values, 0)(codes)
+        _, elsewhere = process.fit(codes[:20], values[:20], 0)(codes[20:])
+        assert np.abs(mean - values).max() < 0.2
+        assert deviation.max() < elsewhere.mean()
+
+
+# ---------------------------------------------------------------------------------------------------- graph networks
+
+NAMES = ["a: X", "a: Y", "b: X", "b: Y", "a -> b", "b -> a"]
+
+
+def test_a_graph_network_sees_links_and_not_names_of_nodes() -> None:
+    graphs = np.array([[1, 0, 0, 1, 1, 0], [0, 1, 1, 0, 0, 1], [1, 0, 0, 1, 0, 1], [1, 0, 0, 1, 0, 0]], float)
+    predict = GraphNetwork().fit_named(NAMES, graphs[[0, 2, 3]], np.array([1.0, 2.0, 3.0]), 0)
+    mean, _ = predict(graphs)
+    assert mean[1] == pytest.approx(mean[0], abs=1e-5), "the same graph under other names"
+    assert mean == pytest.approx([1, 1, 2, 3], abs=0.3)
+
+
+def test_a_graph_network_leaves_out_nodes_that_a_graph_does_not_have() -> None:
+    one = GraphNetwork(epochs=1).fit_named(NAMES[:1], np.array([[1.0]]), np.array([0.0]), 0)
+    absent = GraphNetwork(epochs=1).fit_named(["a: X", "b: X"], np.array([[1.0, 0.0]]), np.array([0.0]), 0)
+    assert one(np.array([[1.0]]))[0] == pytest.approx(absent(np.array([[1.0, 0.0]]))[0], abs=1e-6)
+
+
+def test_a_search_gives_a_graph_network_the_links_of_trees() -> None:
+    space, history = nasbench201.nasbench201(), History("score")
+    drawn = [sample(space, Random(seed)) for seed in range(30)]
+    for each in drawn:
+        convolutions = sum(type(edge.operation).__name__ == "Conv" for edges in each.nodes for edge in edges)
+        history.finish(history.start(Proposal(each)), {"score": float(convolutions)})
+    mean, _ = fitted(GraphNetwork(), Graph(), space, history, history.scored)(drawn)
+    values = np.array([done.scores["score"] for done in history.scored])
+    assert np.corrcoef(mean, values)[0, 1] > 0.9
 
 
 # ---------------------------------------------------------------------------------------------------- perceptrons
