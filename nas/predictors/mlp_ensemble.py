@@ -21,7 +21,9 @@ class MlpEnsemble(Predictor):
 
     The values are standardised. Each member trains on its own order of the data, from its own initial weights. naszilla,
     the released code of BANANAS, has five members of 10 layers of 20 units, lr 0.01, 150 epochs in batches of 32, on the
-    absolute error. The defaults rank as well on NAS-Bench-201, in a fraction of the time.
+    absolute error; for all of its epochs, give more `steps`. The defaults rank as well on NAS-Bench-201, in a fraction of the
+    time. A fit takes at most `steps` steps, but one epoch at least: from 128 evaluations on fewer epochs, so that a fit to
+    500 takes 0.2 s.
     """
 
     members: Annotated[int, Range(2)] = 5
@@ -31,6 +33,7 @@ class MlpEnsemble(Predictor):
     batch: Positive = 32
     lr: Annotated[float, Range(1e-6)] = 0.01
     loss: Literal["squared", "absolute"] = "absolute"
+    steps: Positive = 300
 
     def fit(self, codes: Codes, values: Values, seed: int) -> Predict:
         import numpy as np
@@ -41,7 +44,7 @@ class MlpEnsemble(Predictor):
         center, scale = values.mean(), values.std() or 1.0
         targets, batch = (values - center) / scale, min(max(self.batch, len(codes) // STEPS), len(codes))
         networks = Perceptrons(self.members, [codes.shape[1], *[self.width] * self.layers, 1], rng)
-        for _ in range(self.epochs):
+        for _ in range(min(self.epochs, max(1, self.steps // (len(codes) // batch)))):
             orders = np.stack([rng.permutation(len(codes)) for _ in range(self.members)])
             for start in range(0, len(codes) - batch + 1, batch):
                 chosen = orders[:, start : start + batch]
