@@ -40,11 +40,11 @@ class Enas(Method):
     candidates: Positive = 10
 
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
-        return Controller(self, choices)
+        return EnasController(self, choices)
 
     def learn(self, step: Step) -> BatchOutcome:
         """Draw a path, and set the REINFORCE gradients of the controller; return the outcome of the path."""
-        policy = cast(Controller, step.policy)
+        policy = cast(EnasController, step.policy)
         with torch.no_grad():
             outcome = step.outcome(step.alphas_batch)
         accuracy = outcome.hits / len(step.alphas_batch[1])
@@ -71,7 +71,7 @@ def _architecture(space: Any, gates: Mapping[str, Gate]) -> Any:
 
 
 @final
-class Controller(Policy):
+class EnasController(Policy):
     """An LSTM that decides choice by choice and reads its earlier decisions. Choices with equal options share their layers.
 
     For a `some_of` it draws k different options one after another, and feeds back the mean of their embeddings. Its

@@ -26,7 +26,7 @@ from nas.supernets.bilevel import BatchOutcome, Step
 from nas.supernets.darts import Darts
 from nas.supernets.derivation import derive, prune
 from nas.supernets.drnas import DrNas
-from nas.supernets.enas import Controller, Enas
+from nas.supernets.enas import Enas, EnasController
 from nas.supernets.fair_darts import FairDarts
 from nas.supernets.gates import StepContext
 from nas.supernets.gdas import Gdas
@@ -548,9 +548,9 @@ OFFERED = {
 }
 
 
-def controller(method: Enas | None = None, seed: int = 0, spread: float = 1.0) -> Controller:
+def controller(method: Enas | None = None, seed: int = 0, spread: float = 1.0) -> EnasController:
     torch.manual_seed(seed)
-    policy = Controller(method or Enas(), OFFERED)
+    policy = EnasController(method or Enas(), OFFERED)
     for parameter in policy.parameters():
         nn.init.uniform_(parameter, -spread, spread)
     return policy
@@ -605,13 +605,15 @@ def test_enas_keeps_its_logits_small_and_begins_nearly_uniform() -> None:
     logits, _ = policy._decide(lambda i, each: each.topk(policy.picks[i]).indices)
     assert all(each.abs().max() <= 0.5 for each in logits)
     assert any(each.abs().max() > 0.49 for each in logits)
-    for name, each in Controller(Enas(), OFFERED).strengths().items():
+    for name, each in EnasController(Enas(), OFFERED).strengths().items():
         drawable = len(OFFERED[name].options)
         assert each[:drawable] == pytest.approx([1 / drawable] * drawable, abs=0.1)
         assert each[drawable:] == [0.0] * len(OFFERED[name].supernet_only)
 
 
-def enas_step(policy: Controller, now: StepContext, reward: Callable[[Mapping[str, tuple[int, ...]]], float]) -> Step:
+def enas_step(
+    policy: EnasController, now: StepContext, reward: Callable[[Mapping[str, tuple[int, ...]]], float]
+) -> Step:
     images = torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.long)
 
     def outcome(batch: Any) -> BatchOutcome:
@@ -645,7 +647,7 @@ def test_enas_follows_the_gradient_of_reinforce() -> None:
 def test_enas_learns_what_is_rewarded() -> None:
     method = Enas(lstm_size=16, tanh_constant=2.5)
     torch.manual_seed(0)
-    policy, now = Controller(method, OFFERED), moment()
+    policy, now = EnasController(method, OFFERED), moment()
     optimizer = torch.optim.Adam(policy.parameters(), 0.01)
     before = policy.strengths()
     step = enas_step(policy, now, lambda path: 0.5 * (path["a"] == (2,)) + 0.5 * (path["b"] == (1, 3)))
