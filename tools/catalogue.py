@@ -36,6 +36,7 @@ LISTS = {
     "layers": "Parts of blocks; they keep the width of their input unless they set another.",
     "topology": "Structures of layers: in sequence, in parallel, as a graph.",
     "strategies": "They propose the architectures to evaluate.",
+    "controllers": "Policies of REINFORCE and PPO: see [strategies](strategies.md).",
     "methods": "Search with a supernet: see [supernets](supernets.md).",
     "evaluators": "They score architectures.",
     "data": "Image data sets: see [training](training.md).",

@@ -52,25 +52,21 @@ def show_list(what: str | None, console: Console) -> None:
             console.print(Text.assemble(f"  {name}  ", (line, "dim")), soft_wrap=True)
 
 
+PACKAGES = "layers operations topology strategies predictors supernets evaluation runtime".split()
+"""The packages of nas whose records are listed."""
+
+
 def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
     """Return what the library offers by kind, each as (name, line); of records only those in modules that begin with `within`."""
     from nas.data import Data
     from nas.predictors.encoding import Encoding
     from nas.predictors.predictor import Predictor
+    from nas.strategies.controllers.controller import Controller
     from nas.strategies.strategy import Strategy
     from nas.supernets.method import Method
 
-    for package in (
-        "nas.layers",
-        "nas.operations",
-        "nas.topology",
-        "nas.strategies",
-        "nas.predictors",
-        "nas.supernets",
-        "nas.evaluation",
-        "nas.runtime",
-    ):
-        import_all(package)
+    for package in PACKAGES:
+        import_all(f"nas.{package}")
     known = families()
     published = (
         (f"{name}:{member}", each.source_of(member)) for name, each in known.items() for member in each.published
@@ -81,6 +77,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "strategies": _described(Strategy, within),
         "predictors": _described(Predictor, within),
         "encodings": _described(Encoding, within),
+        "controllers": _described(Controller, within),
         "methods": _described(Method, within),
         "evaluators": _described(Evaluator, within),
         "data": _described(Data, within),

@@ -37,6 +37,7 @@ SECTIONS = (
     "strategies",
     "predictors",
     "encodings",
+    "controllers",
     "methods",
     "evaluators",
     "data",
