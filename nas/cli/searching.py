@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +25,8 @@ from nas.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from nas.runs.run import SearchPlan
 
 
@@ -61,32 +65,43 @@ def reproduce(
     experiment: ExperimentFile,
     assignments: Assignments = None,
     seeds: Annotated[int, typer.Option(min=1, help="The number of runs, with the seeds 0, 1, ...")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes for searches in memory; by default the processors.")
+    ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="The folder in which runs with workers are kept and resumed.")
+        Path | None,
+        typer.Option(help="The folder that keeps what has ended; by default runs/reproduce-EXPERIMENT."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Run an experiment with several seeds and compare it with its published numbers: exit code 0 within tolerance, else 1."""
+    """Run an experiment with several seeds and compare it with its published numbers: exit code 0 within tolerance, else 1.
+
+    Each seed that has ended is kept: the same command, also with more seeds, runs those that are missing.
+    """
     from nas.places import absolute
     from nas.runs.declared import explained
     from nas.runs.experiment import experiment_file, load
-    from nas.runtime.queue import SearchFailed
-    from nas.terminal.show import show_reproduction
+    from nas.terminal.show_reproduction import ReproductionRequest, show_reproduction
 
-    changes = assignments or []
-    folder, console = run_dir or Path("runs", f"reproduce-{experiment.stem}"), terminal()
+    changes, console = assignments or [], terminal()
+    asked = ReproductionRequest(seeds, run_dir or Path("runs", f"reproduce-{experiment.stem}"), workers)
+    with reproducing(console), explained(experiment_file(experiment), changes):
+        holds = show_reproduction(absolute(load(experiment, changes)), asked, as_json, console)
+    if not holds:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def reproducing(console: Console) -> Iterator[None]:
+    """Say, where a signal stops the block, that what has ended is kept; end the command where a search fails."""
+    from nas.runtime.queue import SearchFailed
+
     try:
-        with (
-            explained(experiment_file(experiment), changes),
-            stopped_with(lambda: "Runs that have a folder are kept: the same command resumes them", console),
-        ):
-            loaded = absolute(load(experiment, changes))
-            holds = show_reproduction(loaded, seeds, folder, as_json, console)
+        with stopped_with(lambda: "What has ended is kept: the same command does the rest", console):
+            yield
     except SearchFailed as error:
         print(f"nas: the search was aborted: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    if not holds:
-        raise typer.Exit(1)
 
 
 def run_search(planned: SearchPlan, folder: Path) -> None:

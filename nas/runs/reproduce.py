@@ -2,74 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
-from math import sqrt
 from pathlib import Path
-from statistics import fmean, stdev
+from time import monotonic
 
-from nas.evaluation.evaluator import Job
-from nas.history import History
+from nas.data.processors import processors
 from nas.places import without_places
 from nas.records import RecordError
+from nas.runs import seed_journal
 from nas.runs.experiment import Expectation, Experiment, Final
-from nas.runs.run import SearchPlan, create_folder, load_run, plan, resolved, run, search_stage
+from nas.runs.run import SearchPlan, create_folder, load_run, plan, resolved, run
 from nas.runs.run_data import hold_to_data
 from nas.runs.scores import scores_of_test
-from nas.runtime.executor import Outcome, perform
-from nas.runtime.inline import Inline
-from nas.runtime.queue import Queue, SearchFailed, commonest_reason
-from nas.runtime.threads import threads_limited
+from nas.runs.seed_processes import in_processes
+from nas.runs.seeds import SeedResult, highest, is_in_memory, run_seed, trains, with_one_thread
+from nas.runs.statistics import Interval, summarise_scores
+from nas.runtime.queue import SearchFailed
 from nas.runtime.view import Silent
+
+SECONDS_OF_A_START = 3.0
+"""The time that processes take to start: less work than that is done without any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A published number, with the mean and the standard deviation over own seeds; the latter is None for one seed."""
+    """A published number, with the mean, the standard deviation and the 95 % bootstrap interval of the mean over own seeds.
+
+    The latter two are None for one seed.
+    """
 
     name: str
     published: Expectation
     own_mean: float
     own_std: float | None
     seeds: int
+    interval: Interval | None = None
 
     @property
     def holds(self) -> bool | None:
         """Whether the own mean is within the tolerance of the published one; None for one seed, which allows no verdict."""
         if self.own_std is None:
             return None
-        return abs(self.own_mean - self.published.mean) <= self.published.tolerance
+        return abs(self.difference) <= self.published.tolerance
+
+    @property
+    def difference(self) -> float:
+        """The own mean minus the published one."""
+        return self.own_mean - self.published.mean
+
+    @property
+    def outside(self) -> float:
+        """By how much the own mean is outside the tolerance; 0 where it is inside."""
+        return max(0.0, abs(self.difference) - self.published.tolerance)
 
     @property
     def standard_error(self) -> float | None:
         """The standard error of the own mean; None for one seed."""
-        return None if self.own_std is None else self.own_std / sqrt(self.seeds)
+        return None if self.own_std is None else self.own_std / self.seeds**0.5
 
 
 def reproduce(
-    experiment: Experiment, seeds: int, done: Callable[[int], None], folder: Path = Path("runs")
+    experiment: Experiment,
+    seeds: int,
+    done: Callable[[int], None],
+    folder: Path | None = None,
+    workers: int | None = 1,
 ) -> list[Comparison]:
-    """Run the experiment with the seeds 0, 1, ... and compare its scores with the published ones; calls `done` after each seed.
+    """Run the experiment with the seeds 0, 1, ... and compare its scores with the published ones.
 
-    An experiment with the inline executor and no supernet runs in memory and writes no file. Any other has one run folder per
-    seed under `folder`, where it resumes after an interruption. Raises RecordError where the experiment expects nothing, or a
-    score that the runs do not have.
+    `done` is called after each seed with the number of seeds that have ended. Searches of one process, without a supernet, are
+    run in memory: with a `folder` each seed's scores are written there as it ends, and not run again; without one nothing is
+    written. `workers` processes run them, by default as many as are worth it; the results do not depend on their number. Any
+    other search has one run folder per seed under `folder`, or under runs/, where it resumes after an interruption.
+
+    Raises RecordError where the experiment expects nothing, or a score that the runs do not have, or where the folder has seeds
+    with other settings.
     """
     if not experiment.expect:
         raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
-    planned = plan(replace(experiment, final=experiment.final or _final(experiment)))
-    found: list[Mapping[str, float]] = []
-    for seed in range(seeds):
-        seeded = replace(planned.experiment, rules=replace(experiment.rules, seed=seed))
-        found.append(_run_once(replace(planned, experiment=seeded), folder / f"seed-{seed}"))
-        for name in experiment.expect:
-            # after the first seed already: the others would take as long and fail as well
-            if name not in found[0]:
-                scores = ", ".join(found[0])
-                raise RecordError(f"expect.{name}: the runs have no such score; they have {scores}", f"expect.{name}")
-        done(seed)
-    return [_compare(name, expected, found) for name, expected in experiment.expect.items()]
+    found: dict[int, Mapping[str, float]] = {}
+    with closing(_seeds(prepared(experiment), range(seeds), folder, workers)) as ended:
+        for seed, scores in ended:
+            _check_expected(experiment.expect, scores)
+            found[seed] = scores
+            done(len(found))
+    in_order = [found[seed] for seed in sorted(found)]
+    return [_compare(name, expected, in_order) for name, expected in experiment.expect.items()]
+
+
+def prepared(experiment: Experiment) -> SearchPlan:
+    """Return an experiment, with a final test, ready for its seeds. Raises RecordError where something is missing."""
+    experiment = with_one_thread(experiment)
+    return plan(replace(experiment, final=experiment.final or _final(experiment)))
 
 
 def _final(experiment: Experiment) -> Final:
@@ -78,13 +104,66 @@ def _final(experiment: Experiment) -> Final:
     return Final() if not names or Final().objective in names else Final(objective=next(iter(names)))
 
 
-def _run_once(planned: SearchPlan, folder: Path) -> dict[str, float]:
-    """Run one seed: return the test scores of the best, and the maximum of each score of the search as `highest_<score>`."""
-    executor = planned.experiment.executor
-    # hundreds of seeds over a table take seconds; files would take most of them
-    if isinstance(executor, Inline) and planned.supernet is None:
-        with threads_limited(executor.threads):
-            return run_in_memory(planned)
+def _check_expected(expect: Iterable[str], scores: Mapping[str, float]) -> None:
+    """Raise RecordError after the first seed already: the others would take as long and fail as well."""
+    for name in expect:
+        if name not in scores:
+            raise RecordError(
+                f"expect.{name}: the runs have no such score; they have {', '.join(scores)}", f"expect.{name}"
+            )
+
+
+Seeds = Generator[tuple[int, Mapping[str, float]], None, None]
+
+
+def _seeds(planned: SearchPlan, seeds: Sequence[int], folder: Path | None, workers: int | None) -> Seeds:
+    """Yield each seed with its scores as it ends."""
+    if not is_in_memory(planned.experiment):
+        if workers is not None and workers > 1:
+            raise RecordError(
+                "--workers is for searches in memory: this one has workers by its `executor`, leave it out"
+            )
+        for seed in seeds:
+            yield seed, _run_in_folder(planned, seed, (folder or Path("runs")) / f"seed-{seed}")
+    elif folder is None:
+        for seed in seeds:
+            yield seed, run_seed(planned, seed).scores
+    else:
+        yield from _kept_seeds(planned, seeds, folder.resolve(), workers)
+
+
+def _kept_seeds(planned: SearchPlan, seeds: Sequence[int], folder: Path, workers: int | None) -> Seeds:
+    """Yield the seeds that are in the folder, and then those that are run."""
+    with seed_journal.opened(folder, planned) as journal:
+        known = seed_journal.kept(folder)
+        yield from ((seed, known[seed].scores) for seed in seeds if seed in known)
+        missing = [seed for seed in seeds if seed not in known]
+        with closing(_run_missing(planned, missing, folder, workers)) as ended:
+            for seed, result in ended:
+                seed_journal.keep(journal, seed, result)
+                yield seed, result.scores
+
+
+def _run_missing(
+    planned: SearchPlan, missing: Sequence[int], folder: Path, workers: int | None
+) -> Generator[tuple[int, SeedResult], None, None]:
+    """Run the first seed here, by which the time of the others is known, and those by processes where that is worth it."""
+    begin = monotonic()
+    yield from ((seed, run_seed(planned, seed)) for seed in missing[:1])
+    rest = missing[1:]
+    if workers is None:
+        is_long = (monotonic() - begin) * len(rest) > SECONDS_OF_A_START
+        workers = processors() if is_long and not trains(planned.experiment) else 1
+    if workers > 1 and rest:
+        yield from in_processes(folder / seed_journal.DECLARED, rest, workers)
+    else:
+        yield from ((seed, run_seed(planned, seed)) for seed in rest)
+
+
+def _run_in_folder(planned: SearchPlan, seed: int, folder: Path) -> dict[str, float]:
+    """Run one seed in its run folder, or what is left of it; return the scores as of a run in memory."""
+    experiment = planned.experiment
+    planned = replace(planned, experiment=replace(experiment, rules=replace(experiment.rules, seed=seed)))
     if not folder.exists():
         create_folder(folder, planned)
     else:
@@ -93,8 +172,8 @@ def _run_once(planned: SearchPlan, folder: Path) -> dict[str, float]:
     result = run(planned, folder, lambda stage: Silent())
     best = result.finals["best"]
     if best.failure is not None:
-        raise SearchFailed(f"seed {planned.experiment.rules.seed}: the test failed: {best.failure}")
-    return {**best.scores, **_highest(result.history)}
+        raise SearchFailed(f"seed {seed}: the test failed: {best.failure}")
+    return {**best.scores, **highest(result.history)}
 
 
 def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
@@ -111,31 +190,6 @@ def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
     return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
 
 
-def run_in_memory(planned: SearchPlan) -> dict[str, float]:
-    """Search and test in this process, without writing a file."""
-    experiment = planned.experiment
-    assert experiment.evaluator is not None, "a search with a supernet has a folder"
-    stage = search_stage(planned)
-    search = Queue(stage)
-    Inline().run(search, stage.work, None)
-    best = search.history.best
-    if best is None:
-        raise SearchFailed(commonest_reason(search.history.failures))
-    evaluator, task = planned.final or (experiment.evaluator, planned.task)
-    # the last thing that a performed job yields is its outcome
-    *_, outcome = perform(partial(evaluator.test, task), Job(0, best.architecture, experiment.rules.seed))
-    if not isinstance(outcome, Outcome) or outcome.scores is None:
-        raise SearchFailed(f"seed {experiment.rules.seed}: the test failed: {outcome}")
-    return {**outcome.scores, **_highest(search.history)}
-
-
-def _highest(history: History) -> dict[str, float]:
-    highest: dict[str, float] = {}
-    for name, score in (item for done in history.scored for item in done.scores.items()):
-        highest[f"highest_{name}"] = max(score, highest.get(f"highest_{name}", score))
-    return highest
-
-
-def _compare(name: str, expected: Expectation, found: list[Mapping[str, float]]) -> Comparison:
-    values = [scores[name] for scores in found]
-    return Comparison(name, expected, fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+def _compare(name: str, expected: Expectation, found: Sequence[Mapping[str, float]]) -> Comparison:
+    own = summarise_scores([scores[name] for scores in found])
+    return Comparison(name, expected, own.mean, own.std, own.seeds, own.interval)

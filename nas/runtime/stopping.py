@@ -111,12 +111,27 @@ def handlers_kept() -> Iterator[None]:
 @contextmanager
 def hang_up_ignored() -> Iterator[None]:
     """Let processes that the block starts ignore the end of the terminal: this process ends them."""
-    hang_up = getattr(signal, "SIGHUP", None)
-    if hang_up is None or threading.current_thread() is not threading.main_thread():
+    with _ignored("SIGHUP"):
+        yield
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Let processes that the block starts ignore Ctrl-C and the end of the terminal: this process ends them."""
+    with _ignored("SIGINT", "SIGHUP"):
+        yield
+
+
+@contextmanager
+def _ignored(*names: str) -> Iterator[None]:
+    """Ignore signals within the block; processes that it starts inherit that."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(hang_up, signal.SIG_IGN)
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(hang_up, before)
+        for number, handler in before:
+            signal.signal(number, handler)

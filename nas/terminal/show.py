@@ -1,17 +1,13 @@
-"""Terminal output of the commands: results, lists and reproductions."""
+"""Terminal output of the commands: results and lists."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
 from nas.building import Node
@@ -21,7 +17,6 @@ from nas.notation import name_of
 from nas.records import RecordError, import_all, nearest, record_classes
 from nas.runs.declared import experiments, recipes
 from nas.runs.experiment import Experiment
-from nas.runs.reproduce import Comparison, reproduce
 from nas.runs.run import Result
 from nas.runs.scores import classes_of
 from nas.runtime.executor import Executor
@@ -112,43 +107,3 @@ def _claim(path: Path) -> str:
     # join the comment lines before "# Source", so that a sentence may span them
     header = path.read_text(encoding="utf-8").split("\n# Source")[0].replace("\n#", "").lstrip("# ")
     return re.split(r"[:.]\s", header, maxsplit=1)[0]
-
-
-def show_reproduction(experiment: Experiment, seeds: int, folder: Path, as_json: bool, console: Console) -> bool:
-    """Run the seeds, and print published and own numbers side by side; return whether none is outside its tolerance."""
-    if not experiment.expect:
-        raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
-    with Progress(console=Console(stderr=True), transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"{seeds} runs", total=seeds)
-        compared = reproduce(experiment, seeds, lambda seed: bar.update(task, completed=seed + 1), folder)
-    if as_json:
-        print(json.dumps([{**asdict(each), "holds": each.holds} for each in compared], indent=1))
-    else:
-        print_compared(compared, seeds, console)
-    return all(each.holds is not False for each in compared)
-
-
-def print_compared(compared: Sequence[Comparison], seeds: int, console: Console) -> None:
-    """Print published and own numbers, a row each, with a verdict where there are enough seeds for one."""
-    title = f"Mean ± standard deviation of {seeds} runs" if seeds > 1 else "1 run, with seed 0"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    columns = ("score", "published", "own", "standard error", "tolerance", "")
-    for column in columns if seeds > 1 else ("score", "published", "own", "difference", "tolerance", ""):
-        table.add_column(column, justify="left" if column in ("score", "") else "right", no_wrap=column == "score")
-    for each in compared:
-        spread = f" ± {each.published.std:.2f}" if each.published.std is not None else ""
-        verdict = {True: Text("holds", "green"), False: Text("does not hold", "red"), None: Text("no verdict")}[
-            each.holds
-        ]
-        published, tolerance = f"{each.published.mean:g}{spread}", f"{each.published.tolerance:g}"
-        table.add_row(each.name, published, *_own(each), tolerance, verdict)
-    console.print(table)
-    if seeds == 1:
-        console.print("1 seed: no deviation, and no verdict; give --seeds 2 or more", style="yellow", soft_wrap=True)
-
-
-def _own(compared: Comparison) -> tuple[str, str]:
-    """Return the own mean and its standard error; for one seed, the score and its difference from the published one."""
-    if compared.own_std is None:
-        return f"{compared.own_mean:.3f}", f"{compared.own_mean - compared.published.mean:+.3f}"
-    return f"{compared.own_mean:.3f} ± {compared.own_std:.3f}", f"{compared.standard_error:.3f}"

@@ -312,9 +312,9 @@ def test_an_experiment_that_expects_nothing_cannot_be_reproduced(toy: Toy, call:
     assert_says(call("reproduce", toy()), "no `expect:`", "nothing to compare with")
 
 
-def test_an_expected_score_that_no_run_has_is_named_with_those_there_are(toy: Toy, call: Call) -> None:
+def test_an_expected_score_that_no_run_has_is_named_with_those_there_are(toy: Toy, call: Call, tmp_path: Path) -> None:
     path = toy(more="expect: {fitnes: {mean: 1, tolerance: 1}}\n")
-    assert_says(call("reproduce", path), "expect.fitnes", "highest_fitness")
+    assert_says(call("reproduce", path, "--run-dir", tmp_path / "kept"), "expect.fitnes", "highest_fitness")
 
 
 # --------------------------------------------------------------------------------------------------------- tables

@@ -195,7 +195,7 @@ def test_a_signal_that_comes_three_times_ends_a_command_as_one_does(
     command.wait_for(lambda: has_begun(files / "run"))
     assert command.stop(number, all_processes=to_all) == CODES[signal.Signals(number)], command.printed
     repair = (
-        "Runs that have a folder are kept: the same command resumes them"
+        "What has ended is kept: the same command does the rest"
         if kind == "reproduced"
         else "Continue with: nas resume run"
     )

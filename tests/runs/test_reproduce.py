@@ -15,7 +15,7 @@ from rich.console import Console
 
 from nas.runs.experiment import Expectation, load
 from nas.runs.reproduce import Comparison, reproduce
-from nas.terminal.show import print_compared
+from nas.terminal.show_reproduction import print_compared
 
 ROOT = Path(__file__).resolve().parents[2]
 SEARCHES = ("random_search", "regularized_evolution", "local_search")
@@ -127,10 +127,13 @@ SMALL = ("rules.budget={evaluations: 20}", "--seeds", "3")
 
 
 @pytest.fixture
-def search(table: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def search(
+    table: Path, call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """Return `nas reproduce` of random search on the table; set up after `call`, which takes NAS_DATA away."""
     monkeypatch.setenv("NAS_DATA", str(table))
-    return lambda *more: call("reproduce", "experiments/nasbench201/random_search.yaml", *SMALL, *more)
+    command = ("reproduce", "experiments/nasbench201/random_search.yaml", *SMALL, "--run-dir", tmp_path / "kept")
+    return lambda *more: call(*command, *more)
 
 
 def test_the_table_and_the_json_say_the_same(search: Callable[..., Any]) -> None:
@@ -142,6 +145,9 @@ def test_the_table_and_the_json_say_the_same(search: Callable[..., Any]) -> None
     for each in compared:
         row = next(line for line in printed.stdout.splitlines() if line.startswith(each["name"]))
         assert f"{each['own_mean']:.3f} ± {each['own_std']:.3f}" in row
+        low, high = each["interval"]
+        assert low <= each["own_mean"] <= high
+        assert f"{low:.3f} to {high:.3f}  {each['standard_error']:.3f}" in re.sub(r"\s{2,}", "  ", row)
         assert f"{each['published']['mean']:g} ± {each['published']['std']:.2f}" in row
         assert re.search(r"\bholds$", row.strip())
         assert each["seeds"] == 3
@@ -157,7 +163,10 @@ def test_json_alone_is_on_stdout(search: Callable[..., Any]) -> None:
 def test_a_number_outside_its_tolerance_gives_exit_code_1(search: Callable[..., Any]) -> None:
     answer = search("expect.cifar10_test_top1_percent.mean=50")
     assert answer.returncode == 1
-    assert "does not hold" in next(line for line in answer.stdout.splitlines() if line.startswith("cifar10_"))
+    (row,) = (line for line in answer.stdout.splitlines() if line.startswith("cifar10_"))
+    (each, *_) = json.loads(search("expect.cifar10_test_top1_percent.mean=50", "--json").stdout)
+    assert each["outside"] == pytest.approx(each["own_mean"] - 50 - 0.15)
+    assert f"does not hold, by {each['outside']:.3f}" in row
 
 
 def test_one_seed_has_no_deviation(search: Callable[..., Any]) -> None:
