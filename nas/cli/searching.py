@@ -27,6 +27,7 @@ from nas.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nas.runs.experiment import Experiment
     from nas.runs.run import SearchPlan
 
 
@@ -61,34 +62,84 @@ def search(
         run_search(planned, folder)
 
 
+Reproducible = Annotated[Path | None, typer.Argument(help="A YAML file, or the name of an experiment of the library.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="The number of runs, with the seeds 0, 1, ...; by default 1, with --all as the files say."
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes for searches in memory; by default the processors."),
+]
+Kept = Annotated[
+    Path | None,
+    typer.Option("--run-dir", help="The folder that keeps what has ended; by default runs/reproduce-EXPERIMENT."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Every = Annotated[
+    bool, typer.Option("--all", help="All fast experiments of the library: in memory, and a minute by their header.")
+]
+Slow = Annotated[bool, typer.Option("--slow", help="With --all: also those that take longer.")]
+Html = Annotated[Path | None, typer.Option(help="With --all: the page; by default reproduced.html in the run folder.")]
+
+
 def reproduce(
-    experiment: ExperimentFile,
+    experiment: Reproducible = None,
     assignments: Assignments = None,
-    seeds: Annotated[int, typer.Option(min=1, help="The number of runs, with the seeds 0, 1, ...")] = 1,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes for searches in memory; by default the processors.")
-    ] = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(help="The folder that keeps what has ended; by default runs/reproduce-EXPERIMENT."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seeds: Seeds = None,
+    workers: Processes = None,
+    run_dir: Kept = None,
+    as_json: AsJson = False,
+    every: Every = False,
+    slow: Slow = False,
+    html: Html = None,
 ) -> None:
     """Run an experiment with several seeds and compare it with its published numbers: exit code 0 within tolerance, else 1.
 
     Each seed that has ended is kept: the same command, also with more seeds, runs those that are missing.
+
+    nas reproduce nasbench201/random_search --seeds 500
+
+    nas reproduce --all
     """
+    from nas.terminal.show_reproduction import AllRequest, ReproductionRequest, show_all, show_reproduction
+
+    console = terminal()
+    _check_asked(experiment, every, slow or html is not None)
+    if experiment is None:
+        folder = run_dir or Path("runs", "reproduce-all")
+        request = AllRequest(seeds, folder, workers, slow, html or folder / "reproduced.html")
+        with reproducing(console):
+            holds = show_all(request, as_json, console)
+    else:
+        asked = ReproductionRequest(seeds or 1, run_dir or Path("runs", f"reproduce-{experiment.stem}"), workers)
+        with reproducing(console), _explained(experiment, assignments or []) as loaded:
+            holds = show_reproduction(loaded, asked, as_json, console)
+    if not holds:
+        raise typer.Exit(1)
+
+
+def _check_asked(experiment: Path | None, every: bool, is_for_all: bool) -> None:
+    """Raise RecordError where neither or both of an experiment and --all are given, or an option of --all without it."""
+    from nas.records import RecordError
+
+    if (experiment is None) != every:
+        raise RecordError("give an EXPERIMENT, or --all for those of the library, and not both")
+    if is_for_all and not every:
+        raise RecordError("--slow and --html are for --all: leave them out")
+
+
+@contextmanager
+def _explained(name: Path, changes: list[str]) -> Iterator[Experiment]:
+    """Yield an experiment; an error of the block about a key of its file gets the file and the line."""
     from nas.places import absolute
     from nas.runs.declared import explained
     from nas.runs.experiment import experiment_file, load
-    from nas.terminal.show_reproduction import ReproductionRequest, show_reproduction
 
-    changes, console = assignments or [], terminal()
-    asked = ReproductionRequest(seeds, run_dir or Path("runs", f"reproduce-{experiment.stem}"), workers)
-    with reproducing(console), explained(experiment_file(experiment), changes):
-        holds = show_reproduction(absolute(load(experiment, changes)), asked, as_json, console)
-    if not holds:
-        raise typer.Exit(1)
+    with explained(experiment_file(name), changes):
+        yield absolute(load(name, changes))
 
 
 @contextmanager

@@ -14,8 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.records import RecordError
+from nas.report.html.page import check_target
+from nas.report.html.reproduced import write_reproduced
+from nas.runs.declared import experiments
 from nas.runs.experiment import Experiment
 from nas.runs.reproduce import Comparison, reproduce
+from nas.runs.reproduce_all import Listed, Reproduced, listed, reproduce_listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,17 @@ class ReproductionRequest:
     seeds: int
     folder: Path
     workers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AllRequest:
+    """How to reproduce all: `seeds` of each, None for what its header says, and whether also the slow ones; the page to write."""
+
+    seeds: int | None
+    folder: Path
+    workers: int | None
+    slow: bool
+    html: Path
 
 
 def show_reproduction(experiment: Experiment, asked: ReproductionRequest, as_json: bool, console: Console) -> bool:
@@ -41,6 +56,62 @@ def show_reproduction(experiment: Experiment, asked: ReproductionRequest, as_jso
     else:
         print_compared(compared, asked.seeds, console)
     return all(each.holds is not False for each in compared)
+
+
+def show_all(asked: AllRequest, as_json: bool, console: Console) -> bool:
+    """Reproduce every experiment that can be, print one table and write one page; return whether all are within tolerance."""
+    check_target(asked.html, may_replace=False, repair="give another --html")
+    known = listed(experiments(), asked.seeds, asked.slow)
+    left_out = [each for each in known if each.left_out]
+    found = [_watched(each, asked, console) for each in known if not each.left_out]
+    write_reproduced(asked.html, found, left_out)
+    if as_json:
+        print(json.dumps(_all_as_plain(found, left_out), indent=1))
+        return all(each.holds for each in found)
+    print_all(found, console)
+    for each in left_out:
+        console.print(f"Left out: {each.name}: {each.left_out}", style="dim", soft_wrap=True)
+    console.print(f"Page: {asked.html}", soft_wrap=True)
+    return all(each.holds for each in found)
+
+
+def _watched(each: Listed, asked: AllRequest, console: Console) -> Reproduced:
+    with Progress(console=Console(stderr=True), transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"{each.name}, {each.seeds} runs", total=each.seeds)
+        return reproduce_listed(each, asked.folder, asked.workers, lambda ended: bar.update(task, completed=ended))
+
+
+def print_all(found: Sequence[Reproduced], console: Console) -> None:
+    """Print the numbers of all experiments as one table."""
+    title = "Mean ± standard deviation over seeds"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    left = ("experiment", "score", "")
+    for column in ("experiment", "seeds", "score", "published", "own", "95 % interval", "tolerance", ""):
+        table.add_column(column, justify="left" if column in left else "right", no_wrap=column in left[:2])
+    for each in found:
+        if each.failure:
+            table.add_row(each.listed.name, str(each.listed.seeds), "", *[""] * 4, Text(each.failure, "red"))
+        for place, compared in enumerate(each.compared):
+            name, seeds = ("", "") if place else (each.listed.name, str(compared.seeds))
+            own, tolerance = _own(compared)[:1], f"{compared.published.tolerance:g}"
+            limits = interval(compared.interval)
+            table.add_row(name, seeds, compared.name, published(compared), *own, limits, tolerance, verdict(compared))
+    console.print(table)
+
+
+def _all_as_plain(found: Sequence[Reproduced], left_out: Sequence[Listed]) -> dict[str, Any]:
+    return {
+        "reproduced": [
+            {
+                "experiment": each.listed.name,
+                "seeds": each.listed.seeds,
+                "failure": each.failure or None,
+                "scores": list(map(as_plain, each.compared)),
+            }
+            for each in found
+        ],
+        "left_out": {each.name: each.left_out for each in left_out},
+    }
 
 
 def as_plain(compared: Comparison) -> dict[str, Any]:

@@ -39,12 +39,12 @@ def write_page(path: Path, summaries: Sequence[RunSummary], may_replace: bool = 
     write_atomically(path, lambda temporary: temporary.write_text(text, "utf-8", "surrogateescape"))
 
 
-def check_target(path: Path, may_replace: bool) -> None:
-    """Raise RecordError where `path` is a folder, or a file that is no report and not `may_replace`."""
+def check_target(path: Path, may_replace: bool, repair: str = "give --force to replace it, or another --out") -> None:
+    """Raise RecordError, with the repair, where `path` is a folder, or a file that is no report and not `may_replace`."""
     if path.is_dir():
-        raise RecordError(f"{path} is a folder: give a file, as --out {path / 'report.html'}")
+        raise RecordError(f"{path} is a folder: give a file, as {path / 'report.html'}")
     if path.exists() and not may_replace and MARK.encode() not in path.read_bytes()[:2000]:
-        raise RecordError(f"{path} exists and is no report: give --force to replace it, or another --out")
+        raise RecordError(f"{path} exists and is no report: {repair}")
 
 
 def render(summaries: Sequence[RunSummary]) -> str:
