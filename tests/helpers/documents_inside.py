@@ -194,7 +194,7 @@ def _check_command(name: str, arguments: list[str]) -> None:
         return
     given = known.commands[name].make_context(name, arguments).params
     settings = [each for each in given.get("assignments") or () if not re.match(r"[A-Z]+=", each)]
-    if "experiment" in given and not _stands_for(given["experiment"]):
+    if given.get("experiment") and not _stands_for(given["experiment"]):
         load(Path(given["experiment"]), settings)
     if "recipe" in given and not _stands_for(given["recipe"]):
         full_training.load_recipe(given["recipe"], settings)

@@ -1,0 +1,46 @@
+"""The command that compares searches over their seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas.cli.options import terminal
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of nas reproduce, with many seeds, or of nas search."),
+    ],
+    metric: Annotated[
+        str | None, typer.Option(help="The score to compare, such as test_top1_percent; by default the objective.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    html: Annotated[Path | None, typer.Option(help="A page to write, with the curves.")] = None,
+) -> None:
+    """Compare searches: means with intervals, the best so far against evaluations and seconds, and tests paired by seed.
+
+    Seconds are simulated ones where the search was on a table.
+
+    nas compare runs/reproduce-random_search runs/reproduce-regularized_evolution --html compared.html
+    """
+    from nas.report.html.compared import write_compared
+    from nas.report.html.page import check_target
+    from nas.report.summary.compared import compare_searches
+    from nas.terminal.show_compared import print_comparison, print_comparison_json
+
+    if html is not None:
+        check_target(html, may_replace=False, repair="give another --html")
+    compared = compare_searches(runs, metric)
+    if html is not None:
+        write_compared(html, compared)
+    if as_json:
+        print_comparison_json(compared)
+        return
+    console = terminal()
+    print_comparison(compared, console)
+    if html is not None:
+        console.print(f"Page: {html}", soft_wrap=True)

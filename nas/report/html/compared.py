@@ -1,0 +1,144 @@
+"""The page of compared searches: their curves, summaries and paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from statistics import fmean, stdev
+
+from nas.report.html.colours import HUES
+from nas.report.html.static import html_table, section, write_static
+from nas.report.summary.compared import Compared, SearchedSeeds, bests_at, least_spent
+from nas.runs.statistics import Paired, Summary
+
+WIDTH, HEIGHT, LEFT, BOTTOM = 640, 320, 64, 40
+"""The size of a chart in px, and its margins for the labels of the axes."""
+
+POINTS = 100
+"""The number of budgets at which a curve is drawn."""
+
+HUE_ORDER = (2, 3, 0, 1, 4, 5)
+"""Blue and vermilion first, as in the report."""
+
+Point = tuple[float, float, float]
+"""A budget, the mean best so far, and 1.96 times its standard error."""
+
+
+def write_compared(path: Path, compared: Compared) -> None:
+    """Write the page; one that was written before is replaced. Raises RecordError where `path` is another file."""
+    reading = f"Mean best {compared.objective} so far. The bands are 1.96 standard errors of the mean."
+    charts = [
+        section(f"Against {table.unit}", reading, legend(compared), curves(compared, table.unit))
+        for table in compared.tables
+    ]
+    summaries = [_summary(each, compared.summaries[each.name]) for each in compared.searches]
+    columns = ("search", "seeds", "mean", "95 % interval")
+    sections = [section(compared.metric, "Over seeds.", html_table(columns, summaries, columns[1:])), *charts]
+    if compared.pairs:
+        names = ("search", "minus", "pairs", "difference", "95 % interval", "Cohen's d", "p", "p, Holm")
+        rows = html_table(names, map(_pair, compared.pairs), names[2:])
+        sections.append(
+            section("Paired by seed", "Two-sided sign-flip tests; the effect is that of paired scores.", rows)
+        )
+    write_static(path, "Searches compared", sections)
+
+
+def _summary(search: SearchedSeeds, summary: Summary) -> list[str]:
+    spread = "" if summary.std is None else f" ± {summary.std:.3f}"
+    limits = "" if summary.interval is None else f"{summary.interval[0]:.3f} to {summary.interval[1]:.3f}"
+    return [escape(search.name), str(summary.seeds), f"{summary.mean:.3f}{spread}", limits]
+
+
+def _pair(each: Paired) -> list[str]:
+    effect = "" if each.effect_size is None else f"{each.effect_size:.2f}"
+    limits = f"{each.interval[0]:.3f} to {each.interval[1]:.3f}"
+    numbers = (str(each.pairs), f"{each.mean_difference:+.3f}", limits, effect)
+    return [escape(each.first), escape(each.second), *numbers, f"{each.p_value:.2g}", f"{each.holm_p_value:.2g}"]
+
+
+def colour_of(place: int) -> str:
+    """Return the colour of a search by its place."""
+    hue, shade = HUE_ORDER[place % len(HUE_ORDER)], place // len(HUE_ORDER)
+    return HUES[hue][shade % len(HUES[hue])]
+
+
+def legend(compared: Compared) -> str:
+    """Return the names of the searches with their colours."""
+    items = (
+        f'<li><svg viewBox="0 0 26 12"><path d="M1 6H25" style="stroke:{colour_of(place)};stroke-width:3"/></svg>'
+        f"{escape(each.name)}</li>"
+        for place, each in enumerate(compared.searches)
+    )
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def curves(compared: Compared, unit: str) -> str:
+    """Return the mean best so far of each search against a budget as an SVG."""
+    last = least_spent(compared.searches, unit)
+    budgets = [last * (point + 1) / POINTS for point in range(POINTS)]
+    drawn = [_points(each, budgets, unit) for each in compared.searches]
+    # the first budgets are the worst by far: the axis begins where all curves have spent a twentieth
+    seen = [point for points in drawn for point in points[POINTS // 20 :]] or [p for points in drawn for p in points]
+    low, high = min(y - band for _, y, band in seen), max(y + band for _, y, band in seen)
+    scale = _Scale(last, low, high if high > low else low + 1)
+    lines = "".join(_line(points, colour_of(place), scale) for place, points in enumerate(drawn))
+    label = f"Mean best {escape(compared.objective)} so far against {unit}"
+    return (
+        f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" style="max-width:900px;width:100%" aria-label="{label}">'
+        f"{_axes(scale, unit)}{lines}</svg>"
+    )
+
+
+def _points(search: SearchedSeeds, budgets: Sequence[float], unit: str) -> list[Point]:
+    """Return the points of a curve, from the first budget at which every seed has a score."""
+    found: list[Point] = []
+    for budget in budgets:
+        best = bests_at(search, budget, unit)
+        if len(best) == len(search.seeds):
+            band = 1.96 * stdev(best) / len(best) ** 0.5 if len(best) > 1 else 0.0
+            found.append((budget, fmean(best), band))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """The places of budgets and scores in a chart, in px."""
+
+    last: float
+    low: float
+    high: float
+
+    def x(self, budget: float) -> float:
+        return round(LEFT + (WIDTH - LEFT - 10) * budget / self.last, 1)
+
+    def y(self, score: float) -> float:
+        share = min(max((score - self.low) / (self.high - self.low), 0.0), 1.0)
+        return round(10 + (HEIGHT - BOTTOM - 10) * (1 - share), 1)
+
+
+def _line(points: Sequence[Point], colour: str, scale: _Scale) -> str:
+    points = [point for point in points if scale.low <= point[1] <= scale.high]
+    above = [f"{scale.x(x)} {scale.y(y + band)}" for x, y, band in points]
+    below = [f"{scale.x(x)} {scale.y(y - band)}" for x, y, band in reversed(points)]
+    middle = " ".join(f"{scale.x(x)},{scale.y(y)}" for x, y, _ in points)
+    return (
+        f'<path d="M{"L".join(above + below)}Z" style="fill:{colour};opacity:.18"/>'
+        f'<polyline points="{middle}" style="fill:none;stroke:{colour};stroke-width:2"/>'
+    )
+
+
+def _axes(scale: _Scale, unit: str) -> str:
+    """Return five marks on either axis, with their numbers, and the unit of the budget."""
+    parts = []
+    for mark in range(5):
+        score, budget = scale.low + (scale.high - scale.low) * mark / 4, scale.last * mark / 4
+        y, x = scale.y(score), scale.x(budget)
+        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - 10}" style="stroke:var(--line)"/>')
+        parts.append(_text(LEFT - 6, y + 4, "end", f"{score:.4g}") + _text(x, HEIGHT - 22, "middle", f"{budget:,.0f}"))
+    return "".join(parts) + _text((WIDTH + LEFT) / 2, HEIGHT - 5, "middle", unit)
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" style="fill:var(--soft);font-size:11px">{escape(text)}</text>'

@@ -1,0 +1,165 @@
+"""Searches compared over their seeds: summaries, the best so far at some budgets, and paired tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from nas.history import read_objective
+from nas.records import RecordError, nearest
+from nas.report.summary.loaded import LoadedRun, load_run_summary
+from nas.runs.experiment import load
+from nas.runs.finals import by_label
+from nas.runs.seed_journal import DECLARED, SEEDS, kept
+from nas.runs.seeds import Anytime, SeedResult, anytime, highest, scores_at, seconds_by_scores
+from nas.runs.statistics import Paired, Summary, compare_pairs, summarise_scores
+
+PARTS = (0.125, 0.25, 0.5, 1.0)
+"""The budgets at which the best so far is compared, as parts of the least that any seed spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedSeeds:
+    """A search with its results by seed; `objective` is as in the experiment, with a minus where it is minimised."""
+
+    name: str
+    folder: Path
+    objective: str
+    seeds: Mapping[int, SeedResult]
+
+    def values(self, metric: str | None) -> dict[int, float]:
+        """Return a score by seed, by default the best of the objective. Raises RecordError where a seed has none."""
+        if metric is None:
+            return {seed: result.anytime.best[-1] for seed, result in self.seeds.items()}
+        for seed, result in self.seeds.items():
+            if metric not in result.scores:
+                known = nearest(metric, result.scores)
+                raise RecordError(f"--metric {metric}: seed {seed} of {self.folder} has no such score; {known}")
+        return {seed: result.scores[metric] for seed, result in self.seeds.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """The mean best so far of each search, by name, at some budgets; `unit` is "evaluations" or "seconds"."""
+
+    unit: str
+    budgets: Sequence[float]
+    means: Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Searches compared by `metric`; `tables` are by evaluations and, where all have seconds, by seconds."""
+
+    metric: str
+    objective: str
+    searches: Sequence[SearchedSeeds]
+    summaries: Mapping[str, Summary]
+    tables: Sequence[Budgets]
+    pairs: Sequence[Paired]
+
+
+def compare_searches(folders: Sequence[Path], metric: str | None) -> Compared:
+    """Compare searches in folders of runs or of reproductions; `metric` is by default their objective.
+
+    Raises RecordError where a folder has no search, or nothing was scored in it, and where the objectives differ.
+    """
+    searches = [read_searched(folder, name) for folder, name in _named(folders).items()]
+    objectives = dict.fromkeys(each.objective for each in searches)
+    if len(objectives) > 1:
+        raise RecordError(
+            f"the searches have the objectives {', '.join(objectives)}: compare searches of one objective"
+        )
+    values = {each.name: each.values(metric) for each in searches}
+    return Compared(
+        metric or read_objective(searches[0].objective).score,
+        searches[0].objective,
+        searches,
+        {name: summarise_scores(list(each.values())) for name, each in values.items()},
+        [_budgets(searches, unit) for unit in units_of(searches)],
+        compare_pairs(values),
+    )
+
+
+def _named(folders: Sequence[Path]) -> dict[Path, str]:
+    """Return the folders with their names, or with their paths where two names are the same."""
+    found = list({os.path.realpath(folder): folder for folder in folders}.values())
+    names = [folder.resolve().name for folder in found]
+    return {folder: name if names.count(name) == 1 else str(folder) for folder, name in zip(found, names, strict=True)}
+
+
+def read_searched(folder: Path, name: str) -> SearchedSeeds:
+    """Read a folder of a reproduction, or of a run. Raises RecordError where it is neither, or nothing was scored yet."""
+    if (folder / SEEDS).is_file() and (folder / DECLARED).is_file():
+        objective, results = _objective(folder / DECLARED), kept(folder)
+    elif runs := sorted(folder.glob("seed-*/experiment.yaml")):
+        objective, results = _objective(runs[0]), dict(_read_run(file.parent) for file in runs)
+    elif (folder / "experiment.yaml").is_file():
+        objective, results = _objective(folder / "experiment.yaml"), dict([_read_run(folder)])
+    else:
+        raise RecordError(f"{folder} is no folder of a search: give those of nas search or of nas reproduce")
+    scored = {seed: result for seed, result in sorted(results.items()) if result.anytime.best}
+    if not scored:
+        raise RecordError(f"{folder}: nothing was scored yet")
+    return SearchedSeeds(name, folder, objective, scored)
+
+
+def _objective(file: Path) -> str:
+    objective = load(file).rules.objective
+    return objective if isinstance(objective, str) else objective[0]
+
+
+def _read_run(folder: Path) -> tuple[int, SeedResult]:
+    """Return the seed of a run folder, and its result so far."""
+    run = load_run_summary(folder)
+    best = run.history.best
+    finals = by_label(run.logs["final"].history) if "final" in run.logs else {}
+    tested = finals["best"].scores if "best" in finals else {}
+    scores = {**(best.scores if best is not None else {}), **tested, **highest(run.history)}
+    return run.experiment.rules.seed, SeedResult(scores, anytime(run.history, _seconds(run)))
+
+
+def _seconds(run: LoadedRun) -> list[float] | None:
+    """Return the seconds after each evaluation: of the simulated clock, of the table, or of this machine without pauses."""
+    if run.simulated and not run.experiment.executor.simulates:
+        return seconds_by_scores(run.history)
+    ended = run.logs["search"].ended if "search" in run.logs else {}
+    if run.experiment.executor.simulates:
+        return [ended[number] for number in run.history.finished]
+    return [run.clock.worked(ended[number]) for number in run.history.finished]
+
+
+def units_of(searches: Sequence[SearchedSeeds]) -> list[str]:
+    """Return what budgets the searches can be compared at: evaluations and, where all seeds have them, seconds."""
+    has_seconds = all(result.anytime.seconds is not None for each in searches for result in each.seeds.values())
+    return ["evaluations", "seconds"] if has_seconds else ["evaluations"]
+
+
+def least_spent(searches: Sequence[SearchedSeeds], unit: str) -> float:
+    """Return the least that any seed spent: up to there all curves go."""
+    return min(_spent(result.anytime, unit)[-1] for each in searches for result in each.seeds.values())
+
+
+def _spent(curve: Anytime, unit: str) -> Sequence[float]:
+    return (curve.seconds or ()) if unit == "seconds" else curve.evaluations
+
+
+def _budgets(searches: Sequence[SearchedSeeds], unit: str) -> Budgets:
+    least = least_spent(searches, unit)
+    budgets = list(dict.fromkeys(max(1.0, round(least * part)) if part < 1 else least for part in PARTS))
+    return Budgets(unit, budgets, {each.name: [mean_at(each, budget, unit) for budget in budgets] for each in searches})
+
+
+def mean_at(search: SearchedSeeds, budget: float, unit: str) -> float | None:
+    """Return the mean best so far at a budget; None where not every seed has a score by then."""
+    found = bests_at(search, budget, unit)
+    return fmean(found) if len(found) == len(search.seeds) else None
+
+
+def bests_at(search: SearchedSeeds, budget: float, unit: str) -> list[float]:
+    """Return the best so far at a budget of the seeds that have a score by then."""
+    each = (scores_at(result.anytime, [budget], unit == "seconds")[0] for result in search.seeds.values())
+    return [score for score in each if score is not None]
