@@ -13,13 +13,25 @@ from nas.runtime.stopping import listener
 Watch = Annotated[
     bool, typer.Option("--watch", help="Update the view of a search every few seconds, until no process works on it.")
 ]
+Checklist = Annotated[
+    bool,
+    typer.Option("--checklist", help="Print a checklist for papers, filled with what the folder of a search says."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def show(
-    what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help=ARCH)], watch: Watch = False, as_json: AsJson = False
+    what: Annotated[str, typer.Argument(metavar="RUN|ARCH", help=ARCH)],
+    watch: Watch = False,
+    as_json: AsJson = False,
+    checklist: Checklist = False,
 ) -> None:
     """Show the progress or the results of a run, or an architecture and its costs."""
+    if checklist:
+        from nas.terminal.show_checklist import show_checklist
+
+        show_checklist(Path(what), as_json, terminal())
+        return
     if as_json:
         from nas.terminal.as_json import print_json
 

@@ -87,7 +87,7 @@ def compare_searches(folders: Sequence[Path], metric: str | None) -> Compared:
 def _named(folders: Sequence[Path]) -> dict[Path, str]:
     """Return the folders with their names, or with their paths where two names are the same."""
     found = list({os.path.realpath(folder): folder for folder in folders}.values())
-    names = [folder.resolve().name for folder in found]
+    names = [Path(os.path.realpath(folder)).name for folder in found]
     return {folder: name if names.count(name) == 1 else str(folder) for folder, name in zip(found, names, strict=True)}
 
 
