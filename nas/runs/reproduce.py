@@ -134,6 +134,7 @@ def _seeds(planned: SearchPlan, seeds: Sequence[int], folder: Path | None, worke
 
 def _kept_seeds(planned: SearchPlan, seeds: Sequence[int], folder: Path, workers: int | None) -> Seeds:
     """Yield the seeds that are in the folder, and then those that are run."""
+    planned = seed_journal.taken_up(folder, planned)
     with seed_journal.opened(folder, planned) as journal:
         known = seed_journal.kept(folder)
         yield from ((seed, known[seed].scores) for seed in seeds if seed in known)

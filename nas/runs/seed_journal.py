@@ -18,7 +18,7 @@ from nas.runs.folder import provenance, write_declared
 from nas.runs.run import SearchPlan, resolved
 from nas.runs.run_data import FILE as DATA
 from nas.runs.run_data import read_data, write_data
-from nas.runs.seeds import Anytime, SeedResult
+from nas.runs.seeds import Anytime, SeedResult, trains
 
 DECLARED = "reproduction.yaml"
 """The file of the experiment, with every option written out."""
@@ -45,6 +45,17 @@ def opened(folder: Path, planned: SearchPlan) -> Iterator[Journal]:
             write_data(folder, planned.data)
             journal.append({"event": "begin", "code": code})
         yield journal
+
+
+def taken_up(folder: Path, planned: SearchPlan) -> SearchPlan:
+    """Return the plan with the number of threads that trainings had when the reproduction in the folder began."""
+    experiment = planned.experiment
+    if not trains(experiment) or not (folder / DECLARED).is_file():
+        return planned
+    begun = load(folder / DECLARED).executor
+    if begun.unsettled() != experiment.executor.unsettled():
+        return planned
+    return replace(planned, experiment=replace(experiment, executor=begun))
 
 
 def _hold_to(folder: Path, planned: SearchPlan, begun: Mapping[str, Any], code: Mapping[str, str]) -> None:

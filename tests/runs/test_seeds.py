@@ -182,6 +182,36 @@ def test_a_search_that_fails_in_another_process_ends_the_command(toy: Toy, folde
     assert 0 in counted(folder)
 
 
+TRAINED = """\
+space: nasbench201
+network: {channels: 2, cells_per_stage: 1}
+strategy: RandomSearch
+evaluator:
+  Training:
+    data: Digits
+    validation: 100
+    images: 100
+    recipe: {epochs: 1, batch: 50, lr: 0.1, augmentation: {crop_pad: 1, flip: false, cutout: 0}, drop_path: 0.0}
+rules: {budget: {evaluations: 1}}
+expect: {test_top1_percent: {mean: 50, tolerance: 50}}
+"""
+
+
+def test_trainings_keep_the_number_of_threads_that_they_began_with(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    path = folder.parent / "trained.yaml"
+    path.write_text(TRAINED)
+    for seeds in (1, 2):  # as many threads as there are free processors, which is not the same each time
+        monkeypatch.setattr("nas.runtime.inline.free_threads", lambda seeds=seeds: seeds)
+        again(path, folder, seeds)
+    assert counted(folder) == [0, 1]
+    assert "threads: 1" in (folder / DECLARED).read_text()
+    path.write_text(TRAINED.replace("lr: 0.1", "lr: 0.2"))
+    with pytest.raises(RecordError, match="seeds with other settings"):
+        again(path, folder, 2)
+
+
 def test_workers_are_for_searches_in_memory(toy: Toy, call: Call, tmp_path: Path) -> None:
     path = toy(more=f"{EXPECT}executor: RayTune\n")
     answer = call("reproduce", path, "--workers", "2", "--run-dir", tmp_path / "runs")
