@@ -39,6 +39,7 @@ LISTS = {
     "controllers": "Policies of REINFORCE and PPO: see [strategies](strategies.md).",
     "methods": "Search with a supernet: see [supernets](supernets.md).",
     "evaluators": "They score architectures.",
+    "proxies": "Scores of untrained networks, for the evaluator `Proxies`, by names such as `jacob_cov`.",
     "data": "Image data sets: see [training](training.md).",
     "executors": "They run the evaluations on workers.",
     "loggers": "Trackers that record a search too: see [watching](watching.md).",

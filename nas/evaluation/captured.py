@@ -32,7 +32,7 @@ def captured(model: nn.Module, input: Shape) -> Any:
     batch = {0: torch.export.Dim("batch")}
     try:
         # a batch of 2, since torch.export specialises a size of 1
-        return torch.export.export(_answering(model), (random_images(input, 2),), dynamic_shapes=(batch,))
+        return torch.export.export(answering(model), (random_images(input, 2),), dynamic_shapes=(batch,))
     except Exception as error:
         reason = one_line(error)[:200]
         raise RecordError(
@@ -41,7 +41,7 @@ def captured(model: nn.Module, input: Shape) -> Any:
         ) from error
 
 
-def _answering(model: nn.Module) -> nn.Module:
+def answering(model: nn.Module) -> nn.Module:
     """Return a network without its auxiliary heads, whose weights are used in training alone but would be exported."""
     if not isinstance(heads := getattr(model, "auxiliary", None), nn.ModuleList) or not len(heads):
         return model

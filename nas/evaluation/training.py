@@ -96,18 +96,7 @@ class Training(Evaluator):
         return None if is_open(self.recipe.epochs) else self.recipe.epochs
 
     def check(self, task: Task) -> None:
-        """Build one of a few drawn architectures on the meta device, and run it on one image."""
-        rng, reasons = Random(0), list[str]()
-        for _ in range(TRIED):
-            try:
-                profile(task.network(sample(task.space, rng)), task.input)
-            except (RecordError, RuntimeError) as error:
-                reasons.append(one_line(error))
-            else:
-                return
-        if not is_open(task.space):
-            raise RecordError(f"the network cannot be built: {reasons[0]}")
-        raise RecordError(f"none of {TRIED} architectures drawn from the space builds, the first because {reasons[0]}")
+        check_builds(task)
 
     def costs(self, task: Task, architecture: Any) -> Scores:
         return network_costs(task.network(architecture), task.input)
@@ -116,7 +105,7 @@ class Training(Evaluator):
         images, network = self.split_images(), task.network(job.architecture)
         costs = network_costs(network, images.shape)
         if not self.inherit:
-            model = _built(network, job, images)
+            model = built(network, job, images)
         else:
             model, costs["inherited_percent"] = _inherited(task, network, job, images)
         last, _ = yield from self._train(model, job, images, costs)
@@ -124,7 +113,7 @@ class Training(Evaluator):
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         images, network = self.split_images(), task.network(job.architecture)
-        model, costs = _built(network, job, images), network_costs(network, images.shape)
+        model, costs = built(network, job, images), network_costs(network, images.shape)
         last, average = yield from self._train(model, job, images, costs, weights)
         recipe = self.recipe_of(job)
         measured = measure_on_test(model, average, images, recipe, self.execution)
@@ -159,6 +148,24 @@ class Training(Evaluator):
             repeats_last=weights is None,
         )
         return (yield from reported(reports, weights, costs))
+
+
+def check_builds(task: Task) -> None:
+    """Build one of a few drawn architectures on the meta device, and run it on one image.
+
+    Raises RecordError, with the reason, where none of them builds.
+    """
+    rng, reasons = Random(0), list[str]()
+    for _ in range(TRIED):
+        try:
+            profile(task.network(sample(task.space, rng)), task.input)
+        except (RecordError, RuntimeError) as error:
+            reasons.append(one_line(error))
+        else:
+            return
+    if not is_open(task.space):
+        raise RecordError(f"the network cannot be built: {reasons[0]}")
+    raise RecordError(f"none of {TRIED} architectures drawn from the space builds, the first because {reasons[0]}")
 
 
 def facts_of(images: Split) -> dict[str, Any]:
@@ -225,7 +232,7 @@ def _inherited(task: Task, network: Node, job: Job, images: Split) -> tuple[nn.M
     """Build a network with the weights of its parent, if it has one; also return their share in percent."""
     # a checkpoint is gone where the run was resumed with changed data: its images may be test images now
     if job.parent is None or not job.parent.checkpoint.exists():
-        return _built(network, job, images), 0.0
+        return built(network, job, images), 0.0
     with seeded(job.seed):
         made = inherit(
             network,
@@ -244,7 +251,7 @@ def first_images(images: Split, count: int = 64) -> Tensor:
         return normalise(next(iter(coming)).x, images.mean, images.std)
 
 
-def _built(network: Node, job: Job, images: Split) -> nn.Module:
-    """Build a network with the initial weights of the job's seed."""
+def built(network: Node, job: Job, images: Split) -> nn.Module:
+    """Build a network for these images, with the initial weights of the job's seed."""
     with seeded(job.seed):
         return build(network, images.shape)

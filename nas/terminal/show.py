@@ -54,6 +54,7 @@ PACKAGES = "layers operations topology strategies predictors supernets evaluatio
 def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
     """Return what the library offers by kind, each as (name, line); of records only those in modules that begin with `within`."""
     from nas.data import Data
+    from nas.evaluation.proxies import Proxy
     from nas.predictors.encoding import Encoding
     from nas.predictors.predictor import Predictor
     from nas.strategies.controllers.controller import Controller
@@ -75,6 +76,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "controllers": _described(Controller, within),
         "methods": _described(Method, within),
         "evaluators": _described(Evaluator, within),
+        "proxies": _described(Proxy, within),
         "data": _described(Data, within),
         "operations": list(_nodes("nas.operations")),
         "layers": list(_nodes("nas.layers")),

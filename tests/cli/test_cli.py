@@ -40,6 +40,7 @@ SECTIONS = (
     "controllers",
     "methods",
     "evaluators",
+    "proxies",
     "data",
     "operations",
     "layers",
