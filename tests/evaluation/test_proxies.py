@@ -419,7 +419,7 @@ space: nasbench201
 network: {channels: 4, cells_per_stage: 1}
 strategy: {RegularizedEvolution: {population: 4, sample: 2}}
 evaluator: {Proxies: {names: [synflow, params], data: Digits, batch: 16}}
-rules: {budget: {evaluations: 12}, objective: synflow}
+rules: {budget: {evaluations: 12}, objective: synflow, duplicates: evaluate}
 """
 
 
