@@ -46,21 +46,26 @@ def _network(stages: list[list[Node]], classes: int) -> Network:
 
 
 def from_digits(text: str) -> Network:
-    """Return the network of eight digits, such as 22212202: 0 identity, 1 MBConv 3x3 of expansion 3, 2 MBConv 5x5 of 6.
+    """Return the network of eight digits, such as 22212202 or 22-212-202: 0 identity, 1 MBConv 3x3 of expansion 3, 2 5x5 of 6.
 
-    Raises OtherForm where the text is no number, and RecordError where it is another one.
+    Raises OtherForm where the text is anything else.
     """
-    if not re.fullmatch(r"\d+", text.strip()):
-        raise OtherForm(f"{shown(text)} is no network of NAS-Bench-Macro: write eight digits, as 22212202")
-    if not re.fullmatch(r"[012]{8}", text.strip()):
-        raise RecordError(f"{shown(text)} is no network of NAS-Bench-Macro: write eight digits of 0, 1 and 2")
-    digits = iter(text.strip())
+    if not re.fullmatch(r"[012]{2}(-?)[012]{3}\1[012]{3}", text.strip()):
+        raise OtherForm(
+            f"{shown(text)} is no network of NAS-Bench-Macro: write eight digits of 0, 1 and 2, as 22-212-202"
+        )
+    digits = iter(text.strip().replace("-", ""))
     return _network([[BLOCKS[int(next(digits))] for _ in range(length)] for length in LENGTHS], 10)
 
 
 def to_digits(network: Network) -> str:
-    """Return a network in the benchmark's notation. Raises RecordError where it is of another space."""
-    return "".join(stage for stage in _digits(network))
+    """Return a network in the benchmark's notation, as 22212202. Raises RecordError where it is of another space."""
+    return "".join(_digits(network))
+
+
+def describe(network: Network) -> str:
+    """Return the digits of a network by stage, as 22-212-202, which no other space writes."""
+    return "-".join(_digits(network))
 
 
 def _digits(network: Network) -> list[str]:
@@ -88,8 +93,9 @@ family = Family(
     source="Su et al. 2021, arXiv:2103.11922",
     space=nasbench_macro,
     network=with_classes,
-    describe=to_digits,
+    describe=describe,
     parse=from_digits,
+    usual=to_digits,
     canonical=canonical,
     published={"best": from_digits("22212202"), "smallest": from_digits("00000000")},
 )

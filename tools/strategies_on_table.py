@@ -22,6 +22,8 @@ from typing import Any, Literal
 import numpy as np
 
 from nas.evaluation.evaluator import Evaluation, Job, at_once
+from nas.predictors.gaussian_process import GaussianProcess
+from nas.predictors.one_hot import OneHot
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Queue
 from nas.runtime.rules import Budget, Rules
@@ -56,6 +58,7 @@ COMPARED: Mapping[str, tuple[Strategy, int]] = {
     "BANANAS": (Bananas(), 50),
     "BANANAS, random candidates": (Bananas(draws="random"), 50),
     "BANANAS, a walk as candidates": (Bananas(draws="walk"), 50),
+    "BANANAS, Gaussian process": (Bananas(GaussianProcess(), OneHot()), 50),
     "NPENAS": (Npenas(), 50),
 }
 """Strategies with the number of seeds, by the names of the table."""

@@ -25,7 +25,7 @@ def compare(
 
     Seconds are simulated ones where the search was on a table.
 
-    nas compare runs/reproduce-random_search runs/reproduce-regularized_evolution --html compared.html
+    nas compare runs/reproduce-nasbench201-random_search runs/reproduce-nasbench201-local_search --html compared.html
     """
     from nas.report.html.compared import write_compared
     from nas.report.html.page import check_target

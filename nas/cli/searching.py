@@ -75,7 +75,10 @@ Processes = Annotated[
 ]
 Kept = Annotated[
     Path | None,
-    typer.Option("--run-dir", help="The folder that keeps what has ended; by default runs/reproduce-EXPERIMENT."),
+    typer.Option(
+        "--run-dir",
+        help="The folder that keeps what has ended; by default one under runs/ for each experiment and its changed settings.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Every = Annotated[
@@ -114,11 +117,21 @@ def reproduce(
         with reproducing(console):
             holds = show_all(request, as_json, console)
     else:
-        asked = ReproductionRequest(seeds or 1, run_dir or Path("runs", f"reproduce-{experiment.stem}"), workers)
+        asked = ReproductionRequest(seeds or 1, run_dir or _kept_in(experiment, assignments or []), workers)
         with reproducing(console), _explained(experiment, assignments or []) as loaded:
             holds = show_reproduction(loaded, asked, as_json, console)
     if not holds:
         raise typer.Exit(1)
+
+
+def _kept_in(experiment: Path, changes: list[str]) -> Path:
+    """Return the folder that keeps the seeds of an experiment; changed settings have one of their own."""
+    from nas.records import digest
+
+    parts = experiment.with_suffix("").parts
+    # names in the library may have a folder, as nasbench201/random_search
+    name = parts[-1] if experiment.is_file() else "-".join(parts[-2:])
+    return Path("runs", f"reproduce-{name}" + (f"-{digest(tuple(changes))[:6]}" if changes else ""))
 
 
 def _check_asked(experiment: Path | None, every: bool, is_for_all: bool) -> None:

@@ -87,7 +87,8 @@ class TableRows:
         if self.key == "digest":
             return digest(architecture)
         if self.key == "text":
-            return _family(family, "key text").describe(architecture)
+            found = _family(family, "key text")
+            return (found.usual or found.describe)(architecture)
         taken = tuple(decisions(space, architecture).values())
         return taken if self.key == "decisions" else "".join(map(str, taken))
 

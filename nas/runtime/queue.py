@@ -303,9 +303,9 @@ class Queue:
         proposal = self.history.proposals[number]
         reached = self._reached(proposal.epochs)
         known = self.history.scored_as.get((self.history.digests[number], reached))
-        if known is None and self.stage.canonical is not None:
+        if known is None and self._equal and self.stage.canonical is not None:
             known = self._equal.get((self.stage.canonical(proposal.architecture), reached))
-        if known is None or self.rules.duplicates != "reuse" or self.stage.inherits:
+        if known is None or self.rules.duplicates not in ("reuse", "reuse_equal") or self.stage.inherits:
             self._reused_in_a_row = 0
             return False
         self._close(self.history.finish(number, {**known.scores, "seconds": 0.0}, REUSED, known.epochs))
@@ -314,7 +314,7 @@ class Queue:
 
     def _note_equal(self, done: Evaluated) -> None:
         """Note an evaluation by the canonical text of its architecture, so that an equal one can reuse its scores."""
-        if self.stage.canonical is not None and done.failure is None and self.rules.duplicates == "reuse":
+        if self.stage.canonical is not None and done.failure is None and self.rules.duplicates == "reuse_equal":
             self._equal.setdefault((self.stage.canonical(done.architecture), done.epochs), done)
 
     def _close(self, done: Evaluated) -> None:

@@ -38,13 +38,15 @@ class Rules:
     Pareto front. `limits` bounds scores by name, as `{params: {most: 5.0e6}}`: a proposal outside a limit on costs that are known
     without an evaluation, as params and macs, is rejected and takes nothing of the budget. A proposal of an architecture that
     was evaluated before reuses those scores; with `duplicates` "evaluate" it is evaluated again, with "skip" the strategy is
-    asked again. The search ends after `give_up_after` failed evaluations in a row. `pruner` is one of Optuna, as MedianPruner or
+    asked again. With "reuse_equal" it reuses also those of an architecture that computes the same function, where the space says
+    which do; its params and macs may differ, since they count parts without a path to the output. The search ends after
+    `give_up_after` failed evaluations in a row. `pruner` is one of Optuna, as MedianPruner or
     {MedianPruner: {n_warmup_steps: 5}}: it stops trainings by their curves of the first objective.
     """
 
     budget: Budget | None = None
     objective: str | tuple[str, ...] = "validation_top1_percent"
-    duplicates: Literal["reuse", "evaluate", "skip"] = "reuse"
+    duplicates: Literal["reuse", "reuse_equal", "evaluate", "skip"] = "reuse"
     give_up_after: Positive = 20
     seed: Natural = 0
     limits: Mapping[str, Limit] = field(default_factory=dict)

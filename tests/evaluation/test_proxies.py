@@ -159,6 +159,7 @@ print(json.dumps(performed(evaluator.evaluate(task_for(evaluator, "nasbench201",
 """
 
 
+@pytest.mark.slow
 def test_another_process_has_the_same_scores(root: Path) -> None:
     evaluator = Proxies(Digits(), (*sorted(NAMES), "params"), 16)
     job = Job(0, from_string(MIXED), 5)

@@ -18,6 +18,7 @@ from nas.evaluation.table_file import load_rows, load_table
 from nas.family import family
 from nas.records import RecordError
 from nas.runs.experiment import task_of
+from nas.runtime.rules import Budget, Rules
 from nas.strategies.random_search import RandomSearch
 from nas.testing.evaluators import performed
 from search_spaces.nasbench201 import canonical, nasbench201, to_string
@@ -136,9 +137,8 @@ def test_equal_functions_of_nasbench201() -> None:
 
 def test_a_search_reuses_the_scores_of_an_equal_architecture(shared_data: Path, tmp_path: Path) -> None:
     table = Table(str(shared_data / "nasbench201.npz"), columns={"top1": "c10_valid12"})
-    run = nas.search(
-        "nasbench201", table, RandomSearch(), objective="top1", evaluations=150, folder=tmp_path / "run", show=False
-    )
+    rules = Rules(Budget(150), "top1", duplicates="reuse_equal")
+    run = nas.search("nasbench201", table, RandomSearch(), rules=rules, folder=tmp_path / "run", show=False)
     paid = [done for done in run.history.scored if done.worker != "reused"]
     assert len({canonical(done.architecture) for done in paid}) == len(paid) == 150
     assert len({to_string(done.architecture) for done in run.history.scored}) > len(paid)

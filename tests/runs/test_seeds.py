@@ -197,6 +197,7 @@ expect: {test_top1_percent: {mean: 50, tolerance: 50}}
 """
 
 
+@pytest.mark.slow
 def test_trainings_keep_the_number_of_threads_that_they_began_with(
     folder: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:
@@ -251,6 +252,7 @@ def session(number: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize(
     ("number", "to_all", "code"),

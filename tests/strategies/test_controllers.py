@@ -57,7 +57,7 @@ def test_controllers_are_found() -> None:
     assert {"LogitTable", "Lstm"} <= CONTROLLERS.keys()
 
 
-@pytest.mark.parametrize("loss", ["REINFORCE", "PPO"])
+@pytest.mark.parametrize("loss", ["REINFORCE", pytest.param("PPO", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CONTROLLERS)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_what_holds_for_every_strategy(
