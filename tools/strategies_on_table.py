@@ -151,7 +151,7 @@ def draw(measured: Mapping[str, Any], file: Path) -> None:
     """Draw the mean error on CIFAR-10's test images against evaluations, with bootstrap intervals."""
     from matplotlib import pyplot  # type: ignore[import-not-found, unused-ignore]
 
-    figure, axes = pyplot.subplots(figsize=(9, 6), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(11, 6), layout="constrained")
     order = sorted(measured.items(), key=lambda each: each[1][:, 2, 0].mean())
     for i, (name, values) in enumerate(order):
         errors = 100 - values[:, :, 0]
@@ -163,7 +163,7 @@ def draw(measured: Mapping[str, Any], file: Path) -> None:
     axes.set(xlabel="evaluations", ylabel="test error on CIFAR-10, %", xticks=BUDGETS, yscale="log")
     axes.yaxis.set_major_formatter("{x:.2f}")
     axes.yaxis.set_minor_formatter("{x:.2f}")
-    axes.legend(fontsize="small", frameon=False)
+    figure.legend(fontsize="small", frameon=False, loc="outside right upper")
     figure.savefig(file)
 
 

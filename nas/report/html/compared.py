@@ -111,7 +111,7 @@ class _Scale:
     high: float
 
     def x(self, budget: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - 10) * budget / self.last, 1)
+        return round(LEFT + (WIDTH - LEFT - 25) * budget / self.last, 1)
 
     def y(self, score: float) -> float:
         share = min(max((score - self.low) / (self.high - self.low), 0.0), 1.0)
@@ -135,7 +135,7 @@ def _axes(scale: _Scale, unit: str) -> str:
     for mark in range(5):
         score, budget = scale.low + (scale.high - scale.low) * mark / 4, scale.last * mark / 4
         y, x = scale.y(score), scale.x(budget)
-        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - 10}" style="stroke:var(--line)"/>')
+        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - 25}" style="stroke:var(--line)"/>')
         parts.append(_text(LEFT - 6, y + 4, "end", f"{score:.4g}") + _text(x, HEIGHT - 22, "middle", f"{budget:,.0f}"))
     return "".join(parts) + _text((WIDTH + LEFT) / 2, HEIGHT - 5, "middle", unit)
 
