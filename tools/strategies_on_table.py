@@ -4,7 +4,7 @@
 
 Searches go by the validation accuracy on CIFAR-10 after 12 epochs and pay for repeats; what counts is the test accuracy, after
 200 epochs, of the best cell by validation. Each strategy leaves a JSON file in the folder, and is not searched with again.
-All take half an hour of one core; seeds run in parallel. The picture needs matplotlib, which is no dependency of the library.
+All take an hour and a half of one core, an hour of it NPENAS; seeds run in parallel. The picture needs matplotlib, which is no dependency of the library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import numpy as np
 
 from nas.evaluation.evaluator import Evaluation, Job, at_once
 from nas.predictors.gaussian_process import GaussianProcess
+from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.one_hot import OneHot
+from nas.predictors.paths import Paths
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Queue
 from nas.runtime.rules import Budget, Rules
@@ -59,6 +61,7 @@ COMPARED: Mapping[str, tuple[Strategy, int]] = {
     "BANANAS, random candidates": (Bananas(draws="random"), 50),
     "BANANAS, a walk as candidates": (Bananas(draws="walk"), 50),
     "BANANAS, Gaussian process": (Bananas(GaussianProcess(), OneHot()), 50),
+    "NPENAS with perceptrons": (Npenas(MlpEnsemble(), Paths()), 50),
     "NPENAS": (Npenas(), 50),
 }
 """Strategies with the number of seeds, by the names of the table."""

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from nas.history import History, Proposal
 from nas.predictors.encoding import Encoding
-from nas.predictors.mlp_ensemble import MlpEnsemble
-from nas.predictors.paths import Paths
+from nas.predictors.graph import Graph
+from nas.predictors.graph_network import GraphNetwork
 from nas.predictors.predictor import Predictor
 from nas.records import Positive, record
 from nas.strategies.bananas import Bananas
@@ -20,12 +20,12 @@ class Npenas(Strategy):
     """Evaluate the best predicted of the children of the `parents` best architectures.
 
     With `guide` "value" a child's predicted value decides (NPENAS-NP), with "sampling" a draw around it (NPENAS-BO, Thompson
-    sampling). It is `Bananas` with several parents. The paper's predictor is a graph network; ours is an ensemble, since an
-    architecture of any space has its paths or its decisions.
+    sampling). It is `Bananas` with several parents. The predictor is a graph network, as the paper's; a fit takes seconds. With
+    perceptrons and `Paths` it takes a tenth of that, and on NAS-Bench-201 the search is no better than with BANANAS' candidates.
     """
 
-    predictor: Predictor = MlpEnsemble()
-    encoding: Encoding = Paths()
+    predictor: Predictor = GraphNetwork()
+    encoding: Encoding = Graph()
     guide: Literal["value", "sampling"] = "value"
     first: Positive = 10
     candidates: Positive = 100

@@ -14,6 +14,7 @@ from nas.history import History, Limit, Proposal
 from nas.predictors.learning import fitted_to
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.one_hot import OneHot
+from nas.predictors.paths import Paths
 from nas.records import digest
 from nas.space import decisions, neighbours, one_of, sample, some_of
 from nas.strategies.bananas import Bananas
@@ -44,7 +45,9 @@ def total(history: History, number: int) -> None:
 # -------------------------------------------------------------------------------------------------------- BANANAS
 
 
-@pytest.mark.parametrize("strategy", [Bananas(encoding=OneHot()), Npenas(encoding=OneHot())], ids=["bananas", "npenas"])
+@pytest.mark.parametrize(
+    "strategy", [Bananas(encoding=OneHot()), Npenas(MlpEnsemble(), OneHot())], ids=["bananas", "npenas"]
+)
 def test_a_predictor_finds_what_is_better_than_random(strategy: Bananas | Npenas) -> None:
     history = simulate_search(strategy, SUM, 60, finish=total)
     assert max(history.value(done) for done in history.scored[:10]) <= 20
@@ -118,7 +121,7 @@ def test_what_is_outside_the_limits_is_no_prey(strategy: Strategy) -> None:
 
 
 def test_npenas_is_bananas_with_ten_parents_and_the_mean() -> None:
-    history = simulate_search(Npenas(), SMALL, 45)
+    history = simulate_search(Npenas(MlpEnsemble(), Paths()), SMALL, 45)
     other = simulate_search(Bananas(acquisition="mean", parents=10), SMALL, 45)
     assert history.proposals == other.proposals
 

@@ -18,6 +18,7 @@ from strategies_on_table import searches
 from nas.strategies.bananas import Bananas
 from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.local_search import LocalSearch
+from nas.strategies.npenas import Npenas
 from nas.strategies.optuna import Optuna
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.reinforce import Reinforce
@@ -109,6 +110,7 @@ ROWS = {
         100,
         {50: (93.74, 71.27, 44.90), 100: (93.96, 71.91, 45.77), 150: (94.02, 72.20, 45.84)},
     ),
+    "npenas": Published(Npenas(), 25, {50: (93.84, 71.55, 45.01), 100: (94.22, 72.76, 45.97)}),
     "gp": Published(Optuna("GPSampler"), 24, {50: (94.06, 72.31, 45.84), 100: (94.22, 72.68, 45.89)}),
 }
 
