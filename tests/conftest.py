@@ -32,7 +32,8 @@ WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 
 LONGEST = (
     "test_spaces_conformance test_docs test_networks_by_hand test_together test_supernet_search test_weights_travel "
-    "test_supernet_paths test_train_command test_run_data test_cli test_strategies"
+    "test_supernet_paths test_train_command test_run_data test_cli test_strategies test_proxies test_controllers test_morphisms "
+    "test_predictors test_architectures test_seeds"
 ).split()
 """The files whose tests take longest together."""
 

@@ -81,6 +81,10 @@ def _watched(each: Listed, asked: AllRequest, console: Console) -> Reproduced:
         return reproduce_listed(each, asked.folder, asked.workers, lambda ended: bar.update(task, completed=ended))
 
 
+LINE = 220
+"""The width, in characters, that rows of all experiments fit in."""
+
+
 def print_all(found: Sequence[Reproduced], console: Console) -> None:
     """Print the numbers of all experiments as one table."""
     title = "Mean ± standard deviation over seeds"
@@ -96,7 +100,9 @@ def print_all(found: Sequence[Reproduced], console: Console) -> None:
             own, tolerance = _own(compared)[:1], f"{compared.published.tolerance:g}"
             limits = interval(compared.interval)
             table.add_row(name, seeds, compared.name, published(compared), *own, limits, tolerance, verdict(compared))
-    console.print(table)
+    # in a file or a pipe a row is one line
+    wide = console if console.is_terminal else Console(file=console.file, width=max(console.width, LINE))
+    wide.print(table)
 
 
 def _all_as_plain(found: Sequence[Reproduced], left_out: Sequence[Listed]) -> dict[str, Any]:
