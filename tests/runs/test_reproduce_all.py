@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from nas.evaluation.table_file import load_rows, load_table
 from nas.report.html.reproduced import distance
 from nas.runs.declared import experiments
 from nas.runs.experiment import Expectation
@@ -109,6 +110,8 @@ def test_a_search_that_fails_is_a_row_and_not_the_end(toy: Toy, tmp_path: Path) 
 
 def test_most_experiments_are_listed_with_a_reason_or_their_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NAS_DATA", raising=False)
+    load_table.cache_clear()  # tables that another test has read, by their names
+    load_rows.cache_clear()
     known = {each.name: each for each in listed(experiments(), None, slow=True)}
     assert known["toy/ageing_evolution"].left_out == ""
     assert "nasbench201.npz" in known["nasbench201/tpe"].left_out
