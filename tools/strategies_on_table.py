@@ -4,8 +4,8 @@
 
 Searches go by the validation accuracy on CIFAR-10 after 12 epochs and pay for repeats; what counts is the test accuracy, after
 200 epochs, of the best cell by validation. Each strategy leaves a JSON file in the folder, and is not searched with again.
-All take an hour and a half of one core, half an hour of it NPENAS; seeds run in parallel. The picture needs matplotlib, which is no
-dependency of the library.
+All take an hour and a half of one core, half an hour of it NPENAS; seeds run in parallel. The picture needs matplotlib, which
+is no dependency of the library.
 """
 
 from __future__ import annotations

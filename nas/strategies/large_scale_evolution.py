@@ -26,14 +26,15 @@ class LargeScaleEvolution(Strategy):
     widths, kernels, strides and the learning rate) are the decisions of a space, and of a recipe with open choices. The paper
     keeps the weights of layers whose shapes match; `inherit` also those inside larger layers.
 
-    The population begins with copies of the member with the first option of every choice, each trained by itself; or with random
-    ones. The paper's has 1,000 members.
+    The population begins with random members; with `start` "first", as in the paper, with copies of the member that has the first
+    option of every choice, each trained by itself: for spaces where that is a small network which works. The paper has 1,000
+    members.
     """
 
     population: Annotated[int, Range(2)] = 20
     identity: Fraction = 1 / 11
     reset: Fraction = 1 / 11
-    start: Literal["first", "random"] = "first"
+    start: Literal["first", "random"] = "random"
 
     def __post_init__(self) -> None:
         if self.identity + self.reset > 1:

@@ -75,7 +75,7 @@ def test_hill_climbing_waits_for_the_whole_brood_and_tries_a_failed_one_again() 
 
 @pytest.mark.parametrize("workers", [1, 5])
 def test_the_loser_of_a_duel_dies_once_and_has_no_children_after(workers: int) -> None:
-    strategy = LargeScaleEvolution(population=12)
+    strategy = LargeScaleEvolution(population=12, start="first")
     history = simulate_search(strategy, SIZES, 300, workers=workers, finish=total)
     assert {each.architecture for each in history.proposals[:12]} == {(0, 0, 0, 0)}
     dead = [proposal.notes["dies"] for proposal in history.proposals[12 + workers :] if "dies" in proposal.notes]
