@@ -25,6 +25,11 @@ BLOCK = 500
 Interval = tuple[float, float]
 
 
+def interval_text(limits: Interval | None) -> str:
+    """Return an interval as text; empty where there is none."""
+    return "" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}"
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The scores of some seeds: mean, standard deviation, and the 95 % bootstrap interval of the mean.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nas.report.summary.compared import Budgets, Compared
+from nas.report.summary.compared import (
+    PAIR_COLUMNS,
+    SUMMARY_COLUMNS,
+    Budgets,
+    Compared,
+    pair_cells,
+    summary_cells,
+)
 
 
 def print_comparison(compared: Compared, console: Console) -> None:
     """Print the summaries, the best so far at some budgets, and the paired tests."""
     console.print(f"{compared.metric}, mean ± standard deviation over seeds", style="italic", soft_wrap=True)
-    table = _table()
-    for column in ("search", "seeds", "mean", "95 % interval"):
-        table.add_column(column, justify="left" if column == "search" else "right")
+    table = _table(SUMMARY_COLUMNS, 1)
     for name, each in compared.summaries.items():
-        spread = "" if each.std is None else f" ± {each.std:.3f}"
-        table.add_row(name, str(each.seeds), f"{each.mean:.3f}{spread}", _interval(each.interval))
+        table.add_row(*summary_cells(name, each))
     console.print(table)
     for budgets in compared.tables:
         title = f"Best {compared.objective} so far, mean over seeds, after so many {budgets.unit}"
@@ -35,33 +40,26 @@ def print_comparison(compared: Compared, console: Console) -> None:
         console.print("No test: it needs at least two seeds that both searches have", style="yellow", soft_wrap=True)
 
 
-def _table() -> Table:
-    return Table(box=None, padding=(0, 2, 0, 0))
+def _table(columns: Sequence[str], names: int) -> Table:
+    """Return an empty table, whose first columns are names."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place < names else "right")
+    return table
 
 
 def _at_budgets(budgets: Budgets) -> Table:
-    table = _table()
-    table.add_column("search")
-    for budget in budgets.budgets:
-        table.add_column(f"{budget:,.0f}", justify="right")
+    table = _table(["search", *(f"{budget:,.0f}" for budget in budgets.budgets)], 1)
     for name, means in budgets.means.items():
         table.add_row(name, *("" if mean is None else f"{mean:.3f}" for mean in means))
     return table
 
 
 def _pairs(compared: Compared) -> Table:
-    table = _table()
-    for column in ("search", "minus", "pairs", "difference", "95 % interval", "Cohen's d", "p", "p, Holm"):
-        table.add_column(column, justify="left" if column in ("search", "minus") else "right")
+    table = _table(PAIR_COLUMNS, 2)
     for each in compared.pairs:
-        effect = "" if each.effect_size is None else f"{each.effect_size:.2f}"
-        numbers = (str(each.pairs), f"{each.mean_difference:+.3f}", _interval(each.interval), effect)
-        table.add_row(each.first, each.second, *numbers, f"{each.p_value:.2g}", f"{each.holm_p_value:.2g}")
+        table.add_row(*pair_cells(each))
     return table
-
-
-def _interval(limits: tuple[float, float] | None) -> str:
-    return "" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}"
 
 
 def print_comparison_json(compared: Compared) -> None:

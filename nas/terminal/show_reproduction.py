@@ -20,6 +20,7 @@ from nas.runs.declared import experiments
 from nas.runs.experiment import Experiment
 from nas.runs.reproduce import Comparison, reproduce
 from nas.runs.reproduce_all import Listed, Reproduced, listed, reproduce_listed
+from nas.runs.statistics import interval_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def print_all(found: Sequence[Reproduced], console: Console) -> None:
         for place, compared in enumerate(each.compared):
             name, seeds = ("", "") if place else (each.listed.name, str(compared.seeds))
             own, tolerance = _own(compared)[:1], f"{compared.published.tolerance:g}"
-            limits = interval(compared.interval)
+            limits = interval_text(compared.interval)
             table.add_row(name, seeds, compared.name, published(compared), *own, limits, tolerance, verdict(compared))
     # in a file or a pipe a row is one line
     wide = console if console.is_terminal else Console(file=console.file, width=max(console.width, LINE))
@@ -163,11 +164,6 @@ def _own(compared: Comparison) -> tuple[str, ...]:
         return f"{compared.own_mean:.3f}", f"{compared.difference:+.3f}"
     return (
         f"{compared.own_mean:.3f} ± {compared.own_std:.3f}",
-        interval(compared.interval),
+        interval_text(compared.interval),
         f"{compared.standard_error:.3f}",
     )
-
-
-def interval(limits: tuple[float, float] | None) -> str:
-    """Return an interval as text; empty where there is none."""
-    return "" if limits is None else f"{limits[0]:.3f} to {limits[1]:.3f}"

@@ -10,8 +10,16 @@ from statistics import fmean, stdev
 
 from nas.report.html.colours import HUES
 from nas.report.html.static import html_table, section, write_static
-from nas.report.summary.compared import Compared, SearchedSeeds, bests_at, least_spent
-from nas.runs.statistics import Paired, Summary
+from nas.report.summary.compared import (
+    PAIR_COLUMNS,
+    SUMMARY_COLUMNS,
+    Compared,
+    SearchedSeeds,
+    bests_at,
+    least_spent,
+    pair_cells,
+    summary_cells,
+)
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 320, 64, 40
 """The size of a chart in px, and its margins for the labels of the axes."""
@@ -33,29 +41,19 @@ def write_compared(path: Path, compared: Compared) -> None:
         section(f"Against {table.unit}", reading, legend(compared), curves(compared, table.unit))
         for table in compared.tables
     ]
-    summaries = [_summary(each, compared.summaries[each.name]) for each in compared.searches]
-    columns = ("search", "seeds", "mean", "95 % interval")
-    sections = [section(compared.metric, "Over seeds.", html_table(columns, summaries, columns[1:])), *charts]
+    summaries = [_escaped(summary_cells(each.name, compared.summaries[each.name])) for each in compared.searches]
+    table = html_table(SUMMARY_COLUMNS, summaries, SUMMARY_COLUMNS[1:])
+    sections = [section(compared.metric, "Over seeds.", table), *charts]
     if compared.pairs:
-        names = ("search", "minus", "pairs", "difference", "95 % interval", "Cohen's d", "p", "p, Holm")
-        rows = html_table(names, map(_pair, compared.pairs), names[2:])
+        rows = html_table(PAIR_COLUMNS, [_escaped(pair_cells(each)) for each in compared.pairs], PAIR_COLUMNS[2:])
         sections.append(
             section("Paired by seed", "Two-sided sign-flip tests; the effect is that of paired scores.", rows)
         )
     write_static(path, "Searches compared", sections)
 
 
-def _summary(search: SearchedSeeds, summary: Summary) -> list[str]:
-    spread = "" if summary.std is None else f" ± {summary.std:.3f}"
-    limits = "" if summary.interval is None else f"{summary.interval[0]:.3f} to {summary.interval[1]:.3f}"
-    return [escape(search.name), str(summary.seeds), f"{summary.mean:.3f}{spread}", limits]
-
-
-def _pair(each: Paired) -> list[str]:
-    effect = "" if each.effect_size is None else f"{each.effect_size:.2f}"
-    limits = f"{each.interval[0]:.3f} to {each.interval[1]:.3f}"
-    numbers = (str(each.pairs), f"{each.mean_difference:+.3f}", limits, effect)
-    return [escape(each.first), escape(each.second), *numbers, f"{each.p_value:.2g}", f"{each.holm_p_value:.2g}"]
+def _escaped(cells: Sequence[str]) -> list[str]:
+    return [escape(cell) for cell in cells]
 
 
 def colour_of(place: int) -> str:

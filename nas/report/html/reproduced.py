@@ -9,6 +9,7 @@ from pathlib import Path
 from nas.report.html.static import html_table, section, write_static
 from nas.runs.reproduce import Comparison
 from nas.runs.reproduce_all import Listed, Reproduced
+from nas.runs.statistics import interval_text
 
 COLUMNS = ("experiment", "score", "published", "own, 95 % interval", "distance", "tolerance", "")
 NUMBERS = ("published", "own, 95 % interval", "tolerance")
@@ -52,7 +53,7 @@ def _rows(found: Reproduced) -> list[list[str]]:
 def _row(name: str, each: Comparison) -> list[str]:
     spread = "" if each.published.std is None else f" ± {each.published.std:.2f}"
     own_spread = "" if each.own_std is None else f" ± {each.own_std:.3f}"
-    limits = "" if each.interval is None else f"<br><small>{each.interval[0]:.3f} to {each.interval[1]:.3f}</small>"
+    limits = "" if each.interval is None else f"<br><small>{interval_text(each.interval)}</small>"
     verdict = {
         True: '<span class="line"><span class="up">inside</span></span>',
         False: f'<span class="line"><span class="down">outside by {each.outside:.3f}</span></span>',

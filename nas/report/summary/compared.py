@@ -15,7 +15,7 @@ from nas.runs.experiment import load
 from nas.runs.finals import by_label
 from nas.runs.seed_journal import DECLARED, SEEDS, kept
 from nas.runs.seeds import Anytime, SeedResult, anytime, highest, scores_at, seconds_by_scores
-from nas.runs.statistics import Paired, Summary, compare_pairs, summarise_scores
+from nas.runs.statistics import Paired, Summary, compare_pairs, interval_text, summarise_scores
 
 PARTS = (0.125, 0.25, 0.5, 1.0)
 """The budgets at which the best so far is compared, as parts of the least that any seed spent."""
@@ -60,6 +60,24 @@ class Compared:
     summaries: Mapping[str, Summary]
     tables: Sequence[Budgets]
     pairs: Sequence[Paired]
+
+
+SUMMARY_COLUMNS = ("search", "seeds", "mean", "95 % interval")
+
+PAIR_COLUMNS = ("search", "minus", "pairs", "difference", "95 % interval", "Cohen's d", "p", "p, Holm")
+
+
+def summary_cells(name: str, summary: Summary) -> list[str]:
+    """Return the texts of a search's row, as in SUMMARY_COLUMNS."""
+    spread = "" if summary.std is None else f" ± {summary.std:.3f}"
+    return [name, str(summary.seeds), f"{summary.mean:.3f}{spread}", interval_text(summary.interval)]
+
+
+def pair_cells(pair: Paired) -> list[str]:
+    """Return the texts of a comparison's row, as in PAIR_COLUMNS."""
+    effect = "" if pair.effect_size is None else f"{pair.effect_size:.2f}"
+    numbers = (str(pair.pairs), f"{pair.mean_difference:+.3f}", interval_text(pair.interval), effect)
+    return [pair.first, pair.second, *numbers, f"{pair.p_value:.2g}", f"{pair.holm_p_value:.2g}"]
 
 
 def compare_searches(folders: Sequence[Path], metric: str | None) -> Compared:
