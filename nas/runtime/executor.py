@@ -97,6 +97,11 @@ class Executor(ABC):
         """Run every job that the session hands out. Files that the executor needs go into the run's `folder`."""
 
 
+def waits_for_nothing() -> RuntimeError:
+    """Return the error of a session that is not finished although no result will come that its strategy could wait for."""
+    return RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
+
+
 def perform(work: Work, job: Job) -> Generator[Progress | Outcome, None, None]:
     """Run one job: yield its progress and, last, its outcome. An exception in the candidate is an outcome too."""
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas.records import Positive, record
-from nas.runtime.executor import Executor, Outcome, Session, perform
+from nas.runtime.executor import Executor, Outcome, Session, perform, waits_for_nothing
 from nas.runtime.stage import Work
 from nas.runtime.threads import counted, free_threads, threads_limited
 
@@ -45,4 +45,4 @@ def _run(session: Session, work: Work) -> None:
                     session.stop(job.number, "inline")
                     break
     if not session.finished:  # every job has ended by now, so no result will come that the strategy could wait for
-        raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
+        raise waits_for_nothing()

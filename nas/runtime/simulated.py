@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.records import Fraction, Natural, Positive, Range, RecordError, record
-from nas.runtime.executor import Executor, Outcome, Session, perform
+from nas.runtime.executor import Executor, Outcome, Session, perform, waits_for_nothing
 from nas.runtime.stage import Work
 
 Events = Generator[Progress | Outcome, None, None]
@@ -62,7 +62,7 @@ class Simulated(Executor):
                 continue
             heapq.heappush(idle, event.worker)
         if not session.finished:
-            raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
+            raise waits_for_nothing()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.records import RecordError, one_line
-from nas.runtime.executor import Outcome, Session, perform
+from nas.runtime.executor import Outcome, Session, perform, waits_for_nothing
 from nas.runtime.stage import Work
 from nas.runtime.threads import threads_limited
 
@@ -144,7 +144,7 @@ def run_together(
         _dismiss(driver)
         shutil.rmtree(storage, ignore_errors=True)  # Ray Train's own record; the journal is the truth
     if not session.finished:
-        raise RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
+        raise waits_for_nothing()
 
 
 def _driver() -> Any:

@@ -19,7 +19,7 @@ from ray.tune.search import Searcher
 
 from nas.evaluation.evaluator import Job, Progress
 from nas.history import Objective
-from nas.runtime.executor import Outcome, Session, perform
+from nas.runtime.executor import Outcome, Session, perform, waits_for_nothing
 from nas.runtime.stage import Work
 
 BEAT_SECONDS = 0.2
@@ -115,7 +115,7 @@ class SessionSearcher(Searcher):
         # Tune asks for trials ahead of time, but a strategy should propose only when a worker is free
         jobs = self._next_jobs() if len(self.open) - len(self.paused) < self.most else []
         if not (jobs or self.open or self.error or self.session.finished):
-            self.error = RuntimeError("the strategy waits for results and nothing is in flight: it must propose or end")
+            self.error = waits_for_nothing()
         if self.error:
             raise self.error
         if jobs:
