@@ -53,7 +53,7 @@ def align(new: Channels | None, old: Channels | None, names: Mapping[str, str], 
     `sizes` are the numbers of new and of old channels.
     """
     if new is None or old is None or (len(new), len(old)) != sizes:
-        return [i if i < sizes[1] else -1 for i in range(sizes[0])]
+        return by_position(*sizes)
     known = {source for sources in old for source in sources}
     keys = [frozenset(_renamed(sources, names)) & known for sources in new]
     common = frozenset().union(*keys)
@@ -69,6 +69,11 @@ def align(new: Channels | None, old: Channels | None, names: Mapping[str, str], 
         equal = places.get(key)
         found.append(-1 if not key else equal.popleft() if equal else min(having[source] for source in key))
     return found
+
+
+def by_position(new: int, old: int) -> list[int]:
+    """Return, for each new channel, the old one in the same position; -1 for those after the last."""
+    return [i if i < old else -1 for i in range(new)]
 
 
 def _renamed(sources: Sequence[Source], names: Mapping[str, str]) -> list[Source]:

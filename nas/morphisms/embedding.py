@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nas.morphisms.channels import is_channelwise
+from nas.morphisms.channels import by_position, is_channelwise
 
 
 def embed(new: nn.Module, old: nn.Module, columns: Sequence[int]) -> int:
@@ -21,19 +21,17 @@ def embed(new: nn.Module, old: nn.Module, columns: Sequence[int]) -> int:
 
     `columns` has, for each input channel of the new module, that of the old one, or -1.
     """
-    fresh = [i for i, column in enumerate(columns) if column >= 0]
-    kept = [columns[i] for i in fresh]
     if isinstance(new, nn.Conv2d) and isinstance(old, nn.Conv2d):
-        return _embed_conv(new, old, fresh, kept)
+        return _embed_conv(new, old, columns)
     if isinstance(new, nn.Linear) and isinstance(old, nn.Linear):
-        return _embed_rows(new, old, new.weight, old.weight, fresh, kept)
+        return _embed_matrix(new, old, old.weight, columns)
     for name, buffer in new.named_buffers(recurse=False):
-        _embed_tensor(buffer, getattr(old, name, None), columns)
+        _embed_rows(buffer, getattr(old, name, None), columns)
     weights = new.named_parameters(recurse=False)
-    return sum(_embed_tensor(weight, getattr(old, name, None), columns) for name, weight in weights)
+    return sum(_embed_rows(weight, getattr(old, name, None), columns) for name, weight in weights)
 
 
-def _embed_tensor(new: Tensor, old: Tensor | None, columns: Sequence[int]) -> int:
+def _embed_rows(new: Tensor, old: Tensor | None, columns: Sequence[int]) -> int:
     """Put a tensor that differs at most in its first size into a new one; one with a value for each channel by `columns`."""
     if old is None or new.dim() != old.dim() or new.shape[1:] != old.shape[1:]:
         return 0
@@ -41,47 +39,38 @@ def _embed_tensor(new: Tensor, old: Tensor | None, columns: Sequence[int]) -> in
         new.copy_(old)
         return 1
     if len(new) != len(columns):
-        columns = [i if i < len(old) else -1 for i in range(len(new))]
+        columns = by_position(len(new), len(old))
     fresh = [i for i, column in enumerate(columns) if column >= 0]
     new[fresh] = old[[columns[i] for i in fresh]]
     return new[fresh].numel()
 
 
-def _embed_rows(
-    new: nn.Conv2d | nn.Linear,
-    old: nn.Conv2d | nn.Linear,
-    weight: Tensor,
-    other: Tensor,
-    fresh: list[int],
-    kept: list[int],
+def _embed_matrix(
+    new: nn.Conv2d | nn.Linear, old: nn.Conv2d | nn.Linear, kernels: Tensor, columns: Sequence[int]
 ) -> int:
-    """Put weights (O, I, ...) of equal kernels into the first rows, and the given columns, of larger ones."""
-    rows = min(len(weight), len(other))
-    weight[:rows] = 0.0
-    weight[:rows, fresh] = other[:rows][:, kept]
+    """Put the old kernels (O, I, ...), in the new size, into the first rows and the given columns of the new ones."""
+    rows = min(len(new.weight), len(kernels))
+    fresh = [i for i, column in enumerate(columns) if column >= 0]
+    new.weight[:rows] = 0.0
+    new.weight[:rows, fresh] = kernels[:rows][:, [columns[i] for i in fresh]]
     if new.bias is not None:
         new.bias[:rows] = old.bias[:rows] if old.bias is not None else 0.0
-    return weight[:rows, fresh].numel() + (rows if new.bias is not None else 0)
+    return new.weight[:rows, fresh].numel() + (rows if new.bias is not None else 0)
 
 
-def _embed_conv(new: nn.Conv2d, old: nn.Conv2d, fresh: list[int], kept: list[int]) -> int:
-    other = _resized(old, new)
+def _embed_conv(new: nn.Conv2d, old: nn.Conv2d, columns: Sequence[int]) -> int:
+    kernels = _resized(old, new)
     if new.groups == old.groups == 1:
-        return _embed_rows(new, old, new.weight, other, fresh, kept)
-    if is_channelwise(new) and is_channelwise(old):
-        new.weight[fresh] = other[kept]
-        if new.bias is not None and old.bias is not None:
-            new.bias[fresh] = old.bias[kept]
-        return new.weight[fresh].numel()
-    # groups of one size, in the same order: more groups, and so more rows
-    is_prefix = fresh == kept == list(range(old.in_channels))
-    if is_prefix and new.weight.shape[1] == old.weight.shape[1] and _ratio(new) == _ratio(old):
-        rows = len(other)
-        new.weight[:rows] = other
-        if new.bias is not None and old.bias is not None:
-            new.bias[:rows] = old.bias
-        return new.weight[:rows].numel()
-    return 0
+        return _embed_matrix(new, old, kernels, columns)
+    if not (is_channelwise(new) and is_channelwise(old)):
+        # groups of one size, in the same order: more groups, and so more rows
+        is_longer = new.in_channels >= old.in_channels and list(columns) == by_position(len(columns), old.in_channels)
+        if not is_longer or new.weight.shape[1] != old.weight.shape[1] or _ratio(new) != _ratio(old):
+            return 0
+        columns = by_position(len(new.weight), len(kernels))
+    if new.bias is not None:
+        _embed_rows(new.bias, old.bias, columns)
+    return _embed_rows(new.weight, kernels, columns)
 
 
 def _ratio(conv: nn.Conv2d) -> float:
