@@ -92,6 +92,11 @@ def _resolved(space: T, decide: Callable[[Choice], int]) -> T:
     return architecture
 
 
+def first_member(space: T) -> T:
+    """Return the member that takes the first option of every choice: the smallest, where options are listed by size."""
+    return resolve(space, lambda choice: 0)
+
+
 def sample(space: T, rng: Random, uniform: Literal["choices", "architectures"] = "choices") -> T:
     """Draw an architecture: uniform choice by choice, or uniform over all architectures (slower; exact)."""
     _check_rng(rng)

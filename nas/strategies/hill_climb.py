@@ -9,7 +9,7 @@ from typing import Any, Literal
 from nas.history import Evaluated, History, Proposal
 from nas.membership import taken_decisions
 from nas.records import Positive, record
-from nas.space import mutate, redecide, resolve, sample
+from nas.space import first_member, mutate, redecide, sample
 from nas.strategies.strategy import Strategy
 
 
@@ -65,11 +65,6 @@ class HillClimb(Strategy):
         for _ in range(self.morphisms):
             architecture = grown(space, architecture, rng) if self.grows else mutate(space, architecture, rng)
         return Proposal(architecture, "morphism" if self.grows else "mutation", (parent,))
-
-
-def first_member(space: Any) -> Any:
-    """Return the member that takes the first option of every choice: the smallest, where options are listed by size."""
-    return resolve(space, lambda choice: 0)
 
 
 def grown(space: Any, architecture: Any, rng: Random) -> Any:

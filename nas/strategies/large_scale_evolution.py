@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 from nas.history import Evaluated, History, Proposal
 from nas.records import Fraction, Range, RecordError, digest, record
-from nas.space import mutate, sample
-from nas.strategies.hill_climb import first_member
+from nas.space import first_member, mutate, sample
 from nas.strategies.strategy import Strategy
 
 Alive = dict[int, Evaluated]

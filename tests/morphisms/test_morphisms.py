@@ -21,8 +21,8 @@ from nas.operations.mbconv import MBConv
 from nas.operations.separable import DilConv
 from nas.operations.skip import Skip, Zero
 from nas.records import import_all, record_classes
-from nas.space import sample
-from nas.strategies.hill_climb import first_member, grown
+from nas.space import first_member, sample
+from nas.strategies.hill_climb import grown
 from nas.topology.branches import Branches
 from nas.topology.cell import Cell, Edge
 from nas.topology.chain import Chain, Stage

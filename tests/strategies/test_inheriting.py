@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from nas.history import History
-from nas.space import decisions, one_of
-from nas.strategies.hill_climb import HillClimb, first_member, grown
+from nas.space import decisions, first_member, one_of
+from nas.strategies.hill_climb import HillClimb, grown
 from nas.strategies.large_scale_evolution import LargeScaleEvolution
 from nas.testing.strategies import SMALL, fail_always, fail_often, simulate_search
 from search_spaces.growing import growing
