@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from nas.data.identity import DataIdentity
 from nas.evaluation.candidate import architecture_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
-from nas.evaluation.table_file import RowKey, TableRows, load_rows, load_table
+from nas.evaluation.table_file import RowKey, TableFile, TableRows, load_rows, load_table
 from nas.places import Place
 from nas.records import Positive, RecordError, record
 
@@ -97,7 +97,7 @@ class Table(Evaluator):
         return load_table(self.table).identity()
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
-        file, row = self._rows().file, self._row(task, job)
+        file, row = self._find(task, job)
         taken = next((each for each in self.earlier if each.epochs == job.epochs), self)
         found = {name: file.value(column, row) for name, column in self.columns.items()}
         if taken.validation is not None:
@@ -107,12 +107,12 @@ class Table(Evaluator):
         return at_once(found)
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
-        file, row = self._rows().file, self._row(task, job)
+        file, row = self._find(task, job)
         return at_once({name: file.value(column, row) for name, column in self.test_columns.items()})
 
     def _rows(self) -> TableRows:
         return load_rows(self.table, self.key, self.key_columns)
 
-    def _row(self, task: Task, job: Job) -> int:
-        space, architecture = architecture_of(task.space), architecture_of(job.architecture)
-        return self._rows().row(space, architecture, task.family, self.missing)
+    def _find(self, task: Task, job: Job) -> tuple[TableFile, int]:
+        rows, space = self._rows(), architecture_of(task.space)
+        return rows.file, rows.row(space, architecture_of(job.architecture), task.family, self.missing)
