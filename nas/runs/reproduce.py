@@ -13,7 +13,7 @@ from nas.places import without_places
 from nas.records import RecordError
 from nas.runs import seed_journal
 from nas.runs.experiment import Expectation, Experiment, Final
-from nas.runs.run import SearchPlan, create_folder, load_run, plan, resolved, run
+from nas.runs.run import SearchPlan, as_begun, create_folder, load_run, plan, resolved, run
 from nas.runs.run_data import hold_to_data
 from nas.runs.scores import scores_of_test
 from nas.runs.seed_processes import in_processes
@@ -184,11 +184,8 @@ def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
     """
     begun, executor = load_run(folder), planned.experiment.executor
     if without_places(replace(begun, executor=executor)) != without_places(resolved(planned)):
-        raise RecordError(f"{folder} has runs with other settings: give another --run-dir, or remove it")
-    # another executor was asked for: its own thread count holds
-    if begun.executor.unsettled() != executor.unsettled():
-        return planned
-    return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
+        raise seed_journal.other_runs(folder, "runs with other settings")
+    return as_begun(planned, begun)
 
 
 def _compare(name: str, expected: Expectation, found: Sequence[Mapping[str, float]]) -> Comparison:

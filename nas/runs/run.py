@@ -85,6 +85,15 @@ def resolved(planned: SearchPlan) -> Experiment:
     return planned.experiment.resolved(tasks, planned.supernet)
 
 
+def as_begun(planned: SearchPlan, begun: Experiment) -> SearchPlan:
+    """Return the plan with the number of threads of an experiment that began before."""
+    executor = planned.experiment.executor
+    # where another executor was asked for, its own thread count holds
+    if begun.executor.unsettled() != executor.unsettled():
+        return planned
+    return replace(planned, experiment=replace(planned.experiment, executor=begun.executor))
+
+
 def load_run(folder: Path, assignments: Sequence[str] = ()) -> Experiment:
     """Read the experiment of a run folder. Keys that do not affect its results so far may be reassigned; this is saved.
 

@@ -15,7 +15,7 @@ from nas.places import without_places
 from nas.records import RecordError
 from nas.runs.experiment import Experiment, load
 from nas.runs.folder import provenance, write_declared
-from nas.runs.run import SearchPlan, resolved
+from nas.runs.run import SearchPlan, as_begun, resolved
 from nas.runs.run_data import FILE as DATA
 from nas.runs.run_data import read_data, write_data
 from nas.runs.seeds import Anytime, SeedResult, trains
@@ -35,7 +35,7 @@ def opened(folder: Path, planned: SearchPlan) -> Iterator[Journal]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("seed-*/experiment.yaml")) or (folder / "experiment.yaml").exists():
-        raise _other(folder, "runs of another kind")
+        raise other_runs(folder, "runs of another kind")
     code = _code(planned.experiment)
     with closing(Journal(folder / SEEDS)) as journal:
         if (folder / DECLARED).is_file() and (begun := _first(folder / SEEDS)) is not None:
@@ -49,29 +49,26 @@ def opened(folder: Path, planned: SearchPlan) -> Iterator[Journal]:
 
 def taken_up(folder: Path, planned: SearchPlan) -> SearchPlan:
     """Return the plan with the number of threads that trainings had when the reproduction in the folder began."""
-    experiment = planned.experiment
-    if not trains(experiment) or not (folder / DECLARED).is_file():
+    if not trains(planned.experiment) or not (folder / DECLARED).is_file():
         return planned
-    begun = load(folder / DECLARED).executor
-    if begun.unsettled() != experiment.executor.unsettled():
-        return planned
-    return replace(planned, experiment=replace(experiment, executor=begun))
+    return as_begun(planned, load(folder / DECLARED))
 
 
 def _hold_to(folder: Path, planned: SearchPlan, begun: Mapping[str, Any], code: Mapping[str, str]) -> None:
     """Raise RecordError where a seed would not be run as those that are in the folder."""
     if _settings(load(folder / DECLARED)) != _settings(resolved(planned)):
-        raise _other(folder, "seeds with other settings")
+        raise other_runs(folder, "seeds with other settings")
     before = read_data(folder)
     if before is None or before.changes(planned.data):
         changes = before and before.changes(planned.data)
-        raise _other(folder, f"seeds with other data ({changes or f'{DATA} is missing'})")
+        raise other_runs(folder, f"seeds with other data ({changes or f'{DATA} is missing'})")
     changed = [name for name, digest in begun.get("code", {}).items() if code.get(name) != digest]
     if changed:
-        raise _other(folder, f"seeds of {changed[0]} as it was before its last change")
+        raise other_runs(folder, f"seeds of {changed[0]} as it was before its last change")
 
 
-def _other(folder: Path, what: str) -> RecordError:
+def other_runs(folder: Path, what: str) -> RecordError:
+    """Return the error of a folder whose runs are not those of the plan."""
     return RecordError(f"{folder} has {what}: give another --run-dir, or remove it")
 
 
