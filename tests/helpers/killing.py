@@ -30,3 +30,15 @@ def killed_after(finished: int, folder: Path, *arguments: object) -> None:
                 return
             time.sleep(0.01)
     raise AssertionError(f"{finished} evaluations have not ended in 200 s")
+
+
+def searched_whole_and_killed_twice(file: Path, folder: Path) -> tuple[Path, Path]:
+    """Search with a file in one go, and again with two kills and resumes; return both run folders."""
+    whole, cut = folder / "whole", folder / "cut"
+    with nas("search", file, "--executor", "inline", "--run-dir", whole) as process:
+        assert process.wait(timeout=300) == 0
+    killed_after(8, cut, "search", file, "--executor", "inline", "--run-dir", cut)
+    killed_after(16, cut, "resume", cut)
+    with nas("resume", cut) as process:
+        assert process.wait(timeout=300) == 0
+    return whole, cut

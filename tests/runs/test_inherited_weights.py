@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from journals import events
-from killing import killed_after, nas
+from killing import killed_after, nas, searched_whole_and_killed_twice
 
 import nas as cellstack
 from nas.data import Augmentation, Digits
@@ -94,13 +94,7 @@ def test_repeats_have_no_weights_to_inherit_from() -> None:
 def test_a_killed_search_inherits_the_same_weights(strategy: str, tmp_path: Path) -> None:
     file = tmp_path / "search.yaml"
     file.write_text(SEARCH.replace("STRATEGY", strategy))
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    with nas("search", file, "--executor", "inline", "--run-dir", whole) as process:
-        assert process.wait(timeout=300) == 0
-    killed_after(8, cut, "search", file, "--executor", "inline", "--run-dir", cut)
-    killed_after(16, cut, "resume", cut)
-    with nas("resume", cut) as process:
-        assert process.wait(timeout=300) == 0
+    whole, cut = searched_whole_and_killed_twice(file, tmp_path)
     assert finished(cut) == finished(whole)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from journals import events, untimed
-from killing import killed_after, nas
+from killing import killed_after, nas, searched_whole_and_killed_twice
 
 SEARCH = """\
 space: nasbench201
@@ -45,13 +45,7 @@ def test_a_killed_sampler_goes_on_as_if_nothing_had_been(name: str, tmp_path: Pa
     strategy, objective = SEARCHES[name]
     file = tmp_path / "search.yaml"
     file.write_text(SEARCH.replace("STRATEGY", strategy).replace("OBJECTIVE", objective))
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    with nas("search", file, "--executor", "inline", "--run-dir", whole) as process:
-        assert process.wait(timeout=300) == 0
-    killed_after(8, cut, "search", file, "--executor", "inline", "--run-dir", cut)
-    killed_after(16, cut, "resume", cut)
-    with nas("resume", cut) as process:
-        assert process.wait(timeout=300) == 0
+    whole, cut = searched_whole_and_killed_twice(file, tmp_path)
     assert proposals(cut) == proposals(whole)
 
 
