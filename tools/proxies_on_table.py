@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from nas.data import Cifar10
 from nas.evaluation.evaluator import Job
@@ -69,14 +70,8 @@ def scored(number: int, cell: str, has_grasp: bool) -> dict[str, float]:
 
 
 def spearman(scores: Any, accuracy: Any) -> float:
-    """Return the rank correlation; equal values share their mean rank."""
-    ranks = [_ranks(np.asarray(each)) for each in (scores, accuracy)]
-    return float(np.corrcoef(*ranks)[0, 1])
-
-
-def _ranks(values: Any) -> Any:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    """Return the rank correlation."""
+    return float(spearmanr(scores, accuracy).statistic)
 
 
 def interval(scores: Any, accuracy: Any) -> tuple[float, float]:
