@@ -64,7 +64,14 @@ def test_a_predictor_ranks_what_it_has_not_seen(predictor: Predictor) -> None:
     assert deviation.max() > 0
 
 
-@every_predictor
+# three fits of a graph network take too long for a normal run
+@pytest.mark.parametrize(
+    "predictor",
+    [
+        pytest.param(each, id=type(each).__name__, marks=[pytest.mark.slow] * isinstance(each, GraphNetwork))
+        for each in PREDICTORS
+    ],
+)
 def test_a_predictor_is_a_function_of_its_data_and_seed(predictor: Predictor) -> None:
     codes, _ = data(1)
     one, same, other = (predictor.fit(*data(0), seed)(codes)[0] for seed in (3, 3, 4))

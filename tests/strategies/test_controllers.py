@@ -250,7 +250,9 @@ def test_choices_with_equal_options_share_their_layers_where_asked() -> None:
     "strategy",
     [
         Reinforce(lr=0.01, controller=Lstm(units=20)),
-        Reinforce(lr=0.02, controller=Lstm(units=20), loss="PPO", batch=8, passes=3),
+        pytest.param(
+            Reinforce(lr=0.02, controller=Lstm(units=20), loss="PPO", batch=8, passes=3), marks=pytest.mark.slow
+        ),
         Reinforce(lr=0.1, loss="PPO", batch=8, passes=8),
     ],
     ids=["lstm", "lstm, PPO", "table, PPO"],
