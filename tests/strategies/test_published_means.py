@@ -1,8 +1,8 @@
 """Mean test accuracies on NAS-Bench-201 by number of evaluations: search on CIFAR-10's validation accuracy after 12 epochs.
 
 The expected means were derived with other implementations from the same table (500 seeds; TPE 200, BANANAS 100, its controls
-50, Gaussian process 24). BANANAS has 400 seeds here: after 50 evaluations the mean of 100 still varies by 0.07. The tolerances are 0.1, 0.3 and 0.35 % on CIFAR-10, CIFAR-100 and ImageNet16-120: wider ones would
-take random search for evolution.
+50, Gaussian process 24). BANANAS has 400 seeds here: after 50 evaluations the mean of 100 still varies by 0.07. The tolerances
+are 0.1, 0.3 and 0.35 % on CIFAR-10, CIFAR-100 and ImageNet16-120: wider ones would take random search for evolution.
 """
 
 from __future__ import annotations
