@@ -25,7 +25,8 @@ class Proposal:
     """An architecture to evaluate, its origin (the operator that made it), and the evaluation numbers of its parents.
 
     `notes` are plain data that its strategy wants back from the journal. With `epochs` its training ends after so many, None is
-    the recipe's end; `resumes` is the number of the evaluation whose training it continues.
+    the recipe's end; with 0 it is only screened, by scores that need no training. `resumes` is the number of the evaluation that
+    it continues.
     """
 
     architecture: Any
@@ -60,6 +61,16 @@ class Evaluated:
     def is_stopped(self) -> bool:
         """Whether its training was stopped before the epochs that its proposal asked for."""
         return self.epochs is not None and self.epochs != self.proposal.epochs
+
+    @property
+    def is_screened(self) -> bool:
+        """Whether it was not to be trained, and has only scores that need no training."""
+        return self.failure is None and self.proposal.epochs == 0
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether it has the score that the search maximises."""
+        return self.failure is None and not self.is_screened
 
 
 class Objective(NamedTuple):
@@ -115,8 +126,9 @@ class History:
 
     `objective` names the score to maximise or, with a minus before it, to minimise: then `sign` is -1. Of several, it is the
     first, and `objectives` has all. `scored` holds the successful evaluations in the order in which they finished, `ranked` the
-    same from worst to best: those outside the `limits` first, by how far they are outside, then by epochs. `front` holds
-    the evaluations within the limits that no other dominates, the best of the first objective first. `rejected` are the
+    same from worst to best: those outside the `limits` first, by how far they are outside, then by epochs. `screened` holds those
+    that were not to be trained. `front` holds the evaluations within the limits that no other dominates, the best of the first
+    objective first. `rejected` are the
     proposals outside a limit that was known without an evaluation; `asked` has all proposals in order, each with its number, or
     None where it was rejected or skipped, as a repeat. `curves` has the scores after each epoch of an evaluation, and `resumed`
     the number that continued it; `epochs` is the sum of the reported epochs. `totals` sums each score, of `seconds` those that
@@ -139,6 +151,7 @@ class History:
         self.scored: list[Evaluated] = []
         self.ranked: list[Evaluated] = []
         self._ranks: list[tuple[float, float, float]] = []
+        self.screened: list[Evaluated] = []
         self.failures: list[Evaluated] = []
         self.scored_as: dict[tuple[str, int | None], Evaluated] = {}
         self.curves: dict[int, dict[int, Scores]] = {}
@@ -188,9 +201,11 @@ class History:
     def finish(self, number: int, scores: Scores, worker: str = "", epochs: int | None = None) -> Evaluated:
         """Add the scores of a proposal, without the non-finite ones; `epochs` where it did not come to its recipe's end.
 
-        The evaluation counts as failed where the score of an objective or a limit is missing or not finite.
+        The evaluation counts as failed where the score of an objective or a limit is missing or not finite, unless it was only
+        screened.
         """
-        for name in (*(each.score for each in self.objectives), *self.limits):
+        needed = () if self.proposals[number].epochs == 0 else (*(each.score for each in self.objectives), *self.limits)
+        for name in needed:
             if name not in scores and self.excess(scores):
                 return self._end_outside(number, scores, worker)
             if name not in scores:
@@ -201,19 +216,25 @@ class History:
         done = Evaluated(number, self.proposals[number], self.digests[number], scores, None, worker, epochs)
         self._close(done)
         self.scored_as[done.digest, epochs] = done
+        self.paid -= worker == REUSED
+        if done.is_screened:
+            self.screened.append(done)
+        else:
+            self._add_scored(done)
+        return done
+
+    def _add_scored(self, done: Evaluated) -> None:
         self.scored.append(done)
         rank = self.rank(done)
         place = bisect(self._ranks, rank)  # after equal ones
         self._ranks.insert(place, rank)
         self.ranked.insert(place, done)
         self._join_front(done)
-        self.paid -= worker == REUSED
         self.stopped += done.is_stopped
-        for name, score in scores.items():
+        for name, score in done.scores.items():
             self.totals[name] = self.totals.get(name, 0.0) + score
-        if "seconds" in scores:
+        if "seconds" in done.scores:
             self.totals["seconds"] -= self._seconds_before(done)
-        return done
 
     def _seconds_before(self, done: Evaluated) -> float:
         """Return the seconds that a resumed evaluation had trained; a table has no curves, and pays for each training."""
@@ -282,6 +303,11 @@ class History:
         """Return the key by which parents are compared: within the limits before outside, then the epochs, then the value."""
         epochs = math.inf if evaluated.epochs is None else evaluated.epochs
         return -self.excess(evaluated.scores), epochs, self.value(evaluated)
+
+    def screened_rank(self, done: Evaluated, screen: Objective) -> tuple[float, float]:
+        """Return the key by which screened evaluations are compared: within the limits before outside, then the score."""
+        score = done.scores.get(screen.score)
+        return -self.excess(done.scores), -math.inf if score is None else screen.sign * score
 
     def fold(self, key: Hashable, step: Callable[[S, Evaluated], S], start: S) -> S:
         """Return `step` applied to `start` and every evaluation, also a failed one, in the order of finishing.

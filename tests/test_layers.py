@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     **dict.fromkeys(
         "choice counting fields files history journal literal lock membership named own pareto places plain preprocessing "
-        "records space".split(),
+        "records space votes".split(),
         0,
     ),
     **dict.fromkeys(

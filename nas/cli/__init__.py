@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nas.cli import streams
-from nas.cli.comparing import compare
+from nas.cli.comparing import compare, correlate
 from nas.cli.dashboard import dashboard
 from nas.cli.exporting import export
 from nas.cli.reporting import report
@@ -45,12 +45,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "transfer": transfer,
     "reproduce": reproduce,
     "compare": compare,
+    "correlate": correlate,
     "export": export,
     "report": report,
     "dashboard": dashboard,
 }
 
-PRINTING = ("show", "table", "list", "profile", "test", "compare")
+PRINTING = ("show", "table", "list", "profile", "test", "compare", "correlate")
 """The commands whose only work is to print: they end where their output is closed. The others continue without it."""
 
 for _name, _command in COMMANDS.items():

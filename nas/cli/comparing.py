@@ -1,4 +1,4 @@
-"""The command that compares searches over their seeds."""
+"""The commands that compare searches over their seeds, and scores over architectures."""
 
 from __future__ import annotations
 
@@ -44,3 +44,29 @@ def compare(
     print_comparison(compared, console)
     if html is not None:
         console.print(f"Page: {html}", soft_wrap=True)
+
+
+def correlate(
+    run: Annotated[Path, typer.Argument(help="Folder of a search, whose evaluations have several scores.")],
+    truth: Annotated[
+        str | None, typer.Option("--with", help="The score to predict, as test_top1_percent; by default the objective.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Correlate the scores of a search's evaluations with one of them: how well do proxies rank architectures?
+
+    Spearman's and Kendall's rank correlations with 95 % intervals, over all architectures and within the best fifth, where a
+    search has to choose. With synflow, jacob_cov and snip their majority vote is a row, too.
+
+    nas search nasbench201/proxies --run-dir runs/proxies; nas correlate runs/proxies
+    """
+    import json
+
+    from nas.runs.correlation import as_plain, correlate_run
+    from nas.terminal.show_correlations import print_correlations
+
+    found = correlate_run(run, truth)
+    if as_json:
+        print(json.dumps(as_plain(found), indent=1))
+    else:
+        print_correlations(found, terminal())

@@ -10,6 +10,9 @@ from nas.history import Scores
 from nas.profiling import profile
 from nas.records import record
 
+COSTS = ("params", "macs")
+"""The scores that a network has without an evaluation."""
+
 
 def network_costs(network: Node, input: Shape) -> dict[str, float]:
     """Return the costs of a network as scores."""
@@ -24,7 +27,7 @@ class Costs(Evaluator):
     instant: ClassVar[bool] = True
 
     def scores(self) -> tuple[str, ...]:
-        return "params", "macs"
+        return COSTS
 
     def costs(self, task: Task, architecture: Any) -> Scores:
         return network_costs(task.network(architecture), task.input)

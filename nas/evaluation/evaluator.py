@@ -99,7 +99,7 @@ class Job:
     """One evaluation: small, so that it can be sent to a worker; the network is built there.
 
     With `checkpoint` an interrupted evaluation resumes from that file. It ends after `epochs`, as the first part of the whole
-    training; None is the whole. With `parent` it begins from the parent's weights.
+    training; None is the whole, and 0 what needs no training. With `parent` it begins from the parent's weights.
     """
 
     number: int
@@ -147,6 +147,10 @@ class Evaluator(ABC):
         """Return the names of the scores of `evaluate`; None where they are known only after it."""
         return None
 
+    def screening_scores(self) -> tuple[str, ...]:
+        """Return the names of the scores of a job of 0 epochs, which trains nothing; none by default."""
+        return ()
+
     def test_scores(self) -> tuple[str, ...] | None:
         """Return the names of the scores of `test`; None where they are known only after it."""
         return None
@@ -162,6 +166,11 @@ class Evaluator(ABC):
     def check_epochs(self, epochs: Collection[int]) -> None:
         """Raise RecordError where an evaluation cannot end after one of these numbers of epochs."""
         whole, name = self.full_epochs(), type(self).__name__
+        if 0 in epochs and not self.screening_scores():
+            raise RecordError(
+                f"a rung is 0 epochs, and {name} has no score of an untrained network: give a list, as [Proxies, {name}]",
+                "epochs",
+            )
         if epochs and whole is None:
             raise RecordError(
                 f"{name} has no epochs to end after: give a strategy without rungs, or Training", "epochs"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ class EvaluatorChain(Evaluator):
     """Score an architecture by each of `parts` in turn; in a file, a list of evaluators.
 
     The scores of all parts are the scores of the evaluation, so no two parts may have one in common. It ends where a score is
-    outside a limit: the parts after are left out, as a training after a measured latency. The last part tests.
+    outside a limit: the parts after are left out, as a training after a measured latency. A job of 0 epochs ends at the first
+    part that has epochs. The last part tests.
     """
 
     parts: tuple[Evaluator, ...]
@@ -63,6 +65,12 @@ class EvaluatorChain(Evaluator):
         known = [part.scores() for part in self.parts]
         return None if None in known else tuple(name for names in known for name in names or ())
 
+    def screening_scores(self) -> tuple[str, ...]:
+        before = list(takewhile(lambda part: part.full_epochs() is None, self.parts))
+        if len(before) == len(self.parts):
+            return ()
+        return (*(name for part in before for name in part.scores() or ()), *self.parts[len(before)].screening_scores())
+
     def test_scores(self) -> tuple[str, ...] | None:
         return self.parts[-1].test_scores()
 
@@ -78,17 +86,21 @@ class EvaluatorChain(Evaluator):
 
     def check_epochs(self, epochs: Collection[int]) -> None:
         trained = [part for part in self.parts if part.full_epochs() is not None]
+        screens = bool(self.screening_scores())
         for part in trained or self.parts[:1]:
-            part.check_epochs(epochs)
+            part.check_epochs([each for each in epochs if each or not screens])
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         scores: dict[str, float] = {}
         for part in self.parts:
+            is_screening = job.epochs == 0 and part.full_epochs() is not None
+            if is_screening and not part.screening_scores():
+                break
             is_last = part is self.parts[-1]
             # only while the last part runs are the scores of all others known, which a stopped evaluation needs
             reports = partial(_completed, dict(scores) if is_last else None)
             scores |= yield from with_reports(part.evaluate(task, job), reports)
-            if any(limit.excess(scores[name]) for name, limit in task.limits.items() if name in scores):
+            if is_screening or any(limit.excess(scores[name]) for name, limit in task.limits.items() if name in scores):
                 break
         return scores
 

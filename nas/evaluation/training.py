@@ -18,7 +18,7 @@ from nas.data import Data, Split, normalise, split
 from nas.data.feed import load_batches
 from nas.data.preprocessing import preprocessing_of
 from nas.evaluation.candidate import Candidate
-from nas.evaluation.costs import network_costs
+from nas.evaluation.costs import COSTS, network_costs
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import TestedNetwork, append_epoch, save_test
 from nas.history import Scores
@@ -38,8 +38,6 @@ TRIED = 5
 
 
 TEST_SCORES = ("test_top1_percent", "test_top5_percent")
-
-COSTS = ("params", "macs", "seconds")
 
 
 @record
@@ -75,7 +73,10 @@ class Training(Evaluator):
 
     def scores(self) -> tuple[str, ...]:
         measured = ["validation_top1_percent"] if self.validation else []
-        return (*measured, *COSTS, *(["inherited_percent"] if self.inherit else []))
+        return (*measured, *COSTS, "seconds", *(["inherited_percent"] if self.inherit else []))
+
+    def screening_scores(self) -> tuple[str, ...]:
+        return COSTS
 
     def test_scores(self) -> tuple[str, ...]:
         return (*TEST_SCORES, *replace(self, inherit=False).scores())
@@ -104,6 +105,8 @@ class Training(Evaluator):
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         images, network = self.split_images(), task.network(job.architecture)
         costs = network_costs(network, images.shape)
+        if job.epochs == 0:
+            return costs
         if not self.inherit:
             model = built(network, job, images)
         else:

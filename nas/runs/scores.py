@@ -68,13 +68,16 @@ def check_final(final: Final, objectives: int, evaluator: Evaluator | None) -> N
 def check_rungs_fit(strategy: Strategy, evaluator: Evaluator | None) -> None:
     """Raise RecordError where trainings cannot end at the rungs of the strategy."""
     where = f"strategy.{type(strategy).__name__}.epochs"
-    if strategy.rungs() and evaluator is None:
+    if not strategy.rungs():
+        return
+    if evaluator is None:
         raise RecordError("paths in a supernet have no epochs to end after: give a strategy without rungs", where)
-    if strategy.rungs() and evaluator is not None:
-        try:
-            evaluator.check_epochs(strategy.rungs())
-        except RecordError as error:
-            raise RecordError(f"{where}: {error}", where) from None
+    try:
+        evaluator.check_epochs(strategy.rungs())
+    except RecordError as error:
+        raise RecordError(f"{where}: {error}", where) from None
+    for screen in strategy.screens_by():
+        check_objective(screen, evaluator.screening_scores(), f"strategy.{type(strategy).__name__}.screen")
 
 
 def check_curves(experiment: Experiment) -> None:

@@ -128,7 +128,7 @@ def anytime(history: History, seconds: Sequence[float] | None) -> Anytime:
     """Return the best so far of a search; `seconds` are those after each evaluation, in the order in which they ended."""
     places, best = list[int](), list[float]()
     for place, done in enumerate(history.finished.values()):
-        if done.failure is None and (not best or history.value(done) > _signed(history, best[-1])):
+        if done.is_scored and (not best or history.value(done) > _signed(history, best[-1])):
             places.append(place)
             best.append(done.scores[history.objective])
     # the last evaluation repeats the best, so that the curve extends to the end of the search

@@ -13,9 +13,9 @@ Row = dict[str, Any]
 def rows_of(history: History, describe: Callable[[Any], str]) -> list[Row]:
     """Return a row for every evaluation that ended, in the order of their numbers; all rows have the same columns.
 
-    A score that an evaluation does not have is None. `state` is `ended`, `stopped`, `reused` or `failed`.
+    A score that an evaluation does not have is None. `state` is `ended`, `stopped`, `screened`, `reused` or `failed`.
     """
-    scores = dict.fromkeys(name for done in history.scored for name in done.scores)
+    scores = dict.fromkeys(name for done in (*history.scored, *history.screened) for name in done.scores)
     front = {done.number for done in history.front}
     rows = ((done, done.number in front) for _, done in sorted(history.finished.items()))
     return [_row(done, list(scores), on_front, describe) for done, on_front in rows]
@@ -40,4 +40,6 @@ def _row(done: Evaluated, scores: list[str], on_front: bool, describe: Callable[
 def _state(done: Evaluated) -> str:
     if done.failure is not None:
         return "failed"
+    if done.is_screened:
+        return "screened"
     return "reused" if done.worker == REUSED else "stopped" if done.is_stopped else "ended"

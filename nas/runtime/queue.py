@@ -238,7 +238,7 @@ class Queue:
         # to the journal first: what follows may raise, and the outcome must not be lost
         self._close(done)
         _spare_collections(len(self.history.finished))
-        self._check_objective(outcome)
+        self._check_objective(done, outcome)
         if outcome.trace and self.folder:
             with suppress(OSError):  # as when the disk is full: the reason is in the journal
                 (self.folder / "failures").mkdir(exist_ok=True)
@@ -246,9 +246,9 @@ class Queue:
                 file.write_text(outcome.trace, "utf-8", "backslashreplace")
         self._give_up_if_hopeless(done)
 
-    def _check_objective(self, outcome: Outcome) -> None:
+    def _check_objective(self, done: Evaluated, outcome: Outcome) -> None:
         """Raise RecordError where the first scores lack the objective, since all later ones will too."""
-        if not outcome.scores or self.history.scored or self.history.excess(outcome.scores):
+        if not outcome.scores or self.history.scored or done.is_screened or self.history.excess(outcome.scores):
             return
         wanted = {each.score: self.stage.objective_key for each in self.history.objectives}
         for name, key in {**{name: f"rules.limits.{name}" for name in self.rules.limits}, **wanted}.items():
@@ -267,7 +267,8 @@ class Queue:
                 raise SearchFailed(commonest_reason(self._failed_in_a_row))
             return
         self._failed_in_a_row.clear()
-        if self.rules.budget and self.rules.budget.seconds is not None and "seconds" not in done.scores:
+        has_no_seconds = "seconds" not in done.scores and not done.is_screened
+        if self.rules.budget and self.rules.budget.seconds is not None and has_no_seconds:
             scores = ", ".join(done.scores)
             raise RecordError(
                 f"rules.budget.seconds: the evaluations have no score `seconds`, only {scores}: give `evaluations`"
@@ -363,6 +364,8 @@ def _pruned_curves(rules: Rules) -> PrunedCurves | None:
 def commonest_reason(failures: Iterable[Evaluated]) -> str:
     """Return in words how many evaluations failed in a row, and the most common reason."""
     counted = Counter(done.failure for done in failures)
+    if not counted:
+        return "no evaluation has the objective: all were only screened, so give a larger budget"
     reason, times = counted.most_common(1)[0]
     return f"{counted.total()} evaluations in a row failed, {times} of them with: {reason}"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Annotated, Any, ClassVar
 
-from nas.history import Evaluated, History, Proposal
-from nas.records import Positive, Range, RecordError, record
+from nas.history import Evaluated, History, Proposal, read_objective
+from nas.records import Natural, Range, RecordError, record
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.strategy import Strategy, check_takes
 
@@ -22,17 +22,23 @@ Shape = tuple[int, int | None]
 class Halving(Strategy):
     """A strategy around another one, whose best proposals are trained further, rung by rung.
 
-    The proposals of `of` are trained for the first of `epochs`; the best 1 / `eta` of each rung go on to the next.
+    The proposals of `of` are trained for the first of `epochs`; the best 1 / `eta` of each rung go on to the next. Where the
+    first is 0, proposals are not trained there, and compared by the score `screen`, as synflow, or -params for the fewest.
     """
 
     of: Strategy = RandomSearch()
-    epochs: tuple[Positive, ...] = (1, 3, 9)
+    epochs: tuple[Natural, ...] = (1, 3, 9)
     eta: Annotated[int, Range(2)] = 3
+    screen: str | None = None
     several_objectives: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.epochs or list(self.epochs) != sorted(set(self.epochs)):
             raise RecordError(f"epochs is {list(self.epochs)}: give ascending numbers, as [1, 3, 9]", "epochs")
+        if self.epochs[0] == 0 and self.screen is None:
+            raise RecordError("the first rung is 0 epochs: give in `screen` the score that compares there", "screen")
+        if self.screen is not None and self.epochs[0] != 0:
+            raise RecordError(f"screen is {self.screen}, and the first rung {self.epochs[0]} epochs: give 0", "epochs")
 
     @abstractmethod
     def shapes(self) -> Iterator[Shape]:
@@ -46,6 +52,9 @@ class Halving(Strategy):
 
     def rungs(self) -> tuple[int, ...]:
         return self.epochs
+
+    def screens_by(self) -> tuple[str, ...]:
+        return () if self.screen is None else (self.screen,)
 
     def resumable(self, history: History) -> Collection[int]:
         return self._brackets(history).resumable()
@@ -61,7 +70,9 @@ class Halving(Strategy):
         # without `of`, whose settings may be a mapping, and which has no rungs
         settings = tuple(getattr(self, each.name) for each in fields(self) if each.name != "of")
         brackets = history.fold(
-            ("brackets", type(self).__name__, settings), step, Brackets(self.epochs, self.eta, self.shapes())
+            ("brackets", type(self).__name__, settings),
+            step,
+            Brackets(self.epochs, self.eta, self.shapes(), self.screen),
         )
         brackets.follow(history)
         return brackets
@@ -146,8 +157,9 @@ class _Bracket:
 class Brackets:
     """The brackets of a search, as a function of its history."""
 
-    def __init__(self, epochs: tuple[int, ...], eta: int, shapes: Iterator[Shape]) -> None:
+    def __init__(self, epochs: tuple[int, ...], eta: int, shapes: Iterator[Shape], screen: str | None = None) -> None:
         self.epochs, self.eta, self.shapes = epochs, eta, shapes
+        self.screen = None if screen is None else read_objective(screen)
         self.open: list[_Bracket] = []
         self.of: dict[int, _Bracket] = {}
         self.seen = 0
@@ -173,7 +185,7 @@ class Brackets:
         return self.open[-1]
 
     def _rung(self, proposal: Proposal) -> int:
-        return self.epochs.index(proposal.epochs or self.epochs[-1])
+        return self.epochs.index(self.epochs[-1] if proposal.epochs is None else proposal.epochs)
 
     def end(self, history: History, done: Evaluated) -> None:
         """Add the end of an evaluation to its rung."""
@@ -181,7 +193,9 @@ class Brackets:
         rung = self.of[done.number].rungs[self._rung(done.proposal)]
         rung.ended += 1
         if done.failure is None:
-            key = (*history.rank(done), -done.number)  # of equal ones the earlier goes on
+            screen = self.screen if done.is_screened else None
+            rank: Key = history.rank(done) if screen is None else history.screened_rank(done, screen)
+            key = (*rank, -done.number)  # of equal ones the earlier goes on
             if done.number in history.resumed:
                 insort(rung.promoted, key)
             else:

@@ -55,7 +55,7 @@ class HillClimb(Strategy):
         return self._child(space, history, parents[0], rng)
 
     def _best(self, history: History, numbers: Sequence[int]) -> Evaluated | None:
-        scored = [done for number in numbers if (done := history.finished[number]).failure is None]
+        scored = [done for number in numbers if (done := history.finished[number]).is_scored]
         return max(scored, key=history.rank, default=None)
 
     def _child(self, space: Any, history: History, parent: int, rng: Random) -> Proposal:

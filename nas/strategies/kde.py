@@ -57,6 +57,8 @@ class Kde(Strategy):
         return Proposal(around[int(ratios.argmin())][0], "density")
 
     def _add(self, space: Any, history: History, known: _Known, done: Evaluated) -> _Known:
+        if done.is_screened:
+            return known
         # the best first, by History.rank; failures last
         key = (inf,) if done.failure is not None else tuple(-each for each in history.rank(done))
         insort(

@@ -67,6 +67,6 @@ class LargeScaleEvolution(Strategy):
 def _follow(alive: Alive, done: Evaluated) -> Alive:
     """Return the population after an evaluation: its victim is dead, and its architecture lives."""
     alive.pop(done.proposal.notes.get("dies", -1), None)
-    if done.failure is None:
+    if done.is_scored:
         alive[done.number] = done
     return alive

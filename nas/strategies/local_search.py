@@ -33,13 +33,13 @@ class LocalSearch(Strategy):
         else:
             started = self._started(history)
             ended = [history.finished[number] for number in started if number in history.finished]
-            scored = [done for done in ended if done.failure is None]
+            scored = [done for done in ended if done.is_scored]
             if len(started) < self.starts or (len(ended) == self.starts and not scored):
                 return Proposal(sample(space, rng), "start")
             if len(ended) < self.starts:
                 return None
             centre = max(scored, key=history.rank).number
-        while centre in history.finished and history.finished[centre].failure is None:
+        while centre in history.finished and history.finished[centre].is_scored:
             better = self._better(history, centre)
             # With "best", evaluate all neighbours even where a better one is known, and wait for those in flight.
             if better is None or self.move == "best":
@@ -64,7 +64,7 @@ class LocalSearch(Strategy):
         """Return the neighbour to move to: the best, or the first, that is better than the centre."""
         done = [history.finished[child] for child in history.children.get(centre, ()) if child in history.finished]
         level = history.rank(history.finished[centre])
-        better = [each for each in done if each.failure is None and history.rank(each) > level]
+        better = [each for each in done if each.is_scored and history.rank(each) > level]
         if not better:
             return None
         return (max(better, key=history.rank) if self.move == "best" else better[0]).number

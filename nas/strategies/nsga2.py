@@ -59,8 +59,8 @@ class _State:
 
 
 def _grow(history: History, population: int, state: _State, done: Evaluated) -> _State:
-    """Add an evaluation, unless it failed; the last one of a generation makes the next population."""
-    if done.failure is not None:
+    """Add an evaluation, if it is scored; the last one of a generation makes the next population."""
+    if not done.is_scored:
         return state
     state.offspring.append(done)
     if len(state.offspring) < population:

@@ -65,7 +65,7 @@ class Reinforce(Strategy):
         return policy
 
     def _learn(self, space: Any, history: History, learner: _Learner, done: Evaluated) -> _Learner:
-        if done.failure is not None:
+        if not done.is_scored:
             return learner
         policy, path = self._policy(learner, space, history), _path(space, done.architecture)
         loss, log_probability = Loss(self.entropy), 0.0

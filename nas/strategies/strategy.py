@@ -28,7 +28,14 @@ class Strategy(ABC):
         return
 
     def rungs(self) -> tuple[int, ...]:
-        """Return the numbers of epochs after which its trainings end, ascending; none where they go to the recipe's end."""
+        """Return the numbers of epochs after which its trainings end, ascending; none where they go to the recipe's end.
+
+        Those of 0 epochs are no trainings, but screened, by the scores of `screens_by`.
+        """
+        return ()
+
+    def screens_by(self) -> tuple[str, ...]:
+        """Return the scores by which untrained proposals are compared, with a minus where the least is the best."""
         return ()
 
     def resumable(self, history: History) -> Collection[int]:

@@ -40,6 +40,7 @@ def run_as_plain(seen: RunSnapshot) -> dict[str, Any]:
     counts = {
         "evaluations": history.evaluations,
         "in_flight": len(history.in_flight),
+        "screened": len(history.screened),
         "failed": len(history.failures),
         "rejected": len(history.rejected),
         "reused": history.reused,

@@ -119,6 +119,8 @@ class Terminal(View):
             text.append(f"  {failed} failed", "red")
         if outside:
             text.append(f"  {outside} ended outside the limits", "yellow")
+        if history.screened:
+            text.append(f"  {len(history.screened)} only screened", "dim")
         if history.rejected:
             text.append(f"  {len(history.rejected)} rejected by the limits", "yellow")
         if history.reused:

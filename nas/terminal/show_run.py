@@ -199,6 +199,8 @@ def _print_finals(seen: RunSnapshot, console: Console) -> None:
 def _print_counts(seen: RunSnapshot, history: History, console: Console) -> None:
     """Print the numbers of evaluations, how much of the budget is spent, and the time."""
     counts = f"{len(history.scored)} evaluated, {len(history.in_flight)} in flight, {len(history.failures)} failed"
+    if history.screened:
+        counts += f", {len(history.screened)} only screened"
     if history.reused:
         counts += f", {history.reused} of them reused scores"
     if history.stopped:

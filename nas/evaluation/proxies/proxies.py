@@ -10,16 +10,13 @@ from typing import Annotated, Any
 from torch import Tensor
 
 from nas.data import Data, Split, split
-from nas.evaluation.costs import network_costs
+from nas.evaluation.costs import COSTS, network_costs
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.proxies.proxy import Proxy, name_of
 from nas.evaluation.training import built, check_builds, facts_of, first_images
 from nas.history import Scores
 from nas.records import Range, RecordError, nearest, record, record_classes
 from nas.training import best_device
-
-COSTS = ("params", "macs")
-"""The names that are no proxies, but the costs that every proxy is to be compared with."""
 
 
 @record

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.evaluation.proxies.gradients import layers_of
 from nas.evaluation.proxies.proxy import Proxy
-from nas.records import NonNegative, RecordError, record
+from nas.records import NonNegative, Range, RecordError, record
 
 
 @record
 class Zen(Proxy):
     """log(mean over images of |f(x) - f(x + gamma e)|) + the sum over batch norms of log sqrt(mean running variance).
 
-    x and e are normal noise of the images' shape, all weights are drawn from N(0, 1), and f is the map that the network's head
-    reads. Batch norms need running statistics; those after f do not count.
+    x and e are normal noise, `images` of the shape of the batch's, all weights are drawn from N(0, 1), and f is the map that the
+    network's head reads. Batch norms need running statistics; those after f do not count.
 
     Source: Lin et al. 2021, arXiv:2102.01063, algorithm 1. As in the released code the running variance is that after two
     steps of momentum 0.1 from 1, not the variance of the batch. The paper's f has no residual sums, and ends before its last
@@ -24,6 +26,7 @@ class Zen(Proxy):
     """
 
     gamma: NonNegative = 0.01
+    images: Annotated[int, Range(2)] = 16
 
     @torch.no_grad()
     def measure(self, model: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -34,7 +37,7 @@ class Zen(Proxy):
         _draw_weights(model)
         maps: list[Tensor] = []
         head.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0]))
-        x, noise = (torch.randn(images.shape).to(images) for _ in range(2))
+        x, noise = (torch.randn(self.images, *images.shape[1:]).to(images) for _ in range(2))
         model(x)
         model(x + self.gamma * noise)
         moved = (maps[0] - maps[1]).abs().flatten(1).sum(1).mean().log()

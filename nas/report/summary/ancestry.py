@@ -37,7 +37,7 @@ def _ancestor(space: Any, known: Mapping[str, Choice], history: History, number:
     if proposal.parents:
         parent = history.proposals[proposal.parents[0]].architecture
         changes = list(changes_between(known, decisions(space, parent), decisions(space, proposal.architecture)))
-    value = done.scores[history.objective] if done and done.failure is None else None
+    value = done.scores[history.objective] if done and done.is_scored else None
     return Ancestor(number, proposal.origin, proposal.parents, value, len(history.children.get(number, ())), changes)
 
 

@@ -47,7 +47,7 @@ def _steps(run: LoadedRun, done: list[Evaluated]) -> list[tuple[int, Evaluated]]
     steps: list[tuple[int, Evaluated]] = []
     best: Evaluated | None = None
     for i, each in enumerate(done):
-        if each.failure is None and (best is None or run.history.value(each) > run.history.value(best)):
+        if each.is_scored and (best is None or run.history.value(each) > run.history.value(best)):
             best = each
             steps.append((i, best))
     # the last evaluation repeats the best, so that the curve extends to the end of the run
@@ -57,7 +57,7 @@ def _steps(run: LoadedRun, done: list[Evaluated]) -> list[tuple[int, Evaluated]]
 
 
 def _baseline(run: LoadedRun, done: list[Evaluated], seconds: float) -> Baseline | str:
-    drawn = [run.value(each) for each in done if each.failure is None and each.proposal.origin in RANDOM]
+    drawn = [run.value(each) for each in done if each.is_scored and each.proposal.origin in RANDOM]
     rules = run.experiment.rules
     spent = Spent(len(done), seconds, rules.duplicates == "evaluate")
     table = next((each for each in parts_in(run.experiment.evaluator) if isinstance(each, Table)), None)

@@ -17,7 +17,7 @@ def evaluations_of(run: LoadedRun) -> Evaluations:
     origins = _places(each.origin for each in history.proposals)
     workers = _places(each.worker for each in done if each)
     failures = _places(each.failure for each in done if each and each.failure is not None)
-    names = dict.fromkeys(name for each in history.scored for name in each.scores)
+    names = dict.fromkeys(name for each in (*history.scored, *history.screened) for name in each.scores)
     order = {number: place for place, number in enumerate(history.finished)}
     begun = {work.number: work.begin for work in run.works if work.phase == "search"}
     log = run.logs.get("search")

@@ -13,8 +13,8 @@ def rungs_of(history: History) -> list[Rung]:
     """Return the rungs by their epochs; none where every training goes to the end of its recipe."""
     found = []
     for epochs in sorted({proposal.epochs for proposal in history.proposals if proposal.epochs is not None}):
-        ended = [done for done in history.scored if done.proposal.epochs == epochs]
-        best = max(ended, key=history.value, default=None)
+        ended = [done for done in (*history.screened, *history.scored) if done.proposal.epochs == epochs]
+        best = max((done for done in ended if done.is_scored), key=history.value, default=None)
         found.append(
             Rung(
                 epochs,

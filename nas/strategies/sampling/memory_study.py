@@ -77,7 +77,7 @@ class MemoryStudy:
     def finish(self, history: History, done: Evaluated) -> None:
         """End a trial with its values, and how far it is outside each limit; one that was not trained to the end is pruned."""
         trial = self.trials[done.number]
-        if done.failure is not None:
+        if not done.is_scored:
             self.storage.set_trial_state_values(trial, TrialState.FAIL)
             return
         for name, limit in history.limits.items():

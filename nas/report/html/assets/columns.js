@@ -71,7 +71,8 @@ function cell(name, value) {
 
 function stateOf({ evaluations, head }, i) {
   if (evaluations.failure[i] >= 0) return "failed";
-  return evaluations.scores[head.objective]?.[i] == null ? "in flight" : "scored";
+  if (evaluations.order[i] < 0) return "in flight";
+  return evaluations.scores[head.objective]?.[i] == null ? "screened" : "scored";
 }
 
 const COMPARE = {
