@@ -38,10 +38,10 @@ def main() -> None:
     ]
     one = sum(passes)
     report("a forward and a backward pass", 1e3 * one / CELLS, "ms a cell", "none")
-    goals = {"synflow": "0.2", "nwot": "0.8", "zen": "0.4", "fisher": "1.25", "grasp": "6.5"}
+    goals = {"synflow": 20, "nwot": 80, "zen": 40, "fisher": 125, "grasp": 650}
     for proxy in proxies:
         taken = [seconds(lambda model=model, proxy=proxy: proxy.score(model, images, labels)) for model in models]
-        report(proxy.name, sum(taken) / one, "of it", f"< {goals.get(proxy.name, '1.1')}")
+        report(proxy.name, 100 * sum(taken) / one, "% of it", f"< {goals.get(proxy.name, 110)} %")
 
 
 if __name__ == "__main__":
