@@ -40,6 +40,7 @@ LISTS = {
     "methods": "Search with a supernet: see [supernets](supernets.md).",
     "evaluators": "They score architectures.",
     "proxies": "Scores of untrained networks, for the evaluator `Proxies`, by names such as `jacob_cov`.",
+    "tables": "Official files of benchmarks that `nas convert` makes tables of: see [tables](tables.md).",
     "data": "Image data sets: see [training](training.md).",
     "executors": "They run the evaluations on workers.",
     "loggers": "Trackers that record a search too: see [watching](watching.md).",

@@ -13,6 +13,7 @@ import typer
 
 from nas.cli import streams
 from nas.cli.comparing import compare, correlate
+from nas.cli.converting import convert
 from nas.cli.dashboard import dashboard
 from nas.cli.exporting import export
 from nas.cli.reporting import report
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce,
     "compare": compare,
     "correlate": correlate,
+    "convert": convert,
     "export": export,
     "report": report,
     "dashboard": dashboard,

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.data.identity import DataIdentity
+from nas.data.libraries import optional
 from nas.family import Family, family
 from nas.records import RecordError, digest, nearest
 from nas.space import choices, decisions, resolve
 
 RowKey = Literal["decisions", "digits", "text", "digest"]
 """How a table names the architecture of a row: by decisions, by their digits in one text, by its text, or by its digest."""
+
+Column = Sequence[Any] | NDArray[Any]
+"""The values of a column, one a row."""
 
 OPS = "ops"
 """The array (N, decisions) of an .npz that names the rows by their decisions."""
@@ -31,10 +36,10 @@ class TableFile:
     """The columns of a table, and the decisions of its rows where it has the array `ops`."""
 
     path: Path
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, Column]
     ops: Sequence[Sequence[int]] | None = None
 
-    def column(self, name: str) -> Sequence[Any]:
+    def column(self, name: str) -> Column:
         """Return a column by its name. Raises RecordError, with the nearest name, where there is none."""
         if name not in self.columns:
             raise RecordError(f"table {self.path} has no column {name!r}: {nearest(name, self.columns)}")
@@ -198,9 +203,9 @@ def _read_npz(path: Path) -> TableFile:
             raise RecordError(
                 f"table {path} has ops {shape}, values {values.shape} and {len(names)} columns: fetch it again"
             )
-        columns = {str(each): values[:, i].tolist() for i, each in enumerate(names)}
+        columns = {str(each): values[:, i] for i, each in enumerate(names)}
     else:
-        columns = {name: array.tolist() for name, array in held.items() if array.ndim == 1}
+        columns = {name: array for name, array in held.items() if array.ndim == 1}
         sizes = {name: len(column) for name, column in columns.items()} | ({OPS: len(ops)} if ops is not None else {})
         if len(set(sizes.values())) > 1:
             raise RecordError(f"table {path} has arrays of different lengths, {sizes}: give one value a row")
@@ -208,14 +213,13 @@ def _read_npz(path: Path) -> TableFile:
 
 
 def _read_frame(path: Path) -> TableFile:
-    import pandas
-
+    pandas = optional("pandas", "pandas")
     try:
         # texts such as 01 stay texts: they may be the digits of a key
         frame = pandas.read_parquet(path) if path.suffix == ".parquet" else pandas.read_csv(path, dtype=str)
     except (OSError, ValueError, pandas.errors.ParserError) as error:
         raise RecordError(f"table {path} cannot be read ({str(error).splitlines()[0]}): give another file") from None
-    return TableFile(path, {str(name): frame[name].tolist() for name in frame.columns})
+    return TableFile(path, {str(name): frame[name].to_numpy() for name in frame.columns})
 
 
 def find_table(name: str) -> Path:

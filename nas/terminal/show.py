@@ -54,6 +54,7 @@ PACKAGES = "layers operations topology strategies predictors supernets evaluatio
 def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
     """Return what the library offers by kind, each as (name, line); of records only those in modules that begin with `within`."""
     from nas.data import Data
+    from nas.evaluation.official_file import official_files
     from nas.evaluation.proxies import Proxy
     from nas.predictors.encoding import Encoding
     from nas.predictors.predictor import Predictor
@@ -77,6 +78,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "methods": _described(Method, within),
         "evaluators": _described(Evaluator, within),
         "proxies": _described(Proxy, within),
+        "tables": [(name, _first_line(type(each))) for name, each in official_files().items()],
         "data": _described(Data, within),
         "operations": list(_nodes("nas.operations")),
         "layers": list(_nodes("nas.layers")),

@@ -41,6 +41,7 @@ SECTIONS = (
     "methods",
     "evaluators",
     "proxies",
+    "tables",
     "data",
     "operations",
     "layers",
