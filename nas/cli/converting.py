@@ -25,7 +25,7 @@ def convert(
 
     \b
     nasbench201         NAS-Bench-201-v1_1-096897.pth, or that of v1_0
-    nats_bench          NATS-tss-v1_0-3ffb9-simple, a folder, or its .pickle.pbz2; also sss
+    nats_bench          NATS-tss-v1_0-3ffb9-simple, NATS-sss-..., or .pickle.pbz2
     nasbench101         nasbench_full.tfrecord or nasbench_only108.tfrecord
     nasbench101_json    the means of NAS-Bench-101 in JSON, as of CTNAS
     nasbench101_naslib  nasbench_only108.pkl of NASLib

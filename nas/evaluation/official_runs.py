@@ -51,9 +51,9 @@ def put_results(columns: Columns, row: int, results: Iterable[Mapping[str, Any]]
     for result in results:
         seeds: dict[int, int] = {}
         for (data, seed), run in result["all_results"].items():
-            for name, accuracy in _accuracies(run, DATA[data]):
+            for name, accuracy in _accuracies(run, DATA.get(data, data)):
                 columns.put(row, f"{name}_s{seed}", accuracy)
-            for name, cost in _costs(run, DATA[data]):
+            for name, cost in _costs(run, DATA.get(data, data)):
                 costs.setdefault(name, []).append(cost)
             seeds[run["epochs"]] = seeds.get(run["epochs"], 0) + (data == "cifar10-valid")
         for epochs, count in seeds.items():
@@ -68,7 +68,7 @@ def _accuracies(run: Mapping[str, Any], data: str) -> Iterator[tuple[str, float]
     yield f"{data}_train{epochs}", run["train_acc1es"][epochs - 1]
     for images in run["eval_names"]:
         if (key := f"{images}@{epochs - 1}") in accuracies:
-            yield f"{SCORES[data, images]}{epochs}", accuracies[key]
+            yield f"{SCORES.get((data, images), f'{data}_{images}')}{epochs}", accuracies[key]
 
 
 def _costs(run: Mapping[str, Any], data: str) -> Iterator[tuple[str, float]]:

@@ -1,8 +1,11 @@
 """Pickles of official files, read without running any code: whatever is no plain value, numpy number or array is refused.
 
+The names that numpy's numbers and arrays have in a pickle stand for functions and classes of this module, which return plain
+numbers and lists: numpy's own would take any state that a pickle gives them.
+
 Source: the Python documentation of `pickle`, section "Restricting globals". The files of NAS-Bench-201, NATS-Bench and
 TransNAS-Bench-101 were written by `torch.save` or `pickle.dump`. `torch.load(weights_only=True)` is not used: it refuses the
-numpy numbers in them, and is written in Python, where these files have hundreds of millions of parts.
+numpy numbers in them, and takes twenty times as long, which is half an hour.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, final
+from typing import IO, Any, Literal, final
 
 import numpy as np
 
@@ -131,27 +134,56 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
-def _number_type(name: str, *_: object) -> np.dtype[Any]:
-    """Return a type of numbers; a new one, since a pickle may set the byte order of what it is given."""
-    if not re.fullmatch(r"[<>|=]?[biuf]\d{1,2}", name):
-        raise ValueError(f"numpy values of the type {name!r}")
-    return np.dtype(name, copy=True)
+@final
+class _Type:
+    """A type of numbers, as numpy.dtype."""
+
+    def __init__(self, name: str, *_: object) -> None:
+        if not re.fullmatch(r"[<>|=]?[biuf]\d{1,2}", name):
+            raise ValueError(f"numpy values of the type {name!r}")
+        self.type = np.dtype(name)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Set the byte order, which stands after the version."""
+        self.type = self.type.newbyteorder(state[1])
+
+    def values(self, raw: bytes, shape: tuple[int, ...], order: Literal["C", "F"]) -> Any:
+        """Return bytes as nested lists of numbers or, for the shape (), as one."""
+        return np.frombuffer(raw, self.type).reshape(shape, order=order).tolist()
 
 
-_SCALAR, _ARRAY, _BUFFER = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0], np.empty(1).__reduce_ex__(5)[0]
+@final
+class _Array(list[Any]):
+    """An array as nested lists, made as numpy's _reconstruct makes an empty one, which its state fills."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], _Type, bool, bytes]) -> None:
+        _, shape, kind, by_column, raw = state
+        self[:] = kind.values(raw, shape, "F" if by_column else "C")
+
+
+def _scalar(kind: _Type, raw: bytes) -> Any:
+    return kind.values(raw, (), "C")
+
+
+def _array_of(raw: bytes, kind: _Type, shape: tuple[int, ...], order: Literal["C", "F"], *_: object) -> Any:
+    return kind.values(raw, shape, order)
+
 
 HARMLESS: dict[str, Any] = {
     **{f"builtins.{each.__name__}": each for each in (set, frozenset, list, dict)},
     "collections.OrderedDict": OrderedDict,
     "collections.defaultdict": defaultdict,
     "_codecs.encode": _latin1,
-    "numpy.dtype": _number_type,
-    "numpy.ndarray": np.ndarray,
-    **{f"numpy.{core}.multiarray.scalar": _SCALAR for core in ("core", "_core")},
-    **{f"numpy.{core}.multiarray._reconstruct": _ARRAY for core in ("core", "_core")},
-    **{f"numpy.{core}.numeric._frombuffer": _BUFFER for core in ("core", "_core")},
+    "numpy.dtype": _Type,
+    "numpy.ndarray": _Array,
+    **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray._reconstruct": _Array for core in ("core", "_core")},
+    **{f"numpy.{core}.numeric._frombuffer": _array_of for core in ("core", "_core")},
 }
-"""All that a pickle may name: containers, and how numpy restores its numbers and arrays."""
+"""All that a pickle may name: containers, and the stand-ins for what restores numpy's numbers and arrays."""
 
 
 @final

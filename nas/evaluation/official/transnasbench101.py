@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,7 +43,7 @@ def _put(columns: Columns, row: int, task: str, result: Mapping[str, Any]) -> No
     for name, value in result["model_info"].items():
         columns.put(row, f"{task}_{name}", value)
     for name, values in result["metrics"].items():
-        if isinstance(values[-1], int | float):
+        if isinstance(values[-1], Real):
             columns.put(row, f"{task}_{name}", values[-1])
             if not name.endswith("loss") or name.endswith("neg_loss"):
                 columns.put(row, f"{task}_{name}_best", max(values))
