@@ -58,7 +58,7 @@ def _text(before: str, after: str) -> str:
 
 def _same_states(before: Graph, after: Graph) -> bool:
     same = before.states == after.states and before.outputs == after.outputs
-    return same and before.inputs == after.inputs and before.kind == after.kind
+    return same and before.inputs == after.inputs and before.kinds == after.kinds
 
 
 def _links(before: Sequence[Link], after: Sequence[Link]) -> Iterator[Link]:

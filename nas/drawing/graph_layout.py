@@ -116,8 +116,8 @@ def _state(graph: Graph, state: int) -> Figure:
     name = graph.output if state == len(graph.states) else graph.states[state]
     label = Text(0, 0, name)
     width = max(30.0, label.width + 16)
-    is_operation = graph.kind != "state" and graph.inputs <= state < len(graph.states)
-    shapes: list[Shape] = [Box(0, 0, width, 30, graph.kind if is_operation else "state", 15)]
+    kind = graph.kinds[state] if state < len(graph.kinds) else "state"
+    shapes: list[Shape] = [Box(0, 0, width, 30, kind, 15)]
     shapes.append(Text(width / 2, 15, name, anchor="middle"))
     note = graph.notes[state] if state < len(graph.notes) else ""
     if note:

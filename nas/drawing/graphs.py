@@ -1,23 +1,27 @@
-"""Graphs: sketches of cells, motifs and wired graphs as states and the links between them."""
+"""Graphs: sketches of cells, motifs, free and wired graphs as states and the links between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from nas.building import BuildError
 from nas.choice import Choice, is_open
 from nas.drawing.sketch import Graph, Link, Sketch
 from nas.drawing.words import kind_of, value_of
 from nas.topology.cell import Cell, Edge
+from nas.topology.dag import Dag
 from nas.topology.wired import Wired
 
 Make = Callable[[Any], Sketch]
 
 
 def is_graph(node: Any) -> bool:
-    """Return whether a node is drawn as a graph: a cell, or a wired graph without open choices in its wiring."""
+    """Return whether a node is drawn as a graph: a cell, a free graph, or a wired one without open choices in its wiring."""
     if isinstance(node, Cell):
         return isinstance(node.nodes, tuple)
+    if isinstance(node, Dag):
+        return not any(isinstance(each, Choice) for each in (node.operations, node.edges, *node.edges))
     return isinstance(node, Wired) and not any(is_open(each) for each in _drawn_from(node))
 
 
@@ -26,8 +30,10 @@ def _drawn_from(wired: Wired) -> tuple[Any, ...]:
 
 
 def sketch_graph(node: Any, make: Make) -> Graph:
-    """Return the sketch of a cell or a wired graph; `make` sketches its operations."""
-    return _sketch_cell(node, make) if isinstance(node, Cell) else _sketch_wired(node)
+    """Return the sketch of a cell, a free or a wired graph; `make` sketches the operations of a cell."""
+    if isinstance(node, Cell):
+        return _sketch_cell(node, make)
+    return _sketch_dag(_drawn(node)) if isinstance(node, Dag) else _sketch_wired(node)
 
 
 def _sketch_cell(cell: Cell, make: Make) -> Graph:
@@ -60,6 +66,28 @@ def _link(edge: Edge, target: int, make: Make) -> Link:
     return Link(sources, target, make(edge.operation), is_open(edge))
 
 
+def _drawn(graph: Dag) -> Dag:
+    """Return a free graph as it is built, without unused vertices; an open one, or one without a path, as it is declared."""
+    try:
+        return graph if is_open(graph.edges) else graph.pruned()
+    except BuildError:
+        return graph
+
+
+def _sketch_dag(graph: Dag) -> Graph:
+    output = len(graph.edges)
+    # state 0 is the input, and each other state an operation
+    pairs = [(source, source + i + 1, edge) for source, row in enumerate(graph.edges) for i, edge in enumerate(row)]
+    present = [(source, target, is_open(edge)) for source, target, edge in pairs if edge]
+    links = tuple(
+        Link((source,), target, is_open=undecided) for source, target, undecided in present if target < output
+    )
+    outputs = tuple(source for source, target, _ in present if target == output)
+    states = ("in", *map(value_of, graph.operations))
+    kinds = ("state", *("open" if is_open(each) else kind_of(each) for each in graph.operations))
+    return Graph(states, 1, links, "concat" if len(outputs) > 1 else "out", outputs, kinds=kinds)
+
+
 def _sketch_wired(wired: Wired) -> Graph:
     edges = sorted(wired.edges(), key=lambda edge: (edge[1], edge[0]))
     # state 0 is the input, and node n is state n + 1: a node without an edge reads the input, one that no node reads is an output
@@ -68,7 +96,8 @@ def _sketch_wired(wired: Wired) -> Graph:
     links += [Link((source + 1,), target + 1) for source, target in edges]
     states = ("in", *(str(node) for node in range(wired.nodes)))
     unread = tuple(node + 1 for node in range(wired.nodes) if node not in sources)
-    return Graph(states, 1, tuple(links), "mean", unread, kind=kind_of(wired.operation))
+    kinds = ("state", *(kind_of(wired.operation),) * wired.nodes)
+    return Graph(states, 1, tuple(links), "mean", unread, kinds=kinds)
 
 
 def described(wired: Wired) -> str:

@@ -74,8 +74,8 @@ class Link:
 class Graph:
     """A graph of states: the first `inputs` states are its inputs, `links` are the inputs of the others.
 
-    `states` are names, `outputs` the states that form the output, `notes` texts on the states' open choices. `kind` is the
-    colour of states that are operations themselves.
+    `states` are names, `outputs` the states that form the output, `notes` texts on the states' open choices. `kinds` are the
+    colours of the states, where some are operations themselves.
     """
 
     states: tuple[str, ...]
@@ -84,7 +84,7 @@ class Graph:
     output: str
     outputs: tuple[int, ...]
     notes: tuple[str, ...] = ()
-    kind: str = "state"
+    kinds: tuple[str, ...] = ()
 
 
 @final

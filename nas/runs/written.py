@@ -280,8 +280,8 @@ def split_member(text: str) -> tuple[str, Family, str] | None:
 
     Raises RecordError where a family is meant, but unknown.
     """
-    # the name of a family or module, or the path of a Python file, which may itself contain colons
-    match = re.fullmatch(r"([\w.]+|[^\n]+?\.py):(.*)", text, re.DOTALL)
+    # the name of a family or module, or the path of a Python file, which may itself contain colons; no name begins with a digit
+    match = re.fullmatch(r"([^\W\d][\w.]*|[^\n]+?\.py):(.*)", text, re.DOTALL)
     if match is None:
         return None
     try:

@@ -68,6 +68,8 @@ def _stand_in(name: str, kind: Any) -> Any:
         return ConvNormAct(3, 12)
     if name == "head":
         return Classifier(5)
+    if name == "edges":
+        return ((1, 1, 1), (1, 0), (1,))
     if name == "nodes" and "Edge" in str(kind):
         return ((nas.from_plain({"Edge": {"source": 0, "operation": "Skip"}}),),)
     if str(kind).startswith("tuple"):

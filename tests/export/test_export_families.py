@@ -46,6 +46,7 @@ SMALLEST = {
 
 STACKED: dict[str, dict[str, Any]] = {
     "darts": {"channels": 8, "layers": 5, "auxiliary": True},
+    "nasbench101": {"channels": 8, "cells_per_stage": 1},
     "nasbench201": {"channels": 8, "cells_per_stage": 1},
     "nasnet": {"channels": 8, "cells_per_stage": 1},
 }

@@ -123,7 +123,7 @@ attention_conv3; pool2(padding=0, kind="l2"); residual(scale=0.5, drop_path=0.5)
 residual(activation=relu, opening=normalize)[conv3 *conv3]; residual(shortcut=skip)[conv3]; dense(growth=8)[conv3]
 highway[conv3]; branches[conv1, conv3]; branches(split=true)[conv1, conv3]; branches(join="add")[conv1, conv3]
 wired(nodes=6)[sep_conv3]; polynomial(activation=relu)[conv3 conv3]; polynomial(order=3)[conv3]
-polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]
+polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]; dag(edges=((1, 1, 1), (1, 0), (1,)))[conv3, conv1]
 residual[residual[conv3 conv3] conv1]; hierarchy(body=motif(number=1))[conv3, [motif(number=0) motif(number=0)]]
 """
 LAYERS = [text for line in NODES.strip().splitlines() for text in line.split("; ")]
