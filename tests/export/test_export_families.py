@@ -49,6 +49,7 @@ STACKED: dict[str, dict[str, Any]] = {
     "nasbench101": {"channels": 8, "cells_per_stage": 1},
     "nasbench201": {"channels": 8, "cells_per_stage": 1},
     "nasnet": {"channels": 8, "cells_per_stage": 1},
+    "transnas_micro": {"cells_per_stage": 1},
 }
 """How cells are stacked to small networks."""
 

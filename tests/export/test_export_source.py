@@ -124,6 +124,7 @@ residual(activation=relu, opening=normalize)[conv3 *conv3]; residual(shortcut=sk
 highway[conv3]; branches[conv1, conv3]; branches(split=true)[conv1, conv3]; branches(join="add")[conv1, conv3]
 wired(nodes=6)[sep_conv3]; polynomial(activation=relu)[conv3 conv3]; polynomial(order=3)[conv3]
 polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]; dag(edges=((1, 1, 1), (1, 0), (1,)))[conv3, conv1]
+backbone(modules=3, halved=(1,), doubled=(0, 2))[conv3]
 residual[residual[conv3 conv3] conv1]; hierarchy(body=motif(number=1))[conv3, [motif(number=0) motif(number=0)]]
 """
 LAYERS = [text for line in NODES.strip().splitlines() for text in line.split("; ")]
