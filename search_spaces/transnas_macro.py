@@ -1,9 +1,9 @@
 """TransNAS-Bench-101, macro: four to six modules, some of which halve the map or double its width; 3,256 networks, all published.
 
 Source: Duan et al. 2021, arXiv:2105.11871, section 3; the networks as in the released code (yawen-d/TransNASBench), for the tasks
-of classification. Of the space that code has the encoding only: that one to four modules halve the map, and one to three double
-the width, is as in NASLib, and gives the published number of networks. Parameters are in the table alone, of which we found none
-in print: they are those that the released modules have.
+of classification. That code has the encoding, but not its limits: one to four modules that halve the map, and one to three that
+double the width, are those of NASLib, and give the published number of networks. The parameters are those of the released
+modules; we found none in print to compare them with.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def transnas_macro(classes: Positive = 75) -> Network:
 
 
 def network(backbone: Node, classes: Positive = 75) -> Network:
-    """Return the classifier of a backbone, of which the micro space has another one."""
+    """Return the classifier of a backbone, that of this space or of the micro space."""
     return Network(STEM, (backbone,), Classifier(classes))
 
 

@@ -1,8 +1,8 @@
 """TransNAS-Bench-101, micro: the cell of NAS-Bench-201 with four operations, also where the map is halved; 4,096 networks.
 
 Source: Duan et al. 2021, arXiv:2105.11871, section 3; the networks as in the released code (yawen-d/TransNASBench), for the tasks
-of classification: five modules of two cells, of which the first, third and fifth halve the map and double its width. Parameters
-are in the table alone; those of one network we compare with another port of that code.
+of classification: five modules of two cells, of which the first, third and fifth halve the map and double its width. The
+parameters of the cell of all 3x3 convolutions are also those of another port of that code.
 """
 
 from __future__ import annotations

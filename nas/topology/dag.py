@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import reduce
 from operator import add
 from typing import Literal, final
@@ -46,7 +45,7 @@ class Dag(Node):
         graph, shape = self.pruned(), self.shape(site)
         widths = graph.widths(site.channels)
         operations = []
-        for node, width in zip(graph.operations, widths, strict=False):  # the last width is that of the output
+        for node, width in zip(graph.operations, widths[:-1], strict=True):
             inner = site.put((width, *shape[1:]), width)
             if inner.output(node) != inner.shape:
                 raise BuildError(
@@ -55,10 +54,9 @@ class Dag(Node):
                 )
             operations.append(inner.build(node))
         readers = [vertex for vertex, reads in enumerate(graph.edges[0]) if reads]
-        projections = {
-            reader: site.put(site.shape, widths[reader], site.stride).build(self.projection) for reader in readers
-        }
-        return DagModule(operations, projections, [graph.sources(i) for i in range(len(widths))], widths)
+        projections = [site.put(site.shape, widths[each], site.stride).build(self.projection) for each in readers]
+        sources = [graph.sources(vertex) for vertex in range(len(widths))]
+        return DagModule(operations, projections, readers, sources, widths)
 
     def edge(self, source: int, target: int) -> int:
         """Return 1 where vertex `target` reads vertex `source`, else 0."""
@@ -117,19 +115,23 @@ class Dag(Node):
 
 @final
 class DagModule(nn.Module):
-    """The graph: `sources` are the inner vertices that each inner vertex reads, and last the output; `widths` their widths."""
+    """The graph: `sources` are the inner vertices that each inner vertex reads, and last the output; `widths` their widths.
+
+    `readers` are those that read the input, each through one of the `projections`.
+    """
 
     def __init__(
         self,
         operations: list[nn.Module],
-        projections: Mapping[int, nn.Module],
+        projections: list[nn.Module],
+        readers: list[int],
         sources: list[list[int]],
         widths: list[int],
     ) -> None:
         super().__init__()
         self.operations = nn.ModuleList(operations)
-        self.projections = nn.ModuleDict({str(reader): module for reader, module in projections.items()})
-        self.sources, self.widths = sources, widths
+        self.projections = nn.ModuleList(projections)
+        self.readers, self.sources, self.widths = readers, sources, widths
 
     def forward(self, x: Tensor) -> Tensor:
         states: list[Tensor] = []
@@ -141,4 +143,4 @@ class DagModule(nn.Module):
         return reduce(add, output + self._projected(x, len(states)))
 
     def _projected(self, x: Tensor, reader: int) -> list[Tensor]:
-        return [self.projections[str(reader)](x)] if str(reader) in self.projections else []
+        return [self.projections[self.readers.index(reader)](x)] if reader in self.readers else []

@@ -39,7 +39,7 @@ from nas.topology.cell import Cells
 from nas.topology.chain import Chain
 from nas.topology.residual import Residual
 from nas.topology.wired import Wired
-from search_spaces import darts, macro, nasbench201, nasnet
+from search_spaces import darts, macro, nasbench101, nasbench201, nasnet
 from search_spaces.bits import bits
 
 FRAMES = {"page", "card", "frame", "open", "track"}
@@ -384,6 +384,12 @@ def test_large_trees_stay_small_pictures() -> None:
         deep = Residual(deep, ConvNormAct(1, width))
     assert "…" in Picture(draw(deep)).words
     assert len(draw(Wired(SepConv(3), 100)) or "") < 300_000
+
+
+def test_a_free_graph_is_drawn_without_the_vertices_that_are_not_built() -> None:
+    picture = Picture(draw(nasbench101.from_string("1101001001:conv3x3,maxpool3x3,conv1x1")))
+    assert "conv_3x3" in picture.words
+    assert {"max_pool_3x3", "conv_1x1"}.isdisjoint(picture.words)
 
 
 PROGRAM = """

@@ -19,6 +19,9 @@ from nas.profiling import profile
 from nas.records import RecordError
 from nas.runs.architecture import find_architecture
 from nas.runs.experiment import task_of
+from nas.space import SpaceError
+from nas.supernets.darts import Darts
+from nas.supernets.supernet import Supernet
 from nas.testing.evaluators import performed
 from nas.topology.dag import Dag
 from search_spaces.nasbench101 import EDGES, OPERATIONS, canonical, describe, from_string, nasbench101, network
@@ -124,6 +127,15 @@ def test_a_member_without_a_network_says_why() -> None:
         network(cell("1111 111 11 1:conv3x3,conv3x3,conv3x3"))
     with pytest.raises(BuildError, match="1 channels cannot be shared among 2 vertices: give more channels"):
         nas.profile(network(cell("110 01 1:conv3x3,conv1x1"), channels=1), (3, 32, 32))
+
+
+def test_the_operations_of_a_known_graph_relax() -> None:
+    known = Dag(nasbench101().operations[:2], ((1, 1, 0), (1, 1), (1,)))
+    with torch.device("meta"):
+        supernet = Supernet(network(known, channels=8, cells_per_stage=1), Darts(), (3, 16, 16))
+        assert supernet(torch.randn(2, 3, 16, 16)).shape == (2, 10)
+    with pytest.raises(SpaceError, match=r"^choice '0-1' does not relax: it is an edge of a free graph"):
+        Supernet(network(nasbench101(), channels=8), Darts(), (3, 16, 16))
 
 
 def test_unused_vertices_change_nothing() -> None:
