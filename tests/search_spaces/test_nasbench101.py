@@ -78,7 +78,7 @@ def cells(vertices: int) -> Iterator[Dag]:
         (4, 84),
         (5, 2_441),
         pytest.param(6, 62_010, marks=pytest.mark.slow),
-        pytest.param(7, 359_082, marks=pytest.mark.slow),
+        pytest.param(7, 359_082, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
     ],
 )
 def test_as_many_cells_differ_as_were_published(vertices: int, different: int) -> None:
