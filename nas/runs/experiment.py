@@ -28,12 +28,42 @@ Options = Mapping[str, Any]
 
 
 @record
+class Rederived:
+    """The mean and standard deviation that an independent program has found where the published ones come from."""
+
+    mean: float
+    std: NonNegative | None = None
+
+
+@record
 class Expectation:
-    """A published number; own results must be within `tolerance` of its `mean`."""
+    """An expected number; own results must be within `tolerance` of its `mean`.
+
+    `source` says where it comes from: printed in a publication, recalled from one that was not at hand, derived by an
+    independent program, or our own former runs. `rederived` is what such a program finds beside a published number. `note` says
+    what a reader needs to know, as the reason where own results are outside.
+    """
 
     mean: float
     tolerance: NonNegative
     std: NonNegative | None = None
+    source: Literal["published", "recalled", "re-derived", "own"] = "published"
+    rederived: Rederived | None = None
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The mean and the standard deviation as text, and the source where it is no publication."""
+        return _with_spread(self.mean, self.std) + ("" if self.source == "published" else f", {self.source}")
+
+    @property
+    def rederived_text(self) -> str:
+        """The re-derived mean and standard deviation as text; empty where there are none."""
+        return "" if self.rederived is None else _with_spread(self.rederived.mean, self.rederived.std)
+
+
+def _with_spread(mean: float, std: float | None) -> str:
+    return f"{mean:g}" + ("" if std is None else f" ± {std:.2f}")
 
 
 @record

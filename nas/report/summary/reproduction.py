@@ -49,8 +49,7 @@ def _reproduction(file: Path, commands: list[str], notes: list[str], expect: Map
 
 
 def _expected(each: Expectation) -> str:
-    spread = "" if each.std is None else f" ± {each.std:g}"
-    return f"{each.mean:g}{spread}, tolerance {each.tolerance:g}"
+    return f"{each.text}, tolerance {each.tolerance:g}"
 
 
 def _of_place(plain: object) -> list[str]:
