@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from nas.data.identity import DataIdentity
 from nas.evaluation.candidate import architecture_of
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
+from nas.evaluation.repeats import deviation_of, over_repeats
 from nas.evaluation.table_file import RowKey, TableFile, TableRows, load_rows, load_table
 from nas.places import Place
 from nas.records import Positive, RecordError, record
@@ -31,9 +33,10 @@ class Table(Evaluator):
 
     `table` is a .npz, .csv or .parquet: a path, or a name under the folder in the environment variable NAS_DATA. The column
     `validation` is the score validation_top1_percent, `columns` maps the names of further scores to columns, and `test_columns`
-    those of the test scores. The simulated `seconds` are `seconds_offset` + `seconds_per_unit` times the `seconds` column. A
-    table that also holds shorter trainings has them as `earlier`, and says the `epochs` of the whole ones, for strategies with
-    rungs.
+    those of the test scores. A list of test columns, one for each training of the same architecture, gives the mean and, with
+    `_std` after the name, the standard deviation of the trainings that a row has. The simulated `seconds` are `seconds_offset` +
+    `seconds_per_unit` times the `seconds` column. A table that also holds shorter trainings has them as `earlier`, and says the
+    `epochs` of the whole ones, for strategies with rungs.
 
     `key` says how rows name architectures: by "decisions", in the array `ops` (N, decisions) of an .npz such as NAS-Bench-201's,
     or in one of `key_columns` a choice; by the "digits" of the decisions in one text; by the "text" of the architecture in the
@@ -43,7 +46,7 @@ class Table(Evaluator):
 
     table: Annotated[str, Place("NAS_DATA")]
     validation: str | None = None
-    test_columns: Mapping[str, str] = field(default_factory=dict)
+    test_columns: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     seconds: str | None = None
     seconds_per_unit: float = 1.0
     seconds_offset: float = 0.0
@@ -80,7 +83,8 @@ class Table(Evaluator):
     def prepare(self, space: Any) -> dict[str, Any]:
         table = load_table(self.table)
         declared = self.validation, self.seconds, *(each.validation for each in self.earlier)
-        for name in (*declared, *self.columns.values(), *self.test_columns.values()):
+        tested = (name for columns in self.test_columns.values() for name in _listed(columns))
+        for name in (*declared, *self.columns.values(), *tested):
             if name is not None:
                 table.column(name)
         self._rows().check_space(space)
@@ -91,7 +95,8 @@ class Table(Evaluator):
         return (*validation, *(["seconds"] if self.seconds is not None else []), *self.columns)
 
     def test_scores(self) -> tuple[str, ...]:
-        return tuple(self.test_columns)
+        repeated = (deviation_of(name) for name, columns in self.test_columns.items() if len(_listed(columns)) > 1)
+        return (*self.test_columns, *repeated)
 
     def identity(self) -> DataIdentity:
         return load_table(self.table).identity()
@@ -108,7 +113,12 @@ class Table(Evaluator):
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         file, row = self._find(task, job)
-        return at_once({name: file.value(column, row) for name, column in self.test_columns.items()})
+        found: dict[str, float] = {}
+        for name, columns in self.test_columns.items():
+            values = [file.value(column, row) for column in _listed(columns)]
+            there = [value for value in values if not math.isnan(value)] or values[:1]
+            found |= over_repeats([{name: value} for value in there])
+        return at_once(found)
 
     def _rows(self) -> TableRows:
         return load_rows(self.table, self.key, self.key_columns)
@@ -116,3 +126,7 @@ class Table(Evaluator):
     def _find(self, task: Task, job: Job) -> tuple[TableFile, int]:
         rows, space = self._rows(), architecture_of(task.space)
         return rows.file, rows.row(space, architecture_of(job.architecture), task.family, self.missing)
+
+
+def _listed(columns: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else columns

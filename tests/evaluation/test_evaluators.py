@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from random import Random
-from statistics import fmean, pstdev
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ from nas.records import RecordError, record
 from nas.space import sample
 from nas.testing.evaluators import check_evaluator, performed, task_for
 from nas.training import Recipe
+from nas.training.randomness import mixed_seed
 from search_spaces.bits import bits
 
 Call = Callable[..., Any]
@@ -171,8 +172,41 @@ def test_repeats_of_trainings_are_those_of_their_seeds() -> None:
     _, scores = performed(Repeats(Seen(), 2).evaluate(task, Job(0, cell, 1)))
     alone = [performed(training.evaluate(task, Job(0, cell, seed)))[1]["validation_top1_percent"] for seed in seeds]
     assert scores["validation_top1_percent"] == fmean(alone)
-    assert scores["validation_top1_percent_std"] == pstdev(alone)
+    assert scores["validation_top1_percent_std"] == stdev(alone)
     assert parts_in(repeated) == (training,), "its data are held to"
+
+
+@record
+class Retrained(Evaluator):
+    """Return the job's seed as the test score, and write it to the weights; the test of a repeat."""
+
+    def test_scores(self) -> tuple[str, ...]:
+        return "seed", "params"
+
+    def evaluate(self, task: Task, job: Job) -> Evaluation:
+        raise NotImplementedError
+
+    def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
+        yield Progress(1, 1)
+        if job.checkpoint is not None:
+            job.checkpoint.touch()
+        if weights is not None:
+            weights.write_text(str(job.seed))
+        return {"seed": float(job.seed), "params": 10.0}
+
+
+def test_the_final_training_is_repeated_on_request(tmp_path: Path) -> None:
+    job, weights = Job(0, None, 5, tmp_path / "final.pt"), tmp_path / "best.safetensors"
+    once, thrice = Repeats(Retrained()), Repeats(Retrained(), tests=3)
+    assert once.test_scores() == ("seed", "params")
+    assert performed(once.test(Task(None, lambda tree: tree), job))[1] == {"seed": 5.0, "params": 10.0}
+    progress, scores = performed(thrice.test(Task(None, lambda tree: tree), job, weights))
+    seeds = [5, *(mixed_seed(5, "repeat", repeat) for repeat in (1, 2))]
+    assert scores == {"seed": fmean(seeds), "params": 10.0, "seed_std": stdev(seeds)}
+    assert set(scores) == set(thrice.test_scores() or ())
+    assert [each.epoch for each in progress] == [1, 2, 3]
+    assert weights.read_text() == "5", "the weights of the first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "final.pt"]
 
 
 # --------------------------------------------------------------------------------------------------------- chains
