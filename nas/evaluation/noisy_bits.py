@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
 from nas.records import NonNegative, digest, record
@@ -14,6 +15,7 @@ class NoisyBits(Evaluator):
     """Score a `Bits` by the share of ones plus Gaussian noise; `true_fitness` is the share without noise."""
 
     noise: NonNegative = 0.01
+    instant: ClassVar[bool] = True
 
     def scores(self) -> tuple[str, ...]:
         return "fitness", "true_fitness"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from math import sqrt
 from pathlib import Path
+from statistics import fmean
 from time import monotonic
 
 from nas.data.processors import processors
+from nas.evaluation.repeats import deviation_of
 from nas.places import without_places
 from nas.records import RecordError
 from nas.runs import seed_journal
@@ -17,7 +20,7 @@ from nas.runs.run import SearchPlan, as_begun, create_folder, load_run, plan, re
 from nas.runs.run_data import hold_to_data
 from nas.runs.scores import scores_of_test
 from nas.runs.seed_processes import in_processes
-from nas.runs.seeds import SeedResult, highest, is_in_memory, run_seed, trains, with_one_thread
+from nas.runs.seeds import HIGHEST, SeedResult, highest, is_in_memory, run_seed, trains, with_one_thread
 from nas.runs.statistics import Interval, summarise_scores
 from nas.runtime.queue import SearchFailed
 from nas.runtime.view import Silent
@@ -28,9 +31,11 @@ SECONDS_OF_A_START = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A published number, with the mean, the standard deviation and the 95 % bootstrap interval of the mean over own seeds.
+    """An expected number, with the mean, the standard deviation and the 95 % bootstrap interval of the mean over own seeds.
 
-    The latter two are None for one seed.
+    The latter two are None for one seed. `own_std` is between searches, `retraining_std` within them: that of final trainings of
+    one architecture with several seeds, as the root mean square over the searches; None where each is trained once. The score of
+    a search is the mean of its trainings, so that `own_std` contains `retraining_std` over the root of their number.
     """
 
     name: str
@@ -39,6 +44,7 @@ class Comparison:
     own_std: float | None
     seeds: int
     interval: Interval | None = None
+    retraining_std: float | None = None
 
     @property
     def holds(self) -> bool | None:
@@ -190,4 +196,8 @@ def _taken_up(planned: SearchPlan, folder: Path) -> SearchPlan:
 
 def _compare(name: str, expected: Expectation, found: Sequence[Mapping[str, float]]) -> Comparison:
     own = summarise_scores([scores[name] for scores in found])
-    return Comparison(name, expected, own.mean, own.std, own.seeds, own.interval)
+    # a maximum of the search is no test; the maximum of its deviation is another evaluation's
+    deviation = "" if name.startswith(HIGHEST) else deviation_of(name)
+    within = [scores[deviation] for scores in found if deviation in scores]
+    retraining = sqrt(fmean(each**2 for each in within)) if within else None
+    return Comparison(name, expected, own.mean, own.std, own.seeds, own.interval, retraining)

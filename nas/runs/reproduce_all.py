@@ -46,10 +46,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Reproduced:
-    """An experiment with its comparisons; with a `failure` instead where its search fails."""
+    """An experiment with its comparisons, and the folder of its seeds; with a `failure` instead where its search fails."""
 
     listed: Listed
     compared: Sequence[Comparison]
+    folder: Path
     failure: str = ""
 
     @property
@@ -100,8 +101,13 @@ def reproduce_listed(
     each: Listed, folder: Path, workers: int | None, done: Callable[[int], None] = lambda ended: None
 ) -> Reproduced:
     """Reproduce an experiment that is not left out, in its folder under `folder`; `done` is called after each seed."""
-    place = folder / each.name.replace("/", "-")
+    place = folder_of(each.name, folder)
     try:
-        return Reproduced(each, reproduce(each.experiment, each.seeds, done, place, workers))
+        return Reproduced(each, reproduce(each.experiment, each.seeds, done, place, workers), place)
     except SearchFailed as error:
-        return Reproduced(each, (), one_line(error))
+        return Reproduced(each, (), place, one_line(error))
+
+
+def folder_of(name: str, folder: Path) -> Path:
+    """Return the folder, under that of all reproductions, of the seeds of an experiment."""
+    return folder / name.replace("/", "-")

@@ -102,7 +102,7 @@ def kept(folder: Path) -> dict[int, SeedResult]:
         if event.get("event") != "seed":
             continue
         try:
-            curve = Anytime(event["evaluations"], event["seconds"], event["best"])
+            curve = Anytime(event["evaluations"], event["seconds"], event["best"], event.get("tests", {}))
             found[event["seed"]] = SeedResult(event["scores"], curve)
         except KeyError as error:
             raise RecordError(f"{folder / SEEDS}, line {line}: damaged ({error} is missing): remove the line") from None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
-from typing import final
+from typing import Any, final
 
-from nas.evaluation.evaluator import Job, Progress
-from nas.history import Evaluated, History, Proposal
+from nas.evaluation.evaluator import Evaluator, Job, Progress, Task
+from nas.evaluation.evaluator_chain import parts_in
+from nas.history import Evaluated, History, Proposal, Scores
 from nas.runs.experiment import Experiment
 from nas.runs.run import SearchPlan, search_stage
 from nas.runtime.executor import Outcome, perform
@@ -22,15 +24,17 @@ from nas.runtime.view import View
 
 @dataclass(frozen=True, slots=True)
 class Anytime:
-    """The best so far of a search, at each improvement and at its last evaluation.
+    """The best so far of a search by its objective, at each improvement and at its last evaluation.
 
     `seconds` are those that the evaluations took by their scores or, with simulated workers, the time of their clock; None where
-    the evaluations have none.
+    the evaluations have none. `tests` are the test scores of the best so far, by name, where a test costs nothing, as that of a
+    table; else there are none.
     """
 
     evaluations: Sequence[int]
     seconds: Sequence[float] | None
     best: Sequence[float]
+    tests: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,34 @@ def _run_in_memory(planned: SearchPlan) -> SeedResult:
     if best is None:
         raise SearchFailed(commonest_reason(search.history.failures))
     evaluator, task = planned.final or (experiment.evaluator, planned.task)
-    # the last thing that a performed job yields is its outcome
-    *_, outcome = perform(partial(evaluator.test, task), Job(0, best.architecture, experiment.rules.seed))
-    if not isinstance(outcome, Outcome) or outcome.scores is None:
-        raise SearchFailed(f"seed {experiment.rules.seed}: the test failed: {outcome}")
+    tested = _outcome(evaluator, task, experiment.rules.seed, best.architecture)
+    if tested.scores is None:
+        raise SearchFailed(f"seed {experiment.rules.seed}: the test failed: {tested}")
     seconds = ends.at if executor.simulates else seconds_by_scores(search.history)
-    return SeedResult({**outcome.scores, **highest(search.history)}, anytime(search.history, seconds))
+    test = make_test(evaluator, task, experiment.rules.seed) if is_free(evaluator) else None
+    curve = anytime(search.history, seconds, test)
+    return SeedResult({**tested.scores, **highest(search.history)}, curve)
+
+
+Test = Callable[[Any], Scores | None]
+"""A test of an architecture: its scores, or None where it fails."""
+
+
+def is_free(evaluator: Evaluator) -> bool:
+    """Return whether a test costs nothing, as that of a table."""
+    return all(each.instant for each in parts_in(evaluator))
+
+
+def make_test(evaluator: Evaluator, task: Task, seed: int) -> Test:
+    """Return the test of architectures by an evaluator."""
+    return lambda architecture: _outcome(evaluator, task, seed, architecture).scores
+
+
+def _outcome(evaluator: Evaluator, task: Task, seed: int, architecture: Any) -> Outcome:
+    # the last thing that a performed job yields is its outcome
+    *_, outcome = perform(partial(evaluator.test, task), Job(0, architecture, seed))
+    assert isinstance(outcome, Outcome)
+    return outcome
 
 
 @final
@@ -105,11 +131,15 @@ class _Ends(View):
         self.at.append(self.now())
 
 
+HIGHEST = "highest_"
+"""The beginning of the names of a search's maxima."""
+
+
 def highest(history: History) -> dict[str, float]:
     """Return the maximum of each score of a search, as `highest_<score>`."""
     found: dict[str, float] = {}
     for name, score in (item for done in history.scored for item in done.scores.items()):
-        found[f"highest_{name}"] = max(score, found.get(f"highest_{name}", score))
+        found[HIGHEST + name] = max(score, found.get(HIGHEST + name, score))
     return found
 
 
@@ -124,30 +154,45 @@ def seconds_by_scores(history: History) -> list[float] | None:
     return list(accumulate(seconds or 0.0 for seconds in taken))
 
 
-def anytime(history: History, seconds: Sequence[float] | None) -> Anytime:
-    """Return the best so far of a search; `seconds` are those after each evaluation, in the order in which they ended."""
-    places, best = list[int](), list[float]()
-    for place, done in enumerate(history.finished.values()):
-        if done.is_scored and (not best or history.value(done) > _signed(history, best[-1])):
+def anytime(history: History, seconds: Sequence[float] | None, test: Test | None = None) -> Anytime:
+    """Return the best so far of a search; `seconds` are those after each evaluation, in the order in which they ended.
+
+    The best is that of `History.rank`, so that the last one is the best of the search. Each is tested by `test`.
+    """
+    ended, places = list(history.finished.values()), list[int]()
+    for place, done in enumerate(ended):
+        if done.is_scored and (not places or history.rank(done) > history.rank(ended[places[-1]])):
             places.append(place)
-            best.append(done.scores[history.objective])
+    bests = [ended[place] for place in places]
+    tested = [test(each.architecture) for each in bests] if test is not None else []
     # the last evaluation repeats the best, so that the curve extends to the end of the search
-    if places and places[-1] != len(history.finished) - 1:
-        places.append(len(history.finished) - 1)
-        best.append(best[-1])
-    return Anytime([place + 1 for place in places], seconds and [seconds[place] for place in places], best)
+    if places and places[-1] != len(ended) - 1:
+        places.append(len(ended) - 1)
+        bests, tested = [*bests, bests[-1]], [*tested, *tested[-1:]]
+    return Anytime(
+        [place + 1 for place in places],
+        seconds and [seconds[place] for place in places],
+        [done.scores[history.objective] for done in bests],
+        _by_name(tested),
+    )
 
 
-def _signed(history: History, score: float) -> float:
-    return history.objectives[0].sign * score
+def _by_name(tested: Sequence[Scores | None]) -> dict[str, list[float]]:
+    """Return the scores that all tests have, by name; none where one failed."""
+    whole = [each for each in tested if each is not None]
+    if not whole or len(whole) < len(tested):
+        return {}
+    return {name: [each[name] for each in whole] for name in whole[0] if all(name in each for each in whole)}
 
 
-def scores_at(curve: Anytime, budgets: Iterable[float], by_seconds: bool) -> list[float | None]:
-    """Return the best so far at each of some budgets, in evaluations or in seconds; None before the first score."""
-    spent = curve.seconds if by_seconds else curve.evaluations
-    return [_last(spent or (), curve.best, budget) for budget in budgets]
+def scores_at(
+    curve: Anytime, budgets: Iterable[float], by_seconds: bool, test: str | None = None
+) -> list[float | None]:
+    """Return the best so far at each of some budgets, in evaluations or in seconds, or its score `test`.
 
-
-def _last(spent: Sequence[float], best: Sequence[float], budget: float) -> float | None:
-    reached = sum(each <= budget for each in spent)
-    return best[reached - 1] if reached else None
+    None before the first score.
+    """
+    spent = (curve.seconds if by_seconds else curve.evaluations) or ()
+    scores = curve.best if test is None else curve.tests[test]
+    reached = [bisect_right(spent, budget) for budget in budgets]
+    return [scores[number - 1] if number else None for number in reached]

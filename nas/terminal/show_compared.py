@@ -29,8 +29,7 @@ def print_comparison(compared: Compared, console: Console) -> None:
         table.add_row(*summary_cells(name, each))
     console.print(table)
     for budgets in compared.tables:
-        title = f"Best {compared.objective} so far, mean over seeds, after so many {budgets.unit}"
-        console.print(title, style="italic", soft_wrap=True)
+        console.print(_title(budgets, compared.objective), style="italic", soft_wrap=True)
         console.print(_at_budgets(budgets))
     if compared.pairs:
         title = f"{compared.metric}, paired by seed: two-sided sign-flip tests, and Holm's correction"
@@ -38,6 +37,11 @@ def print_comparison(compared: Compared, console: Console) -> None:
         console.print(_pairs(compared))
     elif len(compared.searches) > 1:
         console.print("No test: it needs at least two seeds that both searches have", style="yellow", soft_wrap=True)
+
+
+def _title(budgets: Budgets, objective: str) -> str:
+    what = f"Best {objective} so far" if budgets.test is None else f"{budgets.test} of the best {objective} so far"
+    return f"{what}, mean over seeds, after so many {budgets.unit}"
 
 
 def _table(columns: Sequence[str], names: int) -> Table:

@@ -33,8 +33,8 @@ def two(toy: Toy, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "evolution", tmp_path / "random"
 
 
-def by_time(compared: Compared, unit: str) -> dict[float, dict[str, float | None]]:
-    (table,) = (each for each in compared.tables if each.unit == unit)
+def by_time(compared: Compared, unit: str, test: str | None = None) -> dict[float, dict[str, float | None]]:
+    (table,) = (each for each in compared.tables if each.unit == unit and each.test == test)
     return {
         budget: {name: means[place] for name, means in table.means.items()}
         for place, budget in enumerate(table.budgets)
@@ -53,7 +53,31 @@ def test_reproductions_are_compared_by_their_objective(two: tuple[Path, Path]) -
     found = by_time(compared, "evaluations")
     assert list(found) == [2, 3, 6, 12]
     assert found[12] == {name: pytest.approx(fmean(each)) for name, each in scores.items()}
-    assert [table.unit for table in compared.tables] == ["evaluations"], "bits take no seconds"
+    assert {table.unit for table in compared.tables} == {"evaluations"}, "bits take no seconds"
+
+
+def test_the_best_so_far_by_the_objective_has_its_test_scores_too(two: tuple[Path, Path]) -> None:
+    compared = compare_searches(two, None)
+    assert compared.tests == ["true_fitness"]
+    found = by_time(compared, "evaluations", "true_fitness")
+    assert list(found) == [2, 3, 6, 12]
+    for folder in two:
+        ends = [each.scores["true_fitness"] for each in kept(folder).values()]
+        assert found[12][folder.name] == pytest.approx(fmean(ends)), "the last is that of the best of the search"
+    by_test = compare_searches(two, "true_fitness")
+    assert [table.test for table in by_test.tables] == [None, "true_fitness"]
+    other = compare_searches(two, "highest_fitness")
+    assert [table.test for table in other.tables] == [None], "a score of no test has no curve"
+
+
+def test_seeds_of_an_earlier_version_have_no_curves_of_tests(two: tuple[Path, Path]) -> None:
+    file = two[0] / "seeds.jsonl"
+    before = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "tests"}) + "\n" for line in before))
+    compared = compare_searches(two, None)
+    assert compared.tests == []
+    assert [table.test for table in compared.tables] == [None]
+    assert compare_searches(two[1:], None).tests == ["true_fitness"]
 
 
 def test_any_score_of_the_seeds_can_be_compared(two: tuple[Path, Path]) -> None:
@@ -71,6 +95,7 @@ def test_run_folders_have_a_seed_each(tmp_path: Path, toy: Toy) -> None:
     assert list(searched.seeds) == [0]
     assert searched.seeds[0].anytime.best == same.anytime.best
     assert searched.seeds[0].anytime.evaluations == same.anytime.evaluations
+    assert searched.seeds[0].anytime.tests == same.anytime.tests
     assert searched.seeds[0].scores.items() >= same.scores.items()
     assert searched.seeds[0].anytime.seconds is not None, "those of this machine"
 
@@ -119,7 +144,10 @@ def test_what_is_printed_is_in_the_json_and_on_the_page(two: tuple[Path, Path], 
     for number in (f"{pair['mean_difference']:+.3f}", f"{pair['effect_size']:.2f}", f"{pair['holm_p_value']:.2g}"):
         assert number in printed.stdout
         assert number in text
-    assert text.count("<polyline") == 2
+    assert text.count("<polyline") == 4, "two searches by their objective, and by the test of the best so far"
+    for table in found["best_so_far"]:
+        for means in table["means"].values():
+            assert all(f"{mean:.3f}" in printed.stdout for mean in means if mean is not None)
     assert "<script" not in text
     assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
 

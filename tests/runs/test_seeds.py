@@ -16,13 +16,18 @@ from typing import Any
 
 import pytest
 
+from nas.data.digits import Digits
+from nas.evaluation.noisy_bits import NoisyBits
+from nas.evaluation.repeats import Repeats
+from nas.evaluation.table_file import load_table
+from nas.evaluation.training import Training
 from nas.journal import replay
 from nas.records import RecordError
 from nas.runs.experiment import load
 from nas.runs.reproduce import prepared, reproduce
 from nas.runs.run import create_folder, plan, run
 from nas.runs.seed_journal import DECLARED, SEEDS, kept
-from nas.runs.seeds import Anytime, anytime, run_seed, scores_at, seconds_by_scores
+from nas.runs.seeds import Anytime, anytime, is_free, make_test, run_seed, scores_at, seconds_by_scores
 from nas.runtime.queue import SearchFailed
 from nas.runtime.view import Silent
 
@@ -306,7 +311,9 @@ def test_a_seed_in_memory_is_the_run_of_a_folder(shared_data: Path, tmp_path: Pa
     create_folder(tmp_path / "run", planned)
     done = run(planned, tmp_path / "run", lambda stage: Silent())
     assert result.scores.items() >= done.finals["best"].scores.items()
-    assert result.anytime == anytime(done.history, seconds_by_scores(done.history))
+    assert planned.final
+    assert result.anytime == anytime(done.history, seconds_by_scores(done.history), make_test(*planned.final, 0))
+    assert {name: scores[-1] for name, scores in result.anytime.tests.items()} == done.finals["best"].scores
 
 
 def test_simulated_workers_take_the_time_of_their_clock(shared_data: Path) -> None:
@@ -344,6 +351,24 @@ def test_the_score_at_a_budget_is_the_last_within_it() -> None:
     curve = Anytime([1, 4, 9], [10.0, 40.0, 90.0], [1.0, 2.0, 2.0])
     assert scores_at(curve, [0, 1, 3, 4, 100], by_seconds=False) == [None, 1.0, 1.0, 2.0, 2.0]
     assert scores_at(curve, [9.9, 40.0], by_seconds=True) == [None, 2.0]
+
+
+def test_the_tests_of_the_best_so_far_are_those_of_the_table(shared_data: Path) -> None:
+    changes = ["rules.budget={evaluations: 30}", f"evaluator.table={shared_data}/nasbench201.npz"]
+    planned = prepared(load("nasbench201/random_search", changes))
+    curve, table = run_seed(planned, 1).anytime, load_table(f"{shared_data}/nasbench201.npz")
+    columns = zip(table.column("c10_valid12"), table.column("c100_test200"), strict=True)
+    known = set(columns)  # some cells have the same validation accuracy
+    tested = curve.tests["cifar100_test_top1_percent"]
+    assert all(each in known for each in zip(curve.best, tested, strict=True))
+    assert scores_at(curve, [30], by_seconds=False, test="cifar100_test_top1_percent") == [tested[-1]]
+
+
+def test_what_costs_a_training_is_not_tested_over_the_search(toy: Toy) -> None:
+    assert run_seed(plan(load(toy())), 0).anytime.tests.keys() == {"true_fitness"}
+    assert is_free(NoisyBits())
+    assert not is_free(Training(Digits()))
+    assert not is_free(Repeats(Training(Digits())))
 
 
 def test_the_folder_says_what_was_run(toy: Toy, folder: Path) -> None:

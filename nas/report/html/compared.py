@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from statistics import fmean, stdev
 
-from nas.report.html.colours import HUES
+from nas.report.html.curves import BANDS, charts, legend
 from nas.report.html.static import html_table, section, write_static
 from nas.report.summary.compared import (
     PAIR_COLUMNS,
     SUMMARY_COLUMNS,
     Compared,
-    SearchedSeeds,
-    bests_at,
-    least_spent,
     pair_cells,
     summary_cells,
 )
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 640, 320, 64, 40
-"""The size of a chart in px, and its margins for the labels of the axes."""
-
-POINTS = 100
-"""The number of budgets at which a curve is drawn."""
-
-HUE_ORDER = (2, 3, 0, 1, 4, 5)
-"""Blue and vermilion first, as in the report."""
-
-Point = tuple[float, float, float]
-"""A budget, the mean best so far, and 1.96 times its standard error."""
-
 
 def write_compared(path: Path, compared: Compared) -> None:
     """Write the page; one that was written before is replaced. Raises RecordError where `path` is another file."""
-    reading = f"Mean best {compared.objective} so far. The bands are 1.96 standard errors of the mean."
-    charts = [
-        section(f"Against {table.unit}", reading, legend(compared), curves(compared, table.unit))
-        for table in compared.tables
-    ]
+    reading = f"Mean best {compared.objective} so far"
+    reading += f", and the test scores of that architecture. {BANDS}" if compared.tests else f". {BANDS}"
+    drawn = section("Over the search", reading, legend(compared.searches), charts(compared.searches, compared.tests))
     summaries = [_escaped(summary_cells(each.name, compared.summaries[each.name])) for each in compared.searches]
     table = html_table(SUMMARY_COLUMNS, summaries, SUMMARY_COLUMNS[1:])
-    sections = [section(compared.metric, "Over seeds.", table), *charts]
+    sections = [section(compared.metric, "Over seeds.", table), drawn]
     if compared.pairs:
         rows = html_table(PAIR_COLUMNS, [_escaped(pair_cells(each)) for each in compared.pairs], PAIR_COLUMNS[2:])
         sections.append(
@@ -54,89 +35,3 @@ def write_compared(path: Path, compared: Compared) -> None:
 
 def _escaped(cells: Sequence[str]) -> list[str]:
     return [escape(cell) for cell in cells]
-
-
-def colour_of(place: int) -> str:
-    """Return the colour of a search by its place."""
-    hue, shade = HUE_ORDER[place % len(HUE_ORDER)], place // len(HUE_ORDER)
-    return HUES[hue][shade % len(HUES[hue])]
-
-
-def legend(compared: Compared) -> str:
-    """Return the names of the searches with their colours."""
-    items = (
-        f'<li><svg viewBox="0 0 26 12"><path d="M1 6H25" style="stroke:{colour_of(place)};stroke-width:3"/></svg>'
-        f"{escape(each.name)}</li>"
-        for place, each in enumerate(compared.searches)
-    )
-    return f'<ul class="legend">{"".join(items)}</ul>'
-
-
-def curves(compared: Compared, unit: str) -> str:
-    """Return the mean best so far of each search against a budget as an SVG."""
-    last = least_spent(compared.searches, unit)
-    budgets = [last * (point + 1) / POINTS for point in range(POINTS)]
-    drawn = [_points(each, budgets, unit) for each in compared.searches]
-    # the first budgets are the worst by far: the axis begins where all curves have spent a twentieth
-    seen = [point for points in drawn for point in points[POINTS // 20 :]] or [p for points in drawn for p in points]
-    low, high = min(y - band for _, y, band in seen), max(y + band for _, y, band in seen)
-    scale = _Scale(last, low, high if high > low else low + 1)
-    lines = "".join(_line(points, colour_of(place), scale) for place, points in enumerate(drawn))
-    label = f"Mean best {escape(compared.objective)} so far against {unit}"
-    return (
-        f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" style="max-width:900px;width:100%" aria-label="{label}">'
-        f"{_axes(scale, unit)}{lines}</svg>"
-    )
-
-
-def _points(search: SearchedSeeds, budgets: Sequence[float], unit: str) -> list[Point]:
-    """Return the points of a curve, from the first budget at which every seed has a score."""
-    found: list[Point] = []
-    for budget in budgets:
-        best = bests_at(search, budget, unit)
-        if len(best) == len(search.seeds):
-            band = 1.96 * stdev(best) / len(best) ** 0.5 if len(best) > 1 else 0.0
-            found.append((budget, fmean(best), band))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """The places of budgets and scores in a chart, in px."""
-
-    last: float
-    low: float
-    high: float
-
-    def x(self, budget: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - 25) * budget / self.last, 1)
-
-    def y(self, score: float) -> float:
-        share = min(max((score - self.low) / (self.high - self.low), 0.0), 1.0)
-        return round(10 + (HEIGHT - BOTTOM - 10) * (1 - share), 1)
-
-
-def _line(points: Sequence[Point], colour: str, scale: _Scale) -> str:
-    points = [point for point in points if scale.low <= point[1] <= scale.high]
-    above = [f"{scale.x(x)} {scale.y(y + band)}" for x, y, band in points]
-    below = [f"{scale.x(x)} {scale.y(y - band)}" for x, y, band in reversed(points)]
-    middle = " ".join(f"{scale.x(x)},{scale.y(y)}" for x, y, _ in points)
-    return (
-        f'<path d="M{"L".join(above + below)}Z" style="fill:{colour};opacity:.18"/>'
-        f'<polyline points="{middle}" style="fill:none;stroke:{colour};stroke-width:2"/>'
-    )
-
-
-def _axes(scale: _Scale, unit: str) -> str:
-    """Return five marks on either axis, with their numbers, and the unit of the budget."""
-    parts = []
-    for mark in range(5):
-        score, budget = scale.low + (scale.high - scale.low) * mark / 4, scale.last * mark / 4
-        y, x = scale.y(score), scale.x(budget)
-        parts.append(f'<path d="M{LEFT} {y}H{WIDTH - 25}" style="stroke:var(--line)"/>')
-        parts.append(_text(LEFT - 6, y + 4, "end", f"{score:.4g}") + _text(x, HEIGHT - 22, "middle", f"{budget:,.0f}"))
-    return "".join(parts) + _text((WIDTH + LEFT) / 2, HEIGHT - 5, "middle", unit)
-
-
-def _text(x: float, y: float, anchor: str, text: str) -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" style="fill:var(--soft);font-size:11px">{escape(text)}</text>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -11,10 +11,20 @@ from statistics import fmean
 from nas.history import read_objective
 from nas.records import RecordError, nearest
 from nas.report.summary.loaded import LoadedRun, load_run_summary
-from nas.runs.experiment import load
+from nas.runs.experiment import Experiment, load
 from nas.runs.finals import by_label
 from nas.runs.seed_journal import DECLARED, SEEDS, kept
-from nas.runs.seeds import Anytime, SeedResult, anytime, highest, scores_at, seconds_by_scores
+from nas.runs.seeds import (
+    Anytime,
+    SeedResult,
+    Test,
+    anytime,
+    highest,
+    is_free,
+    make_test,
+    scores_at,
+    seconds_by_scores,
+)
 from nas.runs.statistics import Paired, Summary, compare_pairs, interval_text, summarise_scores
 
 PARTS = (0.125, 0.25, 0.5, 1.0)
@@ -43,21 +53,29 @@ class SearchedSeeds:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """The mean best so far of each search, by name, at some budgets; `unit` is "evaluations" or "seconds"."""
+    """The mean best so far of each search, by name, at some budgets; `unit` is "evaluations" or "seconds".
+
+    With `test` it is the mean of that test score of the best so far by the objective; None is the objective itself.
+    """
 
     unit: str
+    test: str | None
     budgets: Sequence[float]
     means: Mapping[str, Sequence[float | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Searches compared by `metric`; `tables` are by evaluations and, where all have seconds, by seconds."""
+    """Searches compared by `metric`; `tables` are by evaluations and, where all have seconds, by seconds.
+
+    `tests` are the test scores whose curves all searches have.
+    """
 
     metric: str
     objective: str
     searches: Sequence[SearchedSeeds]
     summaries: Mapping[str, Summary]
+    tests: Sequence[str]
     tables: Sequence[Budgets]
     pairs: Sequence[Paired]
 
@@ -97,7 +115,8 @@ def compare_searches(folders: Sequence[Path], metric: str | None) -> Compared:
         searches[0].objective,
         searches,
         {name: summarise_scores(list(each.values())) for name, each in values.items()},
-        [_budgets(searches, unit) for unit in units_of(searches)],
+        tests_of(searches),
+        budget_tables(searches, _shown_test(searches, metric)),
         compare_pairs(values),
     )
 
@@ -109,8 +128,11 @@ def _named(folders: Sequence[Path]) -> dict[Path, str]:
     return {folder: name if names.count(name) == 1 else str(folder) for folder, name in zip(found, names, strict=True)}
 
 
-def read_searched(folder: Path, name: str) -> SearchedSeeds:
-    """Read a folder of a reproduction, or of a run. Raises RecordError where it is neither, or nothing was scored yet."""
+def read_searched(folder: Path, name: str, seeds: int | None = None) -> SearchedSeeds:
+    """Read a folder of a reproduction, all of it or the first `seeds`, or of a run.
+
+    Raises RecordError where it is neither, or nothing was scored yet.
+    """
     if (folder / SEEDS).is_file() and (folder / DECLARED).is_file():
         objective, results = _objective(folder / DECLARED), kept(folder)
     elif runs := sorted(folder.glob("seed-*/experiment.yaml")):
@@ -120,6 +142,8 @@ def read_searched(folder: Path, name: str) -> SearchedSeeds:
     else:
         raise RecordError(f"{folder} is no folder of a search: give those of nas search or of nas reproduce")
     scored = {seed: result for seed, result in sorted(results.items()) if result.anytime.best}
+    if seeds is not None:
+        scored = {seed: result for seed, result in scored.items() if seed < seeds}
     if not scored:
         raise RecordError(f"{folder}: nothing was scored yet")
     return SearchedSeeds(name, folder, objective, scored)
@@ -131,13 +155,30 @@ def _objective(file: Path) -> str:
 
 
 def _read_run(folder: Path) -> tuple[int, SeedResult]:
-    """Return the seed of a run folder, and its result so far."""
     run = load_run_summary(folder)
+    return run.experiment.rules.seed, result_of(run, _test_of(run.experiment))
+
+
+def result_of(run: LoadedRun, test: Test | None = None) -> SeedResult:
+    """Return the result of a run so far; `test` is that of the best so far."""
     best = run.history.best
     finals = by_label(run.logs["final"].history) if "final" in run.logs else {}
     tested = finals["best"].scores if "best" in finals else {}
     scores = {**(best.scores if best is not None else {}), **tested, **highest(run.history)}
-    return run.experiment.rules.seed, SeedResult(scores, anytime(run.history, _seconds(run)))
+    return SeedResult(scores, anytime(run.history, _seconds(run), test))
+
+
+def _test_of(experiment: Experiment) -> Test | None:
+    """Return the test of a run's architectures where it costs nothing, and what it reads is on this machine."""
+    evaluator = (experiment.final and experiment.final.evaluator) or experiment.evaluator
+    if evaluator is None or not is_free(evaluator):
+        return None
+    try:
+        space = experiment.open_space()
+        _, task = experiment.final_task(space) or (evaluator, experiment.task(space))
+    except RecordError:
+        return None
+    return make_test(evaluator, task, experiment.rules.seed)
 
 
 def _seconds(run: LoadedRun) -> list[float] | None:
@@ -165,19 +206,43 @@ def _spent(curve: Anytime, unit: str) -> Sequence[float]:
     return (curve.seconds or ()) if unit == "seconds" else curve.evaluations
 
 
-def _budgets(searches: Sequence[SearchedSeeds], unit: str) -> Budgets:
+def tests_of(searches: Sequence[SearchedSeeds]) -> list[str]:
+    """Return the test scores of the best so far that every seed of every search has."""
+    curves = [result.anytime for each in searches for result in each.seeds.values()]
+    return [name for name in curves[0].tests if all(name in curve.tests for curve in curves)]
+
+
+def _shown_test(searches: Sequence[SearchedSeeds], metric: str | None) -> list[str]:
+    """Return the one test score to print beside the objective: the metric or, where that is none, the first."""
+    known = tests_of(searches)
+    return [metric] if metric in known else known[:1] if metric is None else []
+
+
+def budget_tables(searches: Sequence[SearchedSeeds], tests: Sequence[str]) -> list[Budgets]:
+    """Return the mean best so far by the objective, and its test scores, against each unit that all searches have.
+
+    A table is left out where each budget ends before some seed has a score.
+    """
+    tables = [_budgets(searches, unit, test) for unit in units_of(searches) for test in (None, *tests)]
+    return [each for each in tables if any(mean is not None for means in each.means.values() for mean in means)]
+
+
+def _budgets(searches: Sequence[SearchedSeeds], unit: str, test: str | None) -> Budgets:
     least = least_spent(searches, unit)
     budgets = list(dict.fromkeys(max(1.0, round(least * part)) if part < 1 else least for part in PARTS))
-    return Budgets(unit, budgets, {each.name: [mean_at(each, budget, unit) for budget in budgets] for each in searches})
+    means = {each.name: [_mean(scores) for scores in by_budget(each, budgets, unit, test)] for each in searches}
+    return Budgets(unit, test, budgets, means)
 
 
-def mean_at(search: SearchedSeeds, budget: float, unit: str) -> float | None:
-    """Return the mean best so far at a budget; None where not every seed has a score by then."""
-    found = bests_at(search, budget, unit)
-    return fmean(found) if len(found) == len(search.seeds) else None
+def _mean(scores: Sequence[float] | None) -> float | None:
+    return None if scores is None else fmean(scores)
 
 
-def bests_at(search: SearchedSeeds, budget: float, unit: str) -> list[float]:
-    """Return the best so far at a budget of the seeds that have a score by then."""
-    each = (scores_at(result.anytime, [budget], unit == "seconds")[0] for result in search.seeds.values())
-    return [score for score in each if score is not None]
+def by_budget(
+    search: SearchedSeeds, budgets: Sequence[float], unit: str, test: str | None = None
+) -> Iterator[Sequence[float] | None]:
+    """Yield, for each budget, the best so far of all seeds, or its score `test`; None where a seed has none by then."""
+    by_seed = (scores_at(result.anytime, budgets, unit == "seconds", test) for result in search.seeds.values())
+    for scores in zip(*by_seed, strict=True):
+        known = [score for score in scores if score is not None]
+        yield known if len(known) == len(scores) else None
