@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import carried_out
+from report_runs import by_hand, carried_out, start
 
-from nas.report.summary.checklist import UNKNOWN, checklist_of
+from nas.report.summary.checklist import checklist_of
+from nas.report.summary.checklist_item import UNKNOWN
+from nas.report.summary.summarise import summarise
 from nas.runs.experiment import load
 from nas.runs.reproduce import reproduce
 
@@ -38,6 +40,13 @@ def test_a_run_says_what_it_was(toy: Toy, tmp_path: Path) -> None:
     assert found["Comparison with random architectures or random search"].startswith("2 random architectures")
     assert "torch" in found["Hardware and versions, alike for all methods"]
     assert "CPUs" in found["Hardware and versions, alike for all methods"]
+
+
+def test_the_report_has_the_same_checklist(toy: Toy, tmp_path: Path) -> None:
+    run = carried_out(toy().read_text(), tmp_path / "run")
+    assert summarise(run).checklist == checklist_of(run)
+    nothing = summarise(by_hand(tmp_path / "begun", [start(0, 1.0)]))
+    assert (nothing.checklist, nothing.missing["checklist"]) == ([], "nothing was scored yet")
 
 
 def test_what_only_the_author_knows_stays_open(toy: Toy, tmp_path: Path) -> None:

@@ -107,6 +107,16 @@ def test_the_family_tree_counts_what_it_leaves_out(page: Any) -> None:
     assert f"Not shown: {outside} evaluation" in page.page.inner_text("#ancestors .left-out")
 
 
+def test_the_checklist_is_folded_and_has_what_the_run_says(page: Any, cells: RunSummary) -> None:
+    part = page.page.locator("#checklist")
+    assert part.locator("table").first.is_hidden()
+    part.locator("summary").click()
+    shown = part.inner_text()
+    assert len(cells.checklist) > 15
+    assert all(each.question in shown and each.answer in shown for each in cells.checklist)
+    part.locator("summary").click()
+
+
 def test_nothing_is_said_where_all_is_shown(browser: Browser, tmp_path: Path) -> None:
     lines = [each for i in range(6) for each in (start(i, i), finish(i, i + 0.5, "a", fitness=0.5, macs=100.0))]
     write_page(tmp_path / "same.html", [summarise(by_hand(tmp_path / "run", lines, TOY))])

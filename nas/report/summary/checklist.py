@@ -5,39 +5,31 @@ Only what the folder says is filled in; what only its author can know stays open
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from nas.counting import count
 from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.table import Table
 from nas.records import RecordError, to_plain
+from nas.report.summary.checklist_item import UNKNOWN, ChecklistItem
 from nas.report.summary.compared import SearchedSeeds, read_searched
 from nas.report.summary.head import named, provenance_of
 from nas.runs.experiment import Experiment, load
 from nas.runs.run_data import read_data
 from nas.runs.seed_journal import DECLARED, SEEDS
 
-UNKNOWN = "not known from the run"
-
 MANY_SEEDS = 12
 """The number of seeds up to which each is named."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChecklistItem:
-    """A question of the checklist, under its heading, with the answer; UNKNOWN where the folder has none."""
+def checklist_of(folder: Path, searched: SearchedSeeds | None = None) -> list[ChecklistItem]:
+    """Return the checklist of a run folder of a search, or of a reproduction, and of its seeds; by default they are read.
 
-    heading: str
-    question: str
-    answer: str = UNKNOWN
-
-
-def checklist_of(folder: Path) -> list[ChecklistItem]:
-    """Return the checklist of a run folder of a search, or of a reproduction. Raises RecordError where it is neither."""
+    Raises RecordError where it is neither, or nothing was scored yet.
+    """
     file = declared_in(folder)
     experiment, known = load(file), provenance_of(file)
-    searched = read_searched(folder, folder.name)
+    searched = searched or read_searched(folder, folder.name)
     machine = "; ".join(known[key] for key in ("hardware", "versions") if key in known)
     return [
         *_code(experiment, file, searched, known.get("versions", "")),

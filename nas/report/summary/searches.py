@@ -10,6 +10,9 @@ from nas.drawing import draw
 from nas.evaluation.candidate import architecture_of
 from nas.history import Evaluated, describe_limits
 from nas.report.summary.ancestry import ancestors_of
+from nas.report.summary.checklist import checklist_of
+from nas.report.summary.checklist_item import ChecklistItem
+from nas.report.summary.compared import SearchedSeeds, result_of
 from nas.report.summary.costs import costs_of
 from nas.report.summary.curve import curve_of
 from nas.report.summary.evaluations import evaluations_of
@@ -35,7 +38,6 @@ def summarise_search(folder: Path) -> RunSummary:
     """Return the summary of a search. Raises RecordError where a file in the folder is damaged."""
     run = load_run_summary(folder)
     best = run.history.best
-    head = _head(run)
     curve, no_baseline = curve_of(run) if best else (None, "")
     fronts, no_fronts = fronts_of(run)
     method = named(run.experiment.supernet and run.experiment.supernet.method)
@@ -46,7 +48,7 @@ def summarise_search(folder: Path) -> RunSummary:
     roles = {label: done for history in finals for label, done in by_label(history).items()}
     weights = {role: folder / f"{role.replace(' ', '-')}.safetensors" for role in roles}
     summary = RunSummary(
-        head=head,
+        head=_head(run),
         reproduction=search_again(folder, run.experiment),
         best=_best(run, best, fronts),
         finals=_finals(roles, classes_of(folder)),
@@ -67,10 +69,16 @@ def summarise_search(folder: Path) -> RunSummary:
         evaluations=evaluations_of(run),
         trainings=[curves for role, path in weights.items() if (curves := training_curves(path, role))],
         tests=[test for role, path in weights.items() if (test := summarise_test(path, role))],
+        checklist=_checklist(run) if best else [],
     )
     return replace(
         summary, missing=_missing(run, summary, no_baseline, no_fronts) | _without(importances, no_importances)
     )
+
+
+def _checklist(run: LoadedRun) -> list[ChecklistItem]:
+    seeds = {run.experiment.rules.seed: result_of(run)}
+    return checklist_of(run.folder, SearchedSeeds(run.folder.name, run.folder, run.history.objective, seeds))
 
 
 def _name(pruner: str | Mapping[str, object] | None) -> str:
@@ -96,6 +104,7 @@ def _missing(run: LoadedRun, summary: RunSummary, no_baseline: str, no_fronts: s
         "timeline": "no evaluation has ended yet",
         "finals": "not reached yet" if run.experiment.final else "the experiment declares no final training",
         "trainings": "the final trainings have no recorded epochs" if summary.finals else "there was no final training",
+        "checklist": nothing,
         "tests": "the final trainings have no tested weights" if summary.finals else "there was no final training",
     }
     there = {

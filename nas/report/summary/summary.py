@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from nas.report.summary.candidates import LearningCurve, Objectives, Rung
+from nas.report.summary.checklist_item import ChecklistItem
 
 Texts = Sequence[str]
 Indices = Sequence[int]
@@ -358,6 +359,7 @@ class RunSummary:
     trainings: Sequence[TrainingCurves] = ()
     tests: Sequence[TestSummary] = ()
     trials: Trials | None = None
+    checklist: Sequence[ChecklistItem] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -187,10 +187,31 @@ function reproductionOf(run, id) {
     `The commands, and the full configuration.${began}`,
     again.commands.length ? copied(again.commands.join("\n"), true) : null,
     [...again.notes, hardware].filter(Boolean).map((note) => h("p", {}, note)),
-    expected.length ? table(["published", ""], expected) : null,
+    expected.length ? table(["expected", ""], expected) : null,
     h("h3", { class: "more" }, "The resolved YAML"),
     copied(again.yaml),
   );
+  element.classList.add("long");
+  return element;
+}
+
+/** The answer that the folder of a run does not have, as checklist_item.py writes it. */
+const UNKNOWN = "not known from the run";
+
+/** Make the section of the checklist for papers, folded. */
+function checklistOf(run, id) {
+  const title = "Checklist for papers";
+  if (!run.checklist.length) return empty(id, title, run.missing.checklist ?? "Nothing has been scored yet.");
+  const headings = [...new Set(run.checklist.map((item) => item.heading))];
+  const answer = (text) => h("span", { class: text === UNKNOWN ? "empty" : null }, text);
+  const tables = headings.map((heading) => {
+    const items = run.checklist.filter((item) => item.heading === heading);
+    return table([heading, ""], items.map((item) => [item.question, answer(item.answer)]));
+  });
+  const open = run.checklist.filter((item) => item.answer === UNKNOWN).length;
+  const reading = `Lindauer and Hutter 2020 (arXiv:1909.02453), filled with what the run says; ${count(open, "answer")} missing.`;
+  const summary = h("summary", {}, count(run.checklist.length, "question"));
+  const element = section(id, title, reading, h("details", { class: "list" }, summary, tables));
   element.classList.add("long");
   return element;
 }

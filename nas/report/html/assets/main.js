@@ -17,6 +17,7 @@ const PARTS = {
     ["costs", "Cost", costsOf],
     ["evaluations", "Evaluations", evaluationsOf],
     ["again", "Reproduce", reproductionOf],
+    ["checklist", "Checklist", checklistOf],
   ],
   training: [
     ["best", "Network", bestOf],
@@ -72,6 +73,7 @@ function drawWhole() {
   document.documentElement.dataset.theme = "light";
   addEventListener("afterprint", () => showTheme(theme), { once: true });
   document.querySelectorAll("details.run").forEach((element) => element.unfold());
+  document.querySelectorAll("details.list").forEach((element) => (element.open = true));
   drawAll();
   redrawAll();
 }
