@@ -85,7 +85,10 @@ Every = Annotated[
     bool, typer.Option("--all", help="All fast experiments of the library: in memory, and a minute by their header.")
 ]
 Slow = Annotated[bool, typer.Option("--slow", help="With --all: also those that take longer.")]
-Html = Annotated[Path | None, typer.Option(help="With --all: the page; by default reproduced.html in the run folder.")]
+Html = Annotated[
+    Path | None,
+    typer.Option(help="A page to write, with the curves; with --all by default reproduced.html in the run folder."),
+]
 
 
 def reproduce(
@@ -99,7 +102,7 @@ def reproduce(
     slow: Slow = False,
     html: Html = None,
 ) -> None:
-    """Run an experiment with several seeds and compare it with its published numbers: exit code 0 within tolerance, else 1.
+    """Run an experiment with several seeds and compare it with its expected numbers: exit code 0 within tolerance, else 1.
 
     Each seed that has ended is kept: the same command, also with more seeds, runs those that are missing.
 
@@ -107,17 +110,19 @@ def reproduce(
 
     nas reproduce --all
     """
+    from nas.runs.experiment import experiment_file
     from nas.terminal.show_reproduction import AllRequest, ReproductionRequest, show_all, show_reproduction
 
     console = terminal()
-    _check_asked(experiment, every, slow or html is not None)
+    _check_asked(experiment, every, slow)
     if experiment is None:
         folder = run_dir or Path("runs", "reproduce-all")
         request = AllRequest(seeds, folder, workers, slow, html or folder / "reproduced.html")
         with reproducing(console):
             holds = show_all(request, as_json, console)
     else:
-        asked = ReproductionRequest(seeds or 1, run_dir or _kept_in(experiment, assignments or []), workers)
+        kept, file = run_dir or _kept_in(experiment, assignments or []), experiment_file(experiment)
+        asked = ReproductionRequest(experiment.with_suffix("").as_posix(), file, seeds or 1, kept, workers, html)
         with reproducing(console), _explained(experiment, assignments or []) as loaded:
             holds = show_reproduction(loaded, asked, as_json, console)
     if not holds:
@@ -134,14 +139,14 @@ def _kept_in(experiment: Path, changes: list[str]) -> Path:
     return Path("runs", f"reproduce-{name}" + (f"-{digest(tuple(changes))[:6]}" if changes else ""))
 
 
-def _check_asked(experiment: Path | None, every: bool, is_for_all: bool) -> None:
-    """Raise RecordError where neither or both of an experiment and --all are given, or an option of --all without it."""
+def _check_asked(experiment: Path | None, every: bool, slow: bool) -> None:
+    """Raise RecordError where neither or both of an experiment and --all are given, or --slow without --all."""
     from nas.records import RecordError
 
     if (experiment is None) != every:
         raise RecordError("give an EXPERIMENT, or --all for those of the library, and not both")
-    if is_for_all and not every:
-        raise RecordError("--slow and --html are for --all: leave them out")
+    if slow and not every:
+        raise RecordError("--slow is for --all: leave it out")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Terminal output of reproductions: published and own numbers side by side."""
+"""Terminal output of reproductions: expected and own numbers side by side, and the best so far over the search."""
 
 from __future__ import annotations
 
@@ -16,20 +16,27 @@ from rich.text import Text
 from nas.records import RecordError
 from nas.report.html.page import check_target
 from nas.report.html.reproduced import write_reproduced
+from nas.report.summary.compared import SearchedSeeds, budget_tables, read_searched, tests_of
 from nas.runs.declared import experiments
 from nas.runs.experiment import Experiment
 from nas.runs.reproduce import Comparison, reproduce
-from nas.runs.reproduce_all import Listed, Reproduced, listed, reproduce_listed
+from nas.runs.reproduce_all import Listed, Reproduced, listed, read_header, reproduce_listed
 from nas.runs.statistics import interval_text
 
 
 @dataclass(frozen=True, slots=True)
 class ReproductionRequest:
-    """How to reproduce: the number of seeds, the folder that keeps them, and the number of processes, None for a fitting one."""
+    """How to reproduce the experiment in `file`: the number of seeds, the folder that keeps them, and the page to write, if any.
 
+    `workers` is the number of processes, None for a fitting one.
+    """
+
+    name: str
+    file: Path
     seeds: int
     folder: Path
     workers: int | None
+    html: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +51,44 @@ class AllRequest:
 
 
 def show_reproduction(experiment: Experiment, asked: ReproductionRequest, as_json: bool, console: Console) -> bool:
-    """Run the seeds, and print published and own numbers side by side; return whether none is outside its tolerance."""
+    """Run the seeds, and print expected and own numbers side by side; return whether none is outside its tolerance."""
     if not experiment.expect:
         raise RecordError("the experiment has no `expect:`: there is nothing to compare with")
+    if asked.html is not None:
+        check_target(asked.html, may_replace=False, repair="give another --html")
     with Progress(console=Console(stderr=True), transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"{asked.seeds} runs", total=asked.seeds)
         compared = reproduce(
             experiment, asked.seeds, lambda ended: bar.update(task, completed=ended), asked.folder, asked.workers
         )
+    if asked.html is not None:
+        named = Listed(asked.name, experiment, read_header(asked.file), asked.seeds)
+        write_reproduced(asked.html, [Reproduced(named, compared, asked.folder)], [])
     if as_json:
         print(json.dumps([as_plain(each) for each in compared], indent=1))
     else:
         print_compared(compared, asked.seeds, console)
+        print_over_search(read_searched(asked.folder, asked.name, asked.seeds), console)
+        if asked.html is not None:
+            console.print(f"Page: {asked.html}", soft_wrap=True)
     return all(each.holds is not False for each in compared)
+
+
+def print_over_search(searched: SearchedSeeds, console: Console) -> None:
+    """Print the best so far of a search, and its test scores where they cost nothing, at some budgets."""
+    tests = tests_of([searched])
+    tables = budget_tables([searched], tests)
+    for unit in dict.fromkeys(each.unit for each in tables):
+        of_unit = [each for each in tables if each.unit == unit]
+        title = f"Best {searched.objective} so far{' and its tests' if tests else ''}, mean over seeds, after so many {unit}"
+        console.print(title, style="italic", soft_wrap=True)
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for place, column in enumerate(["score", *(f"{budget:,.0f}" for budget in of_unit[0].budgets)]):
+            table.add_column(column, justify="right" if place else "left", no_wrap=True)
+        for each in of_unit:
+            means = ("" if mean is None else f"{mean:.3f}" for mean in each.means[searched.name])
+            table.add_row(each.test or searched.objective, *means)
+        console.print(table)
 
 
 def show_all(asked: AllRequest, as_json: bool, console: Console) -> bool:
@@ -91,19 +123,28 @@ def print_all(found: Sequence[Reproduced], console: Console) -> None:
     title = "Mean ± standard deviation over seeds"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     left = ("experiment", "score", "")
-    for column in ("experiment", "seeds", "score", "published", "own", "95 % interval", "tolerance", ""):
+    columns = ("experiment", "seeds", "score", "expected", "re-derived", "own", "95 % interval", "tolerance", "")
+    for column in columns:
         table.add_column(column, justify="left" if column in left else "right", no_wrap=column in left[:2])
     for each in found:
         if each.failure:
-            table.add_row(each.listed.name, str(each.listed.seeds), "", *[""] * 4, Text(each.failure, "red"))
+            table.add_row(each.listed.name, str(each.listed.seeds), "", *[""] * 5, Text(each.failure, "red"))
         for place, compared in enumerate(each.compared):
             name, seeds = ("", "") if place else (each.listed.name, str(compared.seeds))
-            own, tolerance = _own(compared)[:1], f"{compared.published.tolerance:g}"
-            limits = interval_text(compared.interval)
-            table.add_row(name, seeds, compared.name, published(compared), *own, limits, tolerance, verdict(compared))
+            expected, own, tolerance = compared.published, _own(compared)[:1], f"{compared.published.tolerance:g}"
+            texts = (compared.name, expected.text, expected.rederived_text, *own, interval_text(compared.interval))
+            table.add_row(name, seeds, *texts, tolerance, verdict(compared))
     # in a file or a pipe a row is one line
     wide = console if console.is_terminal else Console(file=console.file, width=max(console.width, LINE))
     wide.print(table)
+    for each in found:
+        print_notes(each.compared, console)
+
+
+def print_notes(compared: Sequence[Comparison], console: Console) -> None:
+    """Print what the experiment says of its numbers that are outside their tolerances."""
+    for note in dict.fromkeys(each.published.note for each in compared if each.holds is False and each.published.note):
+        console.print(note, style="yellow", soft_wrap=True)
 
 
 def _all_as_plain(found: Sequence[Reproduced], left_out: Sequence[Listed]) -> dict[str, Any]:
@@ -128,27 +169,30 @@ def as_plain(compared: Comparison) -> dict[str, Any]:
 
 
 def print_compared(compared: Sequence[Comparison], seeds: int, console: Console) -> None:
-    """Print published and own numbers, a row each, with a verdict where there are enough seeds for one."""
+    """Print expected and own numbers, a row each, with a verdict where there are enough seeds for one."""
     title = f"Mean ± standard deviation of {seeds} runs" if seeds > 1 else "1 run, with seed 0"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    columns = (
-        ("score", "published", "own", "95 % interval", "standard error", "tolerance", "")
-        if seeds > 1
-        else ("score", "published", "own", "difference", "tolerance", "")
-    )
-    for column in columns:
+    own = ("own", "95 % interval", "standard error") if seeds > 1 else ("own", "difference")
+    further = _further(compared)
+    for column in ("score", "expected", *own, *further, "tolerance", ""):
         table.add_column(column, justify="left" if column in ("score", "") else "right", no_wrap=column == "score")
-    for each in compared:
-        table.add_row(each.name, published(each), *_own(each), f"{each.published.tolerance:g}", verdict(each))
+    for place, each in enumerate(compared):
+        more = (texts[place] for texts in further.values())
+        tolerance = f"{each.published.tolerance:g}"
+        table.add_row(each.name, each.published.text, *_own(each), *more, tolerance, verdict(each))
     console.print(table)
+    print_notes(compared, console)
     if seeds == 1:
         console.print("1 seed: no deviation, and no verdict; give --seeds 2 or more", style="yellow", soft_wrap=True)
 
 
-def published(compared: Comparison) -> str:
-    """Return the published number as text."""
-    spread = f" ± {compared.published.std:.2f}" if compared.published.std is not None else ""
-    return f"{compared.published.mean:g}{spread}"
+def _further(compared: Sequence[Comparison]) -> dict[str, list[str]]:
+    """Return the columns that only some experiments have: deviations of retrainings, and re-derived numbers."""
+    columns = {
+        "retraining std": ["" if each.retraining_std is None else f"{each.retraining_std:.3f}" for each in compared],
+        "re-derived": [each.published.rederived_text for each in compared],
+    }
+    return {name: texts for name, texts in columns.items() if any(texts)}
 
 
 def verdict(compared: Comparison) -> Text:
