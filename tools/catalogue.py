@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from reproduced import README, section_of
 
 from nas.family import Family, families
 from nas.profiling import profile
@@ -70,19 +71,16 @@ def parts(counted: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
 
 def _reproduced() -> str:
     """Return published and own numbers: the README's table, then what each experiment states."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    # the table rows between the heading and the next one
-    own = re.findall(r"^\|.*\|$", readme.partition("\n## Reproduced\n")[2].partition("\n## ")[0], re.MULTILINE)
     rows = [
         f"| {_linked(path)} | {_escaped(claim)} | {_numbers(load(path).expect)} | {_escaped(_run(path))} |"
         for path, (_, claim) in zip(experiments().values(), sections()["experiments"], strict=True)
     ]
     return "\n".join(
         [
-            "Test accuracy in percent over 500 seeds; `nas reproduce EXPERIMENT --seeds 500` runs them again.\n",
-            *own,
+            "Mean and standard deviation over seeds, own (expected); accuracies are in percent.\n",
+            section_of(README.read_text(encoding="utf-8")),
             "\nWhat every experiment claims, and our runs of it:\n",
-            "| experiment | | published, test accuracy in % | run here |",
+            "| experiment | | expected | run here |",
             "|---|---|---|---|",
             *rows,
             "",
@@ -110,8 +108,7 @@ def _numbers(expected: Mapping[str, Expectation]) -> str:
     texts = []
     for name, each in expected.items():
         of = name.removesuffix("_percent").removesuffix("_test_top1").removeprefix("test_")
-        spread = f" ± {each.std:g}" if each.std else ""
-        texts.append(f"{TESTS.get(of, of.replace('_', ' '))} {each.mean:g}{spread}".strip())
+        texts.append(f"{TESTS.get(of, of.replace('_', ' '))} {each.text}".strip())
     return "; ".join(texts) or "none"
 
 
