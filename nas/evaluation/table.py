@@ -19,12 +19,16 @@ from nas.records import Positive, RecordError, record
 
 @record
 class Fidelity:
-    """The columns of trainings that ended after fewer `epochs`: their validation accuracy, and their seconds."""
+    """The columns of trainings that ended after fewer `epochs`: their validation accuracy, and their seconds.
+
+    Without a column `seconds` it is that of the whole trainings, in units of its own.
+    """
 
     epochs: Positive
     validation: str
     seconds_per_unit: float = 1.0
     seconds_offset: float = 0.0
+    seconds: str | None = None
 
 
 @record
@@ -82,7 +86,11 @@ class Table(Evaluator):
 
     def prepare(self, space: Any) -> dict[str, Any]:
         table = load_table(self.table)
-        declared = self.validation, self.seconds, *(each.validation for each in self.earlier)
+        declared = (
+            self.validation,
+            self.seconds,
+            *(name for each in self.earlier for name in (each.validation, each.seconds)),
+        )
         tested = (name for columns in self.test_columns.values() for name in _listed(columns))
         for name in (*declared, *self.columns.values(), *tested):
             if name is not None:
@@ -108,7 +116,8 @@ class Table(Evaluator):
         if taken.validation is not None:
             found["validation_top1_percent"] = file.value(taken.validation, row)
         if self.seconds is not None:
-            found["seconds"] = taken.seconds_offset + taken.seconds_per_unit * file.value(self.seconds, row)
+            column = taken.seconds or self.seconds
+            found["seconds"] = taken.seconds_offset + taken.seconds_per_unit * file.value(column, row)
         return at_once(found)
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:

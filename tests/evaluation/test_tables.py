@@ -13,7 +13,7 @@ import pytest
 
 import nas
 from nas.evaluation.evaluator import Job, Task
-from nas.evaluation.table import Table
+from nas.evaluation.table import Fidelity, Table
 from nas.evaluation.table_file import load_rows, load_table
 from nas.family import family
 from nas.records import RecordError
@@ -41,9 +41,9 @@ def task(name: str = "nasbench_macro") -> Task:
     return task_of(name, family(name).space(), {}, {}, "network")
 
 
-def scored(table: Table, architecture: Any, name: str = "nasbench_macro") -> Any:
-    table.prepare(family(name).space())
-    return performed(table.evaluate(task(name), Job(0, architecture, 0)))[1]
+def scored(table: Table, architecture: Any, epochs: int | None = None) -> Any:
+    table.prepare(nasbench_macro())
+    return performed(table.evaluate(task("nasbench_macro"), Job(0, architecture, 0, epochs=epochs)))[1]
 
 
 def as_csv(path: Path, names: dict[str, Callable[[Any], Any]]) -> list[Any]:
@@ -101,6 +101,22 @@ def test_an_equal_architecture_has_the_row_of_the_other(tmp_path: Path) -> None:
         scored(Table(**settings), other)
     with pytest.raises(RecordError, match="no row for the digits '00000000', nor for an equal architecture"):
         scored(Table(**settings, missing="canonical"), from_digits("00000000"))
+
+
+def test_a_shorter_training_has_seconds_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("architecture,v4,v108,s4,s108\n22100102,50,90,40,1000\n")
+    names = {
+        "table": str(tmp_path / "table.csv"),
+        "key": "digits",
+        "validation": "v108",
+        "seconds": "s108",
+        "epochs": 108,
+    }
+    own, shared = (Table(**names, earlier=(Fidelity(4, "v4", 0.04, seconds=each),)) for each in ("s4", None))
+    network = from_digits("22100102")
+    assert scored(own, network, 4)["seconds"] == pytest.approx(1.6)
+    assert scored(shared, network, 4)["seconds"] == pytest.approx(40)
+    assert scored(own, network) == {"validation_top1_percent": 90, "seconds": 1000}
 
 
 def test_the_members_of_nasbench_macro_are_those_of_its_table(shared_data: Path) -> None:

@@ -59,7 +59,14 @@ def test_the_best_of_the_screened_are_trained_first_the_best_first() -> None:
     assert history.best in history.scored
 
 
-@pytest.mark.parametrize("strategy", [WarmUp(screen="score"), SuccessiveHalving(epochs=(0, 1, 3), screen="-cost")])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        WarmUp(screen="score"),
+        WarmUp(screen=("score", "-cost", "cost")),
+        SuccessiveHalving(epochs=(0, 1, 3), screen="-cost"),
+    ],
+)
 def test_a_strategy_that_screens_is_a_strategy(strategy: Strategy) -> None:
     check_strategy(strategy)
 
@@ -84,6 +91,13 @@ def test_screened_outside_a_limit_are_trained_last() -> None:
 def test_without_any_that_could_be_screened_the_strategy_begins() -> None:
     history = simulate_search(WarmUp(screen="score", draws=5, keep=2), SMALL, 9, finish=fail_always)
     assert [proposal.origin for proposal in history.proposals] == ["screened"] * 5 + ["random"] * 4
+
+
+def test_several_screens_vote() -> None:
+    # two of the three scores are one: the majority is that one
+    history = simulate_search(WarmUp(screen=("-cost", "score", "-cost"), draws=30, keep=3), SMALL, 33)
+    best = sorted(history.screened, key=lambda done: done.scores["cost"])[:3]
+    assert [history.proposals[number].resumes for number in trained(history)] == [done.number for done in best]
 
 
 def test_the_first_rung_of_halving_is_compared_by_its_own_score() -> None:
