@@ -23,13 +23,14 @@ class Reach:
     """What one pixel of a map depends on; pairs are (down, right).
 
     The pixel (i, j) of a map sees the input pixels from `first` to `last`, as offsets from (i, j) times `stride`. `depth` is
-    the number of convolutions and linear layers on the longest path to it.
+    the number of convolutions and linear layers on the longest path to it; `image` is the size of the input.
     """
 
     first: Offset = (0.0, 0.0)
     last: Offset = (0.0, 0.0)
     stride: Offset = (1.0, 1.0)
     depth: int = 0
+    image: Pair = (1, 1)
 
     @property
     def field(self) -> Pair:
@@ -42,7 +43,13 @@ class Reach:
         (down, right), (top, left) = self.stride, first
         begins = self.first[0] + top * down, self.first[1] + left * right
         ends = self.last[0] + last[0] * down, self.last[1] + last[1] * right
-        return Reach(begins, ends, (down * stride[0], right * stride[1]), self.depth + weights)
+        return Reach(begins, ends, (down * stride[0], right * stride[1]), self.depth + weights, self.image)
+
+    def through_all(self) -> Reach:
+        """Return the reach after an operation that reads the whole map, whatever the shape of its tensor."""
+        first = min(self.first[0], 0.0), min(self.first[1], 0.0)
+        last = max(self.last[0], self.image[0] - 1.0), max(self.last[1], self.image[1] - 1.0)
+        return Reach(first, last, self.stride, self.depth, self.image)
 
 
 def reach_of(tensor: Tensor) -> Reach:
@@ -56,8 +63,12 @@ _NOTHING = Reach()
 _NORM = "native_batch_norm"
 _ALIKE = frozenset("relu sigmoid silu gelu hardtanh hardswish hardsigmoid tanh leaky_relu".split())
 _WEIGHTED = frozenset("addmm mm linear".split())
+_PRODUCTS = frozenset("bmm baddbmm _scaled_dot_product_flash_attention_for_cpu".split())
 _POOLS = frozenset("max_pool2d_with_indices avg_pool2d max_pool2d".split())
-_WHOLE = frozenset("_adaptive_avg_pool2d adaptive_avg_pool2d mean view _unsafe_view reshape".split())
+_ADAPTIVE = frozenset("_adaptive_avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d".split())
+_WHOLE = _ADAPTIVE | frozenset("mean amax linalg_vector_norm view _unsafe_view reshape".split())
+_RESIZED = _ADAPTIVE | frozenset("upsample_bilinear2d upsample_nearest2d pixel_shuffle pixel_unshuffle".split())
+_PADDINGS = frozenset("constant_pad_nd reflection_pad2d replication_pad2d".split())
 
 
 @final
@@ -65,8 +76,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A mode that traces every operation; `peak_bytes` is the most memory that tensors took at a time, without weights.
 
     The receptive field follows the usual recursion (a window adds its size, a stride multiplies); over branches, the largest.
-    An operation that reads a whole map, such as a global mean or flattening, counts as a window of its size. Interpolation
-    and learned shifts count as a window of one pixel each way. Attention between pixels is not traced.
+    An operation that reads a whole map, such as a global mean, flattening, attention or a norm by the map's own statistics,
+    counts as a window of its size. Bilinear interpolation and learned shifts count as a window of one pixel each way.
     """
 
     def __init__(self) -> None:
@@ -120,6 +131,8 @@ def _reach(name: str, args: Any, inputs: list[Tensor], output: Tensor) -> Reach:
     """Return the reach of the output of an operation."""
     joined = _join([each for each in inputs if hasattr(each, "_reach")])
     # args: input, weight, bias, stride, padding, dilation, ...
+    if name == "convolution" and args[1].dim() == 4 and args[6]:
+        return _transposed(joined, args[1].shape[2:], args[3], args[4])
     if name == "convolution" and args[1].dim() == 4:
         # A dilated kernel of `size` taps spans (size - 1) * dilation + 1 pixels.
         kernel = [(size - 1) * step + 1 for size, step in zip(args[1].shape[2:], args[5], strict=True)]
@@ -130,18 +143,34 @@ def _reach(name: str, args: Any, inputs: list[Tensor], output: Tensor) -> Reach:
         )
     if name in _WHOLE and inputs[0].dim() == 4 and _is_summed_up(inputs[0], output):
         return joined.through((0, 0), (inputs[0].shape[2] - 1, inputs[0].shape[3] - 1))
-    if name == "constant_pad_nd":
+    if (
+        name in _PRODUCTS or name == "native_group_norm" or (name == _NORM and args[5])
+    ):  # args[5]: by its own statistics
+        return joined.through_all()
+    if name in _PADDINGS:
         # args[1] is (left, right, top, bottom), or (left, right) alone. Pixel 0 of the padded map is pixel -left of the input.
         left, top = args[1][0], [*args[1], 0, 0][2]
         return joined.through((-top, -left), (-top, -left))
     if name == "slice" and inputs[0].dim() == 4 and len(args) > 1 and args[1] in (2, 3):
         return _sliced(joined, inputs[0].shape[args[1]], *args[1:])
-    if name == "upsample_bilinear2d":
-        ratio = inputs[0].shape[2] / output.shape[2], inputs[0].shape[3] / output.shape[3]  # below 1 where maps grow
-        return joined.through((-1, -1), (1, 1), ratio)
+    if name in _RESIZED and output.dim() == 4:
+        # pixels of the input for each of the output; below 1 where maps grow
+        down, right = inputs[0].shape[2] / output.shape[2], inputs[0].shape[3] / output.shape[3]
+        more = 1 if name == "upsample_bilinear2d" else 0
+        ends = (down - 1, right - 1) if name in _ADAPTIVE or name == "pixel_unshuffle" else (more, more)
+        return joined.through((-more, -more), ends, (down, right))
     if name.startswith("grid_sampler"):
         return joined.through((-1, -1), (1, 1))
     return joined.through((0, 0), (0, 0), weights=name in _WEIGHTED)
+
+
+def _transposed(reach: Reach, kernel: Any, stride: Any, padding: Any) -> Reach:
+    """Return the reach after a transposed convolution, whose kernel is at least as large as its stride."""
+    # The output pixel o reads the inputs i with i * step - pad + tap = o: from ceil((o + pad - size + 1) / step), which is
+    # floor((o + pad - size + step) / step), to floor((o + pad) / step).
+    (height, width), (top, left), (down, right) = _both(kernel), _both(padding), _both(stride)
+    first, last = ((top - height + down) / down, (left - width + right) / right), (top / down, left / right)
+    return reach.through(first, last, (1 / down, 1 / right), weights=True)
 
 
 def _window(reach: Reach, kernel: Any, stride: Any, padding: Any, weights: bool = False) -> Reach:
@@ -171,7 +200,8 @@ def _join(inputs: list[Tensor]) -> Reach:
     largest = max(inputs, key=lambda each: each.shape[2:].numel() if each.dim() == 4 else 0)
     first = min(each.first[0] for each in reaches), min(each.first[1] for each in reaches)
     last = max(each.last[0] for each in reaches), max(each.last[1] for each in reaches)
-    return Reach(first, last, reach_of(largest).stride, max(each.depth for each in reaches))
+    depth, image = max(each.depth for each in reaches), max(each.image for each in reaches)
+    return Reach(first, last, reach_of(largest).stride, depth, image)
 
 
 def _both(sizes: Any) -> Any:
@@ -181,5 +211,5 @@ def _both(sizes: Any) -> Any:
 def ready_image(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Return an input of zeros whose pixels see themselves."""
     tensor = torch.zeros(shape, device=device)
-    tensor._reach = Reach()  # type: ignore[attr-defined]
+    tensor._reach = Reach(image=(shape[2], shape[3]))  # type: ignore[attr-defined]
     return tensor

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from nas.building import Node
 from nas.family import Family
-from nas.layers.conv import ConvNormAct, Norm
+from nas.layers.conv import ConvNormAct
+from nas.layers.norm import Norm
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.space import one_of

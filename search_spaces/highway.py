@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from nas.building import Node
 from nas.family import Family
 from nas.layers.activation import RELU, Activation
-from nas.layers.conv import ConvNormAct, Norm, Padding
+from nas.layers.conv import ConvNormAct, Padding
+from nas.layers.norm import Norm
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.space import one_of

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.family import Family
-from nas.layers.conv import ConvNormAct, Norm
+from nas.layers.conv import ConvNormAct
+from nas.layers.norm import Norm
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.space import one_of

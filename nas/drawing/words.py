@@ -32,11 +32,15 @@ KINDS: dict[str, str] = {
     "pool": "pooling",
     "skip": "skip",
     "zero": "none",
+    "bam": "attention",
     "attention": "attention",
+    "augmented": "attention",
+    "spatial_gate": "attention",
+    "non_local": "attention",
     "excite": "attention",
     "selective": "attention",
     "conv": "convolution",
-    "normalize": "norm, activation",
+    "norm": "norm, activation",
     "layer_scale": "norm, activation",
     "core_unit": "norm, activation",
 }
@@ -111,7 +115,7 @@ def _said(name: str, value: Any) -> str:
         ("activation", None): "linear",
         ("activation", "none"): "linear",
         ("order", "pre"): "pre-activated",
-        ("norm", "layer"): "layer norm",
+        **{("norm", kind): f"{kind} norm" for kind in ("layer", "group", "instance")},
     }
     if isinstance(value, bool | None | str) and (name, value) in known:
         return known[name, value]

@@ -13,6 +13,7 @@ _MODULES = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "leaky_relu": nn.LeakyReLU,
+    "prelu": nn.PReLU,
     "elu": nn.ELU,
     "gelu": nn.GELU,
     "swish": nn.SiLU,
@@ -26,10 +27,25 @@ _MODULES = {
 
 @record
 class Activation(Node):
-    """Apply an activation function by its name."""
+    """Apply an activation function by its name.
+
+    "prelu" learns the slope below zero for each channel, 0.25 at the beginning (He et al. 2015, arXiv:1502.01852, section
+    2.1).
+    """
 
     name: Literal[
-        "relu", "relu6", "leaky_relu", "elu", "gelu", "swish", "hard_swish", "sigmoid", "hard_sigmoid", "tanh", "mish"
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "prelu",
+        "elu",
+        "gelu",
+        "swish",
+        "hard_swish",
+        "sigmoid",
+        "hard_sigmoid",
+        "tanh",
+        "mish",
     ] = "relu"
 
     def __post_init__(self) -> None:
@@ -38,6 +54,8 @@ class Activation(Node):
             raise RecordError(f"there is no activation {name!r}: {nearest(name, _MODULES)}")
 
     def build(self, site: Site) -> nn.Module:
+        if self.name == "prelu":
+            return nn.PReLU(site.shape[0])
         module: nn.Module = _MODULES[self.name]()
         return module
 

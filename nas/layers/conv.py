@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from nas.building import BuildError, Node, Shape, Site
 from nas.layers.activation import RELU, activate
+from nas.layers.norm import Norm, centres, make_norm, makes_anew
 from nas.records import Natural, Positive, Range, record
 
 Pair = tuple[int, int]
-Padding = Literal["same", "valid"] | Natural | tuple[Natural, Natural]
+Padding = Literal["same", "valid", "reflect", "replicate"] | Natural | tuple[Natural, Natural]
 Ratio = Annotated[float, Range(0)]
 
 
@@ -30,35 +31,14 @@ def window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1,
     return fitting - 1 if ceil and (fitting - 1) * stride >= size + padding else fitting
 
 
-class ChannelNorm(nn.Module):
-    """Normalise the channels of each pixel of (B, C, H, W): layer norm as in ConvNeXt."""
-
-    def __init__(self, channels: int, affine: bool) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels, eps=1e-6, elementwise_affine=affine)
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed: Tensor = self.norm(x.permute(0, 2, 3, 1))
-        return normed.permute(0, 3, 1, 2)
-
-
-Norm = Literal["batch", "layer", "none"]
-
-
-def make_norm(norm: Norm, channels: int, affine: bool = True) -> list[nn.Module]:
-    """Return a norm over (B, C, H, W), or nothing for "none"."""
-    if norm == "none":
-        return []
-    return [nn.BatchNorm2d(channels, affine=affine) if norm == "batch" else ChannelNorm(channels, affine)]
-
-
 @record
 class ConvNormAct(Node):
     """Apply a convolution, a norm and an activation or, with `order` "pre", norm, activation and convolution.
 
     The width is `channels` or, by default, the requested one times `ratio`; a "depthwise" convolution keeps the input width.
-    `groups` is the number of groups, or `group_width` their width. The stride is the site's times `stride`. The convolution
-    has a bias only where there is no norm, which would cancel it; `bias` overrides this.
+    `groups` is the number of groups, or `group_width` their width. The stride is the site's times `stride`. `padding` "same",
+    "reflect" and "replicate" keep the size: they continue the map by zeros, its mirror image, or its border. The convolution
+    has a bias only where no norm subtracts the mean, which would cancel it; `bias` overrides this.
     """
 
     kernel: Positive | tuple[Positive, Positive] = 3
@@ -76,17 +56,17 @@ class ConvNormAct(Node):
 
     def build(self, site: Site) -> nn.Module:
         shape = self.shape(site)
-        bias = self.norm == "none" if self.bias is None else self.bias
+        bias = not centres(self.norm) if self.bias is None else self.bias
         groups = self._groups(site, shape[0])
         stride = site.stride * self.stride
+        border = self.padding if self.padding in ("reflect", "replicate") else "zeros"
         conv = nn.Conv2d(
-            site.shape[0], shape[0], pair(self.kernel), stride, self._padding(), self.dilation, groups, bias
+            site.shape[0], shape[0], pair(self.kernel), stride, self._padding(), self.dilation, groups, bias, border
         )
-        normed = site.shape if self.order == "pre" else shape
-        around = [*make_norm(self.norm, normed[0], site.affine), *activate(self.activation, site, normed)]
-        if self.order == "pre" and self.norm == "none":
-            # Not by `activate`, which works in place: other modules may read the input.
-            around = [site.put(normed).build(self.activation)] if self.activation else []
+        if self.order == "post":
+            around = [*make_norm(self.norm, site, shape), *activate(self.activation, site, shape)]
+        else:
+            around = _opening(self.norm, self.activation, site)
         parts = [*around, conv] if self.order == "pre" else [conv, *around]
         return nn.Sequential(*parts) if len(parts) > 1 else conv
 
@@ -101,17 +81,21 @@ class ConvNormAct(Node):
         ]
         if min(sizes) < 1:
             raise BuildError(f"a {height}x{width} convolution does not fit a map of {site.shape}: enlarge the images")
+        if self.padding == "reflect" and any(pad >= size for pad, size in zip(padding, site.shape[1:], strict=True)):
+            raise BuildError(
+                f"a {height}x{width} convolution mirrors more than a map of {site.shape} has: give padding 'same'"
+            )
         return channels, sizes[0], sizes[1]
 
     def _padding(self) -> Pair:
-        if self.padding == "same":
+        if self.padding in ("same", "reflect", "replicate"):
             height, width = pair(self.kernel)
             if height % 2 == 0 or width % 2 == 0:
                 raise BuildError(
                     f"a {height}x{width} convolution does not keep the size: give odd kernels or a padding"
                 )
             return self.dilation * (height // 2), self.dilation * (width // 2)
-        return (0, 0) if self.padding == "valid" else pair(self.padding)
+        return (0, 0) if self.padding == "valid" else pair(cast(int | Pair, self.padding))
 
     def _groups(self, site: Site, channels: int) -> int:
         groups = site.shape[0] if self.groups == "depthwise" else self.groups
@@ -129,6 +113,17 @@ class ConvNormAct(Node):
         return groups
 
 
+def _opening(norm: Norm, activation: Node | None, site: Site) -> list[nn.Module]:
+    """Return a norm and an activation of the input, which other modules may read and which is left as it is."""
+    parts = make_norm(norm, site, site.shape)
+    if activation is not None:
+        # `activate` works in place
+        parts += (
+            activate(activation, site, site.shape) if makes_anew(norm) else [site.put(site.shape).build(activation)]
+        )
+    return parts
+
+
 def bare(kernel: int, channels: int | None = None, stride: int = 1, ratio: float = 1.0) -> ConvNormAct:
     """Return a convolution alone: no norm, no activation, no bias."""
     return ConvNormAct(kernel, channels, stride, ratio=ratio, norm="none", activation=None, bias=False)
@@ -142,10 +137,7 @@ class Normalize(Node):
     activation: Node | None = RELU
 
     def build(self, site: Site) -> nn.Module:
-        parts = make_norm(self.norm, site.shape[0], site.affine)
-        if self.activation is not None:
-            parts += activate(self.activation, site, site.shape) if parts else [site.build(self.activation)]
-        return nn.Sequential(*parts)
+        return nn.Sequential(*_opening(self.norm, self.activation, site))
 
     def shape(self, site: Site) -> Shape:
         return site.shape

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from nas.building import BuildError, Node, Shape, Site
+from nas.layers.norm import Norm, make_norm
 from nas.records import Positive, record
 
 
@@ -37,7 +38,7 @@ def same_conv(
 
 @record
 class Conv(Node):
-    """Apply ReLU, a kxk convolution and batch norm.
+    """Apply ReLU, a kxk convolution and batch norm, or another `norm`, or none where it is False.
 
     `bottleneck` b puts the convolution between two 1x1 convolutions, on 1/b of the output's channels, as the released
     AmoebaNet code does with b = 4.
@@ -45,7 +46,7 @@ class Conv(Node):
 
     kernel: Positive = 3
     activation: Literal["relu", "none"] = "relu"
-    norm: bool = True
+    norm: bool | Literal["layer", "group", "instance"] | Node = True
     bottleneck: Positive = 1
     padding: Literal["same", "valid"] = "same"
 
@@ -60,8 +61,8 @@ class Conv(Node):
         if self.padding == "valid":
             conv.padding = (0, 0)
         parts: list[nn.Module] = [nn.ReLU()] if self.activation == "relu" else []
-        parts += [conv, nn.BatchNorm2d(site.channels, affine=site.affine)] if self.norm else [conv]
-        return nn.Sequential(*parts)
+        norm: Norm = self.norm if not isinstance(self.norm, bool) else "batch" if self.norm else "none"
+        return nn.Sequential(*parts, conv, *make_norm(norm, site, self.shape(site)))
 
     def shape(self, site: Site) -> Shape:
         if self.padding == "same":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from nas.building import Node, Shape, Site
 from nas.layers.activation import Activation
 from nas.layers.attention import SqueezeExcite, divisible
 from nas.layers.conv import ConvNormAct
+from nas.layers.norm import Norm
 from nas.operations.drop_path import DropPath
 from nas.records import Fraction, Positive, Range, record
 
@@ -50,6 +52,7 @@ class MBConv(Node):
     fused: bool = False
     residual: bool = True
     drop_path: Fraction = 0.0
+    norm: Norm = "batch"
 
     def build(self, site: Site) -> nn.Module:
         shape, parts = site.shape, list[nn.Module]()
@@ -68,18 +71,18 @@ class MBConv(Node):
     def _nodes(self, site: Site) -> list[tuple[Node, int]]:
         """Return the layers, each with its stride."""
         width = divisible(site.shape[0] * self.expansion) if self.expansion > 1 else site.shape[0]
-        project = ConvNormAct(1, site.channels, activation=None)
+        expand = ConvNormAct(1, width, activation=self.activation, norm=self.norm)
+        project = ConvNormAct(1, site.channels, activation=None, norm=self.norm)
         # Nothing to expand, so nothing to project: one convolution (the released EfficientNetV2 code).
         if self.fused and self.expansion == 1:
-            return [(ConvNormAct(self.kernel, site.channels, activation=self.activation), site.stride)]
+            return [(replace(expand, kernel=self.kernel, channels=site.channels), site.stride)]
         nodes: list[tuple[Node, int]] = []
         if self.fused:
-            nodes.append((ConvNormAct(self.kernel, width, activation=self.activation), site.stride))
+            nodes.append((replace(expand, kernel=self.kernel), site.stride))
         else:
             if self.expansion > 1:
-                nodes.append((ConvNormAct(1, width, activation=self.activation), 1))
-            depthwise = ConvNormAct(self.kernel, groups="depthwise", activation=self.activation)
-            nodes.append((depthwise, site.stride))
+                nodes.append((expand, 1))
+            nodes.append((replace(expand, kernel=self.kernel, channels=None, groups="depthwise"), site.stride))
         return [*nodes, *((each, 1) for each in self._excitation(site.shape[0], width)), (project, 1)]
 
     def _excitation(self, channels: int, width: int) -> list[Node]:

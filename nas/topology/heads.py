@@ -6,7 +6,7 @@ from torch import nn
 
 from nas.building import Node, Shape, Site
 from nas.layers.activation import RELU, activate
-from nas.layers.conv import ChannelNorm
+from nas.layers.norm import ChannelNorm
 from nas.records import Fraction, Positive, record
 
 

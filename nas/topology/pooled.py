@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from nas.building import Node, Shape, Site
-from nas.layers.conv import ConvNormAct, Norm
+from nas.layers.conv import ConvNormAct
+from nas.layers.norm import Norm
 from nas.records import Fraction, Positive, record
 from nas.topology.heads import FullyConnected
 

@@ -122,6 +122,12 @@ def test_a_network_of_every_family_is_the_same_in_every_format(name: str, fold: 
         "attention_conv3 attention_conv3(heads=4, key=0.5)",
         "residual[residual[conv3 conv3] conv3]",
         'normalize(norm="layer") layer_scale',
+        "conv3(norm=group, padding=reflect) conv3(norm=instance, padding=replicate, activation=prelu)",
+        "conv3(norm=none) local_response_norm global_response_norm",
+        'squeeze_excite(pool="both") spatial_gate7 squeeze_excite(pool="max")',
+        'bam bam(join="product", dilation=2)',
+        "augmented_conv3(heads=2, key=0.5, value=0.25) self_attention(heads=2, relative=true)",
+        "non_local non_local(norm=false, pool=1) double_attention",
     ],
 )
 def test_an_unusual_operation_is_the_same_in_every_format(part: str, tmp_path: Path) -> None:

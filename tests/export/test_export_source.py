@@ -125,6 +125,13 @@ highway[conv3]; branches[conv1, conv3]; branches(split=true)[conv1, conv3]; bran
 wired(nodes=6)[sep_conv3]; polynomial(activation=relu)[conv3 conv3]; polynomial(order=3)[conv3]
 polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]; dag(edges=((1, 1, 1), (1, 0), (1,)))[conv3, conv1]
 backbone(modules=3, halved=(1,), doubled=(0, 2))[conv3]
+polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]
+conv3(norm=group, padding=reflect) conv3(norm=instance, padding=replicate, activation=prelu)
+conv3(norm=local_response_norm(size=3)); normalize(norm=group_norm(groups=4)) global_response_norm; group_norm prelu
+local_response_norm; squeeze_excite(pool="both", reduction=4) spatial_gate7 squeeze_excite(pool="max"); bam
+bam(join="product", reduction=4) spatial_gate3(norm=false); augmented_conv3(heads=2, key=0.5, value=0.25)
+self_attention(heads=2, relative=true); self_attention(heads=1, pool=2, scale=false); non_local non_local(norm=false, pool=1)
+double_attention double_attention(features=3, maps=5, norm=batch); sep_conv3(norm=group) mb_conv3(norm=layer)
 residual[residual[conv3 conv3] conv1]; hierarchy(body=motif(number=1))[conv3, [motif(number=0) motif(number=0)]]
 """
 LAYERS = [text for line in NODES.strip().splitlines() for text in line.split("; ")]

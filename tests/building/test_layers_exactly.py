@@ -1,0 +1,301 @@
+"""Norms, activations, gates and attention compute what their papers define, and cost what the definitions cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import nas
+from nas.building import BuildError, Node, Shape, Site, build
+from nas.layers.activation import Activation
+from nas.layers.attention import BAM, SpatialGate, SqueezeExcite
+from nas.layers.conv import ConvNormAct, Normalize
+from nas.layers.norm import GlobalResponseNorm, GroupNorm, LocalResponseNorm
+from nas.layers.self_attention import AugmentedConv, DoubleAttention, NonLocal, SelfAttention
+from nas.notation import parse
+from nas.operations.conv import Conv
+from nas.operations.mbconv import MBConv
+from nas.operations.separable import DilConv, SepConv
+from nas.profiling import profile
+from nas.records import RecordError
+from nas.space import one_of, resolve
+from nas.testing.nodes import check_node
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SHAPE: Shape = (8, 6, 5)
+
+
+def at(node: Node, shape: Shape = SHAPE, channels: int | None = None) -> nn.Module:
+    """Return the module of a node with weights and statistics that all differ from their first values."""
+    torch.manual_seed(0)
+    module = Site(shape, channels or shape[0]).build(node).eval()
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and tensor.dim() < 2:
+            tensor.uniform_(0.5, 1.5) if name.endswith("running_var") else tensor.normal_(0.5, 0.2)
+        elif name.endswith("project.weight"):
+            nn.init.normal_(tensor)
+    return module
+
+
+def image(shape: Shape = SHAPE) -> Tensor:
+    return torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def convs(module: nn.Module) -> list[nn.Conv2d]:
+    return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+
+
+def alike(found: Tensor, wanted: Tensor | Any) -> None:
+    torch.testing.assert_close(found, torch.as_tensor(wanted, dtype=found.dtype), rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------- norms
+
+
+def test_local_response_norm_is_the_papers_sum_over_neighbouring_channels() -> None:
+    size, alpha, beta, k = 5, 0.3, 0.75, 2.0
+    x = image().numpy().astype(numpy.float64)
+    wanted = numpy.empty_like(x)
+    for i in range(8):
+        near = x[:, max(0, i - size // 2) : min(7, i + size // 2) + 1]
+        wanted[:, i] = x[:, i] / (k + alpha * (near**2).sum(1)) ** beta
+    alike(at(LocalResponseNorm(size, alpha, beta, k))(image()), wanted)
+    alike(nn.LocalResponseNorm(size, alpha * size, beta, k)(image()), wanted)  # torch divides its alpha by the size
+    with pytest.raises(BuildError, match="over 17 channels stands where there are 8: lower `size`"):
+        at(LocalResponseNorm(17))
+
+
+def test_group_norm_takes_as_many_groups_as_divide_the_width() -> None:
+    module, x = at(GroupNorm(3), (8, 6, 5)), image()
+    assert module.num_groups == 1
+    module = at(GroupNorm(4))
+    grouped = x.reshape(2, 4, -1)
+    normed = (grouped - grouped.mean(2, keepdim=True)) / (grouped.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
+    weight, bias = (each.view(-1, 1, 1) for each in module.parameters())
+    alike(module(x), normed.reshape(x.shape) * weight + bias)
+
+
+def test_instance_norm_takes_the_statistics_of_each_channel_of_each_image() -> None:
+    module, x = at(Normalize("instance", None)), image()
+    normed = (x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+    weight, bias = (each.view(-1, 1, 1) for each in module.parameters())
+    alike(module(x), normed * weight + bias)
+    with pytest.raises(BuildError, match="an instance norm of a map of 1x1 pixels is zero: give another norm"):
+        at(Normalize("instance"), (8, 1, 1))
+
+
+def test_global_response_norm_is_algorithm_1_and_begins_at_the_identity() -> None:
+    module, x = at(GlobalResponseNorm()), image()
+    norms = x.square().sum((2, 3)).sqrt()
+    shares = (norms / (norms.mean(1, keepdim=True) + 1e-6))[:, :, None, None]
+    alike(module(x), module.weight * (x * shares) + module.bias + x)
+    assert torch.equal(Site(SHAPE, 8).build(GlobalResponseNorm())(x), x)
+
+
+NORMS = ("layer", "group", "instance", GroupNorm(4), LocalResponseNorm(3))
+
+
+@pytest.mark.parametrize("norm", NORMS, ids=str)
+def test_the_norm_of_a_convolution_is_a_field(norm: Any) -> None:
+    for node in (Conv(3, norm=norm), SepConv(3, norm=norm), DilConv(3, norm=norm), MBConv(3, norm=norm)):
+        check_node(node)
+        assert not [part for part in at(node).modules() if isinstance(part, nn.BatchNorm2d)]
+    for order in ("post", "pre"):
+        conv = ConvNormAct(3, norm=norm, order=order)  # type: ignore[arg-type]
+        check_node(conv)
+        (made,) = convs(at(conv))
+        assert (made.bias is None) is not isinstance(norm, LocalResponseNorm)  # the only one that keeps the mean
+
+
+def test_norms_are_searched_and_what_was_written_before_is_written_so_still() -> None:
+    space = ConvNormAct(3, 4, norm=one_of("norm", ["batch", "group", LocalResponseNorm()]))
+    closed = [resolve(space, lambda choice, i=i: i) for i in range(3)]  # type: ignore[misc]
+    assert [nas.build(each, (3, 8, 8))(torch.zeros(2, 3, 8, 8)).shape[1] for each in closed] == [4] * 3
+    assert nas.to_plain(closed[0]) == {"ConvNormAct": {"kernel": 3, "channels": 4}} or nas.to_plain(closed[0]) == {
+        "ConvNormAct": {"channels": 4}
+    }
+    assert nas.digest(MBConv(3)) == nas.digest(MBConv(3, norm="batch"))
+    assert parse("conv3(norm=local_response_norm(size=3))") == ConvNormAct(3, norm=LocalResponseNorm(3))
+
+
+# ---------------------------------------------------------------------------------------------- activation, borders
+
+
+def test_a_parametric_relu_has_a_slope_per_channel() -> None:
+    module, x = at(Activation("prelu")), image()
+    slopes = module.weight.view(-1, 1, 1)
+    alike(module(x), x.clamp(min=0) + slopes * x.clamp(max=0))
+    assert profile(parse("conv3-4(activation=prelu, norm=none)"), (3, 8, 8)).params == 3 * 4 * 9 + 4 + 4
+    assert Site(SHAPE, 8).build(Activation("prelu")).weight.tolist() == [0.25] * 8
+
+
+@pytest.mark.parametrize("padding", ["reflect", "replicate"])
+def test_a_convolution_continues_its_map_beyond_the_border(padding: Any) -> None:
+    module, x = at(ConvNormAct(5, padding=padding, dilation=1, norm="none", activation=None)), image()
+    continued = numpy.pad(x.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), {"replicate": "edge"}.get(padding, padding))
+    alike(module(x), functional.conv2d(torch.from_numpy(continued), module.weight, module.bias))
+    assert profile(ConvNormAct(5, padding=padding), (3, 16, 16)).receptive_field == (5, 5)
+    if padding == "reflect":
+        with pytest.raises(BuildError, match="a 5x5 convolution mirrors more than a map of"):
+            at(ConvNormAct(5, padding=padding), (8, 2, 8))
+
+
+# ---------------------------------------------------------------------------------------------- gates
+
+
+def test_cbam_is_a_gate_of_channels_and_one_of_pixels() -> None:
+    channel, spatial, x = at(SqueezeExcite(4, pool="both")), at(SpatialGate(7, norm=False)), image()
+    down, up = convs(channel)
+    mean, largest = (up(down(each).relu()) for each in (x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)))
+    alike(channel(x), x * (mean + largest).sigmoid())
+    (conv,) = convs(spatial)
+    pooled = torch.stack([x.max(1).values, x.mean(1)], 1)
+    alike(spatial(x), x * functional.conv2d(pooled, conv.weight, conv.bias, padding=3).sigmoid())
+    alike(at(SqueezeExcite(4, pool="max"))(x), x * up(down(x.amax((2, 3), keepdim=True)).relu()).sigmoid())
+    # 2 * 64 * 4 weights and 64 + 4 biases of the channels; 98 weights and a batch norm of the pixels (released code)
+    assert profile(parse('squeeze_excite(pool="both") spatial_gate7'), (64, 8, 8)).params == 512 + 68 + 98 + 2
+
+
+@pytest.mark.parametrize("join", ["add", "product"])
+def test_bam_adds_the_product_with_its_gate(join: Any) -> None:
+    module, x = at(BAM(4, 2, join)), image()
+    channel, spatial = (module.get_submodule(each) for each in ("channel", "spatial"))
+    pooled, squeeze, expand = channel
+    made = expand(squeeze(pooled(x)))
+    alike(pooled(x), x.mean((2, 3), keepdim=True))
+    gate = made * spatial(x) if join == "product" else made + spatial(x)
+    alike(module(x), x + x * gate.sigmoid())
+    assert [conv.dilation for conv in convs(spatial)] == [(1, 1), (2, 2), (2, 2), (1, 1)]
+    # with reduction 16 of 64 channels; each 1x1 and 3x3 has biases, and all but the last a batch norm (released code)
+    counts = (64 * 4 + 4 + 8) + (4 * 64 + 64) + (64 * 4 + 4 + 8) + 2 * (4 * 4 * 9 + 4 + 8) + (4 + 1)
+    assert profile(BAM(), (64, 8, 8)).params == counts
+
+
+# ---------------------------------------------------------------------------------------------- attention
+
+
+def attention_by_loops(
+    queries: Any, keys: Any, values: Any, heads: int, scale: float, rows: Any = None, columns: Any = None
+) -> Any:
+    """Return attention pixel by pixel, in numpy; maps are (C, H, W)."""
+    _, height, width = queries.shape
+    made = numpy.zeros((len(values), height, width))
+    per_key, per_value = len(keys) // heads, len(values) // heads
+    for head in range(heads):
+        query, key = (each[head * per_key : (head + 1) * per_key] for each in (queries, keys))
+        value = values[head * per_value : (head + 1) * per_value].reshape(per_value, -1)
+        for i in range(height):
+            for j in range(width):
+                scores = query[:, i, j] @ key.reshape(per_key, -1)
+                if rows is not None:
+                    by_row = [rows[a - i + height - 1] @ query[:, i, j] for a in range(height)]
+                    by_column = [columns[b - j + width - 1] @ query[:, i, j] for b in range(width)]
+                    scores = scores + numpy.add.outer(by_row, by_column).ravel()
+                weights = numpy.exp(scale * scores - (scale * scores).max())
+                made[head * per_value : (head + 1) * per_value, i, j] = value @ (weights / weights.sum())
+    return made
+
+
+def arrays(*tensors: Tensor) -> list[Any]:
+    return [tensor.detach().double().numpy() for tensor in tensors]
+
+
+@pytest.mark.parametrize(("relative", "pool", "scale"), [(True, 1, True), (False, 2, False), (False, 1, True)])
+def test_self_attention_is_a_weighted_mean_of_all_pixels(relative: bool, pool: int, scale: bool) -> None:
+    module, x = at(SelfAttention(2, 6, 1.0, 2 / 3, relative, pool, scale)), image()[:1]
+    pooled = functional.max_pool2d(x, pool, ceil_mode=True)
+    keys, values = module.keys_values(pooled)[0].split([6, 4])
+    positions = arrays(module.rows, module.columns) if relative else ()
+    factor = 3**-0.5 if scale else 1.0
+    mean = attention_by_loops(*arrays(module.queries(x)[0], keys, values), 2, factor, *positions)
+    alike(module(x), module.project(torch.from_numpy(mean).float()[None]).detach())
+
+
+def test_an_augmented_convolution_is_a_convolution_beside_attention() -> None:
+    module, x = at(AugmentedConv(3, heads=2, key=0.5, value=0.25, norm="none", activation=None))[0], image()[:1]
+    queries, keys, values = module.queries_keys_values(x)[0].split([4, 4, 2])
+    mean = attention_by_loops(*arrays(queries, keys, values), 2, 2**-0.5, *arrays(module.rows, module.columns))
+    attended = module.project(torch.from_numpy(mean).float()[None])
+    alike(module(x), torch.cat([module.conv(x), attended], 1).detach())
+
+
+def test_an_augmented_convolution_costs_what_the_paper_counts() -> None:
+    node = AugmentedConv(3, 40, heads=4, key=0.2, value=0.2, least_key=5, norm="none", activation=None)
+    inside, dk, dv, size = 16, 4 * 5, 4 * 2, 6
+    costs = profile(node, (inside, size, size))
+    positions = 2 * (2 * size - 1) * dk // 4
+    assert costs.params == 9 * inside * (40 - dv) + (inside + 1) * (2 * dk + dv) + (dv + 1) * dv + positions
+    pixels = size**2
+    of_attention = pixels**2 * (dk + dv) + pixels * 2 * size * dk
+    assert costs.macs == pixels * (9 * inside * (40 - dv) + inside * (2 * dk + dv) + dv * dv) + of_attention
+    assert min(costs.receptive_field) >= size
+    with pytest.raises(BuildError, match="attention takes 8 of 8 channels"):
+        at(AugmentedConv(3, heads=8))
+
+
+def test_a_non_local_block_adds_the_embedded_gaussian() -> None:
+    module, x = at(NonLocal(2, 1, norm=False)), image()[:1]
+    attention = module.get_submodule("body")
+    queries, keys_values = attention.queries(x)[0], attention.keys_values(x)[0]
+    mean = attention_by_loops(*arrays(queries, keys_values[:4], keys_values[4:]), 1, 1.0)
+    alike(module(x), x + attention.project(torch.from_numpy(mean).float()[None]).detach())
+    for node in (NonLocal(), NonLocal(norm=False)):
+        assert torch.equal(Site(SHAPE, 8).build(node)(x), x)  # the identity at the beginning
+    # theta, phi, g and W of Wang et al., with biases, and a batch norm
+    assert profile(NonLocal(), (64, 8, 8)).params == 3 * (64 * 32 + 32) + (32 * 64 + 64) + 2 * 64
+    # keys and values on 16 pixels
+    assert profile(NonLocal(), (64, 8, 8)).macs == 64 * 32 * (64 + 2 * 16 + 64) + 64 * 16 * 32 * 2
+
+
+def test_double_attention_gathers_and_distributes() -> None:
+    module, x = at(DoubleAttention(features=3, maps=5)), image()[:1]
+    features, maps, vectors = arrays(
+        *(part(x)[0].flatten(1) for part in (module.features, module.maps, module.vectors))
+    )
+    gathered = features @ (numpy.exp(maps) / numpy.exp(maps).sum(1, keepdims=True)).T
+    distributed = gathered @ (numpy.exp(vectors) / numpy.exp(vectors).sum(0))
+    mean = torch.from_numpy(distributed.reshape(3, 6, 5)).float()[None]
+    alike(module(x), x + module.project(mean).detach())
+    costs = profile(DoubleAttention(), (64, 8, 8))
+    assert costs.params == 3 * (64 * 16 + 16) + (16 * 64 + 64)
+    assert costs.macs == 64 * (4 * 64 * 16) + 64 * 16 * 16 * 2
+
+
+GLOBAL = (
+    "non_local double_attention self_attention augmented_conv3(heads=2) normalize(norm=group) normalize(norm=instance)"
+)
+GLOBAL += ' global_response_norm squeeze_excite(pool="both") bam'
+
+
+@pytest.mark.parametrize("text", GLOBAL.split())
+def test_what_reads_the_whole_map_has_a_receptive_field_of_it(text: str) -> None:
+    tree, pixels = parse(f"conv3-16/2(activation=none) {text} conv1"), (20, 24)
+    assert all(field >= size for field, size in zip(profile(tree, (3, *pixels)).receptive_field, pixels, strict=True))
+    module = build(tree, (3, *pixels)).eval()
+    for weight in module.parameters():
+        nn.init.uniform_(weight, 0.0, 0.2)
+    x = torch.rand(1, 3, *pixels, requires_grad=True)
+    module(x)[0, :, 0, 0].square().sum().backward()
+    assert x.grad is not None
+    assert x.grad[0, :, -1, -1].any()
+
+
+NODES = """group_norm local_response_norm global_response_norm prelu squeeze_excite(pool="both") spatial_gate7 bam
+bam(join="product") self_attention(heads=4) self_attention(relative=true) non_local double_attention
+augmented_conv3(heads=2,value=0.25)"""
+
+
+@pytest.mark.parametrize("text", NODES.split())
+def test_what_holds_for_every_node(text: str) -> None:
+    check_node(parse(text))
+
+
+def test_relative_positions_of_pooled_pixels_are_refused() -> None:
+    with pytest.raises(RecordError, match="give pool 1, or no relative positions"):
+        SelfAttention(relative=True, pool=2)
