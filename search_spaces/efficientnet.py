@@ -3,7 +3,8 @@
 Source: Tan and Le 2019, arXiv:1905.11946, table 1 (B0) and section 3.3 (scaling); V2: Tan and Le 2021, arXiv:2104.00298,
 table 4. Networks as in torchvision, which has B2 at 288 pixels (the paper's code: 260), and whose shares of drop path grow
 from block to block; here they grow from stage to stage. Norms keep torch's epsilon and momentum, and maps are padded equally
-on both sides.
+on both sides. Lite: the authors' repository of TPU models; no attention, ReLU6, and the depth of the first and the last stage
+and the width of the first and the last convolution are not scaled.
 
 The space is the paper's first step: the search of the coefficients of depth, width and resolution, with alpha * beta^2 *
 gamma^2 about 2, for a small network whose kernels are open too.
@@ -29,7 +30,7 @@ from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Network, with_classes
 
-SWISH = Activation("swish")
+SWISH, RELU6 = Activation("swish"), Activation("relu6")
 
 Table = Sequence[tuple[MBConv, int, int, int]]
 """Block, width, depth and stride of each stage."""
@@ -45,9 +46,15 @@ def fused(expansion: float) -> MBConv:
     return MBConv(3, expansion, activation=SWISH, fused=True)
 
 
-def stages(table: Table, depth: float = 1.0, width: float = 1.0, divisor: int = 8) -> Iterator[Stage]:
-    """Yield the scaled stages of a table; depths are rounded up, widths to a multiple of the divisor."""
-    depths = [math.ceil(repeat * depth) for _, _, repeat, _ in table]
+def stages(
+    table: Table, depth: float = 1.0, width: float = 1.0, divisor: int = 8, fixed: Sequence[int] = ()
+) -> Iterator[Stage]:
+    """Yield the scaled stages of a table; depths are rounded up, widths to a multiple of the divisor.
+
+    The depths of the stages `fixed` are not scaled.
+    """
+    scales = [1.0 if i in fixed else depth for i in range(len(table))]
+    depths = [math.ceil(repeat * scale) for (_, _, repeat, _), scale in zip(table, scales, strict=True)]
     before = accumulate(depths, initial=0)
     for (block, channels, _, stride), repeat, passed in zip(table, depths, before, strict=False):
         body = replace(block, drop_path=round(passed / sum(depths), 2))
@@ -63,6 +70,15 @@ def efficientnet(depth: float, width: float, dropout: float) -> Network:
     stem = ConvNormAct(3, divisible(32 * width), 2, activation=SWISH)
     last = ConvNormAct(1, divisible(1280 * width), activation=SWISH)
     return Network(stem, (*stages(B0, depth, width), last), Classifier(1000, dropout=dropout))
+
+
+def efficientnet_lite(depth: float, width: float, dropout: float) -> Network:
+    """Return B0's Lite form scaled in depth and width; its first and last stage keep their depth."""
+    plain = [replace(block, squeeze=0.0, activation=RELU6) for block, *_ in B0]
+    table = [(block, *row[1:]) for block, row in zip(plain, B0, strict=True)]
+    last = ConvNormAct(1, 1280, activation=RELU6)
+    body = stages(table, depth, width, fixed=(0, len(table) - 1))
+    return Network(ConvNormAct(3, 32, 2, activation=RELU6), (*body, last), Classifier(1000, dropout=dropout))
 
 
 def efficientnet_v2(table: Table, dropout: float) -> Network:
@@ -119,6 +135,14 @@ _SCALES = {
 }
 """Depth, width and dropout of each network, as in the released code."""
 
+_LITE_SCALES = {
+    "efficientnet_lite0": (1.0, 1.0, 0.2),
+    "efficientnet_lite1": (1.1, 1.0, 0.2),
+    "efficientnet_lite2": (1.2, 1.1, 0.3),
+    "efficientnet_lite3": (1.4, 1.2, 0.3),
+    "efficientnet_lite4": (1.8, 1.4, 0.3),
+}
+
 # Block, width, depth, stride: S is table 4 of arXiv:2104.00298, M and L are from the released code.
 _V2_S: Table = (
     *((fused(1.0), 24, 2, 1), (fused(4.0), 48, 4, 2), (fused(4.0), 64, 4, 2)),
@@ -138,12 +162,13 @@ PUBLISHED: dict[str, Network] = {
     "efficientnet_v2_s": efficientnet_v2(_V2_S, 0.2),
     "efficientnet_v2_m": efficientnet_v2(_V2_M, 0.3),
     "efficientnet_v2_l": efficientnet_v2(_V2_L, 0.4),
+    **{name: efficientnet_lite(*scale) for name, scale in _LITE_SCALES.items()},
 }
 
 SOURCES = {name: "Tan and Le 2021, arXiv:2104.00298" for name in PUBLISHED if "v2" in name}
 
-# Image sizes, in the order of PUBLISHED: B0 to B7, V2-S to V2-L.
-_SIZES = (224, 240, 288, 300, 380, 456, 528, 600, 384, 480, 480)
+# Image sizes, in the order of PUBLISHED: B0 to B7, V2-S to V2-L, Lite0 to Lite4.
+_SIZES = (224, 240, 288, 300, 380, 456, 528, 600, 384, 480, 480, 224, 240, 260, 280, 300)
 INPUTS = {name: (3, size, size) for name, size in zip(PUBLISHED, _SIZES, strict=True)}
 
 family = Family(

@@ -4,6 +4,9 @@ Sources: v2 (BN-Inception), Ioffe and Szegedy 2015, arXiv:1502.03167, figure 5; 
 section 6; v4, Szegedy et al. 2017, arXiv:1602.07261, figures 3 to 9. The form is that of the released models: v2 as in Caffe,
 with biases before batch norm and a last pooling that is a maximum (pretrained-models.pytorch); v3 as in torchvision; v4 as in
 TensorFlow, by way of pretrained-models.pytorch. Deviation: batch norm's epsilon is 1e-5 (v3 and v4 1e-3).
+
+`inception_v2_drawn` is v2 as table 1 and figures 5 to 7 of arXiv:1512.00567 draw it, which is not what was released: v3 as
+released is the paper's supplementary `model.txt`. Widths inside modules are those of v3, as the paper draws none.
 """
 
 from __future__ import annotations
@@ -88,6 +91,10 @@ def v2() -> Network:
 STEM = path(valid(32, 2), valid(32), (3, 64), HALVE, (1, 80), valid(192), HALVE)
 """The stem of v3."""
 
+TO_17 = module([valid(384, 2)], [(1, 64), (3, 96), valid(96, 2)], [HALVE])
+TO_8 = module([(1, 192), valid(320, 2)], [(1, 192), (ROW, 192), (COLUMN, 192), valid(192, 2)], [HALVE])
+"""The modules of v3 that halve the size, to maps of 17x17 and 8x8."""
+
 
 def v3_35(pooled: int) -> Branches:
     """Return the module for maps of 35x35 (figure 5); `pooled` is the width after the pooling."""
@@ -115,12 +122,25 @@ def v3() -> Network:
     """Return v3 (table 1)."""
     stages = (
         *map(v3_35, (32, 64, 64)),
-        module([valid(384, 2)], [(1, 64), (3, 96), valid(96, 2)], [HALVE]),
+        TO_17,
         *map(v3_17, (128, 160, 160, 192)),
-        module([(1, 192), valid(320, 2)], [(1, 192), (ROW, 192), (COLUMN, 192), valid(192, 2)], [HALVE]),
+        TO_8,
         Stage(v3_8(), 2),
     )
     return Network(STEM, stages, Classifier(1000, dropout=0.5))
+
+
+def v2_drawn() -> Network:
+    """Return v2 as it is drawn: convolutions instead of the second pooling, and one module more for maps of 17x17."""
+    stem = path(valid(32, 2), valid(32), (3, 64), HALVE, valid(80), valid(192, 2), (3, 288))
+    stages = (
+        Stage(module([(1, 64)], [(1, 48), (3, 64)], [(1, 64), (3, 96), (3, 96)], [PADDED_MEAN, (1, 64)]), 3),
+        TO_17,
+        *map(v3_17, (128, 160, 160, 160, 192)),
+        TO_8,
+        Stage(v3_8(), 2),
+    )
+    return Network(stem, stages, Classifier(1000))
 
 
 def split_stem(first: Kernel = ROW, second: Kernel = COLUMN) -> Chain:
@@ -178,6 +198,7 @@ def inception_space(channels: int = 32, classes: int = 10, depths: Sequence[int]
 
 PUBLISHED: dict[str, Network] = {
     "inception_v2": v2(),
+    "inception_v2_drawn": v2_drawn(),
     "inception_v3": v3(),
     "inception_v3_aux": replace(v3(), auxiliary=Auxiliary(7, 1000)),
     "inception_v4": v4(),

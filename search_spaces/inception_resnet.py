@@ -1,9 +1,10 @@
 """Inception-ResNet: modules of parallel paths whose output is scaled and added to their input.
 
-Source: Szegedy et al. 2017, arXiv:1602.07261, section 3.2 and figures 15 to 19 (version 2). The form is that of the model
-released for TensorFlow, by way of pretrained-models.pytorch: the stem is that of Inception v3 and a module without a sum
-follows it, the last convolution of a residual module has a bias and no norm, scales are 0.17, 0.1 and 0.2, and the last
-module has neither scale nor activation. Deviation: batch norm's epsilon is 1e-5 (there 1e-3).
+Source: Szegedy et al. 2017, arXiv:1602.07261, section 3.2, figures 10 to 14 (version 1) and 15 to 19 (version 2). The form of
+version 2 is that of the model released for TensorFlow, by way of pretrained-models.pytorch: the stem is that of Inception v3 and
+a module without a sum follows it, the last convolution of a residual module has a bias and no norm, scales are 0.17, 0.1 and
+0.2, and the last module has neither scale nor activation. Version 1, which was not released, has the same scales and biases;
+its last module is like the others. Deviation: batch norm's epsilon is 1e-5 (there 1e-3).
 """
 
 from __future__ import annotations
@@ -23,13 +24,26 @@ from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Network, with_classes
 from nas.topology.residual import Residual
-from search_spaces.inception import COLUMN, HALVE, MEAN, ROW, STEM, Part, module, path_of, valid
+from search_spaces.inception import COLUMN, HALVE, MEAN, ROW, STEM, Part, module, path, path_of, valid
 
 
 def residual(*paths: Sequence[Part], scale: float, activation: Node | None = RELU) -> Residual:
     """Return parallel paths, projected to the width of the input, scaled, and added to it."""
     project = ConvNormAct(1, norm="none", activation=None)
     return Residual(Chain((module(*paths), project)), Skip(), activation, scale)
+
+
+def version_1() -> Network:
+    """Return version 1."""
+    stem = path(valid(32, 2), valid(32), (3, 64), HALVE, (1, 80), valid(192), valid(256, 2))
+    stages = (
+        Stage(residual([(1, 32)], [(1, 32), (3, 32)], [(1, 32), (3, 32), (3, 32)], scale=0.17), 5),
+        module([valid(384, 2)], [(1, 192), (3, 192), valid(256, 2)], [HALVE]),
+        Stage(residual([(1, 128)], [(1, 128), (ROW, 128), (COLUMN, 128)], scale=0.1), 10),
+        module([(1, 256), valid(384, 2)], [(1, 256), valid(256, 2)], [(1, 256), (3, 256), valid(256, 2)], [HALVE]),
+        Stage(residual([(1, 192)], [(1, 192), ((1, 3), 192), ((3, 1), 192)], scale=0.2), 5),
+    )
+    return Network(stem, stages, Classifier(1000, dropout=0.2))
 
 
 def version_2() -> Network:
@@ -74,9 +88,9 @@ def inception_resnet_space(channels: int = 32, classes: int = 10, depths: Sequen
     return Network(ConvNormAct(3, channels), stages, Classifier(classes))
 
 
-PUBLISHED: dict[str, Network] = {"inception_resnet_v2": version_2()}
+PUBLISHED: dict[str, Network] = {"inception_resnet_v1": version_1(), "inception_resnet_v2": version_2()}
 
-INPUTS = {"inception_resnet_v2": (3, 299, 299)}
+INPUTS = dict.fromkeys(PUBLISHED, (3, 299, 299))
 
 family = Family(
     "Szegedy et al. 2017, arXiv:1602.07261",

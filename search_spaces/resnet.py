@@ -2,11 +2,14 @@
 
 Source: He et al. 2016, arXiv:1512.03385 (table 1, section 4.2) and arXiv:1603.05027; wide: Zagoruyko and Komodakis 2016,
 arXiv:1605.07146. Networks as in torchvision, with the stride in the 3x3; the paper has it in the first 1x1 (`resnet50_v1`).
+`preresnet*` are pre-activated. For CIFAR, those of 110 and 164 layers also have the other places of norm and activation in
+table 2 of arXiv:1603.05027.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nas.building import Node
 from nas.family import Family
@@ -76,6 +79,43 @@ def preactivated_cifar(block: Node, depth: int, width: int = 16, classes: int = 
     return Network(bare(3, 16), tuple(stages), Classifier(classes, norm=True, relu=True))
 
 
+def preactivated_imagenet(depths: Sequence[int]) -> Network:
+    """Stack the pre-activated bottleneck in four stages; norm and ReLU of the first block are those of the stem (appendix)."""
+    block = preactivated_bottleneck()
+    opened = (Stage(replace(block, opening=None), 1, 256), Stage(block, depths[0] - 1, 256))
+    others = (Stage(block, depth, 512 * 2**i, 2) for i, depth in enumerate(depths[1:]))
+    return Network(STEM, (*opened, *others), Classifier(1000, norm=True, relu=True))
+
+
+def other_places(convs: Sequence[ConvNormAct], shortcut: Node) -> dict[str, Residual]:
+    """Return the block with each place of norm and activation between post- and pre-activation (arXiv:1603.05027, figure 4).
+
+    The last of the convolutions has a norm and no activation, the others have both.
+    """
+    *others, last = convs
+
+    def body(ending: ConvNormAct) -> Chain:
+        return Chain((*others, ending), strided=len(others) - 1)
+
+    return {
+        "bn_after_addition": Residual(body(replace(last, norm="none", bias=False)), shortcut, Normalize()),
+        "relu_before_addition": Residual(body(replace(last, activation=RELU)), shortcut),
+        "relu_preactivation": Residual(body(last), shortcut, opening=RELU),
+    }
+
+
+def placed_cifar(convs: Sequence[ConvNormAct], width: int, shortcut: Node) -> dict[str, Network]:
+    """Return the network of three stages of 18 blocks with each of the other places, by the place."""
+    made = {
+        place: cifar(block, 18, (width, 2 * width, 4 * width)) for place, block in other_places(convs, shortcut).items()
+    }
+    # The first block begins with the stem's ReLU, and one follows the last block (appendix).
+    outer = replace(
+        made["relu_preactivation"], stem=ConvNormAct(3, 16, activation=None), head=Classifier(10, relu=True)
+    )
+    return {**made, "relu_preactivation": outer}
+
+
 def resnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2, 3, 4)) -> Network:
     """Return the space: in each of three stages block, depth and width are open."""
 
@@ -91,6 +131,12 @@ def resnet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = 
 # Blocks of the four stages (table 1).
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
+# Convolutions of a block, width of the first stage and shortcut, for images of 32x32.
+_BLOCKS: dict[int, tuple[tuple[ConvNormAct, ...], int, Node]] = {
+    110: ((ConvNormAct(3), ConvNormAct(3, activation=None)), 16, PADDED),
+    164: ((ConvNormAct(1, ratio=0.25), ConvNormAct(3, ratio=0.25), ConvNormAct(1, activation=None)), 64, PROJECTION),
+}
+
 PUBLISHED: dict[str, Network] = {
     **{f"resnet{depth}": imagenet(basic(), _DEPTHS[depth]) for depth in (18, 34)},
     **{f"resnet{depth}": imagenet(bottleneck(), _DEPTHS[depth], 256) for depth in (50, 101, 152)},
@@ -98,13 +144,27 @@ PUBLISHED: dict[str, Network] = {
     **{f"wide_resnet{depth}_2": imagenet(bottleneck(0.5), _DEPTHS[depth], 256) for depth in (50, 101)},
     # For CIFAR, n blocks in each of three stages: 6n + 2 layers, 9n + 2 with bottlenecks, and 6n + 4 in wide networks.
     **{f"resnet{depth}_cifar": cifar(basic(PADDED), (depth - 2) // 6) for depth in (20, 32, 44, 56, 110)},
+    "resnet1202_cifar": cifar(basic(PADDED), 200),
+    "resnet164_cifar": cifar(bottleneck(), 18, (64, 128, 256)),
+    **{
+        f"resnet{depth}_{place}_cifar": network
+        for depth, block in _BLOCKS.items()
+        for place, network in placed_cifar(*block).items()
+    },
     "preresnet110_cifar": preactivated_cifar(preactivated(), 18),
     "preresnet164_cifar": preactivated_cifar(preactivated_bottleneck(), 18, 64),
+    "preresnet1001_cifar": preactivated_cifar(preactivated_bottleneck(), 111, 64),
+    "preresnet152": preactivated_imagenet(_DEPTHS[152]),
+    "preresnet200": preactivated_imagenet((3, 24, 36, 3)),
     "wide_resnet28_10_cifar": preactivated_cifar(preactivated(), 4, 160),
 }
 
 SOURCES = {
-    **dict.fromkeys(("preresnet110_cifar", "preresnet164_cifar"), "He et al. 2016, arXiv:1603.05027"),
+    **{
+        name: "He et al. 2016, arXiv:1603.05027"
+        for name in PUBLISHED
+        if name.startswith("preresnet") or "addition" in name or "preactivation" in name or name == "resnet164_cifar"
+    },
     **dict.fromkeys(
         ("wide_resnet50_2", "wide_resnet101_2", "wide_resnet28_10_cifar"),
         "Zagoruyko and Komodakis 2016, arXiv:1605.07146",

@@ -62,12 +62,18 @@ def resnext_space(channels: int = 32, classes: int = 10, depths: Sequence[int] =
     return Network(ConvNormAct(3, channels), tuple(map(stage, range(3))), Classifier(classes))
 
 
-# (depths,) groups, group width in the first stage
+_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+# Groups, and their width in the first stage: those of one complexity (table 3), of twice it (table 4), and torchvision's.
+_EQUAL, _TWICE, _LARGER = ((32, 4), (8, 14), (4, 24), (2, 40)), ((64, 4), (2, 64), (1, 100)), ((32, 8),)
+_FORMS = {50: _EQUAL, 101: (*_EQUAL, *_TWICE, *_LARGER)}
+
 PUBLISHED: dict[str, Network] = {
-    "resnext50_32x4d": resnext((3, 4, 6, 3), 32, 4),
-    "resnext101_32x4d": resnext((3, 4, 23, 3), 32, 4),
-    "resnext101_32x8d": resnext((3, 4, 23, 3), 32, 8),
-    "resnext101_64x4d": resnext((3, 4, 23, 3), 64, 4),
+    **{
+        f"resnext{depth}_{groups}x{width}d": resnext(_DEPTHS[depth], groups, width)
+        for depth, forms in _FORMS.items()
+        for groups, width in forms
+    },
     "resnext29_32x4d_cifar": resnext_cifar(32, 4),
     "resnext29_8x64d_cifar": resnext_cifar(8, 64),
     "resnext29_16x64d_cifar": resnext_cifar(16, 64),

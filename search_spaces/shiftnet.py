@@ -3,7 +3,9 @@
 Source: Wu et al. 2018, arXiv:1711.08141 (section 3.2, figure 3, and the table of ShiftNet-A). The released code has the
 paper's CIFAR networks only. A module is pre-activated: batch norm, ReLU, 1x1 convolution, shift, batch norm, ReLU, 1x1
 convolution. Where the size halves, the pooled input is appended, as in ShuffleNet. `shiftnet_b` halves all widths of
-`shiftnet_a`. Learned shifts, also in the space: Jeon and Kim 2018, arXiv:1806.07370.
+`shiftnet_a`. Learned shifts, also in the space: Jeon and Kim 2018, arXiv:1806.07370, whose networks are `as_resnet_w*`, of that
+width in the first stage: pre-activated blocks of a 1x1 convolution, a learned shift and a 1x1 convolution that has the stride,
+as in the released Caffe models.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.family import Family
-from nas.layers.conv import ConvNormAct, bare
+from nas.layers.conv import ConvNormAct, Normalize, bare
 from nas.layers.shuffle import Shift
 from nas.notation import notation
+from nas.operations.skip import Skip
 from nas.space import one_of
 from nas.topology.appended import Appended
 from nas.topology.chain import Chain, Stage
@@ -44,6 +47,14 @@ def shiftnet(channels: int) -> Network:
     return Network(bare(7, channels, 2), tuple(stages), Classifier(1000, norm=True, relu=True))
 
 
+def as_resnet(width: int) -> Network:
+    """Return AS-ResNet: a block of learned shifts behind the stem, and in four stages."""
+    body = Chain((bare(1), Normalize(), Shift(learned=True), bare(1)), strided=3)
+    block = Residual(body, Skip("bare"), opening=Normalize())
+    stages = (Stage(block, depth, width * 2**i, 2) for i, depth in enumerate((3, 4, 6, 3)))
+    return Network(bare(3, width, 2), (Stage(block, 1, width), *stages), Classifier(1000, norm=True, relu=True))
+
+
 def shiftnet_space(
     channels: int = 16, classes: int = 10, kernels: Sequence[int] = (3, 5, 7), depths: Sequence[int] = (1, 2, 3)
 ) -> Network:
@@ -62,8 +73,20 @@ def shiftnet_space(
     return Network(bare(3, channels), tuple(map(opened, range(3))), Classifier(classes, norm=True, relu=True))
 
 
-PUBLISHED: dict[str, Network] = {"shiftnet_a": shiftnet(32), "shiftnet_b": shiftnet(16)}
+PUBLISHED: dict[str, Network] = {
+    "shiftnet_a": shiftnet(32),
+    "shiftnet_b": shiftnet(16),
+    **{f"as_resnet_w{width}": as_resnet(width) for width in (32, 50, 68)},
+}
+
+SOURCES = {name: "Jeon and Kim 2018, arXiv:1806.07370" for name in PUBLISHED if name.startswith("as_resnet")}
 
 family = Family(
-    "Wu et al. 2018, arXiv:1711.08141", shiftnet_space, with_classes, notation, PUBLISHED, input=(3, 224, 224)
+    "Wu et al. 2018, arXiv:1711.08141",
+    shiftnet_space,
+    with_classes,
+    notation,
+    PUBLISHED,
+    sources=SOURCES,
+    input=(3, 224, 224),
 )

@@ -2,12 +2,13 @@
 
 Source: Iandola et al. 2016, arXiv:1602.07360, table 1 and sections 5 (the questions of the space) and 6 (bypass); 1.1: the
 authors' repository. Networks as in torchvision and the released Caffe models: no norms, and poolings whose last window may
-overhang the border. The first convolution has no padding: images of 224 give a map of 109 (table 1 has 111).
+overhang the border. The first convolution has no padding: images of 224 give a map of 109 (table 1 has 111). With the complex
+bypass (figure 2, right) the modules that change the width add their input after a 1x1 convolution.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nas.building import Node
 from nas.family import Family
@@ -36,8 +37,9 @@ def fire(squeeze: float = 0.125, expansion: Node | None = None) -> Chain:
     return Chain((ConvNormAct(1, ratio=squeeze, norm="none"), expansion or expand()))
 
 
-def squeezenet(stem: ConvNormAct, stages: Sequence[Sequence[int]], bypass: Sequence[int] = ()) -> Network:
-    """Stack a fire module for each width, a pooling before each stage; those numbered in `bypass` add their input."""
+def squeezenet(stem: ConvNormAct, stages: Sequence[Sequence[int]], bypass: Mapping[int, Node] | None = None) -> Network:
+    """Stack a fire module for each width, a pooling before each stage; `bypass` has the shortcuts by the module's number."""
+    shortcuts = bypass or {}
     nodes: list[Node] = []
     # The paper numbers the first convolution 1, so the first fire module is fire2.
     number = 1
@@ -45,7 +47,8 @@ def squeezenet(stem: ConvNormAct, stages: Sequence[Sequence[int]], bypass: Seque
         nodes += [POOL] if i else []
         for width in widths:
             number += 1
-            nodes.append(Stage(Residual(fire(), Skip()) if number in bypass else fire(), 1, width))
+            module = Residual(fire(), shortcuts[number]) if number in shortcuts else fire()
+            nodes.append(Stage(module, 1, width))
     return Network(Chain((stem, POOL)), tuple(nodes), ConvClassifier(1000))
 
 
@@ -75,10 +78,15 @@ def squeezenet_space(channels: int = 32, classes: int = 10, depths: Sequence[int
 # widths of the fire modules of each stage: both expansions together (table 1)
 _STAGES = (128, 128, 256), (256, 384, 384, 512), (512,)
 
+# shortcuts of the fire modules by their number (figure 2)
+_SIMPLE: dict[int, Node] = dict.fromkeys((3, 5, 7, 9), Skip())
+_COMPLEX = _SIMPLE | dict.fromkeys((2, 4, 6, 8), ConvNormAct(1, norm="none", activation=None))
+
 PUBLISHED: dict[str, Network] = {
     "squeezenet1_0": squeezenet(stem(7, 96), _STAGES),
     "squeezenet1_1": squeezenet(stem(3, 64), ((128, 128), (256, 256), (384, 384, 512, 512))),
-    "squeezenet1_0_bypass": squeezenet(stem(7, 96), _STAGES, bypass=(3, 5, 7, 9)),
+    "squeezenet1_0_bypass": squeezenet(stem(7, 96), _STAGES, _SIMPLE),
+    "squeezenet1_0_complex_bypass": squeezenet(stem(7, 96), _STAGES, _COMPLEX),
 }
 
 family = Family(

@@ -1,13 +1,15 @@
 """VGG: stages of 3x3 convolutions, each stage ended by a pooling, then three fully connected layers.
 
-Source: Simonyan and Zisserman 2015, arXiv:1409.1556, table 1 (configurations A, B, D and E). Networks as in torchvision: the
-`_bn` forms have batch norm after each convolution, and the convolutions keep their bias as well.
+Source: Simonyan and Zisserman 2015, arXiv:1409.1556, table 1 (configurations A to E). Networks as in torchvision: the `_bn`
+forms have batch norm after each convolution, and the convolutions keep their bias as well. `vgg16_c` is configuration C, where
+the last convolution of the last three stages is 1x1; torchvision does not have it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct
 from nas.layers.norm import Norm
@@ -21,15 +23,21 @@ from nas.topology.network import Network, with_classes
 POOL = Pool(2)
 
 
-def stage(depth: int, channels: int, norm: Norm = "none", kernel: int = 3) -> Chain:
-    """Return convolutions of one width, and the pooling after them."""
-    return Chain((Stage(ConvNormAct(kernel, norm=norm, bias=True), depth, channels), POOL))
+def stage(depth: int, channels: int, norm: Norm = "none", kernel: int = 3, last: Sequence[Node] = ()) -> Chain:
+    """Return convolutions of one width, the nodes `last`, and a pooling."""
+    return Chain((Stage(ConvNormAct(kernel, norm=norm, bias=True), depth, channels), *last, POOL))
 
 
 def vgg(depths: Sequence[int], norm: Norm = "none", widths: Sequence[int] = (64, 128, 256, 512, 512)) -> Network:
     """Stack a stage for each depth."""
     first, *others = (stage(depth, width, norm) for depth, width in zip(depths, widths, strict=True))
     return Network(first, tuple(others), FullyConnected(1000, pool=7))
+
+
+def vgg_c() -> Network:
+    """Return configuration C."""
+    stages = (stage(2, width, last=[ConvNormAct(1, width, norm="none")]) for width in (256, 512, 512))
+    return Network(stage(2, 64), (stage(2, 128), *stages), FullyConnected(1000, pool=7))
 
 
 def vgg_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2, 3, 4)) -> Network:
@@ -52,6 +60,7 @@ _DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2
 PUBLISHED: dict[str, Network] = {
     **{f"vgg{depth}": vgg(depths) for depth, depths in _DEPTHS.items()},
     **{f"vgg{depth}_bn": vgg(depths, "batch") for depth, depths in _DEPTHS.items()},
+    "vgg16_c": vgg_c(),
 }
 
 family = Family(
