@@ -33,10 +33,13 @@ from nas.testing.nodes import it_gives_the_shape_that_it_says
 from nas.topology.appended import Appended
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
+from nas.topology.deluge import Deluge
 from nas.topology.dense import Dense
 from nas.topology.dual_path import DualPath
 from nas.topology.heads import Classifier, FullyConnected
 from nas.topology.highway import Highway
+from nas.topology.hourglass import Hourglass
+from nas.topology.masked import Masked
 from nas.topology.network import Auxiliary, Network, with_classes
 from nas.topology.polynomial import Polynomial
 from nas.topology.residual import Residual
@@ -79,7 +82,7 @@ def _stand_in(name: str, kind: Any) -> Any:
 
 LAYERS = examples("nas.layers.")
 STRUCTURES = examples("nas.topology.")
-PARTICULAR = frozenset("Auxiliary DualPath Highway Motif Polynomial".split())
+PARTICULAR = frozenset("Auxiliary Deluge DualPath Highway Motif Polynomial".split())
 """What stands in few places only, and is tested there."""
 
 
@@ -176,6 +179,40 @@ def test_a_highway_begins_by_passing_its_input_on() -> None:
     open_gate = at(Highway(LINEAR, kernel=1, bias=30.0), (8, 4, 4))
     body = next(part for name, part in open_gate.named_modules() if name.startswith("body"))
     assert torch.allclose(open_gate(x), body(x), atol=1e-5)
+
+
+def test_a_deluge_sums_the_weighted_norms_of_all_before() -> None:
+    module, x = at(Deluge(LINEAR, 2), (8, 4, 4)), torch.randn(2, 8, 4, 4)
+    first, second = (part for part in module.modules() if isinstance(part, nn.Conv2d))
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert [norm.weight[0].item() for norm in norms] == pytest.approx([1 / 2, 1 / 3])
+    nn.init.constant_(norms[1].weight[16:], 2.0)
+    normed = (1 + 1e-5) ** 0.5  # a fresh norm divides by this
+    y = first(x)
+    z = second((x + y) / 2 / normed)
+    assert torch.allclose(module(x), ((x + y) / 3 + 2 * z) / normed, atol=1e-5)
+    with pytest.raises(BuildError, match=r"^the layer of a deluge changes the shape from \(8, 4, 4\) to \(6, 4, 4\)"):
+        at(Deluge(LINEAR), (8, 4, 4), 6)
+
+
+def test_a_mask_of_zeros_passes_the_trunk_on() -> None:
+    module, x = at(Masked(LINEAR, LINEAR), (8, 4, 4)), torch.randn(2, 8, 4, 4)
+    trunk, mask = (part for part in module.modules() if isinstance(part, nn.Conv2d))
+    assert torch.allclose(module(x), trunk(x) * (1 + mask(x)), atol=1e-6)
+    nn.init.zeros_(mask.weight)
+    assert torch.equal(module(x), trunk(x))
+
+
+def test_an_hourglass_resizes_what_its_body_made_of_the_pooled_map() -> None:
+    module, x = at(Hourglass(LINEAR, Pool(2)), (8, 5, 7), 4), torch.randn(2, 8, 5, 7)
+    (body,) = (part for part in module.modules() if isinstance(part, nn.Conv2d))
+    small = body(nn.MaxPool2d(2)(x))
+    assert module(x).shape == (2, 4, 5, 7)
+    assert torch.allclose(
+        module(x)[:, :, ::4, ::6], small[:, :, :: small.shape[2] - 1, :: small.shape[3] - 1], atol=1e-6
+    )
+    with pytest.raises(BuildError, match=r"^an hourglass keeps the size, and stride 2 is requested"):
+        at(Hourglass(LINEAR), (8, 5, 7), stride=2)
 
 
 def test_dual_paths_add_to_the_first_channels_and_append_the_others() -> None:
