@@ -2,17 +2,19 @@
 
 Source: Simonyan and Zisserman 2015, arXiv:1409.1556, table 1 (configurations A to E). Networks as in torchvision: the `_bn`
 forms have batch norm after each convolution, and the convolutions keep their bias as well. `vgg16_c` is configuration C, where
-the last convolution of the last three stages is 1x1; torchvision does not have it.
+the last convolution of the last three stages is 1x1, and `vgg11_lrn` is A-LRN, with a local response norm, that of AlexNet,
+after the first convolution; torchvision has neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct
-from nas.layers.norm import Norm
+from nas.layers.norm import LocalResponseNorm, Norm
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.space import one_of
@@ -60,6 +62,7 @@ _DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2
 PUBLISHED: dict[str, Network] = {
     **{f"vgg{depth}": vgg(depths) for depth, depths in _DEPTHS.items()},
     **{f"vgg{depth}_bn": vgg(depths, "batch") for depth, depths in _DEPTHS.items()},
+    "vgg11_lrn": replace(vgg(_DEPTHS[11]), stem=stage(1, 64, last=[LocalResponseNorm()])),
     "vgg16_c": vgg_c(),
 }
 
