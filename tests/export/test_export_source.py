@@ -125,8 +125,7 @@ highway[conv3]; branches[conv1, conv3]; branches(split=true)[conv1, conv3]; bran
 wired(nodes=6)[sep_conv3]; polynomial(activation=relu)[conv3 conv3]; polynomial(order=3)[conv3]
 polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]; dag(edges=((1, 1, 1), (1, 0), (1,)))[conv3, conv1]
 backbone(modules=3, halved=(1,), doubled=(0, 2))[conv3]
-polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]
-polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]; deluge(repeat=3)[conv3]
+deluge(repeat=3)[conv3]
 masked(mask=hourglass[conv3])[conv3]; hourglass(pool=pool2)[conv1 hourglass[conv3] conv1]
 conv3(norm=group, padding=reflect) conv3(norm=instance, padding=replicate, activation=prelu)
 conv3(norm=local_response_norm(size=3)); normalize(norm=group_norm(groups=4)) global_response_norm; group_norm prelu
