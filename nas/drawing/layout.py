@@ -11,6 +11,7 @@ from nas.drawing.levels import levels_figure
 from nas.drawing.shapes import (
     DETAIL,
     LABEL,
+    TIMES,
     TITLE,
     Box,
     Figure,
@@ -156,9 +157,9 @@ def _tops(parts: Sequence[Figure]) -> Iterator[float]:
 def _pill(join: str) -> Figure:
     if not join:
         return Figure(0, 0, 0, ())
-    text = "+" if join == "add" else join
+    text = {"add": "+", "product": TIMES}.get(join, join)
     width = max(22.0, text_width(text, DETAIL) + 14)
-    label = Text(width / 2, 11, text, size=LABEL if join == "add" else DETAIL, anchor="middle")
+    label = Text(width / 2, 11, text, size=LABEL if len(text) == 1 else DETAIL, anchor="middle")
     return Figure(width, 22, 11, (Box(0, 0, width, 22, "state", 11), label))
 
 

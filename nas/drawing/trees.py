@@ -66,7 +66,8 @@ class Sketcher:
             case Dense():
                 return self.dense(node, seen)
             case Branches() if isinstance(node.paths, tuple):
-                return Paths(tuple(self.several(node.paths, seen)), "add" if node.join == "add" else "concat")
+                join: Any = node.join
+                return Paths(tuple(self.several(node.paths, seen)), join if isinstance(join, str) else "concat")
             case _ if is_graph(node):
                 return sketch_graph(node, self.sketch)
         return self.beside(node, seen) or self.other(node, seen)

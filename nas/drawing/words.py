@@ -29,6 +29,8 @@ KINDS: dict[str, str] = {
     "shift": "rearrangement",
     "shuffle": "rearrangement",
     "resize": "rearrangement",
+    "space": "rearrangement",
+    "pyramid": "pooling",
     "pool": "pooling",
     "skip": "skip",
     "zero": "none",

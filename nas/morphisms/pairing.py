@@ -108,7 +108,7 @@ class Pairing:
     def _pair_paths(self, new: Joined, old: Joined, name: str, old_name: str) -> None:
         """Pair parallel paths by position; a new path that is added adds zero."""
         self._pair_children(new.paths, old.paths, f"{name}.paths", f"{old_name}.paths")
-        for path in list(new.paths)[len(old.paths) :] if not new.concat else []:
+        for path in list(new.paths)[len(old.paths) :] if new.join == "add" else []:
             self._add_path(path)
 
     def _pair_children(self, new: nn.Module, old: nn.Module, name: str, old_name: str) -> None:

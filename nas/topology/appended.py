@@ -24,7 +24,7 @@ class Appended(Node):
     def build(self, site: Site) -> nn.Module:
         self.shape(site)
         pool = site.put(site.shape, stride=site.stride).build(self.pool)
-        return Joined([pool, self._missing(site).build(self.body)], concat=True)
+        return Joined([pool, self._missing(site).build(self.body)])
 
     def shape(self, site: Site) -> Shape:
         kept, added = site.put(site.shape, stride=site.stride).output(self.pool), self._missing(site).output(self.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy
@@ -16,6 +17,8 @@ from nas.layers.activation import Activation
 from nas.layers.attention import BAM, SpatialGate, SqueezeExcite
 from nas.layers.conv import ConvNormAct, Normalize
 from nas.layers.norm import GlobalResponseNorm, GroupNorm, LocalResponseNorm
+from nas.layers.pool import SpatialPyramid
+from nas.layers.resize import DepthToSpace, Resize, SpaceToDepth, TransposedConv
 from nas.layers.self_attention import AugmentedConv, DoubleAttention, NonLocal, SelfAttention
 from nas.notation import parse
 from nas.operations.conv import Conv
@@ -25,6 +28,7 @@ from nas.profiling import profile
 from nas.records import RecordError
 from nas.space import one_of, resolve
 from nas.testing.nodes import check_node
+from nas.topology.branches import Branches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -177,6 +181,116 @@ def test_bam_adds_the_product_with_its_gate(join: Any) -> None:
     assert profile(BAM(), (64, 8, 8)).params == counts
 
 
+# ---------------------------------------------------------------------------------------------- size
+
+
+def test_nearest_resizing_repeats_pixels() -> None:
+    x = image()
+    alike(at(Resize(2.0, "nearest"))(x), numpy.repeat(numpy.repeat(x.numpy(), 2, 2), 2, 3))
+
+
+@pytest.mark.parametrize(("kernel", "scale"), [(2, 2), (3, 2), (4, 2), (3, 3), (5, 3), (3, 1)])
+def test_a_transposed_convolution_adds_scaled_kernels(kernel: int, scale: int) -> None:
+    node = TransposedConv(kernel, 4, scale, norm="none", activation=None)
+    (module,), x = at(node), image()
+    added = torch.zeros(2, 4, 5 * scale + kernel, 4 * scale + kernel)  # with one more row and column
+    for i in range(6):
+        for j in range(5):
+            rows, columns = slice(i * scale, i * scale + kernel), slice(j * scale, j * scale + kernel)
+            added = (
+                torch.cat([added, torch.zeros(2, 4, scale, added.shape[3])], 2) if rows.stop > added.shape[2] else added
+            )
+            added[:, :, rows, columns] += torch.einsum("bc,cokl->bokl", x[:, :, i, j], module.weight.detach())
+    crop = (kernel - scale + 1) // 2
+    wanted = added[:, :, crop : crop + 6 * scale, crop : crop + 5 * scale] + module.bias.detach().view(-1, 1, 1)
+    alike(module(x), wanted)
+    assert at(node)(x).shape[1:] == Site(SHAPE, 8).output(node)
+    assert profile(node, SHAPE).macs == 30 * 8 * 4 * kernel**2
+
+
+def test_a_transposed_convolution_that_leaves_pixels_out_is_refused() -> None:
+    for node in (TransposedConv(2, scale=3), TransposedConv(4, scale=1)):
+        with pytest.raises(BuildError, match="give a kernel of at least the scale, and an odd one for scale 1"):
+            at(node)
+
+
+def test_squares_of_pixels_become_channels_and_come_back() -> None:
+    x = image((8, 6, 4))
+    deep = at(SpaceToDepth(2), (8, 6, 4))(x)
+    alike(deep[:, 4:8], torch.stack([x[:, 1, i::2, j::2] for i in (0, 1) for j in (0, 1)], 1))
+    assert torch.equal(at(DepthToSpace(2), (32, 3, 2))(deep), x)
+    with pytest.raises(BuildError, match="a map of 6x5 is not made of squares of 2 pixels"):
+        at(SpaceToDepth(2))
+    with pytest.raises(BuildError, match="8 channels do not fill squares of 3 pixels: give a multiple of 9"):
+        at(DepthToSpace(3))
+
+
+@pytest.mark.parametrize("kind", ["max", "mean"])
+def test_a_spatial_pyramid_has_the_papers_windows(kind: Any) -> None:
+    shape, levels = (4, 13, 13), (3, 2, 1)  # figure 4 of He et al.: windows of 5, 7 and 13 pixels, 4, 6 and 13 apart
+    x, pool = image(shape), functional.max_pool2d if kind == "max" else functional.avg_pool2d
+    wanted = [pool(x, -(-13 // level), 13 // level).flatten(1) for level in levels]
+    found = at(SpatialPyramid(levels, kind), shape)
+    alike(found(x), torch.cat(wanted, 1)[:, :, None, None])
+    adaptive, other = (
+        functional.adaptive_max_pool2d if kind == "max" else functional.adaptive_avg_pool2d,
+        image((4, 11, 6)),
+    )
+    alike(found(other), torch.cat([adaptive(other, level).flatten(1) for level in levels], 1)[:, :, None, None])
+    assert Site(shape, 8).output(SpatialPyramid(levels)) == (4 * 14, 1, 1)
+    assert (
+        profile(parse("conv3-4 spatial_pyramid classifier(classes=5)"), (3, 14, 14)).params == 108 + 8 + 4 * 21 * 5 + 5
+    )
+    assert min(profile(SpatialPyramid(), (4, 13, 13)).receptive_field) == 13
+    with pytest.raises(BuildError, match="a spatial pyramid has no levels"):
+        SpatialPyramid(())
+
+
+def field_seen(tree: Node, pixels: int) -> int:
+    """Return the largest height of the part of the input on which a pixel near the middle of the output depends."""
+    module = build(tree, (1, pixels, pixels)).double().eval()
+    for weight in module.parameters():
+        nn.init.constant_(weight, 1.0)
+    heights = []
+    x = torch.ones(1, 1, pixels, pixels, dtype=torch.float64, requires_grad=True)
+    y = module(x)
+    for i in range(y.shape[2] // 2 - 3, y.shape[2] // 2 + 3):
+        (gradient,) = torch.autograd.grad(y[0, :, i, y.shape[3] // 2].sum(), x, retain_graph=True)
+        rows = gradient[0, 0].nonzero()[:, 0]
+        heights.append(int(rows.max() - rows.min()) + 1)
+    return max(heights)
+
+
+ENLARGED = "transposed_conv2-1 transposed_conv3-1 transposed_conv4-1 transposed_conv5-1(scale=3)".split()
+ENLARGED += [
+    'resize(factor=2.0,mode="nearest")',
+    "conv1-4(norm=none) depth_to_space",
+    "space_to_depth",
+    "space_to_depth conv1-4",
+]
+
+
+@pytest.mark.parametrize("text", ENLARGED)
+@pytest.mark.parametrize("then", ["", "conv3-1", "conv3-4 conv3-1"])
+def test_the_receptive_field_follows_maps_that_grow(text: str, then: str) -> None:
+    tree = parse(f"[{text} {then}]")
+    assert profile(tree, (1, 24, 24)).receptive_field[0] == field_seen(tree, 24)
+
+
+# ---------------------------------------------------------------------------------------------- joined paths
+
+
+def test_the_maximum_of_paths_is_maxout_and_the_product_a_gated_linear_unit() -> None:
+    linear = ConvNormAct(1, norm="none", activation=None)
+    maxout, x = at(Branches((linear,) * 3, "max"), channels=6), image()
+    alike(maxout(x), torch.stack([conv(x) for conv in convs(maxout)]).max(0).values)
+    gated = at(Branches((linear, replace(linear, activation=Activation("sigmoid"))), "product"), channels=6)
+    conv, gate = convs(gated)
+    alike(gated(x), conv(x) * gate(x).sigmoid())
+    with pytest.raises(BuildError, match="unless they are concatenated, their widths too"):
+        at(Branches((ConvNormAct(1, 4), ConvNormAct(1, 5)), "max"))
+
+
 # ---------------------------------------------------------------------------------------------- attention
 
 
@@ -288,7 +402,8 @@ def test_what_reads_the_whole_map_has_a_receptive_field_of_it(text: str) -> None
 
 NODES = """group_norm local_response_norm global_response_norm prelu squeeze_excite(pool="both") spatial_gate7 bam
 bam(join="product") self_attention(heads=4) self_attention(relative=true) non_local double_attention
-augmented_conv3(heads=2,value=0.25)"""
+augmented_conv3(heads=2,value=0.25) transposed_conv4 transposed_conv3(scale=1) space_to_depth depth_to_space
+spatial_pyramid resize(factor=2.0,mode="nearest") branches(join="max")[conv3,conv1] branches(join="product")[conv3,conv1]"""
 
 
 @pytest.mark.parametrize("text", NODES.split())

@@ -128,6 +128,10 @@ def test_a_network_of_every_family_is_the_same_in_every_format(name: str, fold: 
         'squeeze_excite(pool="both") spatial_gate7 squeeze_excite(pool="max")',
         'bam bam(join="product", dilation=2)',
         "augmented_conv3(heads=2, key=0.5, value=0.25) self_attention(heads=2, relative=true)",
+        'resize(factor=2.0, mode="nearest") transposed_conv4-8 depth_to_space space_to_depth',
+        'branches(join="max")[conv1, conv3] branches(join="product")[conv1, conv3]',
+        "spatial_pyramid(levels=(5, 3, 1))",
+        'spatial_pyramid(levels=(5, 3), kind="mean")',
         "non_local non_local(norm=false, pool=1) double_attention",
     ],
 )

@@ -133,6 +133,9 @@ local_response_norm; squeeze_excite(pool="both", reduction=4) spatial_gate7 sque
 bam(join="product", reduction=4) spatial_gate3(norm=false); augmented_conv3(heads=2, key=0.5, value=0.25)
 self_attention(heads=2, relative=true); self_attention(heads=1, pool=2, scale=false); non_local non_local(norm=false, pool=1)
 double_attention double_attention(features=3, maps=5, norm=batch); sep_conv3(norm=group) mb_conv3(norm=layer)
+resize(factor=2.0, mode="nearest"); transposed_conv4-8 transposed_conv3(scale=1, norm=none); transposed_conv2; space_to_depth
+depth_to_space space_to_depth; branches(join="max")[conv1, conv3]; branches(join="product")[conv1, conv3(activation=sigmoid)]
+spatial_pyramid; spatial_pyramid(levels=(3, 1), kind="mean")
 residual[residual[conv3 conv3] conv1]; hierarchy(body=motif(number=1))[conv3, [motif(number=0) motif(number=0)]]
 """
 LAYERS = [text for line in NODES.strip().splitlines() for text in line.split("; ")]
