@@ -118,9 +118,11 @@ class Sketcher:
 
     def residual(self, residual: Residual, seen: NumberedModules | None) -> Sketch:
         """Return the sketch of a body and its shortcut, with the opening before and the activation after both."""
-        parts = [residual.body, residual.shortcut]
-        around = [each for each in (residual.opening, residual.activation) if each is not None]
-        body, shortcut, *rest = self.several((*parts, *around), seen)
+        optional = residual.gate, residual.opening, residual.activation
+        nodes = (residual.body, residual.shortcut, *(each for each in optional if each is not None))
+        body, shortcut, *rest = self.several(nodes, seen)
+        if residual.gate is not None:
+            body = Row((body, Framed(f"{TIMES} gate of body and shortcut", rest.pop(0))))
         scaled = "" if residual.scale == 1.0 else f" {value_of(residual.scale)} {TIMES}"
         total: Sketch = Paths((body, shortcut), f"add{scaled}")
         before = [rest.pop(0)] if residual.opening is not None else []

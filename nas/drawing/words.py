@@ -40,6 +40,7 @@ KINDS: dict[str, str] = {
     "spatial_gate": "attention",
     "non_local": "attention",
     "excite": "attention",
+    "inner_imaging": "attention",
     "selective": "attention",
     "conv": "convolution",
     "norm": "norm, activation",

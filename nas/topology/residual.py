@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from nas.building import BuildError, Node, Shape, Site, require_single_input
@@ -21,6 +22,10 @@ class Residual(Node):
     `opening` is the norm and ReLU of a pre-activated block (He et al. 2016, arXiv:1603.05027): where the shape changes it
     comes before both the body and the projection, elsewhere before the body only. `drop_path` is stochastic depth: the body's
     share of the recipe's drop path.
+
+    `gate` makes a scale (C, 1, 1) of the body from the means of body and shortcut, (2C, 1, 1): competitive
+    squeeze-and-excitation (Hu et al. 2018, arXiv:1807.08920). `InnerImaging` is one; the paper's "double FC" is
+    `conv1(ratio=0.125, groups=2, norm=none, bias=false) conv1(norm=none, bias=false, activation=sigmoid)`.
     """
 
     body: Node
@@ -29,6 +34,7 @@ class Residual(Node):
     scale: float = 1.0
     opening: Node | None = None
     drop_path: Fraction = 0.0
+    gate: Node | None = None
 
     def build(self, site: Site) -> nn.Module:
         inner = self._inner(site)
@@ -42,7 +48,10 @@ class Residual(Node):
         # An identity passes the raw input on, so the opening is part of the body; a projection reads its output.
         if self.opening is not None and isinstance(shortcut, nn.Identity):
             body = nn.Sequential(site.put(site.shape).build(self.opening), body)
-        total = _Sum(body, shortcut, self.scale, DropPath(share=self.drop_path) if self.drop_path else None)
+        drop_path = DropPath(share=self.drop_path) if self.drop_path else None
+        total: nn.Module = _Sum(body, shortcut, self.scale, drop_path)
+        if self.gate is not None:
+            total = _Competing(body, shortcut, self._build_gate(inner, shape), self.scale, drop_path)
         parts: list[nn.Module] = [total, *activate(self.activation, site, shapes[0])]
         if self.opening is not None and not isinstance(shortcut, nn.Identity):
             parts.insert(0, site.put(site.shape).build(self.opening))
@@ -50,6 +59,13 @@ class Residual(Node):
 
     def shape(self, site: Site) -> Shape:
         return self._inner(site).output(self.body)
+
+    def _build_gate(self, site: Site, shape: Shape) -> nn.Module:
+        assert self.gate is not None
+        means = site.put((2 * shape[0], 1, 1), shape[0])
+        if (made := means.output(self.gate)) != (shape[0], 1, 1):
+            raise BuildError(f"the gate of a residual gives {made} (C, H, W): give one that makes {shape[0]} channels")
+        return means.build(require_single_input(self.gate))
 
     def _inner(self, site: Site) -> Site:
         """Return the site after the opening."""
@@ -78,4 +94,25 @@ class _Sum(nn.Module):
         if self.drop_path is not None:
             change = self.drop_path(change)
         total: Tensor = change + self.shortcut(x)
+        return total
+
+
+class _Competing(nn.Module):
+    """The sum of a shortcut and a body whose channels are scaled by a gate that reads the means of both."""
+
+    def __init__(
+        self, body: nn.Module, shortcut: nn.Module, gate: nn.Module, scale: float, drop_path: nn.Module | None
+    ) -> None:
+        super().__init__()
+        self.body, self.shortcut, self.gate, self.scale, self.drop_path = body, shortcut, gate, scale, drop_path
+
+    def forward(self, x: Tensor) -> Tensor:
+        change, kept = self.body(x), self.shortcut(x)
+        means = torch.cat([each.mean((2, 3), keepdim=True) for each in (change, kept)], 1)
+        change = change * self.gate(means)
+        if self.scale != 1.0:
+            change = change * self.scale
+        if self.drop_path is not None:
+            change = self.drop_path(change)
+        total: Tensor = change + kept
         return total

@@ -16,6 +16,7 @@ from nas.building import BuildError, Node, Shape, Site, build
 from nas.layers.activation import Activation
 from nas.layers.attention import BAM, SpatialGate, SqueezeExcite
 from nas.layers.conv import ConvNormAct, Normalize
+from nas.layers.inner_imaging import InnerImaging
 from nas.layers.norm import GlobalResponseNorm, GroupNorm, LocalResponseNorm
 from nas.layers.pool import SpatialPyramid
 from nas.layers.resize import DepthToSpace, Resize, SpaceToDepth, TransposedConv
@@ -24,11 +25,13 @@ from nas.notation import parse
 from nas.operations.conv import Conv
 from nas.operations.mbconv import MBConv
 from nas.operations.separable import DilConv, SepConv
+from nas.operations.skip import Skip
 from nas.profiling import profile
 from nas.records import RecordError
 from nas.space import one_of, resolve
 from nas.testing.nodes import check_node
 from nas.topology.branches import Branches
+from nas.topology.residual import Residual
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -179,6 +182,50 @@ def test_bam_adds_the_product_with_its_gate(join: Any) -> None:
     # with reduction 16 of 64 channels; each 1x1 and 3x3 has biases, and all but the last a batch norm (released code)
     counts = (64 * 4 + 4 + 8) + (4 * 64 + 64) + (64 * 4 + 4 + 8) + 2 * (4 * 4 * 9 + 4 + 8) + (4 + 1)
     assert profile(BAM(), (64, 8, 8)).params == counts
+
+
+def competing(gate: Node, shape: Shape) -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    """Return a residual with a gate, an input, and the means of its body and of its shortcut, (B, C)."""
+    residual = at(Residual(ConvNormAct(1), Skip(), gate=gate), shape)
+    x = image(shape)
+    return residual, x, residual.get_submodule("body")(x).mean((2, 3)), x.mean((2, 3))
+
+
+def test_competitive_excitation_reads_both_paths() -> None:
+    gate = parse("conv1(ratio=0.5, groups=2, norm=none, bias=false) conv1(norm=none, bias=false, activation=sigmoid)")
+    residual, x, change, kept = competing(gate, SHAPE)
+    first, second = convs(residual.get_submodule("gate"))
+    halves = first.weight[:, :, 0, 0].split(2)
+    squeezed = torch.cat([(mean @ half.T).relu() for mean, half in zip((change, kept), halves, strict=True)], 1)
+    excited = (squeezed @ second.weight[:, :, 0, 0].T).sigmoid()
+    alike(residual(x), residual.get_submodule("body")(x) * excited[:, :, None, None] + x)
+
+
+@pytest.mark.parametrize(("kernel", "columns"), [((2, 1), None), ((1, 1), None), (3, 4)])
+def test_inner_imaging_lays_means_out_as_the_released_code(kernel: Any, columns: int | None) -> None:
+    residual, x, change, kept = competing(InnerImaging(kernel, columns, 3, 4), (16, 5, 5))
+    gate = residual.get_submodule("gate")
+    pair = torch.stack([change, kept], -1)[:, None]  # (B, 1, C, 2), as the code concatenates them
+    weight = gate.conv[0].weight
+    if columns is None:  # the code convolves (C, 2) by a kernel on its side
+        weight = weight.transpose(2, 3)
+        inner = pair
+    else:
+        folded = pair.reshape(2, 16 // columns, columns, 2).transpose(2, 3)  # (B, C / K, 2, K)
+        inner = folded.reshape(2, 1, -1, columns)
+    seen = gate.conv[1](functional.conv2d(inner, weight)).mean(1).flatten(1)
+    if columns is None and kernel == (1, 1):
+        seen = seen.reshape(2, 16, 2).transpose(1, 2).flatten(1)  # the linear layer's columns are in another order
+    alike(residual(x), residual.get_submodule("body")(x) * gate.excite(seen)[:, :, None, None] + x)
+
+
+def test_a_gate_that_does_not_fit_says_so() -> None:
+    with pytest.raises(BuildError, match="the gate of a residual gives"):
+        at(Residual(ConvNormAct(3), Skip(), gate=ConvNormAct(1, 5)))
+    with pytest.raises(BuildError, match="a convolution of 3x3 does not fit the inner image of 2x8 of 8 channels"):
+        at(Residual(ConvNormAct(3), Skip(), gate=InnerImaging(3)))
+    with pytest.raises(BuildError, match="give an even number"):
+        at(InnerImaging(), (7, 4, 4))
 
 
 # ---------------------------------------------------------------------------------------------- size
@@ -403,7 +450,8 @@ def test_what_reads_the_whole_map_has_a_receptive_field_of_it(text: str) -> None
 NODES = """group_norm local_response_norm global_response_norm prelu squeeze_excite(pool="both") spatial_gate7 bam
 bam(join="product") self_attention(heads=4) self_attention(relative=true) non_local double_attention
 augmented_conv3(heads=2,value=0.25) transposed_conv4 transposed_conv3(scale=1) space_to_depth depth_to_space
-spatial_pyramid resize(factor=2.0,mode="nearest") branches(join="max")[conv3,conv1] branches(join="product")[conv3,conv1]"""
+spatial_pyramid resize(factor=2.0,mode="nearest") branches(join="max")[conv3,conv1] branches(join="product")[conv3,conv1]
+inner_imaging2x1 residual(gate=inner_imaging2x1)[conv3]"""
 
 
 @pytest.mark.parametrize("text", NODES.split())

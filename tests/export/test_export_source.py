@@ -135,7 +135,8 @@ self_attention(heads=2, relative=true); self_attention(heads=1, pool=2, scale=fa
 double_attention double_attention(features=3, maps=5, norm=batch); sep_conv3(norm=group) mb_conv3(norm=layer)
 resize(factor=2.0, mode="nearest"); transposed_conv4-8 transposed_conv3(scale=1, norm=none); transposed_conv2; space_to_depth
 depth_to_space space_to_depth; branches(join="max")[conv1, conv3]; branches(join="product")[conv1, conv3(activation=sigmoid)]
-spatial_pyramid; spatial_pyramid(levels=(3, 1), kind="mean")
+spatial_pyramid; spatial_pyramid(levels=(3, 1), kind="mean"); inner_imaging2x1
+residual(gate=inner_imaging3(columns=8), drop_path=0.5)[conv3]
 residual[residual[conv3 conv3] conv1]; hierarchy(body=motif(number=1))[conv3, [motif(number=0) motif(number=0)]]
 """
 LAYERS = [text for line in NODES.strip().splitlines() for text in line.split("; ")]
