@@ -74,6 +74,11 @@ class Site:
             )
         return shapes.pop()
 
+    def parts(self, node: Node) -> tuple[Shape, ...]:
+        """Return the shapes of a node's inner maps that auxiliary heads may read; an open choice has none."""
+        node = lift_choices(_checked(node))
+        return () if isinstance(node, Choice) else node.parts(self)
+
     def relaxed(self, choice: Choice) -> Relaxation:
         """Return the relaxation that builds an open choice. Raises SpaceError where the site has none."""
         if self.relaxation is None:
@@ -106,6 +111,13 @@ class Node(ABC):
         """Return the output shape (C, H, W): by default the requested width, and the input size over the stride, rounded up."""
         _, height, width = site.shape
         return site.channels, math.ceil(height / site.stride), math.ceil(width / site.stride)
+
+    def parts(self, site: Site) -> tuple[Shape, ...]:
+        """Return the shapes of inner maps that auxiliary heads of a network may read: by default none.
+
+        The module's method `parts` returns them for an input (B, C, H, W), the last being the output.
+        """
+        return ()
 
 
 class Relaxation(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -19,9 +19,9 @@ from nas.topology.chain import Stage
 class Auxiliary(Node):
     """Classify an inner map, so that training reaches the lower layers: pooling 5x5, 1x1 to 128, full size to 768.
 
-    `after` is the layer that it reads; 0 is the first after the stem. In ImageNet form the released DARTS code has no last
-    batch norm (`last_norm` False) and pools with stride 2; its CIFAR form pools with stride 3. We follow the code. A custom
-    `head` replaces all this.
+    `after` is the layer that it reads; 0 is the first after the stem. Of a layer with inner maps, such as `MultiScale`, it reads
+    the map `part`. In ImageNet form the released DARTS code has no last batch norm (`last_norm` False) and pools with stride
+    2; its CIFAR form pools with stride 3. We follow the code. A custom `head` replaces all this.
     """
 
     after: Natural
@@ -29,6 +29,7 @@ class Auxiliary(Node):
     stride: Positive = 3
     last_norm: bool = True
     head: Node | None = None
+    part: Natural | None = None
 
     def build(self, site: Site) -> nn.Module:
         if self.head is not None:
@@ -60,17 +61,18 @@ class Network(Node):
     auxiliary: Auxiliary | tuple[Auxiliary, ...] | None = None
 
     def build(self, site: Site) -> nn.Module:
-        shapes, layers = [site.output(self.stem)], []
+        shapes, layers, parts = [site.output(self.stem)], [], list[tuple[Shape, ...]]()
         # `before` is the index in `shapes` of the other input of a layer with two.
         for i, (node, channels, stride, before) in enumerate(self._layers()):
             inner = site.put(shapes[i], channels or shapes[i][0], stride, shapes[before] if i else None)
             try:
                 layers.append((inner.build(node), before if inputs_of(node) == 2 else None))
                 shapes.append(inner.output(node))
+                parts.append(inner.parts(node))
             except BuildError as error:
                 raise BuildError(f"layer {i} of the network, on a map of {shapes[i]}: {error}") from None
-        head = site.put(shapes[-1]).build(self.head)
-        auxiliary = list(self._build_auxiliary(site, shapes[1:]))
+        head = site.put(shapes[-1], shapes[-1][0]).build(self.head)
+        auxiliary = list(self._build_auxiliary(site, shapes[1:], parts))
         return _NetworkModule(site.build(self.stem), layers, head, auxiliary)
 
     def shape(self, site: Site) -> Shape:
@@ -98,7 +100,9 @@ class Network(Node):
         known = [stage.repeat if isinstance(stage, Stage) and stage.is_plain else 1 for stage in self.stages]
         return [(i, repetition) for i, repeat in enumerate(known) for repetition in range(repeat)]
 
-    def _build_auxiliary(self, site: Site, outputs: list[Shape]) -> Iterator[tuple[int, nn.Module]]:
+    def _build_auxiliary(
+        self, site: Site, outputs: list[Shape], parts: list[tuple[Shape, ...]]
+    ) -> Iterator[tuple[Auxiliary, nn.Module]]:
         declared = self.auxiliary if isinstance(self.auxiliary, tuple) else (self.auxiliary,)
         for head in declared:
             if head is None:
@@ -109,7 +113,13 @@ class Network(Node):
                 raise BuildError(
                     f"the auxiliary head reads layer {head.after}, and the last is {len(outputs) - 1}: give a lower one"
                 )
-            yield head.after, site.put(outputs[head.after]).build(head)
+            if head.part is not None and head.part >= len(parts[head.after]):
+                raise BuildError(
+                    f"the auxiliary head reads part {head.part} of layer {head.after}, which has {len(parts[head.after])}: "
+                    "give a lower one, or none"
+                )
+            shape = outputs[head.after] if head.part is None else parts[head.after][head.part]
+            yield head, site.put(shape, shape[0]).build(head)
 
 
 class _NetworkModule(nn.Module):
@@ -124,7 +134,7 @@ class _NetworkModule(nn.Module):
         stem: nn.Module,
         layers: list[tuple[nn.Module, int | None]],
         head: nn.Module,
-        auxiliary: list[tuple[int, nn.Module]],
+        auxiliary: list[tuple[Auxiliary, nn.Module]],
     ) -> None:
         super().__init__()
         self.stem, self.head = stem, head
@@ -134,23 +144,28 @@ class _NetworkModule(nn.Module):
         reads = [{i, i if before is None else before} for i, before in enumerate(self.befores)]
         self.read_last = [read - set().union(*reads[i + 1 :]) for i, read in enumerate(reads)]
         self.auxiliary = nn.ModuleList(head for _, head in auxiliary)
-        self.auxiliary_after = [after for after, _ in auxiliary]
+        self.auxiliary_reads = [(node.after, node.part) for node, _ in auxiliary]
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         outputs = {0: self.stem(x)}
         auxiliary_logits: list[Tensor] = []
         for i, (layer, before) in enumerate(zip(self.layers, self.befores, strict=True)):
-            outputs[i + 1] = layer(outputs[i]) if before is None else layer(outputs[before], outputs[i])
             # Auxiliary heads run in training only, so evaluation costs nothing for them.
-            if self.training:
-                auxiliary_logits += [head(outputs[i + 1]) for head in self._heads_after(i)]
+            heads = self._heads_after(i) if self.training else []
+            inputs = (outputs[i],) if before is None else (outputs[before], outputs[i])
+            reads_parts = any(part is not None for part, _ in heads)
+            parts = cast(Any, layer).parts(*inputs) if reads_parts else [layer(*inputs)]
+            outputs[i + 1] = parts[-1]
+            auxiliary_logits += [head(parts[-1 if part is None else part]) for part, head in heads]
             for done in self.read_last[i]:
                 del outputs[done]
         logits: Tensor = self.head(outputs[len(self.layers)])
         return (logits, *auxiliary_logits) if auxiliary_logits else logits
 
-    def _heads_after(self, layer: int) -> list[nn.Module]:
-        return [head for after, head in zip(self.auxiliary_after, self.auxiliary, strict=True) if after == layer]
+    def _heads_after(self, layer: int) -> list[tuple[int | None, nn.Module]]:
+        """Return the auxiliary heads of a layer, each with the part that it reads, None for the output."""
+        known = zip(self.auxiliary_reads, self.auxiliary, strict=True)
+        return [(part, head) for (after, part), head in known if after == layer]
 
 
 def with_classes(network: Node, classes: int | None = None) -> Node:

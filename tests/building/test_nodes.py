@@ -40,6 +40,7 @@ from nas.topology.heads import Classifier, FullyConnected
 from nas.topology.highway import Highway
 from nas.topology.hourglass import Hourglass
 from nas.topology.masked import Masked
+from nas.topology.multi_scale import MultiScale
 from nas.topology.network import Auxiliary, Network, with_classes
 from nas.topology.polynomial import Polynomial
 from nas.topology.residual import Residual
@@ -213,6 +214,47 @@ def test_an_hourglass_resizes_what_its_body_made_of_the_pooled_map() -> None:
     )
     with pytest.raises(BuildError, match=r"^an hourglass keeps the size, and stride 2 is requested"):
         at(Hourglass(LINEAR), (8, 5, 7), stride=2)
+
+
+def test_scales_append_features_of_their_map_and_of_the_finer_one() -> None:
+    module, x = at(MultiScale((LINEAR, LINEAR), (1, 2), growth=4, repeat=2), (8, 6, 6)), torch.randn(2, 8, 6, 6)
+    halve, *_ = module.children()
+    coarse = halve[0](x)
+    first, second = module.get_submodule("layers")
+    fine = first.own[0](x)
+    parts = module.parts(x)
+    assert [part.shape[1:] for part in parts] == [(24, 3, 3), (32, 3, 3)]
+    assert torch.equal(parts[0], torch.cat([coarse, first.finer[0](x), first.own[1](coarse)], 1))
+    # the last layer makes the coarsest map only, from the finer one of the layer before it
+    finer = second.finer[0](torch.cat([x, fine], 1))
+    assert torch.equal(module(x), torch.cat([parts[0], finer, second.own[0](parts[0])], 1))
+    assert len(second.own) == 1
+
+
+def test_a_scale_is_dropped_after_each_interval_and_widths_are_reduced() -> None:
+    node = MultiScale((LINEAR,) * 3, (1, 2, 4), growth=4, repeat=7, interval=2, reduction=0.5)
+    # 8 + 4 + 4; 16 + 4 = 20 are halved; 10 + 4; 14 + 4 = 18 are halved; 9 + 4 + 4
+    assert [part[0] // 4 for part in node.parts(Site((8, 8, 8), 8))] == [12, 16, 10, 14, 9, 13, 17]
+    with pytest.raises(BuildError, match=r"^there are 2 layers and the factors \(1,\): give one of each per scale"):
+        MultiScale((LINEAR, LINEAR), (1,))
+    with pytest.raises(BuildError, match=r"^layer 0 gives \(5, 8, 8\) \(C, H, W\), and \(4, 8, 8\) is requested"):
+        at(MultiScale((ConvNormAct(1, 5), LINEAR), growth=4), (8, 8, 8))
+
+
+def test_auxiliary_heads_read_the_parts_of_a_layer_in_training() -> None:
+    body = MultiScale((LINEAR, LINEAR), growth=4, repeat=3)
+    heads = tuple(Auxiliary(0, head=Classifier(5), part=part) for part in (0, 1))
+    network = Network(ConvNormAct(3, 8), (body,), Classifier(5), heads)
+    module, x = build(network, (3, 8, 8)), torch.randn(4, 3, 8, 8)
+    logits, early, later = module(x)
+    parts = module.layers[0].parts(module.stem(x))
+    assert torch.allclose(early, module.auxiliary[0](parts[0]), atol=1e-5)
+    assert torch.allclose(later, module.auxiliary[1](parts[1]), atol=1e-5)
+    assert torch.allclose(logits, module.head(parts[2]), atol=1e-5)
+    assert module.eval()(x).shape == (4, 5)
+    wrong = replace(network, auxiliary=replace(heads[0], part=3))
+    with pytest.raises(BuildError, match=r"^the auxiliary head reads part 3 of layer 0, which has 3: give a lower one"):
+        build(wrong, (3, 8, 8))
 
 
 def test_dual_paths_add_to_the_first_channels_and_append_the_others() -> None:

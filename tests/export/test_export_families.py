@@ -121,7 +121,7 @@ def test_a_network_of_every_family_is_the_same_in_every_format(name: str, fold: 
         "highway[conv3]",
         "attention_conv3 attention_conv3(heads=4, key=0.5)",
         "residual[residual[conv3 conv3] conv3]",
-        "deluge[conv3] masked(mask=hourglass[conv3])[conv3]",
+        "deluge[conv3] masked(mask=hourglass[conv3])[conv3] multi_scale(growth=4)[conv1, conv3]",
         'normalize(norm="layer") layer_scale',
         "conv3(norm=group, padding=reflect) conv3(norm=instance, padding=replicate, activation=prelu)",
         "conv3(norm=none) local_response_norm global_response_norm",
