@@ -127,9 +127,7 @@ polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]; 
 backbone(modules=3, halved=(1,), doubled=(0, 2))[conv3]
 deluge(repeat=3)[conv3]
 masked(mask=hourglass[conv3])[conv3]; hourglass(pool=pool2)[conv1 hourglass[conv3] conv1]
-polynomial(kind="way")[conv3 x2]; dual_path(growth=4, projection=conv1)[conv3]; deluge(repeat=3)[conv3]
-masked(mask=hourglass[conv3])[conv3]; multi_scale(growth=4, interval=2)[conv1, conv3]
-hourglass(pool=pool2)[conv1 hourglass[conv3] conv1]
+multi_scale(growth=4, interval=2)[conv1, conv3]
 conv3(norm=group, padding=reflect) conv3(norm=instance, padding=replicate, activation=prelu)
 conv3(norm=local_response_norm(size=3)); normalize(norm=group_norm(groups=4)) global_response_norm; group_norm prelu
 local_response_norm; squeeze_excite(pool="both", reduction=4) spatial_gate7 squeeze_excite(pool="max"); bam
