@@ -31,7 +31,10 @@ FLOORS = {
     **{
         room: floor
         for floor, room in enumerate(
-            "strategies training evaluation supernets runtime runs export report terminal calls cli __main__ testing".split(),
+            (
+                "strategies training evaluation inspection supernets runtime runs export report terminal calls cli "
+                "__main__ testing"
+            ).split(),
             3,
         )
     },

@@ -42,6 +42,7 @@ LISTS = {
     "evaluators": "They score architectures.",
     "proxies": "Scores of untrained networks, for the evaluator `Proxies`, by names such as `jacob_cov`.",
     "tables": "Official files of benchmarks that `nas convert` makes tables of: see [tables](tables.md).",
+    "inspections": "Methods of `nas inspect`, in the order of its page: see [inspecting](inspecting.md).",
     "data": "Image data sets: see [training](training.md).",
     "executors": "They run the evaluations on workers.",
     "loggers": "Trackers that record a search too: see [watching](watching.md).",

@@ -16,6 +16,7 @@ from nas.cli.comparing import compare, correlate
 from nas.cli.converting import convert
 from nas.cli.dashboard import dashboard
 from nas.cli.exporting import export
+from nas.cli.inspecting import inspect
 from nas.cli.reporting import report
 from nas.cli.resuming import resume
 from nas.cli.searching import reproduce, search
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "profile": profile,
     "train": train,
     "test": measure,
+    "inspect": inspect,
     "transfer": transfer,
     "reproduce": reproduce,
     "compare": compare,
@@ -53,7 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "dashboard": dashboard,
 }
 
-PRINTING = ("show", "table", "list", "profile", "test", "compare", "correlate")
+PRINTING = ("show", "table", "list", "profile", "test", "inspect", "compare", "correlate")
 """The commands whose only work is to print: they end where their output is closed. The others continue without it."""
 
 for _name, _command in COMMANDS.items():

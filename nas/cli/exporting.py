@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from nas.cli.options import terminal
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
+from nas.cli.options import telling, terminal
 
 What = Annotated[
     str,
@@ -72,18 +66,8 @@ def export(
 
     asked = ExportRequest(what, assignments or [], None if input is None else shape_of(input), untrained, fold_bn)
     console = terminal()
-    with _telling(console) as say:
+    with telling(console) as say:
         done = export_all(asked, formats_named(to), out, force, card, say)
     show_export(done, console)
     if done.differing:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _telling(console: Console) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows the current step: next to a spinner in a terminal, as lines elsewhere."""
-    if not console.is_terminal:
-        yield lambda line: console.print(line, style="dim")
-        return
-    with console.status("") as status:
-        yield status.update

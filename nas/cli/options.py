@@ -49,6 +49,12 @@ Workers = Annotated[
 ]
 GpusPerWorker = Annotated[float | None, typer.Option(help="GPUs per worker; with ray_tune also a fraction.")]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster: auto, or host:port; by default a local one.")]
+Checkpoint = Annotated[
+    str, typer.Argument(metavar="CHECKPOINT", help="A run folder with trained weights, or its .safetensors file.")
+]
+TestedOn = Annotated[
+    str | None, typer.Option(help="A folder of test images, or a data set by name; by default that of the training.")
+]
 RunFolder = Annotated[
     Path | None, typer.Option("--run-dir", help="The run folder to create; by default one under runs/.")
 ]
@@ -59,6 +65,18 @@ def terminal() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
+
+
+@contextmanager
+def telling(console: Console, is_silent: bool = False) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows the current step: next to a spinner in a terminal, as lines elsewhere; or nowhere."""
+    if is_silent:
+        yield lambda line: None
+    elif not console.is_terminal:
+        yield lambda line: console.print(line, style="dim")
+    else:
+        with console.status("") as status:
+            yield status.update
 
 
 @contextmanager

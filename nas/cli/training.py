@@ -10,10 +10,12 @@ import typer
 from nas.cli.options import (
     Address,
     ArchitectureName,
+    Checkpoint,
     ExecutorName,
     GpusPerWorker,
     RunFolder,
     Settings,
+    TestedOn,
     Workers,
     executor_of,
     sharing_executor,
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 
 RecipeName = Annotated[
     str, typer.Option(help="A recipe by name, such as darts_cifar (nas list recipes), or a YAML file.")
-]
-Checkpoint = Annotated[
-    str, typer.Argument(metavar="CHECKPOINT", help="A run folder with trained weights, or its .safetensors file.")
 ]
 Target = Annotated[
     str,
@@ -110,10 +109,7 @@ def transfer(
 
 def measure(
     checkpoint: Checkpoint,
-    on: Annotated[
-        str | None,
-        typer.Option(help="A folder of test images, or a data set by name; by default that of the training."),
-    ] = None,
+    on: TestedOn = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Test trained weights on test images: top-1, top-5, calibration, accuracy of each class, throughput and latency."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,30 @@ from nas.training import Execution, Recipe, best_device
 from nas.training.measure import TestResult, measure_speed
 
 
+@dataclass(frozen=True, slots=True)
+class TestedWeights:
+    """A checkpoint with the images to test it on: the network, its weights' file, and the recipe of its training, if known."""
+
+    model: nn.Module
+    network: StackedNetwork
+    weights: Path
+    images: Split
+    recipe: Recipe
+
+
 def measure_weights(checkpoint: str, on: str | None) -> TestResult:
     """Measure a checkpoint on the test images of data set `on`; by default, of the one that it was trained with.
+
+    Raises RecordError as `find_tested` does.
+    """
+    found = find_tested(checkpoint, on)
+    model, recipe = found.model, found.recipe
+    measured = measure_on_test(model, None, found.images, recipe, Execution())
+    return replace(measured, speed=measure_speed(model, found.images.shape, recipe, best_device(), recipe.batch))
+
+
+def find_tested(checkpoint: str, on: str | None) -> TestedWeights:
+    """Return a checkpoint, and data set `on` to test it on; by default, the one that it was trained with.
 
     If `on` is a folder, all its images are test images, unless it has a test subfolder. Images are preprocessed as in the
     training: with its settings for reading a folder, and its mean and standard deviation. Warns about those that the checkpoint
@@ -49,10 +71,8 @@ def measure_weights(checkpoint: str, on: str | None) -> TestResult:
     model = trained.model()
     _check_classes(model, found, images)
     if unknown := unknown_of(found):
-        warnings.warn(f"{weights} does not say {unknown}: those of the data are taken", stacklevel=2)
-    recipe = declared.recipe if declared is not None else Recipe()
-    measured = measure_on_test(model, None, images, recipe, Execution())
-    return replace(measured, speed=measure_speed(model, images.shape, recipe, best_device(), recipe.batch))
+        warnings.warn(f"{weights} does not say {unknown}: those of the data are taken", stacklevel=3)
+    return TestedWeights(model, found, weights, images, declared.recipe if declared is not None else Recipe())
 
 
 def _declared(folder: Path) -> FullTraining | None:
@@ -100,7 +120,7 @@ def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> N
         return
     if list_images(Path(on)).test is None:
         warnings.warn(
-            f"the network was trained with most images of {on}: without --on those held out are tested", stacklevel=3
+            f"the network was trained with most images of {on}: without --on those held out are tested", stacklevel=4
         )
 
 

@@ -56,6 +56,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
     from nas.data import Data
     from nas.evaluation.official_file import official_files
     from nas.evaluation.proxies import Proxy
+    from nas.inspection.inspection import inspections
     from nas.predictors.encoding import Encoding
     from nas.predictors.predictor import Predictor
     from nas.strategies.controllers.controller import Controller
@@ -79,6 +80,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "evaluators": _described(Evaluator, within),
         "proxies": _described(Proxy, within),
         "tables": [(name, _first_line(type(each))) for name, each in official_files().items()],
+        "inspections": [(each.name, _first_line(type(each))) for each in inspections()],
         "data": _described(Data, within),
         "operations": list(_nodes("nas.operations")),
         "layers": list(_nodes("nas.layers")),

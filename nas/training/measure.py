@@ -17,12 +17,10 @@ from nas.data import Images, Split, normalise
 from nas.data.encoded import Encoded
 from nas.data.feed import load_batches
 from nas.records import Natural, NonNegative, Positive, Range, RecordError, record
+from nas.training.calibration import BINS, calibration_of, count_by_confidence
 from nas.training.peers import Peers
 from nas.training.recipe import BaseRecipe
 from nas.training.step import autocast, best_device, memory_format, to_device
-
-BINS = 15
-"""The number of confidence bins for the calibration error, as in Guo et al. 2017."""
 
 Percent = Annotated[float, Range(0, 100)]
 
@@ -149,11 +147,10 @@ class _Sums:
         zeros = partial(torch.zeros, dtype=torch.float64, device=device)
         self.whole = zeros(3)
         """Sum of losses, number of images correct in the top 5, number of outputs that are not finite."""
-        self.bins = zeros(BINS, 2)
-        """For each confidence bin the number of correct images, and the sum of confidences."""
+        self.bins = zeros(BINS, 3)
+        """For each confidence bin the number of images and of correct ones, and the sum of confidences."""
         self.classes = zeros(classes, 2)
         """For each class the number of images, and the number of correct ones."""
-        self.edges = torch.arange(1, BINS, dtype=torch.float64, device=device) / BINS
 
     def add(self, logits: Tensor, y: Tensor) -> None:
         """Add a batch: logits (B, classes) of images with labels y, (B,)."""
@@ -163,11 +160,8 @@ class _Sums:
         losses = functional.cross_entropy(logits, y, reduction="none").double()
         is_finite = logits.isfinite().all(1).double()
         self.whole += torch.stack([losses.sum(), hits.sum(), (1 - is_finite).sum()])
-        right, confidence = hits[:, 0], logits.softmax(1).amax(1).double()
-        # (B, BINS) one-hot; the product below sums per bin without reading anything back
-        bins = functional.one_hot(torch.bucketize(confidence, self.edges), BINS).double()
-        self.bins += bins.T @ torch.stack([right, confidence], 1)
-        self.classes.index_add_(0, y, torch.stack([torch.ones_like(right), right], 1))
+        self.bins += count_by_confidence(logits, hits[:, 0])
+        self.classes.index_add_(0, y, torch.stack([torch.ones_like(hits[:, 0]), hits[:, 0]], 1))
 
     def over(self, peers: Peers) -> _Sums:
         """Sum over all ranks, in place; returns itself."""
@@ -182,7 +176,6 @@ class _Sums:
         class_images, class_right = ([round(each) for each in column] for column in self.classes.T.tolist())
         if not (images := sum(class_images)):
             raise RecordError(f"none of {expected} images could be decoded: give intact image files")
-        right, confidences = self.bins.unbind(1)
         loss, top5, not_finite = self.whole.tolist()
         if not_finite:
             raise RecordError(
@@ -195,7 +188,7 @@ class _Sums:
             top5_percent=100 * round(top5) / images,
             loss=loss / images,
             images=images,
-            calibration_error_percent=100 * float((right - confidences).abs().sum()) / images,
+            calibration_error_percent=calibration_of(self.bins).error_percent,
             class_images=tuple(class_images),
             class_right=tuple(class_right),
         )

@@ -42,6 +42,7 @@ SECTIONS = (
     "evaluators",
     "proxies",
     "tables",
+    "inspections",
     "data",
     "operations",
     "layers",

@@ -1,0 +1,1 @@
+"""The methods of inspection, each in a separate file."""
