@@ -110,6 +110,10 @@ lock: $(LOCK_STAMP) ## Write requirements.lock anew (LOCK_FLAGS=--upgrade takes 
 catalogue: install ## Write docs/catalogue.md anew
 	@$(BIN)/python tools/catalogue.py
 
+.PHONY: bubbles
+bubbles: install ## Draw docs/pictures/imagenet_bubbles.svg anew
+	@$(BIN)/python tools/bubbles.py
+
 .PHONY: clean
 clean: ## Remove the environment, the caches and what was built
 	@rm -rf $(VENV) $(LOCK_VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -9,7 +9,6 @@ import typer
 
 from nas.cli.options import Checkpoint, TestedOn, telling, terminal
 
-
 Page = Annotated[Path | None, typer.Option(help="A page to write, with the pictures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 Only = Annotated[
