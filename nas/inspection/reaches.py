@@ -10,11 +10,11 @@ from nas.tracing import Reach, Tracer, reach_of, ready_image
 
 
 def reaches_of(subject: Subject) -> dict[str, Reach]:
-    """Return the reach of the units in each part of a network, by name."""
+    """Return the reach of the units in each part of a network that has a map, by name."""
     found: dict[str, Reach] = {}
 
     def keep(name: str, output: object) -> None:
-        if isinstance(output, Tensor):
+        if isinstance(output, Tensor) and output.dim() == 4:
             found[name] = reach_of(output)
 
     hooks = [

@@ -12,7 +12,7 @@ from nas.records import Positive, record
 
 @record
 class ConfidentMistakes(Inspection):
-    """The misclassified images with the highest probability of their wrong class; at most `most`."""
+    """The misclassified images with the highest probability of their wrong class."""
 
     name: ClassVar[str] = "confident_mistakes"
     title: ClassVar[str] = "Most confident mistakes"
