@@ -28,7 +28,7 @@ class ClassImages(Inspection):
     chapter: ClassVar[Chapter] = "What units respond to"
     steps: Positive = 48
     size: NonNegative = 0.1
-    decay: NonNegative = 1e-2
+    decay: NonNegative = 3e-3
     most: Positive = 10
 
     def inspect(self, subject: Subject) -> Findings:

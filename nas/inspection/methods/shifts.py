@@ -57,7 +57,7 @@ class Shifts(Inspection):
 
 def _layer_chart(found: Mapping[str, Mapping[str, float]]) -> Chart:
     lines = {kind: tuple((float(i), each[kind]) for i, each in enumerate(found.values())) for kind in KINDS}
-    return Chart("layer", "change, % of that between images", lines, tuple(found))
+    return Chart("layer", "change, %", lines, tuple(found))
 
 
 def _prediction_chart(stays: Mapping[int, float]) -> Chart:

@@ -30,7 +30,7 @@ def write_inspected(path: Path, inspected: Inspected) -> None:
         source = f'<p class="source">{escape(source_of(each))}</p>'
         text = section(each.title, findings.reading, drawings(findings.figures), source)
         parts.append(f'<div id="{each.name}">\n{text}\n</div>')
-    write_static(path, "A network inspected", [*parts, "<footer>nas inspect</footer>"])
+    write_static(path, "A network inspected", [*parts, "<footer>Written by nas inspect</footer>"])
 
 
 def contents(inspected: Inspected) -> str:
@@ -84,7 +84,8 @@ def pictures(figure: Pictures) -> str:
 
 
 def _picture(picture: Picture) -> str:
-    caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
+    words = escape(picture.caption).replace(" %", "&nbsp;%").replace(" x ", "&nbsp;x&nbsp;")
+    caption = f"<figcaption>{words}</figcaption>" if words else ""
     height, width = picture.values.shape[-2:]
     kind = ' class="pixels"' if max(height, width) <= 64 else ""
     name = escape(picture.caption or "a map of the image", quote=True)
