@@ -44,6 +44,10 @@ LISTS = {
     "tables": "Official files of benchmarks that `nas convert` makes tables of: see [tables](tables.md).",
     "inspections": "Methods of `nas inspect`, in the order of its page: see [inspecting](inspecting.md).",
     "data": "Image data sets: see [training](training.md).",
+    "optimizers": "Of a recipe, as `recipe.optimizer`: see [training](training.md).",
+    "schedules": "Of the learning rate, as `recipe.schedule`.",
+    "losses": "What a training minimises, as `recipe.loss`.",
+    "initialisations": "Initial weights, as `recipe.initialisation`; by default torch's own.",
     "executors": "They run the evaluations on workers.",
     "loggers": "Trackers that record a search too: see [watching](watching.md).",
 }

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on their device: crop, flip, colour jitter, RandAugment, cutout, random erasing.
+"""Augmentation of whole batches on their device: crop, flip, colour changes, RandAugment, cutout, random erasing.
 
 Shapes: B batch, C channels, H height, W width. Random numbers are drawn per image, (B, ...).
 """
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nas.data.batch_random import BatchRandom
+from nas.data.color_noise import add_color_noise
 from nas.data.rand_augment import change_brightness, change_contrast, change_saturation, rand_augment, turn_hue
 from nas.records import Fraction, Natural, NonNegative, Range, record
 
@@ -41,6 +42,9 @@ class Augmentation:
     arXiv:1708.04896), drawn as in torchvision. As in torchvision's recipes zeros are written, after normalising; the
     paper and timm's recipes write noise, which takes longer to draw than crop and flip together.
 
+    `color_noise` is the deviation of a shift along the principal axes of the training pixels' colours, in deviations of the
+    pixels along them; Krizhevsky et al. 2012, section 4.1, has 0.1. See `nas.data.color_noise`.
+
     Images decoded at their own size, as ImageNet's, are cropped while they are decoded instead: `crop_scale` bounds the
     area of the crop as a share of the image, and `crop_pad` is not used.
     """
@@ -53,12 +57,21 @@ class Augmentation:
     rand_augment_magnitude: Annotated[float, Range(0, 10)] = 9.0
     erasing: Fraction = 0.0
     crop_scale: tuple[Fraction, Fraction] = (0.08, 1.0)
+    color_noise: NonNegative = 0.0
 
 
-def augment(x: Tensor, how: Augmentation, mean: Sequence[float], std: Sequence[float], draws: BatchRandom) -> Tensor:
+def augment(
+    x: Tensor,
+    how: Augmentation,
+    mean: Sequence[float],
+    std: Sequence[float],
+    draws: BatchRandom,
+    axes: Tensor | None = None,
+) -> Tensor:
     """Augment and normalise a batch of uint8 (B, C, H, W); returns float32 of the same shape.
 
-    `draws` must be on the batch's device. Nothing is read back from the device.
+    `draws` must be on the batch's device. `axes` are the `color_axes` of the training images, (C, C), for `color_noise`.
+    Nothing is read back from the device.
     """
     if how.crop_pad or how.flip:
         x = _crop_and_flip(x, how, draws)
@@ -67,6 +80,9 @@ def augment(x: Tensor, how: Augmentation, mean: Sequence[float], std: Sequence[f
     if how.rand_augment:
         x = rand_augment(x, how.rand_augment, how.rand_augment_magnitude, draws)
     images = normalise(x, mean, std)
+    if how.color_noise:
+        assert axes is not None, "color_noise needs the color_axes of the training images"
+        images = add_color_noise(images, axes, std, how.color_noise, draws)
     if how.cutout:
         images = _cut_out(images, how.cutout, draws)
     return _erase(images, how.erasing, draws) if how.erasing else images

@@ -31,6 +31,11 @@ class BatchRandom:
         drawn = torch.rand((self.images, *shape), generator=self.generator, device=self.generator.device)
         return self._kept(low + (high - low) * drawn)
 
+    def normal(self, std: float, *shape: int) -> Tensor:
+        """Return normal numbers with mean 0 and deviation `std`, float32 (own images, *shape)."""
+        drawn = torch.randn((self.images, *shape), generator=self.generator, device=self.generator.device)
+        return self._kept(std * drawn)
+
     def order(self, options: int) -> list[int]:
         """Return the numbers from 0 to options - 1 in a random order, drawn once for the whole batch."""
         order: list[int] = torch.randperm(options, generator=self.on_host().generator).tolist()

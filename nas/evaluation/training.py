@@ -29,9 +29,11 @@ from nas.records import Natural, Positive, RecordError, one_line, record
 from nas.space import sample
 from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
 from nas.training.checkpoint import read_weights
+from nas.training.initialisation import Initialisation, initialise
 from nas.training.loop import Reports
 from nas.training.measure import TestResult, measure_speed
 from nas.training.peers import peers
+from nas.training.recipe import check_validated
 
 TRIED = 5
 """The number of architectures drawn to check that any can be built."""
@@ -97,6 +99,8 @@ class Training(Evaluator):
         return None if is_open(self.recipe.epochs) else self.recipe.epochs
 
     def check(self, task: Task) -> None:
+        if not is_open(self.recipe):
+            check_validated(self.recipe, len(self.split_images().validation))
         check_builds(task)
 
     def costs(self, task: Task, architecture: Any) -> Scores:
@@ -108,17 +112,18 @@ class Training(Evaluator):
         if job.epochs == 0:
             return costs
         if not self.inherit:
-            model = built(network, job, images)
+            model = built(network, job, images, self.recipe_of(job).initialisation)
         else:
-            model, costs["inherited_percent"] = _inherited(task, network, job, images)
+            how = self.recipe_of(job).initialisation
+            model, costs["inherited_percent"] = _inherited(task, network, job, images, how)
         last, _ = yield from self._train(model, job, images, costs)
         return _scores(last, costs)
 
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         images, network = self.split_images(), task.network(job.architecture)
-        model, costs = built(network, job, images), network_costs(network, images.shape)
+        recipe, costs = self.recipe_of(job), network_costs(network, images.shape)
+        model = built(network, job, images, recipe.initialisation)
         last, average = yield from self._train(model, job, images, costs, weights)
-        recipe = self.recipe_of(job)
         measured = measure_on_test(model, average, images, recipe, self.execution)
         # speed is that of one device: rank 0 measures it
         if peers().rank == 0:
@@ -231,11 +236,13 @@ def _scores(last: Epoch, costs: Scores) -> dict[str, float]:
     return {**measured, **costs, "seconds": last.total_seconds}
 
 
-def _inherited(task: Task, network: Node, job: Job, images: Split) -> tuple[nn.Module, float]:
+def _inherited(
+    task: Task, network: Node, job: Job, images: Split, initialisation: Initialisation | None
+) -> tuple[nn.Module, float]:
     """Build a network with the weights of its parent, if it has one; also return their share in percent."""
     # a checkpoint is gone where the run was resumed with changed data: its images may be test images now
     if job.parent is None or not job.parent.checkpoint.exists():
-        return built(network, job, images), 0.0
+        return built(network, job, images, initialisation), 0.0
     with seeded(job.seed):
         made = inherit(
             network,
@@ -254,7 +261,10 @@ def first_images(images: Split, count: int = 64) -> Tensor:
         return normalise(next(iter(coming)).x, images.mean, images.std)
 
 
-def built(network: Node, job: Job, images: Split) -> nn.Module:
-    """Build a network for these images, with the initial weights of the job's seed."""
+def built(network: Node, job: Job, images: Split, initialisation: Initialisation | None = None) -> nn.Module:
+    """Build a network for these images, with the initial weights of the job's seed, by default torch's."""
     with seeded(job.seed):
-        return build(network, images.shape)
+        model = build(network, images.shape)
+        if initialisation is not None:
+            initialise(model, initialisation)
+    return model

@@ -30,6 +30,14 @@ class WeightsRecipe(BaseRecipe):
     schedule: Schedule = CosineDecay(final_lr=0.001)
     augmentation: Augmentation = Augmentation(crop_pad=4, flip=True)
 
+    def __post_init__(self) -> None:
+        if self.schedule.needs_validation:
+            raise RecordError(
+                f"schedule {type(self.schedule).__name__} watches a validation accuracy, and a supernet has none: give another, "
+                "as CosineDecay",
+                "schedule",
+            )
+
 
 @record
 class AlphasRecipe:

@@ -13,6 +13,7 @@ from torch.optim import Adam
 
 from nas.data import Images, Split, augment
 from nas.data.batch_random import BatchRandom
+from nas.data.color_noise import color_axes
 from nas.data.encoded import Encoded
 from nas.records import RecordError
 from nas.supernets.bilevel import Batch, BatchOutcome, Step
@@ -70,6 +71,7 @@ class SupernetTrainer:
         betas = how.beta1, how.beta2
         self.alphas_optimizer = Adam(self.alphas, how.lr, betas, weight_decay=how.weight_decay) if self.alphas else None
         self.images, self.alphas_images = (_held(images).to(self.device) for images in (split.train, split.validation))
+        self.axes = color_axes(split.train).to(self.device) if self.recipe.augmentation.color_noise else None
         peers.broadcast(list(supernet.state_dict().values()))  # equal by seed, but different CPUs may round differently
 
     def state(self) -> dict[str, Any]:
@@ -205,7 +207,8 @@ class _SearchRandom:
         """Return the images at `indices`, augmented and normalised, with their labels."""
         turns, drawn = self.turns, images.at(indices.to(self.turns.device, non_blocking=True))
         mean, std = turns.split.mean, turns.split.std
-        x = augment(drawn.x, turns.recipe.augmentation, mean, std, BatchRandom(self.streams[purpose], len(drawn)))
+        random = BatchRandom(self.streams[purpose], len(drawn))
+        x = augment(drawn.x, turns.recipe.augmentation, mean, std, random, turns.axes)
         return x.contiguous(memory_format=memory_format(turns.recipe)), drawn.y
 
 

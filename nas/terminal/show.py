@@ -82,6 +82,7 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "tables": [(name, _first_line(type(each))) for name, each in official_files().items()],
         "inspections": [(each.name, _first_line(type(each))) for each in inspections()],
         "data": _described(Data, within),
+        **_of_recipes(within),
         "operations": list(_nodes("nas.operations")),
         "layers": list(_nodes("nas.layers")),
         "topology": list(_nodes("nas.topology")),
@@ -89,6 +90,21 @@ def sections(within: str = "") -> dict[str, list[tuple[str, str]]]:
         "loggers": _described(Logger, within),
         "experiments": [(name, _claim(path)) for name, path in experiments().items()],
         "recipes": [(name, _claim(path)) for name, path in recipes().items()],
+    }
+
+
+def _of_recipes(within: str) -> dict[str, list[tuple[str, str]]]:
+    """Return what a recipe may choose, by kind."""
+    from nas.training.initialisation import Initialisation
+    from nas.training.losses import Loss
+    from nas.training.optimizers import Optimizer
+    from nas.training.schedules import Schedule
+
+    return {
+        "optimizers": _described(Optimizer, within),
+        "schedules": _described(Schedule, within),
+        "losses": _described(Loss, within),
+        "initialisations": _described(Initialisation, within),
     }
 
 

@@ -27,7 +27,7 @@ FORMER: Mapping[type, Mapping[str, str]] = {
     LinearDecay: {"final_lr": "final_lr"},
     StepDecay: {"decay": "factor", "decay_every": "every_epochs"},
     ConstantRate: {},
-    Augmentation: {each.name: each.name for each in fields(Augmentation)},
+    Augmentation: {each.name: each.name for each in fields(Augmentation) if each.name != "color_noise"},
 }
 """The former names of each record's fields, and today's."""
 

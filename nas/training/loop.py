@@ -24,7 +24,7 @@ from nas.training.flat_recipe import former_form
 from nas.training.measure import evaluate
 from nas.training.peers import guarded, peers
 from nas.training.randomness import mixed_seed, stream
-from nas.training.recipe import Recipe, learning_rate
+from nas.training.recipe import Recipe, check_validated, learning_rate
 from nas.training.reports import Diverged, Epoch, Underway
 from nas.training.step import best_device, in_batches
 from nas.training.stepper import Stepper
@@ -116,10 +116,13 @@ class _Run:
         self.split, self.recipe, self.seed, self.device = split, recipe, seed, device
         self.execution, self.frozen, self.checkpoint, self.last = execution, frozen, checkpoint, last
         self.peers = peers()
+        check_validated(recipe, len(split.validation))
         self.stepper = Stepper(model, split, recipe, seed, device, execution, self.peers)
         self.images, self.validation = _near(split.train, device), _near(split.validation, device)
         self.number, self.tally = 1, self._new_tally()
         self.report: Epoch | None = None
+        self.accuracies: list[float] = []
+        """The validation accuracies every `validate_every` epochs, which a schedule may follow."""
         self.saved = perf_counter()
 
     def _new_tally(self) -> EpochSums:
@@ -135,6 +138,7 @@ class _Run:
             self.tally = EpochSums(sums, *state["tally"])
             self.number = state["epoch"]
             self.report = from_plain(state["report"], Epoch) if state["report"] is not None else None
+            self.accuracies = state.get("accuracies", [])
         return self.report if not self.tally.steps else None
 
     def _save(self) -> None:
@@ -150,6 +154,7 @@ class _Run:
                 "tally": [tally.steps, tally.seconds, tally.waited_seconds, tally.broken],
                 "sums": sums.tolist(),
                 "report": to_plain(self.report) if self.report is not None else None,
+                "accuracies": self.accuracies,
             }
             save_checkpoint(self.checkpoint, self.name, state)
         self.saved = perf_counter()
@@ -164,6 +169,10 @@ class _Run:
         self.stepper.begin(self.number, self.frozen)
         yield from self._train()
         self.report = self._measured()
+        accuracy = self.report.validation_top1_percent
+        # not that of a last epoch which is validated out of turn: a run that ends later has no such
+        if accuracy is not None and self.number % self.recipe.validate_every == 0:
+            self.accuracies.append(accuracy)
         self.number, self.tally = self.number + 1, self._new_tally()
         if self.number > self.last:
             self._save()  # always after the last epoch: a finished run repeats its last report from it
@@ -220,7 +229,7 @@ class _Run:
     def _step(self, batch: Images, parts: Sequence[Tensor]) -> Tensor:
         step = self.tally.steps
         done = step / len(parts) if self.recipe.schedule_by == "step" else 0.0
-        self.stepper.set_lr(self.number - 1 + done)
+        self.stepper.set_lr(self.number - 1 + done, self.accuracies)
         with guarded():
             loss, right = self.stepper.step(self.number, step, batch, len(parts[step]))
         self.tally.add(loss, right, len(batch))
@@ -257,7 +266,7 @@ class _Run:
             images_per_second=images / tally.seconds,
             waiting_percent=100 * waited / self.peers.size / tally.seconds,
             broken_images=round(broken),
-            lr=learning_rate(self.recipe, self.number - 1),
+            lr=learning_rate(self.recipe, self.number - 1, self.accuracies),
         )
 
     def _validate(self) -> tuple[float | None, float | None]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, final
 
 from nas.data import Augmentation
 from nas.records import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
 from nas.space import Choice
 from nas.training.flat_recipe import nest
+from nas.training.initialisation import Initialisation
+from nas.training.losses import CrossEntropy, Loss
 from nas.training.optimizers import Optimizer, Sgd
 from nas.training.schedules import CosineDecay, Schedule
 
@@ -44,6 +46,7 @@ class BaseRecipe(ABC):  # noqa: B024, it has the shared fields and nothing to ov
 class Recipe(BaseRecipe):
     """The hyperparameters of a training; the defaults are those of DARTS on CIFAR (Liu et al. 2019, arXiv:1806.09055).
 
+    `initialisation` draws the initial weights, by default torch's own. `loss` is what is minimised.
     In the first `warmup_epochs` the learning rate rises linearly from lr / warmup_epochs to lr; `schedule` runs over the
     remaining epochs. `schedule_by` is how often it is set. `drop_path` is the final probability of drop path, approached
     linearly over the epochs; with `drop_path_schedule` "constant" it holds in all epochs. `auxiliary` weighs the loss of
@@ -54,6 +57,8 @@ class Recipe(BaseRecipe):
     """
 
     epochs: Positive = 600
+    initialisation: Initialisation | None = None
+    loss: Loss = CrossEntropy()
     schedule_by: Literal["epoch", "step"] = "epoch"
     warmup_epochs: Natural = 0
     label_smoothing: Fraction = 0.0
@@ -79,10 +84,11 @@ def _are_closed(*values: object) -> bool:
     return not any(isinstance(value, Choice) for value in values)
 
 
-def learning_rate(recipe: Recipe, epochs_done: float) -> float:
+def learning_rate(recipe: Recipe, epochs_done: float, accuracies: Sequence[float] = ()) -> float:
     """Return the learning rate after `epochs_done` epochs, fractions included: `lr` at 0, the schedule's last at the end.
 
-    If it is set once an epoch, as in DARTS, the last epoch is trained at the rate of its start.
+    If it is set once an epoch, as in DARTS, the last epoch is trained at the rate of its start. `accuracies` are those on the
+    validation images so far, the oldest first, in percent.
     """
     if epochs_done < recipe.warmup_epochs:
         # the first warm-up epoch has lr / warmup_epochs; set by step, the rate rises within it too
@@ -90,4 +96,15 @@ def learning_rate(recipe: Recipe, epochs_done: float) -> float:
         rise = epochs_done * (1 - first if recipe.schedule_by == "step" else 1) / recipe.warmup_epochs
         return recipe.lr * min(1.0, first + rise)
     epochs = recipe.epochs - recipe.warmup_epochs
-    return recipe.schedule.lr_after(epochs_done - recipe.warmup_epochs, epochs, recipe.lr)
+    rate = recipe.schedule.lr_after(epochs_done - recipe.warmup_epochs, epochs, recipe.lr)
+    return rate * recipe.schedule.factor_after(accuracies)
+
+
+def check_validated(recipe: Recipe, images: int) -> None:
+    """Raise RecordError where the schedule needs validation accuracies and there are no validation `images`."""
+    if recipe.schedule.needs_validation and not images:
+        raise RecordError(
+            f"recipe.schedule {type(recipe.schedule).__name__} watches the validation accuracy, and there are no validation "
+            "images: give some, as validation=0.1",
+            "recipe.schedule",
+        )

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 
 from nas.data.mixing import MixedLabels
@@ -76,18 +75,17 @@ def loss_of(output: Tensor | tuple[Tensor, Tensor], y: Tensor | MixedLabels, rec
     losses; for mixed images each label counts by its share.
     """
     logits, *auxiliary = output if isinstance(output, tuple) else (output,)
-    loss = _smoothed(logits, y, recipe.label_smoothing)
+    loss = _mean(logits, y, recipe)
     for other in auxiliary:
-        loss = loss + recipe.auxiliary * _smoothed(other, y, recipe.label_smoothing)
+        loss = loss + recipe.auxiliary * _mean(other, y, recipe)
     return loss, logits
 
 
-def _smoothed(logits: Tensor, y: Tensor | MixedLabels, smoothing: float) -> Tensor:
+def _mean(logits: Tensor, y: Tensor | MixedLabels, recipe: Recipe) -> Tensor:
+    logits, smoothing = logits.float(), recipe.label_smoothing
     if isinstance(y, Tensor):
-        return functional.cross_entropy(logits.float(), y, label_smoothing=smoothing)
-    first, other = (
-        functional.cross_entropy(logits.float(), each, label_smoothing=smoothing) for each in (y.y, y.other)
-    )
+        return recipe.loss.mean(logits, y, smoothing)
+    first, other = (recipe.loss.mean(logits, each, smoothing) for each in (y.y, y.other))
     return y.share * first + (1 - y.share) * other
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nas.data import Images, Split, augment
 from nas.data.batch_random import BatchRandom
+from nas.data.color_noise import color_axes
 from nas.data.mixing import MixedLabels, mix
 from nas.operations.drop_path import DropPath
 from nas.records import RecordError
@@ -51,6 +52,7 @@ class Stepper:
         self.peers, self.parts = peers, execution.accumulate
         is_cropped = not isinstance(split.train, Images)  # already, while decoding
         self.augmentation = replace(recipe.augmentation, crop_pad=0) if is_cropped else recipe.augmentation
+        self.axes = color_axes(split.train).to(device) if self.augmentation.color_noise else None
         self.model = to_device(model, recipe, device)
         peers.broadcast(
             list(self.model.state_dict().values())
@@ -94,10 +96,11 @@ class Stepper:
             # DistributedDataParallel registers hooks on parameters that require gradients when it is built
             self.parallel, self.shut = parallel(self.model, self.peers, self.device), shut
 
-    def set_lr(self, epochs_done: float) -> None:
-        """Set the scheduled learning rate."""
+    def set_lr(self, epochs_done: float, accuracies: Sequence[float]) -> None:
+        """Set the scheduled learning rate, after these validation accuracies."""
+        rate = learning_rate(self.recipe, epochs_done, accuracies)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, epochs_done)
+            group["lr"] = rate
 
     def step(self, epoch: int, step: int, batch: Images, whole: int) -> tuple[Tensor, Tensor]:
         """Update the weights by this rank's share of a batch of `whole` images.
@@ -125,7 +128,7 @@ class Stepper:
         # every rank draws for the whole batch and keeps its share: the same augmentation for any number of ranks
         generator = stream(self.seed, "augmentation", epoch, step, device=self.device)
         draws = BatchRandom(generator, whole, own)
-        x = augment(batch.x, self.augmentation, self.split.mean, self.split.std, draws)
+        x = augment(batch.x, self.augmentation, self.split.mean, self.split.std, draws, self.axes)
         labels: Tensor | MixedLabels = batch.y
         if recipe.mixup or recipe.cutmix:
             rng = Random(mixed_seed(self.seed, "mixing", epoch, step))

@@ -18,7 +18,9 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 from nas.data import Augmentation, augment
+from nas.data.base import Images
 from nas.data.batch_random import BatchRandom
+from nas.data.color_noise import color_axes
 from nas.data.mixing import mix
 from nas.data.rand_augment import (
     CHANGES,
@@ -511,3 +513,29 @@ def test_an_augmentation_is_a_record_with_bounds() -> None:
     for name, number in {"rand_augment": -1, "rand_augment_magnitude": 11.0, "erasing": 1.5}.items():
         with pytest.raises(RecordError, match=f"{name} is {number}: give a number"):
             from_plain({"Augmentation": {name: number}}, Augmentation)
+
+
+# ------------------------------------------------------------------------------------------------------ colour noise
+
+
+def test_the_axes_of_colours_are_the_eigenvectors_of_the_training_pixels() -> None:
+    x = photographs()
+    axes = color_axes(Images(x, torch.zeros(len(x), dtype=torch.int64))).double().numpy()
+    pixels = x.permute(1, 0, 2, 3).flatten(1).double().numpy() / 255
+    covariance = np.cov(pixels, bias=True)
+    np.testing.assert_allclose(axes @ axes.T, covariance, atol=1e-6)
+    lengths = np.sqrt(np.linalg.eigvalsh(covariance))
+    np.testing.assert_allclose(np.linalg.norm(axes, axis=0), lengths, atol=1e-6)
+    np.testing.assert_allclose(axes.T @ axes, np.diag(lengths**2), atol=1e-6)
+
+
+def test_colour_noise_shifts_all_pixels_of_an_image_alike_and_as_the_pixels_vary() -> None:
+    axes = color_axes(Images(photographs(), torch.zeros(4, dtype=torch.int64)))
+    x, how = images_of(4000, 2, 2), Augmentation(color_noise=0.1)
+    plain = augment(x, Augmentation(), MEAN, STD, seeded(0, 4000))
+    shift = (augment(x, how, MEAN, STD, seeded(0, 4000), axes) - plain) * torch.tensor(STD).view(3, 1, 1)
+    torch.testing.assert_close(shift, shift[:, :, :1, :1].expand_as(shift), rtol=0, atol=1e-5)
+    expected = torch.randn((4000, 3), generator=torch.Generator().manual_seed(0)) * 0.1 @ axes.T
+    torch.testing.assert_close(shift[:, :, 0, 0], expected, rtol=0, atol=1e-5)
+    covariance = 0.01 * axes @ axes.T
+    assert (shift[:, :, 0, 0].T.cov() - covariance).abs().max() < 0.05 * covariance.abs().max()
