@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 RecipeName = Annotated[
     str, typer.Option(help="A recipe by name, such as darts_cifar (nas list recipes), or a YAML file.")
 ]
+Checkpoints = Annotated[
+    list[str],
+    typer.Argument(metavar="CHECKPOINT...", help="Run folders with trained weights, or their .safetensors files."),
+]
 Target = Annotated[
     str,
     typer.Option(help="A folder of images, a subfolder per class; a data set by name, as Digits; or one of the hub."),
@@ -108,16 +112,24 @@ def transfer(
 
 
 def measure(
-    checkpoint: Checkpoint,
+    checkpoints: Checkpoints,
     on: TestedOn = None,
+    views: Annotated[
+        str | None,
+        typer.Option(help="What is averaged of an image: centre, flip or ten_crop; by default that of the recipe."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Test trained weights on test images: top-1, top-5, calibration, accuracy of each class, throughput and latency."""
-    from nas.plain import write
+    """Test trained weights on test images: top-1, top-5, calibration, accuracy of each class, throughput and latency.
+
+    Several checkpoints are tested as an ensemble: the mean of their logits.
+    """
+    from nas.plain import from_plain, write
     from nas.runs.measure_weights import measure_weights
     from nas.terminal.measured import class_table, source_line, test_table
+    from nas.training.views import Views
 
-    measured = measure_weights(checkpoint, on)
+    measured = measure_weights(checkpoints, on, from_plain(views, Views | None, "--views"))
     if as_json:
         print(write(measured))
         return

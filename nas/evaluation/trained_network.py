@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from nas.building import build
 from nas.data import Split
 from nas.evaluation.results import read_test
 from nas.family import StackedNetwork
+from nas.plain import read
 from nas.preprocessing import Preprocessing
-from nas.records import RecordError, digest
+from nas.records import RecordError, digest, import_all
 from nas.training import load_weights, seeded
+from nas.training.checkpoint import read_description
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,21 @@ class TrainedNetwork:
         """Return the images with the mean and standard deviation of the network's training, where these are known."""
         known = self.stacked.preprocessing
         return replace(images, mean=known.mean, std=known.std) if known is not None and known.mean else images
+
+
+def trained_in(path: Path) -> TrainedNetwork:
+    """Return the trained network of a run folder or of its .safetensors file, as the description in the weights says.
+
+    Raises RecordError where there are no weights, or they have no description.
+    """
+    weights = path / "best.safetensors" if path.is_dir() else path
+    if not weights.is_file():
+        raise RecordError(f"there are no weights {weights}: give a run folder whose training has ended, or its weights")
+    text = read_description(weights)
+    for package in ("nas.layers", "nas.operations", "nas.topology"):
+        import_all(package)
+    inside = read(json.loads(text), str(weights), StackedNetwork) if text else None
+    return TrainedNetwork(describe_weights(weights, inside, None), weights)
 
 
 def describe_weights(weights: Path, inside: StackedNetwork | None, beside: StackedNetwork | None) -> StackedNetwork:

@@ -21,6 +21,7 @@ from nas.evaluation.candidate import Candidate
 from nas.evaluation.costs import COSTS, network_costs
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import TestedNetwork, append_epoch, save_test
+from nas.evaluation.trained_network import trained_in
 from nas.history import Scores
 from nas.morphisms import inherit
 from nas.plain import write
@@ -31,9 +32,10 @@ from nas.training import Epoch, Execution, Recipe, Underway, best_device, evalua
 from nas.training.checkpoint import read_weights
 from nas.training.initialisation import Initialisation, initialise
 from nas.training.loop import Reports
-from nas.training.measure import TestResult, measure_speed
+from nas.training.measure import Accuracy, TestResult, measure_speed
 from nas.training.peers import peers
 from nas.training.recipe import check_validated
+from nas.training.views import averaging
 
 TRIED = 5
 """The number of architectures drawn to check that any can be built."""
@@ -100,7 +102,9 @@ class Training(Evaluator):
 
     def check(self, task: Task) -> None:
         if not is_open(self.recipe):
-            check_validated(self.recipe, len(self.split_images().validation))
+            images = self.split_images()
+            check_validated(self.recipe, len(images.validation))
+            teacher_of(self.recipe, images)
         check_builds(task)
 
     def costs(self, task: Task, architecture: Any) -> Scores:
@@ -144,18 +148,39 @@ class Training(Evaluator):
     def _train(
         self, model: nn.Module, job: Job, images: Split, costs: Scores, weights: Path | None = None
     ) -> Generator[Progress, None, tuple[Epoch, nn.Module | None]]:
+        recipe = self.recipe_of(job)
         reports = train(
             model,
             images,
-            self.recipe_of(job),
+            recipe,
             seed=job.seed,
             checkpoint=job.checkpoint,
             execution=self.execution,
             until=job.epochs,
             # the report may have been lost with the process that was to write it to the journal
             repeats_last=weights is None,
+            teacher=teacher_of(recipe, images),
         )
         return (yield from reported(reports, weights, costs))
+
+
+def teacher_of(recipe: Recipe, images: Split) -> nn.Module | None:
+    """Build the teacher of a recipe's distillation, if there is one.
+
+    Raises RecordError where it has no weights, or was trained with other classes, shapes or statistics of images.
+    """
+    if recipe.distillation is None:
+        return None
+    trained = trained_in(Path(recipe.distillation.teacher))
+    own, known = trained.stacked, trained.normalised(images)
+    if (own.classes, own.input, known.mean, known.std) != (images.classes, images.shape, images.mean, images.std):
+        raise RecordError(
+            f"the teacher {trained.weights} was trained on images {own.input} of {len(own.classes)} classes, with mean "
+            f"{known.mean}, and these are {images.shape} of {len(images.classes)}, with mean {images.mean}: give a teacher "
+            "that was trained on the same data",
+            "recipe.distillation.teacher",
+        )
+    return trained.model()
 
 
 def check_builds(task: Task) -> None:
@@ -189,8 +214,12 @@ def measure_on_test(
     # the one place that opens the test images: a search never does
     test, device, decoders, together = images.open_test(), best_device(), execution.decoders_here(), peers()
     settings = recipe, device, decoders, together, execution.accumulate
-    raw = evaluate(model, test, images, *settings)
-    ema = evaluate(average, test, images, *settings) if average is not None else None
+
+    def measured(network: nn.Module) -> Accuracy:
+        averaged, seen = averaging(network, test, recipe.test_views, recipe.augmentation.crop_pad)
+        return evaluate(averaged, seen, images, *settings)
+
+    raw, ema = measured(model), measured(average) if average is not None else None
     return TestResult(images.classes, raw, ema, None, images.mean, images.std, images.test_source)
 
 

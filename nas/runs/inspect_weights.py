@@ -52,7 +52,7 @@ def inspect_weights(asked: InspectRequest, say: Callable[[str], None]) -> Inspec
     """
     methods: Sequence[Inspection] = inspections(asked.only)
     say("reading the weights and the images")
-    tested = find_tested(asked.checkpoint, asked.on)
+    tested = find_tested([asked.checkpoint], asked.on)
     images = tested.images
     test = images.open_test()
     model = tested.model.to(best_device())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from torch import nn
 from nas.data import Data, Split, evaluation_split, split
 from nas.data.layout import list_images
 from nas.data.preprocessing import folder_read_alike
+from nas.evaluation.ensemble import AveragedLogits
 from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.trained_network import TrainedNetwork, unknown_of
 from nas.evaluation.training import Training, measure_on_test
 from nas.family import StackedNetwork
+from nas.fields import shown
 from nas.records import RecordError
 from nas.runs.architecture import find_checkpoint, folder_of
 from nas.runs.declared import load_declared
@@ -27,11 +30,15 @@ from nas.runs.transfer import data_named
 from nas.runs.transfer_trials import adapted, check_channels
 from nas.training import Execution, Recipe, best_device
 from nas.training.measure import TestResult, measure_speed
+from nas.training.views import Views
 
 
 @dataclass(frozen=True, slots=True)
 class TestedWeights:
-    """A checkpoint with the images to test it on: the network, its weights' file, and the recipe of its training, if known."""
+    """Checkpoints with the images to test them on: the network, or the mean of several, and what is known of the first.
+
+    `recipe` is that of its training, if known.
+    """
 
     model: nn.Module
     network: StackedNetwork
@@ -40,39 +47,61 @@ class TestedWeights:
     recipe: Recipe
 
 
-def measure_weights(checkpoint: str, on: str | None) -> TestResult:
-    """Measure a checkpoint on the test images of data set `on`; by default, of the one that it was trained with.
+def measure_weights(checkpoints: Sequence[str], on: str | None = None, views: Views | None = None) -> TestResult:
+    """Measure a checkpoint, or the mean of several networks' logits, on test images.
 
-    Raises RecordError as `find_tested` does.
+    `views` replaces the recipe's `test_views`. Raises RecordError as `find_tested` does.
     """
-    found = find_tested(checkpoint, on)
-    model, recipe = found.model, found.recipe
-    measured = measure_on_test(model, None, found.images, recipe, Execution())
-    return replace(measured, speed=measure_speed(model, found.images.shape, recipe, best_device(), recipe.batch))
+    found = find_tested(checkpoints, on)
+    recipe = replace(found.recipe, test_views=views or found.recipe.test_views)
+    measured = measure_on_test(found.model, None, found.images, recipe, Execution())
+    return replace(measured, speed=measure_speed(found.model, found.images.shape, recipe, best_device(), recipe.batch))
 
 
-def find_tested(checkpoint: str, on: str | None) -> TestedWeights:
-    """Return a checkpoint, and data set `on` to test it on; by default, the one that it was trained with.
+def find_tested(checkpoints: Sequence[str], on: str | None) -> TestedWeights:
+    """Return the network of a checkpoint, or the mean of several networks' logits, and the images to test it on.
 
-    If `on` is a folder, all its images are test images, unless it has a test subfolder. Images are preprocessed as in the
-    training: with its settings for reading a folder, and its mean and standard deviation. Warns about those that the checkpoint
-    does not record. Raises RecordError where the data set is unknown, or has other classes or channels than the network.
+    The images are those of the data set `on`; by default, of the one that the first checkpoint was trained with. If `on` is a
+    folder, all its images are test images, unless it has a test subfolder. Images are preprocessed as in the training: with its
+    settings for reading a folder, and its mean and standard deviation. Warns about those that a checkpoint does not record.
+    Raises RecordError where the data set is unknown, or has other classes or channels than a network, or where networks were
+    trained on images of other shapes or statistics.
     """
-    found, weights = find_checkpoint(checkpoint)
-    trained = TrainedNetwork(found, weights)
-    folder = folder_of(checkpoint)
+    found, weights = find_checkpoint(checkpoints[0])
+    trained = [TrainedNetwork(found, weights), *(TrainedNetwork(*find_checkpoint(name)) for name in checkpoints[1:])]
+    folder = folder_of(checkpoints[0])
     declared = _declared(folder)
-    data = adapted(_data(checkpoint, on, declared, found), found.input)
+    data = adapted(_data(checkpoints[0], on, declared, found), found.input)
     if on is None:
         _hold_to_data(folder, declared)
-    images = trained.normalised(split(data, 0, 0) if on is None else evaluation_split(data))
+    images = trained[0].normalised(split(data, 0, 0) if on is None else evaluation_split(data))
     _warn_of_training_images(on, declared)
+    for other in trained[1:]:
+        _check_alike(trained[0].stacked, other.stacked, other.weights)
+    models = [_model_for(each, images) for each in trained]
+    model = models[0] if len(models) == 1 else AveragedLogits(models)
+    return TestedWeights(model, found, weights, images, declared.recipe if declared is not None else Recipe())
+
+
+def _check_alike(first: StackedNetwork, other: StackedNetwork, weights: Path) -> None:
+    """Raise RecordError where two networks cannot take the same images: of other shapes, or normalised otherwise."""
+    for name in ("input", "preprocessing"):
+        own, theirs = getattr(first, name), getattr(other, name)
+        if own != theirs:
+            raise RecordError(
+                f"{weights} has {name} {shown(theirs)}, and the first network {shown(own)}: an ensemble takes networks that were "
+                "trained on the same data"
+            )
+
+
+def _model_for(trained: TrainedNetwork, images: Split) -> nn.Module:
+    """Build a network with its weights. Raises RecordError where the images have other channels or classes."""
     check_channels(trained, images.shape)
     model = trained.model()
-    _check_classes(model, found, images)
-    if unknown := unknown_of(found):
-        warnings.warn(f"{weights} does not say {unknown}: those of the data are taken", stacklevel=3)
-    return TestedWeights(model, found, weights, images, declared.recipe if declared is not None else Recipe())
+    _check_classes(model, trained.stacked, images)
+    if unknown := unknown_of(trained.stacked):
+        warnings.warn(f"{trained.weights} does not say {unknown}: those of the data are taken", stacklevel=3)
+    return model
 
 
 def _declared(folder: Path) -> FullTraining | None:
@@ -120,7 +149,7 @@ def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> N
         return
     if list_images(Path(on)).test is None:
         warnings.warn(
-            f"the network was trained with most images of {on}: without --on those held out are tested", stacklevel=4
+            f"the network was trained with most images of {on}: without --on those held out are tested", stacklevel=3
         )
 
 

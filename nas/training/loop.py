@@ -48,6 +48,7 @@ def train(
     frozen: Mapping[str, int] | None = None,
     until: int | None = None,
     repeats_last: bool = False,
+    teacher: nn.Module | None = None,
 ) -> Reports:
     """Train `model` in place on the training images; yields a report after each epoch, and within long ones.
 
@@ -60,7 +61,7 @@ def train(
     last report is yielded again; with `repeats_last` that of the last epoch is, wherever the run resumes. With `until` the
     run ends after that epoch of the recipe's schedule, validated and with a checkpoint, from which a later call goes on.
     `frozen` maps the names of modules to the number of epochs during which they do not learn; their batch norms keep
-    their statistics, too.
+    their statistics, too. `teacher` is the trained network of `recipe.distillation`.
 
     In a process group, as set up by Ray Train and torchrun, the ranks share every batch. The result is that of one
     process with the same batch, with three exceptions: batch norms see their rank's share alone unless the recipe
@@ -69,7 +70,7 @@ def train(
     Raises RecordError if the file belongs to another run, and Diverged if the loss is not finite.
     """
     last = min(recipe.epochs, until or recipe.epochs)
-    run = _Run(model, split, recipe, seed, device or best_device(), execution, frozen or {}, checkpoint, last)
+    run = _Run(model, split, recipe, seed, device or best_device(), execution, frozen or {}, checkpoint, last, teacher)
     if (done := run.restore()) is not None and (run.number > last or repeats_last):
         yield done
     while run.number <= last:
@@ -108,6 +109,7 @@ class _Run:
         frozen: Mapping[str, int],
         checkpoint: Path | None,
         last: int,
+        teacher: nn.Module | None,
     ) -> None:
         self.name, self.former_name = (
             digest((form, seed, name, _structure(model), *([dict(frozen)] if frozen else [])))
@@ -117,7 +119,7 @@ class _Run:
         self.execution, self.frozen, self.checkpoint, self.last = execution, frozen, checkpoint, last
         self.peers = peers()
         check_validated(recipe, len(split.validation))
-        self.stepper = Stepper(model, split, recipe, seed, device, execution, self.peers)
+        self.stepper = Stepper(model, split, recipe, seed, device, execution, self.peers, teacher)
         self.images, self.validation = _near(split.train, device), _near(split.validation, device)
         self.number, self.tally = 1, self._new_tally()
         self.report: Epoch | None = None

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal, final
 from nas.data import Augmentation
 from nas.records import Fraction, Natural, NonNegative, Positive, Range, RecordError, record
 from nas.space import Choice
+from nas.training.distillation import Distillation
 from nas.training.flat_recipe import nest
 from nas.training.initialisation import Initialisation
 from nas.training.losses import CrossEntropy, Loss
 from nas.training.optimizers import Optimizer, Sgd
 from nas.training.schedules import CosineDecay, Schedule
+from nas.training.views import Views
 
 
 @record
@@ -46,19 +48,22 @@ class BaseRecipe(ABC):  # noqa: B024, it has the shared fields and nothing to ov
 class Recipe(BaseRecipe):
     """The hyperparameters of a training; the defaults are those of DARTS on CIFAR (Liu et al. 2019, arXiv:1806.09055).
 
-    `initialisation` draws the initial weights, by default torch's own. `loss` is what is minimised.
+    `initialisation` draws the initial weights, by default torch's own. `loss` is what is minimised; with
+    `distillation` a trained network teaches, too.
     In the first `warmup_epochs` the learning rate rises linearly from lr / warmup_epochs to lr; `schedule` runs over the
     remaining epochs. `schedule_by` is how often it is set. `drop_path` is the final probability of drop path, approached
     linearly over the epochs; with `drop_path_schedule` "constant" it holds in all epochs. `auxiliary` weighs the loss of
     an auxiliary classifier. `mixup` and `cutmix` are the alphas of their beta distributions, 0 for none; where both are
     given, each batch takes one of them. `ema` is the decay of the weights' moving average, 0 for none. `decay_norms`
     False exempts norms and biases from weight decay. `sync_batch_norm` shares batch statistics between ranks. The
-    validation accuracy is measured every `validate_every` epochs and after the last.
+    validation accuracy is measured every `validate_every` epochs and after the last. `test_views` are averaged in a
+    test, not in validation: see `nas.training.views`.
     """
 
     epochs: Positive = 600
     initialisation: Initialisation | None = None
     loss: Loss = CrossEntropy()
+    distillation: Distillation | None = None
     schedule_by: Literal["epoch", "step"] = "epoch"
     warmup_epochs: Natural = 0
     label_smoothing: Fraction = 0.0
@@ -71,6 +76,7 @@ class Recipe(BaseRecipe):
     sync_batch_norm: bool = False
     auxiliary: NonNegative = 0.4
     validate_every: Positive = 1
+    test_views: Views = "centre"
 
     def __post_init__(self) -> None:
         if _are_closed(self.epochs, self.warmup_epochs) and self.warmup_epochs >= self.epochs:

@@ -41,6 +41,7 @@ class Stepper:
         device: torch.device,
         execution: Execution,
         peers: Peers,
+        teacher: nn.Module | None = None,
     ) -> None:
         if recipe.sync_batch_norm and peers.size > 1:
             model = synchronise(model, device)
@@ -57,6 +58,7 @@ class Stepper:
         peers.broadcast(
             list(self.model.state_dict().values())
         )  # equal by seed, but different CPUs may round differently
+        self.teacher = _ready(teacher, recipe, device)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(self.weights, recipe, recipe.decay_norms)
         self.average = averaged(self.model, recipe.ema) if recipe.ema else None
@@ -149,6 +151,10 @@ class Stepper:
         with autocast(self.recipe, self.device):
             output = self.parallel(x)
         loss, logits = loss_of(output, labels, self.recipe)
+        if self.recipe.distillation is not None and self.teacher is not None:
+            with torch.no_grad(), autocast(self.recipe, self.device):
+                taught = self.teacher(x)
+            loss = self.recipe.distillation.combined(loss, logits, taught)
         # `weight` is the part's share of the batch: the gradients of the parts sum to that of the batch's mean loss
         torch.autograd.backward(loss * weight)
         y = labels if isinstance(labels, Tensor) else labels.y
@@ -157,3 +163,10 @@ class Stepper:
 
 def _at(labels: Tensor | MixedLabels, part: slice) -> Tensor | MixedLabels:
     return labels[part] if isinstance(labels, Tensor) else MixedLabels(labels.y[part], labels.other[part], labels.share)
+
+
+def _ready(teacher: nn.Module | None, recipe: Recipe, device: torch.device) -> nn.Module | None:
+    """Return the teacher in evaluation mode on the device. Raises RecordError where the recipe has one and it was not given."""
+    if (recipe.distillation is None) != (teacher is None):
+        raise RecordError("recipe.distillation and a teacher belong together: give both, or neither")
+    return to_device(teacher, recipe, device).eval() if teacher is not None else None

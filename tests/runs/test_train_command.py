@@ -21,8 +21,11 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from nas.data import Augmentation, Digits, ImageFolder, Images, split
+from nas.data import Augmentation, Digits, ImageFolder, Images, normalise, split
 from nas.evaluation.results import read_epochs, read_test
+from nas.evaluation.trained_network import TrainedNetwork
+from nas.runs.architecture import find_checkpoint
+from nas.runs.measure_weights import measure_weights
 from nas.runs.transfer import TransferRequest, plan_transfer
 from nas.runtime.inline import Inline
 from nas.training import save_weights
@@ -200,6 +203,44 @@ def test_weights_are_tested_again_alone(trained: Path, call: Call) -> None:
         "the weights that are handed over are the average"
     )
     assert "calibration error" in call("test", trained, "--on", "Digits").stdout
+
+
+def test_several_checkpoints_are_tested_as_the_mean_of_their_logits(trained: Path) -> None:
+    names = [str(trained / f"best{part}.safetensors") for part in ("", ".raw")]
+    images, logits = Digits().load(), []
+    for name in names:
+        network, weights = find_checkpoint(name)
+        model = TrainedNetwork(network, weights).model().eval()
+        with torch.no_grad():
+            logits.append(model(normalise(images.test.x, images.mean, images.std)))
+    right = (torch.stack(logits).mean(0).argmax(1) == images.test.y).sum().item()
+    measured = measure_weights(names, "Digits")
+    assert sum(measured.raw.class_right) == right
+
+
+def test_views_of_a_test_are_averaged(trained: Path, call: Call) -> None:
+    known = read_test(trained / "best.safetensors")
+    assert known is not None
+    answer = json.loads(call("test", trained, "--views", "ten_crop", "--json").stdout)
+    assert answer["TestResult"]["raw"]["Accuracy"]["loss"] != known.decisive.loss
+    said = call("test", trained, "--views", "nine")
+    assert said.returncode == 2
+    assert "--views is 'nine'" in said.stderr
+
+
+def test_a_teacher_of_other_data_is_refused(trained: Path, folder_of_images: Path, call: Call, tmp_path: Path) -> None:
+    given = (f"recipe.distillation.teacher={trained}", f"data={{ImageFolder: {{path: {folder_of_images}, size: 8}}}}")
+    said = call(*train(*given, run_dir=tmp_path / "run"))
+    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+    assert "give a teacher that was trained on the same data" in said.stderr
+
+
+@pytest.mark.slow
+def test_a_network_is_taught_by_a_trained_one(trained: Path, call: Call, tmp_path: Path) -> None:
+    done = call(
+        *train(f"recipe.distillation.teacher={trained}", "recipe.epochs=1", "images=64", run_dir=tmp_path / "run")
+    )
+    assert done.returncode == 0, done
 
 
 @pytest.mark.slow

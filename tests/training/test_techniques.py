@@ -13,15 +13,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.data import Augmentation, Digits, Split, split
+from nas.data import Augmentation, Digits, Images, Split, split
 from nas.plain import from_plain
 from nas.records import RecordError, record_classes, to_plain
 from nas.supernets.recipe import WeightsRecipe
 from nas.training import Epoch, Execution, Recipe, learning_rate, loss_of, seeded, train
+from nas.training.distillation import Distillation
 from nas.training.initialisation import He, Initialisation, Normal, TruncatedNormal, Xavier, initialise
 from nas.training.losses import CrossEntropy, FocalLoss, Loss, LpLoss
 from nas.training.optimizers import Optimizer, RmsProp, RmsPropTf
 from nas.training.schedules import MultiStepDecay, Plateau, Schedule, StepDecay
+from nas.training.views import averaging
 
 CPU = torch.device("cpu")
 OFTEN = Execution(report_seconds=0, checkpoint_seconds=0)
@@ -227,3 +229,63 @@ def test_initial_weights_have_the_deviation_of_their_definition(how: Initialisat
     assert (norm.weight == 1).all()
     if isinstance(how, TruncatedNormal):
         assert weight.abs().max() <= 0.2
+
+
+# ----------------------------------------------------------------------------------------------------- distillation
+
+
+def test_distillation_is_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    student, teacher = rng.normal(size=(2, 5, 3))
+    how, loss = Distillation("none", temperature=3.0, alpha=0.7), torch.tensor(1.25)
+    found = how.combined(loss, torch.tensor(student), torch.tensor(teacher)).item()
+    soft = [np.exp(each / 3) / np.exp(each / 3).sum(1, keepdims=True) for each in (student, teacher)]
+    divergence = (soft[1] * np.log(soft[1] / soft[0])).sum(1).mean()
+    assert found == pytest.approx(0.3 * 1.25 + 0.7 * 9 * divergence, rel=1e-5)
+
+
+def test_a_student_learns_from_its_teacher_alone() -> None:
+    recipe = replace(SHORT, epochs=20, distillation=Distillation("none", temperature=2.0, alpha=1.0))
+    teacher, student = net(), net()
+    for _ in train(teacher, digits(), replace(recipe, distillation=None), seed=0, device=CPU):
+        pass
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    data = digits()
+    assert isinstance(data.train, Images)
+    wrong = replace(data, train=Images(data.train.x, (data.train.y + 1) % 10))  # labels that must not matter
+    reports = list(train(student, wrong, recipe, seed=1, device=CPU, teacher=teacher))
+    last = reports[-1]
+    assert isinstance(last, Epoch)
+    assert last.validation_top1_percent is not None
+    assert last.validation_top1_percent > 50, "from the labels it would be below 10"
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
+    with pytest.raises(RecordError, match=r"recipe.distillation and a teacher belong together"):
+        next(train(student, data, recipe, seed=0, device=CPU))
+
+
+# ------------------------------------------------------------------------------------------------------------ views
+
+
+def test_ten_crops_are_the_corners_the_centre_and_their_mirror_images() -> None:
+    x = torch.randint(256, (3, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    with seeded(0):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, 5))
+    averaged, seen = averaging(model, Images(x, torch.zeros(3, dtype=torch.int64)), "ten_crop", 2)
+    assert isinstance(seen, Images)
+    padded = nn.functional.pad(x, (2, 2, 2, 2))
+    assert torch.equal(seen.x, padded)
+    crops = [padded[:, :, top : top + 4, left : left + 4] for top, left in ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))]
+    views = [view.float() / 255 for crop in crops for view in (crop, crop.flip(3))]
+    expected = torch.stack([model(view).softmax(1) for view in views]).mean(0)
+    torch.testing.assert_close(averaged(padded.float() / 255).softmax(1), expected)
+
+
+def test_mirror_images_are_averaged_and_one_view_is_the_model() -> None:
+    images = Images(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
+    with seeded(0):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, 5))
+    assert averaging(model, images, "centre", 2) == (model, images)
+    averaged, seen = averaging(model, images, "flip", 2)
+    assert seen is images
+    x = torch.randn(3, 1, 4, 4)
+    torch.testing.assert_close(averaged(x).softmax(1), (model(x).softmax(1) + model(x.flip(3)).softmax(1)) / 2)
