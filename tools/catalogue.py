@@ -48,6 +48,7 @@ LISTS = {
     "schedules": "Of the learning rate, as `recipe.schedule`.",
     "losses": "What a training minimises, as `recipe.loss`.",
     "initialisations": "Initial weights, as `recipe.initialisation`; by default torch's own.",
+    "unlabelled": "Losses of images without labels, as `recipe.unlabelled`: see [training](training.md).",
     "executors": "They run the evaluations on workers.",
     "loggers": "Trackers that record a search too: see [watching](watching.md).",
 }

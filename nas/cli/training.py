@@ -39,7 +39,10 @@ Target = Annotated[
     typer.Option(help="A folder of images, a subfolder per class; a data set by name, as Digits; or one of the hub."),
 ]
 Ways = Annotated[
-    str | None, typer.Option(help="Any of linear_probe, fine_tune, gradual, scratch; by default all but gradual.")
+    str | None,
+    typer.Option(
+        help="Any of linear_probe, fine_tune, gradual, scratch, prototypes; by default the first two and scratch."
+    ),
 ]
 Labels = Annotated[
     str | None, typer.Option(help="Percentages of the labels to train on, such as 1,5,25,100 for a low-data curve.")

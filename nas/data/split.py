@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from nas.data.base import Data, Images, Loaded
 from nas.data.encoded import Encoded
@@ -37,11 +38,18 @@ class Split:
     std: tuple[float, ...]
     former_name: str = ""
     """The name in version 0.1: a digest of the data set's location and of how it was split."""
+    rest: Tensor | None = None
+    """The indices of all images that are not held out for validation, int64 (N,); by default those of `train`."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """The shape (C, H, W) of one image."""
         return self.train.shape
+
+    def without_labels(self) -> Images | Encoded:
+        """Return all images that are not held out, also those that a limit leaves out of `train`; all labels are -1."""
+        found = self.train if self.rest is None else _loaded(self.data).train.at(self.rest)
+        return replace(found, y=torch.full_like(found.y, -1))
 
     def open_test(self) -> Images | Encoded:
         """Return the test images, for the final test of an architecture that is already chosen."""
@@ -80,7 +88,7 @@ def split(data: Data, validation: int | float, seed: int, train: int | None = No
     _warn_of_missing_classes(whole, parts[0], "training", "more of them")
     if held_out:
         _warn_of_missing_classes(whole, parts[1], "validation", "a larger `validation`")
-    return Split(name, data, *parts, whole.classes, whole.mean, whole.std, former_name)
+    return Split(name, data, *parts, whole.classes, whole.mean, whole.std, former_name, rest)
 
 
 def evaluation_split(data: Data) -> Split:

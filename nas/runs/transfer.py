@@ -46,6 +46,7 @@ LABELS = {
     "fine_tune": "fine-tuning",
     "gradual": "stage by stage",
     "scratch": "from scratch",
+    "prototypes": "prototypes",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from time import perf_counter
 from typing import ClassVar, Literal
 
 from torch import nn
@@ -13,19 +14,21 @@ from nas.data import Augmentation, Data, Split, split
 from nas.data.preprocessing import preprocessing_of
 from nas.data.resized import Resized
 from nas.evaluation.evaluator import Evaluation, Job
+from nas.evaluation.prototypes import FewShot, features_of, few_shot_accuracy, prototypes_of, set_prototypes
 from nas.evaluation.results import TestedNetwork, save_test
 from nas.evaluation.trained_network import TrainedNetwork
-from nas.evaluation.training import measure_on_test, reported
+from nas.evaluation.training import measure_on_test, reported, teacher_of
 from nas.family import StackedNetwork
 from nas.plain import write
 from nas.profiling import profile
 from nas.records import Natural, NonNegative, Positive, RecordError, record
 from nas.topology.chain import Stage
 from nas.topology.network import Network
-from nas.training import Execution, Recipe, mixed_seed, seeded, train
-from nas.training.measure import Percent
+from nas.training import Execution, Recipe, mixed_seed, seeded, stream, train
+from nas.training.initialisation import initialise
+from nas.training.measure import Percent, TestResult
 
-Way = Literal["linear_probe", "fine_tune", "gradual", "scratch"]
+Way = Literal["linear_probe", "fine_tune", "gradual", "scratch", "prototypes"]
 
 SHORT = Recipe(epochs=30, batch=64, lr=0.01, drop_path=0.0, augmentation=Augmentation(crop_pad=4), validate_every=1000)
 """The recipe of a transfer before assignments. It has no flips: scans of digits must not be mirrored; photographs may be."""
@@ -41,7 +44,9 @@ class Transfer:
     Each of the `ways` is tried with each share of the labels, `repeats` times with other images and seeds. `linear_probe` trains
     a new head on frozen features, whose batch norm statistics are frozen too (Kornblith et al. 2019, arXiv:1805.08974).
     `fine_tune` trains all weights. `gradual` first trains the head and then unfreezes stage after stage, from the last to the
-    first (Howard and Ruder 2018, arXiv:1801.06146, section 3.3). `scratch` trains the same network from random weights. The
+    first (Howard and Ruder 2018, arXiv:1801.06146, section 3.3). `scratch` trains the same network from random weights.
+    `prototypes` trains nothing: its head classifies by the nearest mean of features (Snell et al. 2017, arXiv:1703.05175), and
+    episodes drawn from the test images, `few_shot`, are scored too. The
     learning rate depends on the way; `gradual` has that of `fine_tune`. With fewer labels there are more epochs, so that the
     number of steps stays about the same.
     """
@@ -56,6 +61,7 @@ class Transfer:
     scratch_lr: NonNegative = 0.1
     execution: Execution = Execution()
     seed: Natural = 0
+    few_shot: FewShot = FewShot()
 
     def __post_init__(self) -> None:
         for name in ("ways", "labels_percent"):
@@ -128,11 +134,15 @@ def perform_transfer(declared: Transfer, trained: TrainedNetwork, folder: Path, 
     trial: TransferRun = job.architecture
     images = trained.normalised(split_of(declared, trial))
     network = trained.stacked.with_head(len(images.classes)).tree()
+    recipe = declared.recipe_of(trial, len(split(declared.data, 0, trial.repeat).train))
     with seeded(mixed_seed(declared.seed, trial.name)):
         model = build(network, images.shape)
+        if recipe.initialisation is not None:
+            initialise(model, recipe.initialisation)
     if trial.way != "scratch":
         take_features(model, trained.model())
-    recipe = declared.recipe_of(trial, len(split(declared.data, 0, trial.repeat).train))
+    if trial.way == "prototypes":
+        return _perform_prototypes(declared, trained, folder, trial, model)
     reports = train(
         model,
         images,
@@ -141,17 +151,52 @@ def perform_transfer(declared: Transfer, trained: TrainedNetwork, folder: Path, 
         checkpoint=job.checkpoint,
         execution=declared.execution,
         frozen=frozen_parts(trial.way, network, recipe.epochs),
+        teacher=teacher_of(recipe, images),
     )
     last, average = yield from reported(reports)
     measured = measure_on_test(model, average, images, recipe, declared.execution)
-    description = write(found_by(declared, trained, trial))
-    save_test(folder / f"{trial.name}.safetensors", TestedNetwork(network, model, average, measured, description))
-    costs = {
-        "images": len(images.train),
-        "seconds": last.total_seconds,
-        "params": profile(network, images.shape).params,
-    }
+    _save(declared, trained, folder, trial, model, average, measured)
+    costs = _costs(images, network, last.total_seconds)
     return {"test_top1_percent": measured.decisive.top1_percent, "loss": last.loss, **costs}
+
+
+def _perform_prototypes(
+    declared: Transfer, trained: TrainedNetwork, folder: Path, trial: TransferRun, model: nn.Module
+) -> dict[str, float]:
+    """Put prototypes into the head of a network with trained features, test it, and return its scores."""
+    begun, images = perf_counter(), trained.normalised(split_of(declared, trial))
+    _take_hidden(model, trained.model())
+    batch = declared.recipe.batch
+    set_prototypes(model, prototypes_of(*features_of(model, images.train, images, batch), len(images.classes)))
+    measured = measure_on_test(model, None, images, declared.recipe, declared.execution)
+    network = trained.stacked.with_head(len(images.classes)).tree()
+    _save(declared, trained, folder, trial, model, None, measured)
+    scores = {"test_top1_percent": measured.raw.top1_percent, "loss": measured.raw.loss}
+    draws = stream(declared.seed, trial.name, "episodes")
+    features, y = features_of(model, images.open_test(), images, batch)
+    if (found := few_shot_accuracy(features, y, declared.few_shot, draws)) is not None:
+        scores |= {"few_shot_percent": found[0], "few_shot_interval_percent": found[1]}
+    return {**scores, **_costs(images, network, perf_counter() - begun)}
+
+
+def _save(
+    declared: Transfer,
+    trained: TrainedNetwork,
+    folder: Path,
+    trial: TransferRun,
+    model: nn.Module,
+    average: nn.Module | None,
+    measured: TestResult,
+) -> None:
+    """Write the weights of a trial, and its test result."""
+    found = found_by(declared, trained, trial)
+    network = trained.stacked.with_head(len(found.classes)).tree()
+    tested = TestedNetwork(network, model, average, measured, write(found))
+    save_test(folder / f"{trial.name}.safetensors", tested)
+
+
+def _costs(images: Split, network: Node, seconds: float) -> dict[str, float]:
+    return {"images": len(images.train), "seconds": seconds, "params": profile(network, images.shape).params}
 
 
 def found_by(declared: Transfer, trained: TrainedNetwork, trial: TransferRun) -> StackedNetwork:
@@ -189,6 +234,14 @@ def take_features(model: nn.Module, trained: nn.Module) -> None:
             f"and {shapes[0].get(name)} for these images: give images of the shape that it was trained with"
         )
     model.load_state_dict(given, strict=False)
+
+
+def _take_hidden(model: nn.Module, trained: nn.Module) -> None:
+    """Copy the hidden layers of the head, too: all weights that have the shape of those of `model`."""
+    wanted = model.state_dict()
+    given = trained.state_dict()
+    same = {name: each for name, each in given.items() if name in wanted and wanted[name].shape == each.shape}
+    model.load_state_dict(same, strict=False)
 
 
 def _is_of_head(name: str) -> bool:

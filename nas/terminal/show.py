@@ -99,12 +99,14 @@ def _of_recipes(within: str) -> dict[str, list[tuple[str, str]]]:
     from nas.training.losses import Loss
     from nas.training.optimizers import Optimizer
     from nas.training.schedules import Schedule
+    from nas.training.unlabelled import Unlabelled
 
     return {
         "optimizers": _described(Optimizer, within),
         "schedules": _described(Schedule, within),
         "losses": _described(Loss, within),
         "initialisations": _described(Initialisation, within),
+        "unlabelled": _described(Unlabelled, within),
     }
 
 

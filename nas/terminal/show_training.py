@@ -134,6 +134,10 @@ def show_transferred(history: History, folder: Path, console: Console) -> None:
         table.add_row(LABELS[way], *(_spread([value for at, value in points if at == share]) for share in shares))
     if curves:
         console.print(table)
+    for done in history.scored:
+        if "few_shot_percent" in done.scores:
+            mean, half = done.scores["few_shot_percent"], done.scores["few_shot_interval_percent"]
+            console.print(f"Few-shot episodes, {done.architecture.name}: {mean:.2f} ± {half:.2f} %", soft_wrap=True)
     tested = [read_test(folder / f"{done.architecture.name}.safetensors") for done in history.scored]
     # once: all trials are tested on the same images
     for measured in [each for each in tested if each is not None and each.source][:1]:

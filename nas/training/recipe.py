@@ -15,6 +15,7 @@ from nas.training.initialisation import Initialisation
 from nas.training.losses import CrossEntropy, Loss
 from nas.training.optimizers import Optimizer, Sgd
 from nas.training.schedules import CosineDecay, Schedule
+from nas.training.unlabelled import Unlabelled
 from nas.training.views import Views
 
 
@@ -49,7 +50,7 @@ class Recipe(BaseRecipe):
     """The hyperparameters of a training; the defaults are those of DARTS on CIFAR (Liu et al. 2019, arXiv:1806.09055).
 
     `initialisation` draws the initial weights, by default torch's own. `loss` is what is minimised; with
-    `distillation` a trained network teaches, too.
+    `distillation` a trained network teaches, too, and with `unlabelled` there is a loss of images without labels.
     In the first `warmup_epochs` the learning rate rises linearly from lr / warmup_epochs to lr; `schedule` runs over the
     remaining epochs. `schedule_by` is how often it is set. `drop_path` is the final probability of drop path, approached
     linearly over the epochs; with `drop_path_schedule` "constant" it holds in all epochs. `auxiliary` weighs the loss of
@@ -64,6 +65,7 @@ class Recipe(BaseRecipe):
     initialisation: Initialisation | None = None
     loss: Loss = CrossEntropy()
     distillation: Distillation | None = None
+    unlabelled: Unlabelled | None = None
     schedule_by: Literal["epoch", "step"] = "epoch"
     warmup_epochs: Natural = 0
     label_smoothing: Fraction = 0.0

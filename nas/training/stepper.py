@@ -53,11 +53,14 @@ class Stepper:
         self.peers, self.parts = peers, execution.accumulate
         is_cropped = not isinstance(split.train, Images)  # already, while decoding
         self.augmentation = replace(recipe.augmentation, crop_pad=0) if is_cropped else recipe.augmentation
-        self.axes = color_axes(split.train).to(device) if self.augmentation.color_noise else None
+        augmentations = (self.augmentation, *(recipe.unlabelled.views(self.augmentation) if recipe.unlabelled else ()))
+        is_noisy = any(each.color_noise for each in augmentations)
+        self.axes = color_axes(split.train).to(device) if is_noisy else None
         self.model = to_device(model, recipe, device)
         peers.broadcast(
             list(self.model.state_dict().values())
         )  # equal by seed, but different CPUs may round differently
+        self.pool = _pool(split, device) if recipe.unlabelled is not None else None
         self.teacher = _ready(teacher, recipe, device)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(self.weights, recipe, recipe.decay_norms)
@@ -110,12 +113,16 @@ class Stepper:
         Returns the mean loss of the share and its number of correct images, both still on the device.
         """
         x, labels = self._varied(batch, whole, epoch, step)
+        views = self._unlabelled(len(x), whole, epoch, step)
         loss, right = torch.zeros((), device=self.device), torch.zeros((), dtype=torch.int64, device=self.device)
         self.optimizer.zero_grad()
         with seeded(mixed_seed(self.seed, "layers", epoch, step, self.peers.rank), self.device):
             for part, context in self._accumulated(len(x)):
                 with context:
-                    of_part, hits = self._backward(x[part], _at(labels, part), (part.stop - part.start) / len(x))
+                    own = [_part_of(view, part, len(x)) for view in views]
+                    of_part, hits = self._backward(
+                        x[part], _at(labels, part), (part.stop - part.start) / len(x), own, epoch
+                    )
                 loss, right = loss + of_part, right + hits
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
@@ -137,6 +144,23 @@ class Stepper:
             x, labels = mix(x, batch.y, recipe.mixup, recipe.cutmix, rng)
         return x.contiguous(memory_format=memory_format(recipe)), labels
 
+    def _unlabelled(self, images: int, whole: int, epoch: int, step: int) -> list[Tensor]:
+        """Return each view of this rank's unlabelled images, for a share of `images` labelled ones; none without such a loss."""
+        how, pool = self.recipe.unlabelled, self.pool
+        if how is None or pool is None:
+            return []
+        number = how.ratio * whole
+        drawn = torch.randint(len(pool), (number,), generator=stream(self.seed, "unlabelled", epoch, step))
+        own = self.peers.share(torch.arange(number))[: how.ratio * images]
+        x = pool.x[drawn[own].to(self.device)]
+        views = []
+        for i, augmentation in enumerate(how.views(self.augmentation)):
+            generator = stream(self.seed, "unlabelled augmentation", epoch, step, i, device=self.device)
+            draws = BatchRandom(generator, number, own)
+            view = augment(x, augmentation, self.split.mean, self.split.std, draws, self.axes)
+            views.append(view.contiguous(memory_format=memory_format(self.recipe)))
+        return views
+
     def _accumulated(self, images: int) -> Iterator[tuple[slice, AbstractContextManager[None]]]:
         """Yield the parts of a batch; gradients are averaged over the ranks after the last part only."""
         number = max(1, min(self.parts, images // 2))  # batch norm cannot normalise a single image
@@ -146,15 +170,20 @@ class Stepper:
             is_last, model = part is parts[-1], self.parallel
             yield part, nullcontext() if is_last or not isinstance(model, DistributedDataParallel) else model.no_sync()
 
-    def _backward(self, x: Tensor, labels: Tensor | MixedLabels, weight: float) -> tuple[Tensor, Tensor]:
+    def _backward(
+        self, x: Tensor, labels: Tensor | MixedLabels, weight: float, views: Sequence[Tensor], epoch: int
+    ) -> tuple[Tensor, Tensor]:
         """Run the forward and backward pass of a part; return its weighted loss and its number of correct images."""
         with autocast(self.recipe, self.device):
-            output = self.parallel(x)
-        loss, logits = loss_of(output, labels, self.recipe)
+            output = self.parallel(torch.cat([x, *views]) if views else x)
+        loss, logits = loss_of(_first(output, len(x)) if views else output, labels, self.recipe)
         if self.recipe.distillation is not None and self.teacher is not None:
             with torch.no_grad(), autocast(self.recipe, self.device):
                 taught = self.teacher(x)
             loss = self.recipe.distillation.combined(loss, logits, taught)
+        if self.recipe.unlabelled is not None:
+            others = (output[0] if isinstance(output, tuple) else output)[len(x) :].chunk(len(views))
+            loss = self.recipe.unlabelled.labelled_weight * loss + self.recipe.unlabelled.loss(others, epoch - 1)
         # `weight` is the part's share of the batch: the gradients of the parts sum to that of the batch's mean loss
         torch.autograd.backward(loss * weight)
         y = labels if isinstance(labels, Tensor) else labels.y
@@ -170,3 +199,25 @@ def _ready(teacher: nn.Module | None, recipe: Recipe, device: torch.device) -> n
     if (recipe.distillation is None) != (teacher is None):
         raise RecordError("recipe.distillation and a teacher belong together: give both, or neither")
     return to_device(teacher, recipe, device).eval() if teacher is not None else None
+
+
+def _first(output: Any, images: int) -> Any:
+    """Return the logits of the first images, and their auxiliary logits where there are such."""
+    return tuple(each[:images] for each in output) if isinstance(output, tuple) else output[:images]
+
+
+def _part_of(view: Tensor, part: slice, images: int) -> Tensor:
+    """Return the unlabelled images that go with a part of `images` labelled ones."""
+    ratio = len(view) // images
+    return view[part.start * ratio : part.stop * ratio]
+
+
+def _pool(split: Split, device: torch.device) -> Images:
+    """Return the images without labels. Raises RecordError where they are not in memory."""
+    pool = split.without_labels()
+    if not isinstance(pool, Images):
+        raise RecordError(
+            "recipe.unlabelled draws its images from memory, and these are decoded on the fly: give images that are held in "
+            "memory, as ImageFolder"
+        )
+    return pool.to(device)

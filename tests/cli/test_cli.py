@@ -48,6 +48,7 @@ SECTIONS = (
     "schedules",
     "losses",
     "initialisations",
+    "unlabelled",
     "operations",
     "layers",
     "topology",

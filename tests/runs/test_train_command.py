@@ -182,6 +182,20 @@ def test_features_are_taken_to_other_data(trained: Path, tmp_path: Path, call: C
     assert call("transfer", folder / "fine_tune-100-0.safetensors", "--to", "nothing").returncode == 2
 
 
+@pytest.mark.slow
+def test_features_of_rotations_are_taken_to_digits_and_classify_by_prototypes(tmp_path: Path, call: Call) -> None:
+    turned = train("data={Rotations: {data: Digits}}", "recipe.epochs=1", "images=400", run_dir=tmp_path / "turned")
+    assert call(*turned).returncode == 0
+    folder = tmp_path / "transfer"
+    done = call("transfer", tmp_path / "turned", "--to", "Digits", "--ways", "prototypes", "--run-dir", folder)
+    assert done.returncode == 0, done
+    assert re.search(r"Few-shot episodes, prototypes-100-0: \d\d\.\d\d ± \d\.\d\d %", done.stdout)
+    shown = json.loads(call("test", folder / "prototypes-100-0.safetensors", "--on", "Digits", "--json").stdout)
+    known = read_test(folder / "prototypes-100-0.safetensors")
+    assert known is not None
+    assert shown["TestResult"]["raw"]["Accuracy"]["top1_percent"] == known.raw.top1_percent > 20
+
+
 def test_a_folder_in_colours_is_read_as_grey_for_a_network_of_one_channel(
     trained: Path, folder_of_images: Path
 ) -> None:
