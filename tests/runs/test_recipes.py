@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+import math
+from dataclasses import replace
 
-from nas.data import Augmentation
+import pytest
+import torch
+from torch import nn
+
+from nas.data import Augmentation, Digits, Images, Split
 from nas.profiling import profile
 from nas.records import RecordError
 from nas.runs.architecture import find_architecture
 from nas.runs.declared import recipes
 from nas.runs.experiment import task_of
 from nas.runs.full_training import load_recipe, plan_training
-from nas.training import learning_rate
-from nas.training.optimizers import Sgd
+from nas.training import Epoch, learning_rate, seeded, train
+from nas.training.initialisation import initialise
+from nas.training.optimizers import RmsPropTf, Sgd
 
 IMAGENET = {"classes": 1000, "input": (3, 224, 224)}
 CIFAR = {"classes": 10, "input": (3, 32, 32)}
@@ -22,6 +28,17 @@ STACKED = {
     "pc_darts_imagenet": ("darts:PC_DARTS_image", IMAGENET, 5_342_464 + 1_260_776, 581_627_328),
     "nasbench201": ("nasbench201:all_conv_3x3", CIFAR, 1_531_546, 220_119_680),
     "amoebanet_cifar": ("nasnet:AmoebaNet_A", CIFAR, None, 509_700_000),
+    "alexnet": ("alexnet:alexnet_groups", {"classes": 1000, "input": (3, 227, 227)}, 60_965_224, 724_406_816),
+    "vgg": ("vgg:vgg16", IMAGENET, 138_357_544, 15_470_264_320),
+    "resnet_cifar": ("resnet:resnet56_cifar", CIFAR, 853_018, 125_485_696),
+    "resnet_imagenet": ("resnet:resnet50", IMAGENET, 25_557_032, 4_089_184_256),
+    "inception_v3": (
+        "inception:inception_v3_aux",
+        {"classes": 1000, "input": (3, 299, 299)},
+        27_161_264,
+        5_713_216_096,
+    ),
+    "efficientnet": ("efficientnet:efficientnet_b0", IMAGENET, 5_288_548, 385_814_752),
     "modern_imagenet": ("darts:DARTS_V2", IMAGENET, 4_718_752, 529_911_552),
 }
 
@@ -41,6 +58,40 @@ def test_every_recipe_has_a_header_with_claim_source_and_command(name: str) -> N
     header = recipes()[name].read_text(encoding="utf-8").split("\ndata:")[0]
     for word in ("# Source:", "# Claim:", "nas train "):
         assert word in header
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_trains_a_step(name: str) -> None:
+    recipe = replace(load_recipe(name).recipe, batch=16, precision="float32")
+    x = torch.randint(256, (24, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = Images(x, torch.arange(24) % 4)
+    data = Split(name, Digits(), images.at(slice(16)), images.at(slice(16, 24)), tuple("abcd"), (0.5,) * 3, (0.3,) * 3)
+    with seeded(0):
+        model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 4))
+        if recipe.initialisation is not None:
+            initialise(model, recipe.initialisation)
+    before = [weight.detach().clone() for weight in model.parameters()]
+    (report,) = train(model, data, recipe, seed=0, device=torch.device("cpu"), until=1)
+    assert isinstance(report, Epoch)
+    assert math.isfinite(report.loss)
+    assert report.lr > 0
+    assert not torch.equal(before[0], next(model.parameters()))
+
+
+def test_the_protocol_of_efficientnet() -> None:
+    recipe = load_recipe("efficientnet").recipe
+    assert recipe.optimizer == RmsPropTf(0.9, 0.9, 1e-3)
+    rates = [learning_rate(recipe, epoch) for epoch in (5, 7.3, 7.5, 9.9)]
+    assert rates == pytest.approx([0.256, 0.256, 0.256 * 0.97, 0.256 * 0.97**2])
+
+
+def test_the_protocol_of_resnets_on_cifar() -> None:
+    recipe = load_recipe("resnet_cifar").recipe
+    assert (recipe.batch, recipe.weight_decay, recipe.optimizer, recipe.clip) == (128, 1e-4, Sgd(0.9), None)
+    steps = 391 * recipe.epochs
+    assert abs(steps - 64_000) < 391
+    assert [learning_rate(recipe, epoch) for epoch in (0, 82, 123)] == pytest.approx([0.1, 0.01, 0.001])
 
 
 def test_the_protocol_of_darts_on_cifar() -> None:

@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 import pytest
 import torch
+from few_labels import GAIN, WAYS, accuracy
 from torch import Tensor, nn
 
 from nas.data import Augmentation, Digits, Images, Rotations, Split, split
@@ -145,6 +146,13 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(how: Unlabelled) -> 
             pass
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_fix_match_is_above_supervised_training_with_five_labels_a_class() -> None:
+    """As tools/few_labels.py with 10 seeds, whose mean gain is 7.3 points; these three gain 7.2."""
+    gains = [accuracy(WAYS["FixMatch"], seed) - accuracy(WAYS["supervised"], seed) for seed in range(3)]
+    assert sum(gains) / len(gains) > GAIN
 
 
 # -------------------------------------------------------------------------------------------------------- rotations
