@@ -92,6 +92,13 @@ class Method(ABC):
         """Return the term that is added to the policy's loss, or None."""
         return None
 
+    def after_step(self, policy: Policy, before: Sequence[Tensor], gates: Gates) -> None:
+        """Correct the policy's parameters after a step of its optimizer, in place; by default, leave them.
+
+        `before` has their values before the step, `gates` those of its forward pass.
+        """
+        return
+
     def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
         """Return the derived architecture; `score` returns a path's accuracy on the alphas' images, in percent."""
         return self.derive_from(space, policy.strengths())
@@ -176,6 +183,12 @@ class Alphas(Policy):
         pairs = zip(self.groups.values(), self.matrices, strict=True)
         row: Tensor = next(alphas[names.index(name)] for names, alphas in pairs if name in names)
         return row
+
+    def probabilities(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for names, alphas in zip(self.groups.values(), self.matrices, strict=True):
+            found.update(zip(names, self.method.strength(alphas).unbind(0), strict=True))
+        return found
 
     @torch.no_grad()
     def strengths(self) -> dict[str, list[float]]:

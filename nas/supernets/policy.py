@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from nas.choice import Choice
 from nas.supernets.gates import Gate, StepContext
@@ -21,6 +21,10 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def strengths(self) -> dict[str, list[float]]:
         """Return the strength of each option of each choice, supernet-only options last; empty where nothing is learnt."""
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Return the strengths as tensors, (options,), with their gradient; empty for a policy that has none to give."""
+        return {}
 
     def take_over(self, before: Policy) -> None:
         """Take over the parameters of a policy of the same kind on a space with more options; by default, keep the new ones."""

@@ -10,7 +10,8 @@ from nas.data import Augmentation, Data, split
 from nas.data.preprocessing import preprocessing_of
 from nas.data.split import Split
 from nas.records import Fraction, Natural, NonNegative, Positive, RecordError, record
-from nas.supernets.method import Method
+from nas.supernets.expected_cost import ExpectedCost
+from nas.supernets.method import Differentiable, Method
 from nas.supernets.monitor import Monitor
 from nas.training.optimizers import Sgd
 from nas.training.recipe import BaseRecipe
@@ -74,6 +75,8 @@ class SupernetSearch:
     "auto" does so where the method allows it. `checkpoint_cells` recomputes cells in the backward pass instead of storing
     their activations: less memory, a third more time. `compile_cells` compiles each cell with torch.compile.
 
+    `cost` adds the expected cost of what is searched to the alphas' loss.
+
     With `derivation` "perturbation" options are compared, choice by choice, by the accuracy lost without them instead of
     by their alphas (Wang et al. 2021, arXiv:2108.04392); between two choices the supernet is tuned for `tune_epochs`.
     """
@@ -88,6 +91,7 @@ class SupernetSearch:
     images: Positive | None = None
     split_seed: Natural = 0
     monitor: Monitor = Monitor()
+    cost: ExpectedCost | None = None
     derivation: Literal["alphas", "perturbation"] = "alphas"
     tune_epochs: Natural = 0
     execution: Literal["auto", "plain", "grouped"] = "auto"
@@ -116,6 +120,11 @@ class SupernetSearch:
             raise RecordError(
                 f"supernet.derivation 'perturbation' takes options out of a mixture, and {type(method).__name__} computes "
                 "only some of them: give 'alphas', or take another method, as Darts"
+            )
+        if self.cost is not None and not isinstance(method, Differentiable):
+            raise RecordError(
+                f"supernet.cost is a loss of alphas, and {type(method).__name__} has none: leave it out, or take another method, "
+                "as Snas"
             )
         method.phases(self.epochs, self.alphas.from_epoch)
 

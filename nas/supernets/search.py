@@ -49,7 +49,7 @@ class SupernetEpoch:
 
     Losses are means, accuracies in percent on augmented images. `strengths` has the current strength of each option of
     each choice, `entropy` their normalised entropy, from 1 to 0. Of the `skippable` operations of the architecture that
-    would be derived now, `skips` are skips.
+    would be derived now, `skips` are skips. `expected_cost` is there if the search has a `cost`.
     """
 
     epoch: int
@@ -66,6 +66,7 @@ class SupernetEpoch:
     eigenvalue: float | None = None
     warning: str = ""
     strengths: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    expected_cost: float | None = None
 
 
 @record
@@ -117,8 +118,11 @@ def check_supernet(declared: SupernetSearch, task: Task) -> None:
             raise RecordError(
                 f"{type(phase.method).__name__}.{min(unknown)} is no option of the space's network: give [], or another space"
             )
+        network = task.stack(task.space, **{**task.options, **phase.network})
+        if declared.cost is not None:
+            declared.cost.of(network, phase.method, task.input, label)
         with torch.device("meta"):
-            supernet = Supernet(task.stack(task.space, **{**task.options, **phase.network}), phase.method, task.input)
+            supernet = Supernet(network, phase.method, task.input)
             if len(getattr(supernet.model, "auxiliary", ())):
                 raise RecordError("supernet.network.auxiliary is true, and a supernet trains without: set it to false")
             apply_execution(supernet, declared, phases)
@@ -148,6 +152,8 @@ class _Run:
         self.index, self.space, self.done = index, space, 0
         self.phase = self.phases[index]
         network = self.task.stack(space, **{**self.task.options, **self.phase.network})
+        cost = self.declared.cost
+        self.expectation = cost.of(network, self.phase.method, self.split.shape, label) if cost else None
         with seeded(mixed_seed(self.job.seed, "weights", index)):
             supernet = Supernet(network, self.phase.method, self.split.shape)
         apply_execution(supernet, self.declared, self.phases)
@@ -158,7 +164,14 @@ class _Run:
         # appends the entry of this phase, or replaces it when a run resumes
         self.options[index:] = [{name: tuple(map(label, each)) for name, each in names.items()}]
         self.turns = SupernetTrainer(
-            supernet, self.declared, self.phase, self.split, self.job.seed, self.peers, self._cosine()
+            supernet,
+            self.declared,
+            self.phase,
+            self.split,
+            self.job.seed,
+            self.peers,
+            self._cosine(),
+            self.expectation,
         )
 
     def _cosine(self) -> tuple[int, int]:
@@ -222,7 +235,12 @@ class _Run:
             eigenvalue=eigenvalue,
             warning=monitor.warning([*((each.skips, each.skippable) for each in self.epochs), (skips, skippable)]),
             strengths={name: tuple(each) for name, each in strengths.items()},
+            expected_cost=self._expected_cost(),
         )
+
+    @torch.no_grad()
+    def _expected_cost(self) -> float | None:
+        return None if self.expectation is None else float(self.expectation(self.supernet.policy.probabilities()))
 
     def _eigenvalue(self, number: int) -> float:
         batch = self.turns.fixed_batch(number)
@@ -348,6 +366,8 @@ def _progress(epoch: SupernetEpoch) -> Progress:
     shown: dict[str, float] = {"loss": epoch.loss, "top1_percent": epoch.top1_percent}
     if epoch.alphas_top1_percent is not None:
         shown["alphas_top1_percent"] = epoch.alphas_top1_percent
+    if epoch.expected_cost is not None:
+        shown["expected_cost"] = epoch.expected_cost
     if epoch.strengths:
         shown |= {"entropy": epoch.entropy, "skips": epoch.skips, "skippable": epoch.skippable}
     return Progress(epoch.epoch, epoch.epochs, shown=shown, warning=epoch.warning)

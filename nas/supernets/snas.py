@@ -17,9 +17,9 @@ class Snas(Differentiable):
     """Mix all options by a sample of the concrete distribution (section 2.2).
 
     Weights and alphas learn from the same images. The temperature falls linearly from `tau_from` to `tau_to`, as in the
-    released code; the paper gives no numbers. The resource constraint (section 2.4) is left out. The paper keeps every
-    edge whose strongest operation is not `none`; here the space fixes the number of edges, so the strongest are kept, as
-    in DARTS.
+    released code; the paper gives no numbers. The resource constraint (section 2.4) is the search's `cost`, by its exact
+    expectation instead of a sample. The paper keeps every edge whose strongest operation is not `none`; here the space fixes
+    the number of edges, so the strongest are kept, as in DARTS.
     """
 
     joint = True

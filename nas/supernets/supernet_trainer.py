@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, final
 
 import torch
@@ -17,6 +16,7 @@ from nas.data.color_noise import color_axes
 from nas.data.encoded import Encoded
 from nas.records import RecordError
 from nas.supernets.bilevel import Batch, BatchOutcome, Step
+from nas.supernets.expected_cost import Expectation
 from nas.supernets.gates import StepContext
 from nas.supernets.method import Phase
 from nas.supernets.recipe import SupernetSearch
@@ -48,7 +48,8 @@ class EpochMeans:
 class SupernetTrainer:
     """The training of a supernet in one phase of a search: its optimizers, and the images on the device.
 
-    `cosine` is how many epochs of the learning rate's cosine are over before the phase, and how many it has in total.
+    `cosine` is how many epochs of the learning rate's cosine are over before the phase, and how many it has in total;
+    `expectation` is the supernet's expected cost, if the search has a `cost`.
     """
 
     def __init__(
@@ -60,7 +61,10 @@ class SupernetTrainer:
         seed: int,
         peers: Peers,
         cosine: tuple[int, int] | None = None,
+        expectation: Expectation | None = None,
     ) -> None:
+        self.weight = declared.cost.weight if declared.cost else 0.0
+        self.expectation = expectation
         self.supernet, self.phase, self.split, self.seed, self.peers = supernet, phase, split, seed, peers
         self.before, self.epochs = cosine or (0, phase.epochs)
         self.recipe = declared.weights
@@ -119,7 +123,7 @@ class SupernetTrainer:
             weights_batch=batch,
             alphas_batch=alphas_batch,
             outcome=self.outcome,
-            penalty=partial(self.phase.method.penalty, self.supernet.policy),
+            penalty=self._penalty,
             lr=group["lr"],
             momentum=self.recipe.optimizer.momentum,
             weight_decay=self.recipe.weight_decay,
@@ -135,7 +139,7 @@ class SupernetTrainer:
         """Update the weights on their batch; with `joint` the policy too."""
         outcome = self.outcome(batch)
         tally.add(outcome, len(batch[1]))
-        penalty = self.phase.method.penalty(self.supernet.policy) if joint else None
+        penalty = self._penalty() if joint else None
         learning = [*self.weights, *self.alphas] if joint else self.weights
         self.optimizer.zero_grad()
         # alphas are not in this optimizer: a joint step must not add to their old gradients
@@ -154,7 +158,17 @@ class SupernetTrainer:
     def _step_alphas(self) -> None:
         self.peers.all_reduce_mean([each.grad for each in self.alphas if each.grad is not None])
         assert self.alphas_optimizer is not None
+        before = [each.detach().clone() for each in self.alphas]
         self.alphas_optimizer.step()
+        self.phase.method.after_step(self.supernet.policy, before, self.supernet.gates)
+
+    def _penalty(self) -> Tensor | None:
+        """Return the method's penalty and the expected cost, which are added to the loss of the alphas; None without both."""
+        penalty, policy = self.phase.method.penalty(self.supernet.policy), self.supernet.policy
+        if self.expectation is None:
+            return penalty
+        cost = self.weight * self.expectation(policy.probabilities()) / self.expectation.reference
+        return cost if penalty is None else cost + penalty
 
     def outcome(self, batch: Batch, parameters: Mapping[str, Tensor] | None = None) -> BatchOutcome:
         """Return the supernet's outcome on a batch, optionally with other parameters, given by name."""

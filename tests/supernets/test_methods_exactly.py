@@ -18,8 +18,8 @@ from torch.nn import functional
 from nas.building import BuildError
 from nas.choice import Choice, choices, one_of
 from nas.operations.conv import Conv
-from nas.operations.separable import SepConv
-from nas.operations.skip import Skip
+from nas.operations.separable import DilConv, SepConv
+from nas.operations.skip import Skip, Zero
 from nas.records import RecordError
 from nas.space import decisions, sample
 from nas.supernets.bilevel import BatchOutcome, Step
@@ -28,7 +28,7 @@ from nas.supernets.derivation import derive, prune
 from nas.supernets.drnas import DrNas
 from nas.supernets.enas import Enas, EnasController
 from nas.supernets.fair_darts import FairDarts
-from nas.supernets.gates import StepContext
+from nas.supernets.gates import Gates, StepContext
 from nas.supernets.gdas import Gdas
 from nas.supernets.method import Alphas, Differentiable, Method, divided
 from nas.supernets.mixed import Mixed
@@ -43,7 +43,7 @@ from nas.topology.cell import Cell, CellModule, Edge
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Network
-from search_spaces import darts, nasbench201
+from search_spaces import darts, fairdarts, nasbench201
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -440,6 +440,27 @@ def test_fair_darts_lets_options_count_independently_and_pushes_them_apart() -> 
     assert policy.strengths()["b"] == pytest.approx(every[3:])
 
 
+def test_fair_darts_keeps_what_is_above_the_threshold_with_two_edges_a_node() -> None:
+    space = fairdarts.fairdarts()
+    strengths = {name: [0.5, 0.5] for name, each in choices(space).items() if each.k is None}
+    strengths |= {f"normal/{edge}": [0.5, 0.9] for edge in ("1-2/sep_conv_3x3", "1-2/skip_connect", "0-3/dil_conv_5x5")}
+    strengths |= {"normal/1-5/sep_conv_3x3": [0.5, 0.86], "normal/2-5/sep_conv_3x3": [0.5, 0.85]}
+    strengths |= {f"normal/{source}-5/sep_conv_5x5": [0.5, 0.95] for source in (3, 4)}
+    found = FairDarts(threshold=0.85).derive_from(space, strengths)
+    kept = [
+        {(edge.source, path) for edge in edges for path in cast(Any, edge.operation).paths if path != Zero()}
+        for edges in found.normal.nodes
+    ]
+    assert kept[0] == {(1, SepConv(3)), (1, Skip())}, "several operations of one edge"
+    assert kept[1] == {(0, DilConv(5))}, "one edge only"
+    assert kept[2] == set(), "none"
+    assert kept[3] == {(3, SepConv(5)), (4, SepConv(5))}, (
+        "the strongest two edges, and not the third above the threshold"
+    )
+    assert all(path == Zero() for edges in found.reduction.nodes for edge in edges for path in edge.operation.paths)
+    assert decisions(space, found)
+
+
 # ---------------------------------------------------------------------------------------------------- ProxylessNAS
 
 
@@ -492,6 +513,31 @@ def test_proxyless_computes_two_options_an_edge_for_the_alphas() -> None:
     for for_alphas in (False, True):
         gates = net.policy.gates(moment(0, for_alphas=for_alphas))
         assert {len(gate.active) for gate in gates.values()} == {1 + for_alphas}
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_proxyless_rescales_two_alphas_such_that_the_others_keep_their_probabilities(k: int) -> None:
+    policy = Alphas(Proxyless(), {name: Choice(name, (0, 1, 2, 3), k if k > 1 else None) for name in "ab"})
+    (alphas,) = policy.parameters()
+    with torch.no_grad():
+        alphas.normal_()
+    gates, noted = policy.gates(moment(3, for_alphas=True)), Gates()
+    noted.set(gates, moment())
+    torch.autograd.backward(sum(gate.weights[each] * (each + 1) for gate in gates.values() for each in gate.active))
+    before = alphas.detach().clone()
+    torch.optim.Adam([alphas], 0.1, (0.0, 0.999)).step()
+    raw = alphas.detach().clone()
+    policy.method.after_step(policy, [before], noted)
+    for i, name in enumerate("ab"):
+        drawn = list(gates[name].active)
+        others = [each for each in range(4) if each not in drawn]
+        old, new = before[i].softmax(0), alphas[i].detach().softmax(0)
+        assert torch.equal(alphas[i][others], before[i][others])
+        assert torch.allclose(new[others], old[others], rtol=1e-5)
+        assert not torch.allclose(raw[i].softmax(0)[others], old[others], rtol=1e-5)
+        assert torch.allclose(alphas[i][drawn].softmax(0), raw[i][drawn].softmax(0)), (
+            "among them, what Adam made of them"
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- single path
