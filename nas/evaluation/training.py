@@ -23,7 +23,7 @@ from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.results import TestedNetwork, append_epoch, save_test
 from nas.evaluation.trained_network import trained_in
 from nas.history import Scores
-from nas.morphisms import inherit
+from nas.morphisms import Importance, inherit
 from nas.plain import write
 from nas.profiling import profile
 from nas.records import Natural, Positive, RecordError, one_line, record
@@ -53,7 +53,9 @@ class Training(Evaluator):
     all ranks share each training.
 
     With `inherit` a candidate begins from the weights of its first parent instead, as `nas.morphisms.inherit` puts them into
-    its network; `inherited_percent` is their share. A proposal without parents is trained from scratch, and so is a test.
+    its network; `inherited_percent` is their share. Of a layer that became narrower the first channels stay or, with "l1" or
+    "l2", those whose filters have the largest norms, with "norm_scale" those with the largest scales in the batch norm that
+    follows. A proposal without parents is trained from scratch, and so is a test.
 
     A test writes, next to the weights `<name>.safetensors`, the test result (`<name>.test.json`) and the reports of the
     epochs (`<name>.epochs.jsonl`). With a moving average (EMA), those weights are the averaged ones, and the test score
@@ -66,11 +68,11 @@ class Training(Evaluator):
     images: Positive | None = None
     split_seed: Natural = 0
     execution: Execution = Execution()
-    inherit: bool = False
+    inherit: bool | Importance = False
 
     @property
     def inherits(self) -> bool:
-        return self.inherit
+        return bool(self.inherit)
 
     def prepare(self, space: Any) -> dict[str, Any]:
         return facts_of(self.split_images())
@@ -120,6 +122,7 @@ class Training(Evaluator):
         else:
             how = self.recipe_of(job).initialisation
             model, costs["inherited_percent"] = _inherited(task, network, job, images, how)
+            model, costs["inherited_percent"] = _inherited(task, network, job, images, self.inherit)
         last, _ = yield from self._train(model, job, images, costs)
         return _scores(last, costs)
 
@@ -268,6 +271,7 @@ def _scores(last: Epoch, costs: Scores) -> dict[str, float]:
 def _inherited(
     task: Task, network: Node, job: Job, images: Split, initialisation: Initialisation | None
 ) -> tuple[nn.Module, float]:
+def _inherited(task: Task, network: Node, job: Job, images: Split, how: bool | Importance) -> tuple[nn.Module, float]:
     """Build a network with the weights of its parent, if it has one; also return their share in percent."""
     # a checkpoint is gone where the run was resumed with changed data: its images may be test images now
     if job.parent is None or not job.parent.checkpoint.exists():
@@ -279,6 +283,7 @@ def _inherited(
             read_weights(job.parent.checkpoint),
             images.shape,
             first_images(images),
+            None if how is True else how or None,
         )
     return made.model, made.inherited_percent
 

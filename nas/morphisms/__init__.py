@@ -2,3 +2,4 @@
 
 from nas.morphisms.inheritance import Inheritance as Inheritance
 from nas.morphisms.inheritance import inherit as inherit
+from nas.morphisms.ordering import Importance as Importance

@@ -14,6 +14,7 @@ from nas.building import Node, Shape, build
 from nas.morphisms.channels import Channels, align, trace_channels
 from nas.morphisms.embedding import embed
 from nas.morphisms.neutral import norm_as
+from nas.morphisms.ordering import Importance, sort_channels
 from nas.morphisms.pairing import Pairing
 
 TOLERANCE = 1e-5
@@ -40,17 +41,25 @@ class Inheritance:
 
 @torch.no_grad()
 def inherit(
-    network: Node, parent: Node, weights: Mapping[str, Tensor], input: Shape, images: Tensor | None = None
+    network: Node,
+    parent: Node,
+    weights: Mapping[str, Tensor],
+    input: Shape,
+    images: Tensor | None = None,
+    keeps: Importance | None = None,
 ) -> Inheritance:
     """Build a network with as much of its parent's weights as fits; new parts are neutral where they can be.
 
     `weights` are the parent's. Widened layers, larger kernels, layers put into a row and paths added to others keep the
     parent's function in eval mode; other changes keep what they can, and the rest has random initial weights. With `images`
     (B, C, H, W) the batch norms of new layers undo their own normalisation, so that training begins with that function, too
-    (Net2Net, Chen et al. 2016, arXiv:1511.05641, section 2.3).
+    (Net2Net, Chen et al. 2016, arXiv:1511.05641, section 2.3). Of a layer that became narrower the first channels stay or, with
+    `keeps`, the most important ones.
     """
     old = build(parent, input).eval()
     old.load_state_dict(weights)
+    if keeps is not None:
+        sort_channels(old, input, keeps)
     new = build(network, input).eval()
     pairing = Pairing()
     pairing.pair_networks(new, old, network, parent)
