@@ -120,9 +120,7 @@ class Training(Evaluator):
         if not self.inherit:
             model = built(network, job, images, self.recipe_of(job).initialisation)
         else:
-            how = self.recipe_of(job).initialisation
-            model, costs["inherited_percent"] = _inherited(task, network, job, images, how)
-            model, costs["inherited_percent"] = _inherited(task, network, job, images, self.inherit)
+            model, costs["inherited_percent"] = self._inherited(task, network, job, images)
         last, _ = yield from self._train(model, job, images, costs)
         return _scores(last, costs)
 
@@ -147,6 +145,22 @@ class Training(Evaluator):
     def split_images(self) -> Split:
         """Return the images, split into those to train on and those to validate on; the test images stay closed."""
         return split(self.data, self.validation, self.split_seed, self.images)
+
+    def _inherited(self, task: Task, network: Node, job: Job, images: Split) -> tuple[nn.Module, float]:
+        """Build a network with the weights of its parent, if it has one; also return their share in percent."""
+        # a checkpoint is gone where the run was resumed with changed data: its images may be test images now
+        if job.parent is None or not job.parent.checkpoint.exists():
+            return built(network, job, images, self.recipe_of(job).initialisation), 0.0
+        with seeded(job.seed):
+            made = inherit(
+                network,
+                task.network(job.parent.architecture),
+                read_weights(job.parent.checkpoint),
+                images.shape,
+                first_images(images),
+                self.inherit if isinstance(self.inherit, str) else None,
+            )
+        return made.model, made.inherited_percent
 
     def _train(
         self, model: nn.Module, job: Job, images: Split, costs: Scores, weights: Path | None = None
@@ -266,26 +280,6 @@ def _scores(last: Epoch, costs: Scores) -> dict[str, float]:
     accuracy = last.validation_top1_percent
     measured = {"validation_top1_percent": accuracy} if accuracy is not None else {}
     return {**measured, **costs, "seconds": last.total_seconds}
-
-
-def _inherited(
-    task: Task, network: Node, job: Job, images: Split, initialisation: Initialisation | None
-) -> tuple[nn.Module, float]:
-def _inherited(task: Task, network: Node, job: Job, images: Split, how: bool | Importance) -> tuple[nn.Module, float]:
-    """Build a network with the weights of its parent, if it has one; also return their share in percent."""
-    # a checkpoint is gone where the run was resumed with changed data: its images may be test images now
-    if job.parent is None or not job.parent.checkpoint.exists():
-        return built(network, job, images, initialisation), 0.0
-    with seeded(job.seed):
-        made = inherit(
-            network,
-            task.network(job.parent.architecture),
-            read_weights(job.parent.checkpoint),
-            images.shape,
-            first_images(images),
-            None if how is True else how or None,
-        )
-    return made.model, made.inherited_percent
 
 
 def first_images(images: Split, count: int = 64) -> Tensor:

@@ -15,6 +15,7 @@ from nas.training.initialisation import Initialisation
 from nas.training.losses import CrossEntropy, Loss
 from nas.training.optimizers import Optimizer, Sgd
 from nas.training.schedules import CosineDecay, Schedule
+from nas.training.sparsity import Sparsity
 from nas.training.unlabelled import Unlabelled
 from nas.training.views import Views
 
@@ -58,7 +59,7 @@ class Recipe(BaseRecipe):
     given, each batch takes one of them. `ema` is the decay of the weights' moving average, 0 for none. `decay_norms`
     False exempts norms and biases from weight decay. `sync_batch_norm` shares batch statistics between ranks. The
     validation accuracy is measured every `validate_every` epochs and after the last. `test_views` are averaged in a
-    test, not in validation: see `nas.training.views`.
+    test, not in validation: see `nas.training.views`. `sparsity` prunes weights in the course of the training.
     """
 
     epochs: Positive = 600
@@ -79,8 +80,13 @@ class Recipe(BaseRecipe):
     auxiliary: NonNegative = 0.4
     validate_every: Positive = 1
     test_views: Views = "centre"
+    sparsity: Sparsity | None = None
 
     def __post_init__(self) -> None:
+        if self.sparsity is not None and self.ema:
+            raise RecordError(
+                "Recipe.ema averages weights, and those that sparsity prunes would not be zero: leave one of them out"
+            )
         if _are_closed(self.epochs, self.warmup_epochs) and self.warmup_epochs >= self.epochs:
             raise RecordError(
                 f"Recipe.warmup_epochs is {self.warmup_epochs}, epochs {self.epochs}: give fewer epochs of warm-up"

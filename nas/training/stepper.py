@@ -25,6 +25,7 @@ from nas.training.execution import Execution
 from nas.training.peers import Peers
 from nas.training.randomness import mixed_seed, seeded, stream
 from nas.training.recipe import Recipe, learning_rate
+from nas.training.sparsity import Pruner
 from nas.training.step import autocast, compile_layers, loss_of, make_optimizer, memory_format, to_device
 
 
@@ -64,6 +65,7 @@ class Stepper:
         self.teacher = _ready(teacher, recipe, device)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = make_optimizer(self.weights, recipe, recipe.decay_norms)
+        self.pruner = Pruner(self.model, recipe.sparsity) if recipe.sparsity is not None else None
         self.average = averaged(self.model, recipe.ema) if recipe.ema else None
         if execution.compile_layers:
             compile_layers(self.model)
@@ -88,8 +90,10 @@ class Stepper:
             sync_buffers(self.average.module, self.peers)
 
     def begin(self, epoch: int, frozen: Mapping[str, int]) -> None:
-        """Set up an epoch: the probability of drop path, and which modules are frozen."""
+        """Set up an epoch: the probability of drop path, which weights are zero, and which modules are frozen."""
         self.model.train()
+        if self.pruner is not None:
+            self.pruner.begin(epoch)
         progress = (epoch - 1) / self.recipe.epochs if self.recipe.drop_path_schedule == "linear" else 1.0
         for module in self.model.modules():
             if isinstance(module, DropPath):
@@ -124,9 +128,13 @@ class Stepper:
                         x[part], _at(labels, part), (part.stop - part.start) / len(x), own, epoch
                     )
                 loss, right = loss + of_part, right + hits
+        if self.pruner is not None:
+            self.pruner.penalise()
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.optimizer.step()
+        if self.pruner is not None:
+            self.pruner.apply()
         if self.average is not None:
             self.average.update_parameters(self.model)
         return loss, right
