@@ -54,7 +54,7 @@ def prune_channels(
     importances = sort_channels(model, input, by)
     if by != "norm_scale":
         importances = {name: each / each.mean().clamp_min(1e-30) for name, each in importances.items()}
-    taken, layers = decisions(space, architecture), _layers(model)
+    taken, layers = dict(decisions(space, architecture)), _layers(model)
     before = after = getattr(profile(stack(architecture), input), cost)
     member = architecture
     while after > keep * before:
@@ -77,7 +77,7 @@ def _offers(
     input: Shape,
     layers: Mapping[str, tuple[int, ...]],
     importances: Mapping[str, Tensor],
-) -> Iterator[tuple[float, str, Any, Mapping[str, tuple[int, ...]]]]:
+) -> Iterator[tuple[float, str, Any, dict[str, tuple[int, ...]]]]:
     """Yield each width that can be smaller: the mean importance of what it loses, its name, the member and its layers."""
     for name, choice in choices(space).items():
         if choice.k is not None or not taken.get(name):

@@ -11,7 +11,7 @@ from nas.history import Evaluated, History, Proposal
 from nas.membership import taken_decisions
 from nas.records import Positive, Range, digest, record
 from nas.space import resolve
-from nas.strategies.controllers.controller import Controller, Loss, Optimizer, Path, Policy, Sample
+from nas.strategies.controllers.controller import Controller, Optimizer, Path, Policy, PolicyLoss, Sample
 from nas.strategies.controllers.logit_table import LogitTable
 from nas.strategies.strategy import Strategy
 
@@ -68,9 +68,9 @@ class Reinforce(Strategy):
         if not done.is_scored:
             return learner
         policy, path = self._policy(learner, space, history), _path(space, done.architecture)
-        loss, log_probability = Loss(self.entropy), 0.0
+        loss, log_probability = PolicyLoss(self.entropy), 0.0
         if self.loss == "PPO":
-            loss = Loss(self.entropy, self.clip)
+            loss = PolicyLoss(self.entropy, self.clip)
             # a promotion or a warm start was not drawn from the policy: its ratio begins at 1
             log_probability = done.proposal.notes.get(LOG_PROBABILITY, policy.log_probability(path))
         advantage = learner.advantage(history.value(done), self.momentum)

@@ -66,7 +66,7 @@ class Pruner:
             return
         groups = [torch.cat(weights)] if self.sparsity.is_global else weights
         kept = torch.cat([_largest(each, share) for each in groups])
-        parts = kept.split([len(each) for each in weights])
+        parts = torch.split(kept, [len(each) for each in weights])
         self.masks = [mask.view_as(weight) for mask, weight in zip(parts, self.weights, strict=True)]
         self.apply()
 

@@ -157,7 +157,7 @@ def test_defaults_are_left_out() -> None:
 
 def test_defaults_are_written_where_asked_for() -> None:
     assert to_plain(Chain((SepConv(),)), defaults=True) == {
-        "Chain": {"nodes": [{"SepConv": {"kernel": 3, "repeats": 2}}], "strided": 0}
+        "Chain": {"nodes": [{"SepConv": {"kernel": 3, "repeats": 2, "norm": "batch"}}], "strided": 0}
     }
 
 

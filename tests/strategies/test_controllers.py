@@ -16,7 +16,7 @@ from nas.history import History, Proposal
 from nas.membership import taken_decisions
 from nas.records import record_classes
 from nas.space import Choice, choices, count, enumerate_architectures, one_of, resolve, sample, some_of
-from nas.strategies.controllers.controller import Controller, Loss, Path, Policy, Sample
+from nas.strategies.controllers.controller import Controller, Path, Policy, PolicyLoss, Sample
 from nas.strategies.controllers.logit_table import LogitTable
 from nas.strategies.controllers.lstm import Lstm
 from nas.strategies.networks.lstm_policy import DecisionLstm, LstmPolicy
@@ -76,7 +76,7 @@ def taught(controller: Controller, space: Any) -> Policy:
     policy, rng = controller.policy(space, "seed", "Adam", 0.1), Random(0)
     for _ in range(5):
         path = tuple(taken_decisions(space, sample(space, rng)).values())
-        policy.descend([Sample(path, sum(decision for _, decision in path) - 3.0)], Loss())
+        policy.descend([Sample(path, sum(decision for _, decision in path) - 3.0)], PolicyLoss())
     return policy
 
 
@@ -190,7 +190,7 @@ def test_a_step_follows_the_gradient_of_the_loss(entropy: float, clip: float | N
                 found.append(loss_of(policy.network, samples, entropy, clip))
             flat[at] = value
             expected[name, at] = (found[0] - found[1]) / 2e-5
-    policy.descend(samples, Loss(entropy, clip))
+    policy.descend(samples, PolicyLoss(entropy, clip))
     after = dict(policy.network.named_parameters())
     stepped = {(name, at): (before[name] - after[name].detach()).view(-1)[at].item() for name, at in expected}
     assert stepped == pytest.approx(expected, abs=1e-7)
@@ -203,7 +203,7 @@ def test_the_table_and_the_lstm_follow_the_same_loss() -> None:
     table = LogitTable().policy(space, "", "SGD", 0.5)
     lstm = Lstm(units=1, initial=1e-6).policy(space, "", "SGD", 0.5)
     (each,) = [path for path in paths(space) if path[0][1] == 2]
-    for loss in (Loss(), Loss(0.3), Loss(0.0, 0.2), Loss(0.1, 0.2)):
+    for loss in (PolicyLoss(), PolicyLoss(0.3), PolicyLoss(0.0, 0.2), PolicyLoss(0.1, 0.2)):
         samples = [Sample(each, 1.0, log(0.2)), Sample(each, -0.4, log(0.3))]
         for policy in (table, lstm):
             policy.descend(samples, loss)
@@ -213,8 +213,8 @@ def test_the_table_and_the_lstm_follow_the_same_loss() -> None:
 
 def test_a_ratio_too_large_for_a_number_is_no_error() -> None:
     path = next(paths(OPENING))
-    assert Loss(clip=0.2).slope(Sample(path, 1.0, -800.0), -1.0) == 0
-    assert Loss(clip=0.2).slope(Sample(path, -1.0, -800.0), -1.0) > 1e300
+    assert PolicyLoss(clip=0.2).slope(Sample(path, 1.0, -800.0), -1.0) == 0
+    assert PolicyLoss(clip=0.2).slope(Sample(path, -1.0, -800.0), -1.0) > 1e300
 
 
 # ---------------------------------------------------------------------------------------------------- weights
@@ -306,9 +306,9 @@ def test_ppo_takes_no_step_from_a_proposal_that_the_policy_has_left_behind() -> 
     path = next(paths(MATCH))
     noted = policy.log_probability(path)
     for _ in range(200):
-        policy.descend([Sample(path, 1.0, noted)], Loss(clip=0.2))
+        policy.descend([Sample(path, 1.0, noted)], PolicyLoss(clip=0.2))
     once = policy.log_probability(path)
-    policy.descend([Sample(path, 1.0, noted)], Loss(clip=0.2))
+    policy.descend([Sample(path, 1.0, noted)], PolicyLoss(clip=0.2))
     assert policy.log_probability(path) == once
     assert once > noted + log(1.2)
 

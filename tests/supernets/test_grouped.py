@@ -77,6 +77,7 @@ NETWORKS = {name: network for name, network in networks().items() if relaxes_cel
 every_network = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("nasnet", "hierarchical"))) for name in NETWORKS]
 )
+SIZES = {"transnas_micro": 24}
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
@@ -153,6 +154,8 @@ def backward(module: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     ("layout", "size"), [("channels_last", 8), pytest.param("contiguous", 11, marks=pytest.mark.slow)]
 )
 def test_a_grouped_supernet_is_the_plain_one(name: str, layout: str, size: int) -> None:
+    # two images whose maps shrink to one pixel have batch variances near zero, by which any rounding is divided
+    size = max(size, SIZES.get(name, 0))
     twins = Twins.of(supernet(NETWORKS[name], size), in_groups)
     plain, other = (each.to(memory_format=LAYOUTS[layout]) for each in (twins.plain, twins.grouped))
     assert not any(isinstance(part, CellModule) for part in other.modules())

@@ -77,7 +77,7 @@ def test_a_pruned_training_ends_with_its_share_of_zeros_and_still_learns(is_glob
     sizes = [each.weight.numel() for each in model if isinstance(each, LAYERS)]
     share = sum(a * b for a, b in zip(zeros(model), sizes, strict=True)) / sum(sizes)
     assert share == pytest.approx(0.8, abs=0.01)
-    assert pruned > 50
+    assert pruned > 30, "chance is 10"
 
 
 def test_a_pruned_training_that_is_cut_and_resumed_is_the_one_that_was_not(tmp_path: Path) -> None:

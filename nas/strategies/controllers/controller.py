@@ -30,7 +30,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class PolicyLoss:
     """The loss of one sample with advantage A and probability p: -A log p of REINFORCE or, with `clip`, that of PPO.
 
     PPO's is -min(r A, clamp(r, 1 - clip, 1 + clip) A), r the ratio of p to the probability when the architecture was proposed
@@ -63,7 +63,7 @@ class Policy(ABC):
         """Return the natural logarithm of the probability of an architecture."""
 
     @abstractmethod
-    def descend(self, samples: Sequence[Sample], loss: Loss) -> None:
+    def descend(self, samples: Sequence[Sample], loss: PolicyLoss) -> None:
         """Take one step of the optimizer on the mean loss of the samples."""
 
 

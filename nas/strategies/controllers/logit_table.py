@@ -10,7 +10,7 @@ from typing import Any, final
 
 from nas.choice import Choice
 from nas.records import record
-from nas.strategies.controllers.controller import Controller, Loss, Optimizer, Path, Policy, Sample
+from nas.strategies.controllers.controller import Controller, Optimizer, Path, Policy, PolicyLoss, Sample
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """The settings of Adam."""
@@ -43,7 +43,7 @@ class TablePolicy(Policy):
     def log_probability(self, path: Path) -> float:
         return sum(_log(self._of(choice).probabilities()[decision]) for choice, decision in path)
 
-    def descend(self, samples: Sequence[Sample], loss: Loss) -> None:
+    def descend(self, samples: Sequence[Sample], loss: PolicyLoss) -> None:
         gradients: dict[str, list[float]] = {}
         for sample in samples:
             slope = loss.slope(sample, self.log_probability(sample.path))

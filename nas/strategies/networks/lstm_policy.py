@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.choice import Choice
-from nas.strategies.controllers.controller import Loss, Optimizer, Path, Policy, Sample
+from nas.strategies.controllers.controller import Optimizer, Path, Policy, PolicyLoss, Sample
 
 State = tuple[Tensor, Tensor]
 """The hidden and the cell state of an LSTM, both (layers, U)."""
@@ -92,7 +92,7 @@ class LstmPolicy(Policy):
     def log_probability(self, path: Path) -> float:
         return float(self.network(path)[0])
 
-    def descend(self, samples: Sequence[Sample], loss: Loss) -> None:
+    def descend(self, samples: Sequence[Sample], loss: PolicyLoss) -> None:
         self.optimizer.zero_grad()
         for sample in samples:
             log_probability, entropy = self.network(sample.path)
