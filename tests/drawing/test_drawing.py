@@ -401,6 +401,7 @@ print(hashlib.sha256("".join((draw(tree) or "") + dot(tree) for tree in trees).e
 """
 
 
+@pytest.mark.slow
 def test_the_same_tree_gives_the_same_bytes_elsewhere_and_without_graphviz(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
     other = subprocess.run(

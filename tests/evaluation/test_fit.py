@@ -48,6 +48,7 @@ def test_other_options_stay_as_they_are() -> None:
     assert nas.profile(STACK(**options), (3, 224, 224)).macs <= 600_000_000
 
 
+@pytest.mark.slow
 def test_budgets_that_cannot_be_met_say_so() -> None:
     with pytest.raises(RecordError, match=r"the narrowest network, channels 2, has [\d,]+ MACs and [\d,]+ parameters"):
         width(Fit(macs=1000), {**IMAGENET, "layers": 3}, 64)

@@ -99,6 +99,7 @@ def test_a_front_is_trained_in_its_order() -> None:
     assert [(each.label, each.architecture) for each in chosen] == [("best", 3.0), ("front 1", 2.0), ("front 2", 1.0)]
 
 
+@pytest.mark.slow
 def test_the_best_two_and_their_mean_of_logits_are_tested(tmp_path: Path, call: Call) -> None:
     folder = searched(tmp_path, "top: 2\n  ensemble: true\n  beside_random: true")
     finals = {event["number"]: event for event in events(folder, "final") if event["event"] == "finish"}

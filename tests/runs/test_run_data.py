@@ -68,6 +68,7 @@ def evaluations(run: Path) -> int:
     return (run / "history.jsonl").read_text().count('"finish"')
 
 
+@pytest.mark.slow
 def test_a_run_of_relative_paths_goes_on_from_another_working_directory(mine: Path, call: Call) -> None:
     assert go_on(call, mine / "run").returncode == 0
     assert evaluations(mine / "run") == 3

@@ -33,6 +33,7 @@ def recorded(tmp_path: Path) -> Callable[[str], Path]:
     return copied
 
 
+@pytest.mark.slow
 def test_a_search_is_shown_resumed_reported_and_exported(recorded: Callable[[str], Path], call: Call) -> None:
     run = recorded("search")
     before = (run / "history.jsonl").read_text("utf-8")

@@ -183,7 +183,9 @@ def small_published(name: str) -> tuple[Node, Shape]:
 def first_of_each_family(names: list[str]) -> list[Any]:
     """Return names as parameters of a test, which is slow for all but one of each family."""
     firsts = {*{name.partition(":")[0]: name for name in reversed(names)}.values()}
-    firsts -= {"polynet:polynet", "inception_resnet:inception_resnet_v1", "randwire:randwire_small"}  # seconds each
+    # seconds each
+    firsts -= {"polynet:polynet", "inception_resnet:inception_resnet_v1", "randwire:randwire_small"}
+    firsts -= {"msdnet:msdnet_cifar", "delugenet:delugenet146_cifar"}
     return [pytest.param(name, marks=() if name in firsts else pytest.mark.slow) for name in names]
 
 

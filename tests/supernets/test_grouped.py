@@ -178,7 +178,8 @@ def cells(made: Supernet, size: int, layout: str) -> list[tuple[CellModule, list
     return [(cell, [torch.randn(shape).to(memory_format=LAYOUTS[layout]) for shape in shapes[cell]]) for cell in found]
 
 
-@pytest.mark.parametrize("layout", ["channels_last", pytest.param("contiguous", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
 @every_network
 def test_grouped_cells_are_the_plain_ones_in_single_precision(name: str, layout: str) -> None:
     made = supernet(NETWORKS[name], 8, torch.float32)

@@ -134,6 +134,7 @@ def test_other_ways_to_learn_run_in_the_loop(method: Any, tmp_path: Path) -> Non
     assert (found.epochs[0].alphas_loss is None) == method.joint
 
 
+@pytest.mark.slow
 def test_phases_prune_the_space_deepen_the_network_and_resume(tmp_path: Path) -> None:
     space = darts.darts()
     task = Task(space, darts.network, {"channels": 4, "layers": 3, "classes": 10}, (1, 8, 8))
