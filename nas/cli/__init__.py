@@ -17,6 +17,7 @@ from nas.cli.converting import convert
 from nas.cli.dashboard import dashboard
 from nas.cli.exporting import export
 from nas.cli.inspecting import inspect
+from nas.cli.measuring import latency
 from nas.cli.reporting import report
 from nas.cli.resuming import resume
 from nas.cli.searching import reproduce, search
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "table": table,
     "list": list_,
     "profile": profile,
+    "latency": latency,
     "train": train,
     "test": measure,
     "inspect": inspect,
@@ -55,7 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "dashboard": dashboard,
 }
 
-PRINTING = ("show", "table", "list", "profile", "test", "inspect", "compare", "correlate")
+PRINTING = ("show", "table", "list", "profile", "latency", "test", "inspect", "compare", "correlate")
 """The commands whose only work is to print: they end where their output is closed. The others continue without it."""
 
 for _name, _command in COMMANDS.items():

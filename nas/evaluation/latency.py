@@ -15,10 +15,11 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from nas.building import build
+from nas.building import Shape, build
 from nas.data.libraries import optional
 from nas.evaluation.captured import onnx_program, random_images
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
+from nas.evaluation.layer_times import LayerTime, layer_times
 from nas.lock import waited_for
 from nas.records import Natural, Positive, RecordError, record
 from nas.training import seeded
@@ -63,13 +64,30 @@ class Latency(Evaluator):
         yield Progress(shown={"batch": self.batch})
         with seeded(job.seed):
             model = build(task.network(job.architecture), task.input).eval()
-        images = random_images(task.input, self.batch)
+        return self.measured(model, task.input)
+
+    def measured(self, model: nn.Module, input: Shape) -> dict[str, float]:
+        """Return the scores of a network in evaluation mode for images `input` (C, H, W)."""
+        images = random_images(input, self.batch)
         with alone(self.device), _threads(self.threads):
             run = self._in_torch(model, images) if self.runtime == "torch" else self._in_onnxruntime(model, images)
             seconds = [_timed(run, self.device) for _ in range(self.warm_up + self.runs)][self.warm_up :]
         # of a single run both are its time
         p90 = quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
         return {"latency_ms": 1000 * median(seconds), "latency_p90_ms": 1000 * p90}
+
+    def by_layer(self, model: nn.Module, input: Shape) -> list[LayerTime]:
+        """Return the time of each layer of a network in evaluation mode, in torch.
+
+        Raises RecordError for onnxruntime, which runs several layers as one.
+        """
+        if self.runtime != "torch":
+            raise RecordError(
+                "onnxruntime runs several layers as one: leave --layers out, or measure in torch", "runtime"
+            )
+        with alone(self.device), _threads(self.threads):
+            run = self._in_torch(model, random_images(input, self.batch))
+            return layer_times(model, run, self.warm_up, self.runs)
 
     def _in_torch(self, model: nn.Module, images: Tensor) -> Callable[[], object]:
         placed: Any = model.to(self.device, DTYPES[self.dtype])

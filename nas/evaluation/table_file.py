@@ -100,10 +100,10 @@ class TableRows:
     def _by_canonical(self, space: Any, family: str) -> Mapping[str, int]:
         if family not in self.equal:
             text_of = canonical_of(family)
-            self.equal[family] = {text_of(self._member(space, name, family)): row for name, row in self.rows.items()}
+            self.equal[family] = {text_of(self.member(space, name, family)): row for name, row in self.rows.items()}
         return self.equal[family]
 
-    def _member(self, space: Any, name: Any, family: str) -> Any:
+    def member(self, space: Any, name: Any, family: str) -> Any:
         """Return the architecture that the name of a row stands for."""
         if self.key == "digest":
             raise RecordError("a digest cannot be read back to find an equal architecture: give refuse", "missing")

@@ -10,7 +10,7 @@ from itertools import groupby, zip_longest
 from rich.console import Console
 from rich.table import Table
 
-from nas.building import Shape
+from nas.building import Node, Shape
 from nas.choice import is_open
 from nas.family import StackedNetwork, family
 from nas.notation import in_lines, notation
@@ -28,6 +28,14 @@ class ProfileRequest:
     name: str
     assignments: Sequence[str] = ()
     input: str | None = None
+
+    def network(self) -> tuple[Node, Shape]:
+        """Return the network, and the shape (C, H, W) of its images."""
+        found = find_architecture(self.name)
+        options: dict[str, object] = {**found.options}
+        override(options, self.assignments)
+        input = shape_of(self.input) if self.input is not None else found.input
+        return replace(found, options=options).tree(), input
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +95,8 @@ def show_profile(asked: ProfileRequest, against: str | None, as_json: bool, cons
 
 
 def _profile(asked: ProfileRequest) -> NetworkCosts:
-    found = find_architecture(asked.name)
-    options: dict[str, object] = {**found.options}
-    override(options, asked.assignments)
-    input = shape_of(asked.input) if asked.input is not None else found.input
-    return NetworkCosts(checked_profile(replace(found, options=options).tree(), input), input)
+    network, input = asked.network()
+    return NetworkCosts(checked_profile(network, input), input)
 
 
 def _print_layers(costs: Profile, console: Console) -> None:
