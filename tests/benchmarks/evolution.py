@@ -15,9 +15,11 @@ from _timing import microseconds, report
 
 from nas.records import RecordError
 from nas.runs.experiment import load
+from nas.runtime.executor import Executor
 from nas.runtime.inline import Inline
 from nas.runtime.queue import Queue
 from nas.runtime.rules import Budget, Rules
+from nas.runtime.simulated import Simulated
 from nas.runtime.stage import RunStage
 
 EVALUATIONS = 20_000
@@ -32,17 +34,19 @@ def main() -> None:
         print(f"  skipped: {error}")
         return
     rules = Rules(Budget(evaluations=EVALUATIONS), duplicates="evaluate")
-    for journal in (False, True):
+    runs: tuple[tuple[str, Executor, bool, str], ...] = (
+        ("evolution over the table, without journal", Inline(), False, "> 12,000"),
+        ("evolution over the table, with journal", Inline(), True, "> 12,000"),
+        ("32 simulated workers, with journal", Simulated(32), True, "> 5,000"),
+    )
+    for name, executor, has_journal, goal in runs:
         with tempfile.TemporaryDirectory() as folder:
             work = partial(experiment.evaluator.evaluate, task)
             stage = RunStage("search", experiment.strategy, work, rules, str, space, has_checkpoints=False)
-            search = Queue(stage, folder=Path(folder) if journal else None)
+            search = Queue(stage, folder=Path(folder) if has_journal else None)
             start = time.process_time()
-            Inline().run(search, work, Path(folder))
-            rate = EVALUATIONS / (time.process_time() - start)
-        report(
-            f"evolution over the table, {'with' if journal else 'without'} journal", rate, "evaluations/s", "> 12,000"
-        )
+            executor.run(search, work, Path(folder))
+            report(name, EVALUATIONS / (time.process_time() - start), "evaluations/s", goal)
     history, rng = search.history, Random(0)
     for size in (100, 1000, EVALUATIONS):
         history.scored = search.history.scored[-size:]
