@@ -33,6 +33,8 @@ def option_label(option: Any) -> str:
         return option
     if isinstance(option, Chain) and isinstance(option.nodes, tuple):
         return " ".join(map(option_label, option.nodes))
+    if isinstance(option, tuple) and all(isinstance(each, Node) for each in option):
+        return ", ".join(map(option_label, option)) or "empty"
     text = notation(option)
     glued = _glued(option) if isinstance(option, Node) else ""
     return operation_label(option) + _said(option, text.removeprefix(glued)) if glued else text

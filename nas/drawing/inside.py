@@ -42,7 +42,19 @@ def held_by(node: Any) -> dict[str, Any]:
 
 def holds_nodes(node: Any) -> bool:
     """Return whether nodes are drawn inside a node."""
-    return is_of_nodes(node) if isinstance(node, Choice) else is_graph(node) or bool(held_by(node))
+    return is_of_nodes(node) if isinstance(node, Choice | tuple) else is_graph(node) or bool(held_by(node))
+
+
+def among_closed(node: Any) -> Any:
+    """Return a node with an open tuple of nodes as the choice among nodes with a closed one; other nodes as they are."""
+    for field, value in held_by(node).items():
+        if isinstance(value, Choice) and value.k is None and any(isinstance(each, tuple) for each in value.options):
+            made = (
+                [replace(node, **{field: each}) for each in among] for among in (value.options, value.supernet_only)
+            )
+            options, supernet_only = map(tuple, made)
+            return Choice(value.name, options, supernet_only=supernet_only)
+    return node
 
 
 def options_of(choice: Choice) -> Options:

@@ -10,7 +10,7 @@ from typing import Any, final
 
 from nas.choice import Choice, is_open
 from nas.drawing.graphs import is_graph, sketch_graph
-from nas.drawing.inside import Options, held_by, holds_nodes, options_of, pulled_in, tuple_of
+from nas.drawing.inside import Options, among_closed, held_by, holds_nodes, options_of, pulled_in, tuple_of
 from nas.drawing.numbers import NumberedModules
 from nas.drawing.shapes import TIMES
 from nas.drawing.sketch import Block, Framed, Level, Levels, Paths, Row, Sketch
@@ -50,13 +50,15 @@ class Sketcher:
             return Block(name_of(type(node)).replace("_", " "), ("…",), spelt=_spelt(node))
         if node in self.names:
             return Block(self.names[node], kind="cell", spelt=_spelt(node))
-        return inner.composed(node, seen)
+        return inner.composed(among_closed(node), seen)
 
     def composed(self, node: Any, seen: NumberedModules | None) -> Sketch:
         """Return the sketch of a node that holds other nodes."""
         match node:
             case Choice():
                 return self.choice(node)
+            case tuple():
+                return Row(tuple(self.serial(node, seen)))
             case Network():
                 return self.network(node, seen)
             case Chain() if isinstance(node.nodes, tuple):

@@ -124,7 +124,7 @@ def _said(name: str, value: Any) -> str:
         return known[name, value]
     if isinstance(value, bool):
         return words if value else f"no {words}"
-    if value in (None, "none"):
+    if value in (None, "none", ()):
         return f"no {words}"
     text = value_of(value)
     if isinstance(value, Choice):

@@ -13,7 +13,11 @@ from nas.drawing import draw
 from nas.family import families
 from nas.labels import labels_of, operation_label, option_label, stored_label
 from nas.notation import parse
+from nas.operations.separable import SepConv
+from nas.operations.skip import Skip
+from nas.space import one_of
 from nas.supernets.search import label as key_of
+from nas.topology.chain import Chain
 from search_spaces import darts, nasbench201
 
 
@@ -44,6 +48,13 @@ def test_another_node_is_called_as_in_notation_with_its_kernel_as_in_the_papers(
 def test_a_value_is_called_as_it_is(plain: tuple[Any, str]) -> None:
     value, label = plain
     assert option_label(value) == label
+
+
+def test_a_tuple_of_nodes_is_called_by_its_nodes() -> None:
+    options = [(SepConv(5), Skip()), (SepConv(3),), ()]
+    choice = choices(Chain(one_of("body", options)))["body"]
+    assert list(map(option_label, options)) == ["sep_conv_5x5, skip_connect", "sep_conv_3x3", "empty"]
+    assert labels_of(choice) == ("sep_conv_5x5, skip_connect", "sep_conv_3x3", "empty")
 
 
 def operations(space: Any) -> list[Choice]:

@@ -35,8 +35,11 @@ from nas.notation import parse
 from nas.operations.separable import SepConv
 from nas.records import RecordError, record
 from nas.space import mutate, one_of, sample
+from nas.topology.branches import Branches
 from nas.topology.cell import Cells
-from nas.topology.chain import Chain
+from nas.topology.chain import Chain, Stage
+from nas.topology.heads import Classifier
+from nas.topology.network import Network
 from nas.topology.residual import Residual
 from nas.topology.wired import Wired
 from search_spaces import darts, macro, nasbench101, nasbench201, nasnet
@@ -44,6 +47,7 @@ from search_spaces.bits import bits
 
 FRAMES = {"page", "card", "frame", "open", "track"}
 DARTS_V2 = darts.PUBLISHED["DARTS_V2"]
+TUPLES = one_of("body", [(ConvNormAct(3), SepConv(5)), (SepConv(3),)])
 
 
 @record
@@ -166,6 +170,9 @@ FORMS: dict[str, Callable[[], str | None]] = {
     "darts network": lambda: draw(darts.network(DARTS_V2, layers=8, auxiliary=True), (3, 32, 32)),
     "mutation": lambda: draw_change(DARTS_V2, mutate(darts.darts(), DARTS_V2, Random(2))),
     "other cells": lambda: draw_change(DARTS_V2, darts.PUBLISHED["DARTS_V1"]),
+    "open series": lambda: draw(Stage(Chain(TUPLES), channels=8)),
+    "open paths": lambda: draw(Branches(TUPLES)),
+    "open stages": lambda: draw(Network(ConvNormAct(3), TUPLES, Classifier(10))),
     "user's": lambda: draw(Framed(ConvNormAct(3), (SepConv(3), SepConv(5)), 0.7)),
 }
 """A picture of every form."""
@@ -357,6 +364,16 @@ def test_what_is_open_is_dashed_and_lists_its_options() -> None:
     assert 'stroke-dasharray="5 4"' in picture("darts space")
     depth = Picture(draw(macro.macro(stages=1))).words
     assert "dense, x (1 | 2 | 3)" in depth
+
+
+@pytest.mark.parametrize(("form", "times"), [("open series", 0), ("open paths", 2), ("open stages", 0)])
+def test_a_choice_among_tuples_of_nodes_is_drawn_by_its_options(form: str, times: int) -> None:
+    words = Picture(picture(form)).words
+    assert words.count("body: one of 2") == 1
+    assert {"sep_conv_5x5", "sep_conv_3x3"} <= set(words)
+    assert words.count("concat") == times
+    assert draw(TUPLES) == draw(Chain(TUPLES)), "a tuple by itself is a series"
+    assert "no nodes" in Picture(draw(Chain(one_of("body", [(ConvNormAct(3),), ()])))).words
 
 
 def test_a_node_of_a_users_own_is_drawn_with_what_it_holds() -> None:
