@@ -9,7 +9,7 @@ from typing import Any
 from nas.inspection.findings import Findings
 from nas.inspection.inspection import Inspection, inspections
 from nas.inspection.subject import make_subject
-from nas.runs.measure_weights import find_tested
+from nas.runs.measure_weights import TestedWeights, find_tested
 from nas.training.step import best_device
 
 IMAGES = 1000
@@ -32,17 +32,26 @@ class InspectRequest:
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What was inspected, in words, and the findings of each method."""
+    """What was inspected, in words, on how many of the test images, and the findings of each method."""
 
     checkpoint: str
+    network: str
     images: int
+    test_images: int
     source: str
     found: tuple[tuple[Inspection, Findings], ...]
+
+    @property
+    def inspected_on(self) -> str:
+        """The number of images, of how many, and where they are from, in words."""
+        of = f" of {self.test_images:,}" if self.images < self.test_images else ""
+        return f"Inspected on {self.images:,}{of} images" + (f": {self.source}" if self.source else "")
 
     def as_plain(self) -> Mapping[str, Any]:
         """Return the numbers as plain data, as for JSON."""
         numbers = {each.name: findings.numbers for each, findings in self.found}
-        return {"checkpoint": self.checkpoint, "images": self.images, "source": self.source, "inspections": numbers}
+        of = {"images": self.images, "test_images": self.test_images, "source": self.source}
+        return {"checkpoint": self.checkpoint, "network": self.network, **of, "inspections": numbers}
 
 
 def inspect_weights(asked: InspectRequest, say: Callable[[str], None]) -> Inspected:
@@ -62,4 +71,11 @@ def inspect_weights(asked: InspectRequest, say: Callable[[str], None]) -> Inspec
     for number, each in enumerate(methods):
         say(f"{number + 1} of {len(methods)}: {each.title.lower()}")
         found.append((each, each.inspect(subject)))
-    return Inspected(asked.checkpoint, len(subject.images), images.test_source, tuple(found))
+    network = _described(tested)
+    return Inspected(asked.checkpoint, network, len(subject.images), len(test), images.test_source, tuple(found))
+
+
+def _described(tested: TestedWeights) -> str:
+    size = "x".join(map(str, tested.images.shape))
+    params = sum(each.numel() for each in tested.model.parameters())
+    return f"{tested.network.family}, {params:,} parameters, images of {size}"

@@ -16,5 +16,5 @@ def show_inspection(inspected: Inspected, console: Console) -> None:
     for each, findings in inspected.found:
         table.add_row(each.title, findings.reading)
     console.print(table)
-    source = f": {inspected.source}" if inspected.source else ""
-    console.print(f"Inspected on {inspected.images:,} images{source}", soft_wrap=True)
+    console.print(f"Network: {inspected.network}", soft_wrap=True)
+    console.print(inspected.inspected_on, soft_wrap=True)

@@ -16,6 +16,8 @@ from nas.inspection.attribution import class_scores
 from nas.inspection.methods.class_images import ClassImages
 from nas.inspection.methods.confident_mistakes import ConfidentMistakes
 from nas.inspection.methods.confusion import confusion
+from nas.inspection.methods.feature_maps import FeatureMaps
+from nas.inspection.methods.first_filters import FirstFilters
 from nas.inspection.methods.grad_cam import grad_cam
 from nas.inspection.methods.guided_backpropagation import guided, guided_gradient
 from nas.inspection.methods.linear_probes import pooled_features, probe_accuracy
@@ -121,6 +123,16 @@ def test_grad_cam_weighs_each_channel_by_its_mean_gradient() -> None:
     torch.testing.assert_close(grad_cam(subject, (6,), "0"), expected)
 
 
+def test_grad_cam_is_zero_where_the_channels_speak_against_the_class() -> None:
+    model = convolutional(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU())
+    with torch.no_grad():
+        model[1][2].weight.copy_(-model[1][2].weight.abs())  # every channel is against every class
+        model[1][2].bias.copy_(torch.tensor([0.0, 9.0, 0.0]))
+    subject = subject_of(model, (2, 8, 8))
+    assert model[0](subject.inputs([0])).max() > 0
+    assert grad_cam(subject, (0, 1), "0").eq(0).all()
+
+
 def test_a_map_is_seen_before_a_later_operation_in_place() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(inplace=True))
     x = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -130,6 +142,17 @@ def test_a_map_is_seen_before_a_later_operation_in_place() -> None:
 
 
 # -------------------------------------------------------------------------------------------- what units respond to
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_first_filters_are_the_kernels_on_their_own_scales(channels: int) -> None:
+    model = convolutional(nn.Conv2d(channels, 4, 3, padding=1))
+    found = FirstFilters().inspect(subject_of(model, (channels, 8, 8)))
+    weights = model[0][0].weight.detach().numpy()
+    assert found.numbers["norms"] == pytest.approx([np.sqrt((each**2).sum()) for each in weights])
+    for picture, kernel in zip(found.figures[0].pictures, weights, strict=True):  # type: ignore[union-attr]
+        scaled = kernel / np.abs(kernel).max()
+        np.testing.assert_allclose(picture.values, scaled / 2 + 0.5 if channels == 3 else scaled[0], atol=1e-6)
 
 
 def test_a_top_patch_is_all_that_the_unit_needs() -> None:
@@ -184,6 +207,17 @@ def test_the_frame_of_a_unit_is_its_receptive_field_and_the_gradient_lies_in_it(
     assert seen[6:11, 6:11].any()
     seen[6:11, 6:11] = False
     assert not seen.any()
+
+
+def test_feature_maps_are_those_of_the_channels_that_vary_most() -> None:
+    subject = small()
+    found = FeatureMaps(channels=2).inspect(subject)
+    values = subject.model[0](subject.inputs([subject.samples[0]]))[0].numpy()  # type: ignore[index, operator]
+    most = sorted(np.argsort(-values.reshape(4, -1).std(1))[:2].tolist())
+    (layer,) = found.numbers["layers"]
+    assert (layer["shape"], layer["shown"]) == ([4, 8, 8], most)
+    shown = found.figures[1].pictures  # type: ignore[union-attr]
+    np.testing.assert_allclose(np.stack([each.values.numpy() for each in shown]), values[most], atol=1e-6)
 
 
 def circular(stride: int = 1) -> nn.Conv2d:

@@ -45,7 +45,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subject = network_subject("cells")
     found = tuple((each, each.inspect(subject)) for each in inspections())
     path = tmp_path_factory.mktemp("inspected") / "page.html"
-    write_inspected(path, Inspected("runs/<cells>", len(subject.images), "24 images & no more", found))
+    of = len(subject.images)
+    write_inspected(path, Inspected("runs/<cells>", "cells", of, 10 * of, "24 images & no more", found))
     return path
 
 
@@ -67,7 +68,7 @@ def test_the_page_loads_nothing_and_has_every_method(page: Path) -> None:
         assert f'<div id="{each.name}">' in text
     assert [each for each in CHAPTERS if f"<dt>{each}</dt>" in text] == list(CHAPTERS)
     assert "runs/&lt;cells&gt;" in text
-    assert "24 images &amp; no more" in text
+    assert "Inspected on 24 of 240 images: 24 images &amp; no more" in text
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])

@@ -40,7 +40,7 @@ class FirstFilters(Inspection):
         ]
         norms = weights.flatten(1).norm(dim=1)
         reading = (
-            f"{len(shown)} of {number} kernels of {height} x {width} for {channels} channels, in {name}. "
+            f"{len(shown)} of {number} kernels of {height} x {width} for {channels} channel{'s' * (channels > 1)}, in {name}. "
             "Trained ones look like edges and spots; noise is a sign of too little training."
         )
         numbers = {"layer": name, "shape": list(weights.shape), "norms": norms.tolist()}

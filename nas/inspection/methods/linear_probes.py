@@ -40,7 +40,7 @@ class LinearProbes(Inspection):
         pixels = subject.images.x.float().mean((2, 3))
         features = {"image": pixels, **pooled_features(subject, self.layers)}
         accuracies = {name: probe_accuracy(each.numpy(), labels) for name, each in features.items()}
-        own = 100 * float((subject.predicted == subject.images.y).float().mean())
+        own = 100 * float((subject.predicted == subject.images.y).double().mean())
         points = tuple((float(i), accuracy) for i, accuracy in enumerate(accuracies.values()))
         flat = ((0.0, own), (float(len(points) - 1), own))
         chart = Chart("layer", "accuracy, %", {"linear probe": points, "the network": flat}, tuple(accuracies))

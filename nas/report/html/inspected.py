@@ -22,10 +22,14 @@ ROOM = 0.5
 """The room around an image for frames beyond it, as a share of its side; larger frames leave the picture."""
 
 
+SHORT = 3
+"""The number of letters of a name that fits above a column of counts."""
+
+
 def write_inspected(path: Path, inspected: Inspected) -> None:
     """Write the page; one that was written before is replaced. Raises RecordError where `path` is another file."""
-    tested = f": {inspected.source}" if inspected.source else ""
-    parts = [section(inspected.checkpoint, f"Inspected on {inspected.images:,} images{tested}.", contents(inspected))]
+    said = f"{inspected.network}. {inspected.inspected_on}."
+    parts = [section(inspected.checkpoint, said, contents(inspected))]
     for each, findings in inspected.found:
         source = f'<p class="source">{escape(source_of(each))}</p>'
         text = section(each.title, findings.reading, drawings(findings.figures), source)
@@ -114,7 +118,8 @@ def outlines(figure: Outlines) -> str:
 
 def matrix(figure: Matrix) -> str:
     """Return a table of counts whose cells are the darker, the larger their share of their row."""
-    head = "".join(f'<th class="upright">{escape(name)}</th>' for name in figure.names)
+    kind = ' class="upright"' if max(map(len, figure.names)) > SHORT else ""
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for name in figure.names)
     rows = []
     for name, counts in zip(figure.names, figure.counts, strict=True):
         cells = "".join(_shaded(each, each / max(1, sum(counts))) for each in counts)
