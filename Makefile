@@ -110,6 +110,10 @@ lock: $(LOCK_STAMP) ## Write requirements.lock anew (LOCK_FLAGS=--upgrade takes 
 catalogue: install ## Write docs/catalogue.md anew
 	@$(BIN)/python tools/catalogue.py
 
+.PHONY: course
+course: catalogue ## Write docs/catalogue.md and docs/course.md anew
+	@$(BIN)/python tools/course.py
+
 .PHONY: bubbles
 bubbles: install ## Draw docs/pictures/imagenet_bubbles.svg anew
 	@$(BIN)/python tools/bubbles.py

@@ -78,7 +78,7 @@ def parts(counted: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
 def _reproduced() -> str:
     """Return published and own numbers: the README's table, then what each experiment states."""
     rows = [
-        f"| {_linked(path)} | {_escaped(claim)} | {_numbers(load(path).expect)} | {_escaped(_run(path))} |"
+        f"| {_linked(path)} | {_escaped(claim)} | {numbers(load(path).expect)} | {_escaped(run_of(path))} |"
         for path, (_, claim) in zip(experiments().values(), sections()["experiments"], strict=True)
     ]
     return "\n".join(
@@ -109,7 +109,7 @@ TESTS = {
 """The readable names of the data sets or metrics in the names of scores."""
 
 
-def _numbers(expected: Mapping[str, Expectation]) -> str:
+def numbers(expected: Mapping[str, Expectation]) -> str:
     """Return expected numbers with their readable names, as `CIFAR-10 93.92 ± 0.3`."""
     texts = []
     for name, each in expected.items():
@@ -118,7 +118,7 @@ def _numbers(expected: Mapping[str, Expectation]) -> str:
     return "; ".join(texts) or "none"
 
 
-def _run(path: Path) -> str:
+def run_of(path: Path) -> str:
     """Return the part of a file's header on the runs of it here."""
     lines = path.read_text(encoding="utf-8").splitlines()
     header = " ".join(line.lstrip("# ").strip() for line in lines if line.startswith("#"))
@@ -180,6 +180,12 @@ def _row(name: str, found: Family, member: str, printed: Mapping[str, str]) -> s
     return f"| `{name}` | {size} | {costs.params:,} | {costs.macs:,} | {printed.get(name, '')} | {source} |"
 
 
+def network_costs(page: str) -> dict[str, tuple[str, int, str]]:
+    """Return parameters, multiply-adds and expected costs of each network, by name, as the rows of a written page have them."""
+    found = re.findall(r"^\| `([\w]+:[\w]+)` \| [\dx]+ \| ([\d,]+) \| ([\d,]+) \| (.*?) \|", page, re.MULTILINE)
+    return {name: (params, int(macs.replace(",", "")), expected) for name, params, macs, expected in found}
+
+
 def _printed() -> dict[str, str]:
     """Return the published costs of networks, by name: the tables that tests compare with."""
     texts: dict[str, str] = {}
@@ -211,7 +217,7 @@ def _recipes() -> str:
 
 def _expected(path: Path) -> str:
     recipe = load_recipe(str(path))
-    return f"{recipe.expect_of}: {_numbers(recipe.expect)}" if recipe.expect else "none"
+    return f"{recipe.expect_of}: {numbers(recipe.expect)}" if recipe.expect else "none"
 
 
 def _escaped(text: str) -> str:
