@@ -233,7 +233,7 @@ def _literals(hint: Any) -> Iterator[Any]:
 def inspection(name: str) -> Found:
     """Return a method of `nas inspect`."""
     _known(name, dict(sections()["inspections"]), "inspection")
-    return Found(f"`nas inspect --only {name}`")
+    return Found(f"inspection `{name}`")
 
 
 def recipe(name: str) -> Found:
