@@ -170,7 +170,7 @@ def network(name: str) -> Found:
 def _counted() -> dict[str, tuple[str, str]]:
     """Return own and expected costs of each network, as the catalogue has them."""
     written = network_costs(CATALOGUE.read_text(encoding="utf-8"))
-    return {name: (f"{params}; {macs / 1e9:.3g} G", expected) for name, (params, macs, expected) in written.items()}
+    return {name: (f"{params}; {macs / 1e9:.4g} G", expected) for name, (params, macs, expected) in written.items()}
 
 
 @cache

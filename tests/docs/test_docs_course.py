@@ -86,9 +86,9 @@ def test_a_row_that_no_test_names_needs_a_number(monkeypatch: pytest.MonkeyPatch
 
 def test_numbers_are_those_of_the_code() -> None:
     both = cells(Row("two", ("network lenet:lenet5", "network alexnet:alexnet")))
-    assert "lenet5: 61,706; 0.000417 G<br>alexnet: 61,100,840; 0.714 G |" in both
+    assert "lenet5: 61,706; 0.0004165 G<br>alexnet: 61,100,840; 0.7142 G |" in both
     one = cells(Row("one", ("network resnet:resnet18",)))
-    assert one == "| one | `resnet:resnet18` | 11,689,512; 1.814 G; top-1 69.76 % | 11,689,512; 1.81 G |"
+    assert one == "| one | `resnet:resnet18` | 11,689,512; 1.814 G; top-1 69.76 % | 11,689,512; 1.814 G |"
     found = cells(Row("search", ("experiment nasbench201/bohb",)))
     assert "CIFAR-10 93.61 ± 0.52; " in found
     assert "CIFAR-10 93.65 ± 0.48; " in found
