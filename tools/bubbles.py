@@ -38,6 +38,24 @@ MEGAPIXELS = 6.0
 ROW = 13.0
 """The height of a label in pixels."""
 
+LANDMARKS = (
+    "alexnet:alexnet",
+    "squeezenet:squeezenet1_0",
+    "vgg:vgg11",
+    "vgg:vgg19_bn",
+    "resnet:resnet18",
+    "googlenet:googlenet",
+    "resnet:resnet34",
+    "densenet:densenet121",
+    "inception:inception_v3",
+    "resnet:resnet50",
+    "resnet:resnet152",
+    "mobilenet:mobilenet_v2",
+    "senet:senet154",
+    "convnext:convnext_large",
+)
+"""Networks off the front that are named where there is room; the first ones have the choice."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
@@ -88,12 +106,13 @@ def front(found: Iterable[Bubble]) -> list[Bubble]:
 
 
 def picture(found: Sequence[Bubble]) -> str:
-    """Return the chart as SVG; the names are those of the networks on the front."""
+    """Return the chart as SVG; the names are those of the networks on the front and, paler, of the landmarks."""
     on_front = front(found)
     rest = [each for each in found if each not in on_front]
     ordered = sorted(rest, key=lambda each: -each.params) + sorted(on_front, key=lambda each: -each.params)
     circles = [_circle(each, "bar" if each in on_front else "frame") for each in ordered]
-    shapes = [*_axes(), *circles, *_labels(on_front), *_key()]
+    key, labels = list(_key()), list(_labels(on_front))
+    shapes = [*_axes(), *circles, *labels, *_landmarks(rest, found, [*labels, *key]), *key]
     return to_svg(Figure(WIDTH + 30, HEIGHT + 44, 0, tuple(each.moved(30, 10) for each in shapes)))
 
 
@@ -114,6 +133,36 @@ def _labels(on_front: Sequence[Bubble]) -> Iterator[Shape]:
         taken.append((label.left, label.x, label.y))
         yield Line(((each.x, each.y - each.radius), (each.x, label.y + ROW / 2)))
         yield label
+
+
+def _landmarks(rest: Sequence[Bubble], found: Sequence[Bubble], shapes: Iterable[Shape]) -> Iterator[Text]:
+    """Yield the name of each landmark, below its bubble or beside it, where it overlaps no bubble and no label."""
+    known = {each.name: each for each in rest}
+    labels = [each for each in shapes if isinstance(each, Text)]
+    for each in (known[name] for name in LANDMARKS if name in known):
+        text, out = each.name.partition(":")[2], each.radius
+        below = Text(each.x, each.y + out + ROW * 0.6, text, "pale", 10, "middle")
+        right = Text(each.x + out + 4, each.y, text, "pale", 10)
+        left = Text(each.x - out - 4, each.y, text, "pale", 10, "end")
+        free = (label for label in (below, right, left) if not _is_taken(label, found, labels))
+        if (label := next(free, None)) is not None:
+            labels.append(label)
+            yield label
+
+
+def _is_taken(label: Text, found: Iterable[Bubble], labels: Iterable[Text]) -> bool:
+    """Return whether a label overlaps a bubble or another label, or leaves the chart."""
+    right = label.left + label.width
+    if right > WIDTH + 20 or any(
+        abs(other.y - label.y) < ROW - 2 and other.left < right + 4 and label.left < other.left + other.width + 4
+        for other in labels
+    ):
+        return True
+    # the point of the label that is nearest to the middle of a bubble
+    nearest = (
+        (each, min(max(each.x, label.left), right), min(max(each.y, label.y - 5), label.y + 5)) for each in found
+    )
+    return any(math.dist((x, y), (each.x, each.y)) < each.radius + 1 for each, x, y in nearest)
 
 
 def _axes() -> Iterator[Shape]:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from bubbles import ACCURACIES, PICTURE, Bubble, bubbles, front, picture, published
+from bubbles import ACCURACIES, LANDMARKS, PICTURE, Bubble, bubbles, front, picture, published
 
 from nas.family import families
 
@@ -36,6 +36,16 @@ def test_the_names_in_the_picture_are_those_of_the_front() -> None:
     assert set(texts) & {"cheap", "worse", "dear", "dearer"} == {"cheap", "dear"}
     drawn = PICTURE.read_text("utf-8")
     assert all(f"{name}: {top1_percent:.1f} %" in drawn for name, top1_percent in published().items())
+
+
+def test_landmarks_are_named_where_nothing_overlaps() -> None:
+    near = Bubble("resnet:resnet34", 70.0, int(1.01 * 10**10), 10**8)
+    points = [*POINTS, Bubble("resnet:resnet18", 60.0, 10**10, 10**8), Bubble("vgg:vgg11", 70.0, 10**10, 10**8), near]
+    texts = re.findall(r"<text[^>]*>([a-z]\w+)</text>", picture(points))
+    assert set(texts) & {"resnet18", "vgg11", "resnet34", "worse"} == {"resnet18", "vgg11", "resnet34"}
+    crowd = [Bubble(f"a:{i}", 69.5 - i % 3, int(10**10 * 1.05 ** (i - 10)), 10**8) for i in range(21)]
+    assert "resnet34" not in re.findall(r"<text[^>]*>([a-z]\w+)</text>", picture([*POINTS, near, *crowd]))
+    assert set(LANDMARKS) <= published().keys()
 
 
 def test_the_area_of_a_bubble_is_its_parameters() -> None:
