@@ -489,6 +489,7 @@ def connected_cells(table: Any, seed: int) -> Mapping[Any, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_proxies_order_cells_of_nasbench201_as_measured_elsewhere(
     shared_data: Path, cifar_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
