@@ -36,7 +36,8 @@ class Family:
     own. `usual` writes a member as in its literature, where that differs from `describe`; it raises RecordError where that is
     impossible. `canonical` returns a text that is the same for members that are one architecture, where a space has such.
     `source` is the paper of the space, `sources` those of published members from other papers. `input` is the
-    image shape (C, H, W) of the published members, `inputs` that of the members that differ.
+    image shape (C, H, W) of the published members, `inputs` that of the members that differ. `preprocessing` is that of the
+    released weights of published members, where it is known.
     """
 
     source: str
@@ -50,6 +51,7 @@ class Family:
     sources: Mapping[str, str] = field(default_factory=dict)
     input: Shape = (3, 32, 32)
     inputs: Mapping[str, Shape] = field(default_factory=dict)
+    preprocessing: Mapping[str, Preprocessing] = field(default_factory=dict)
 
     def network_arguments(self, options: Mapping[str, Any], where: str) -> dict[str, Any]:
         """Return checked arguments of `network` from plain data, without its first parameter, the architecture."""

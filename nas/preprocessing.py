@@ -7,6 +7,7 @@ from typing import Literal
 from nas.records import Fraction, record
 
 Resize = Literal["none", "crop", "stretch", "unknown"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 @record
@@ -23,7 +24,7 @@ class Preprocessing:
     channels: str = "RGB"
     resize: Resize = "unknown"
     centre: Fraction = 1.0
-    interpolation: Literal["bicubic", "bilinear"] | None = None
+    interpolation: Interpolation | None = None
 
     def describe(self) -> str:
         """Return the preprocessing as short text, for people who use the weights elsewhere."""

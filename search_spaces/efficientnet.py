@@ -2,9 +2,9 @@
 
 Source: Tan and Le 2019, arXiv:1905.11946, table 1 (B0) and section 3.3 (scaling); V2: Tan and Le 2021, arXiv:2104.00298,
 table 4. Networks as in torchvision, which has B2 at 288 pixels (the paper's code: 260), and whose shares of drop path grow
-from block to block; here they grow from stage to stage. Norms keep torch's epsilon and momentum, and maps are padded equally
-on both sides. Lite: the authors' repository of TPU models; no attention, ReLU6, and the depth of the first and the last stage
-and the width of the first and the last convolution are not scaled.
+from block to block; here they grow from stage to stage. Norms are torchvision's: torch's own up to B4, an epsilon of 1e-3 from
+B5 on and in V2. Lite: the authors' repository of TPU models; no attention, ReLU6, and the depth of the first and the last stage
+and the width of the first and the last convolution are not scaled; norms and padding are those of the released weights.
 
 The space is the paper's first step: the search of the coefficients of depth, width and resolution, with alpha * beta^2 *
 gamma^2 about 2, for a small network whose kernels are open too.
@@ -22,15 +22,20 @@ from nas.family import Family
 from nas.layers.activation import Activation
 from nas.layers.attention import divisible
 from nas.layers.conv import ConvNormAct
+from nas.layers.norm import BatchNorm
 from nas.layers.resize import Resize
 from nas.notation import notation
 from nas.operations.mbconv import MBConv
+from nas.preprocessing import Preprocessing
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, with_classes
+from nas.topology.network import Network, with_batch_norms, with_classes
 
 SWISH, RELU6 = Activation("swish"), Activation("relu6")
+
+TENSORFLOW_NORM = BatchNorm(1e-3, 0.01)
+"""The norm of the released code, which is TensorFlow's."""
 
 Table = Sequence[tuple[MBConv, int, int, int]]
 """Block, width, depth and stride of each stage."""
@@ -74,18 +79,20 @@ def efficientnet(depth: float, width: float, dropout: float) -> Network:
 
 def efficientnet_lite(depth: float, width: float, dropout: float) -> Network:
     """Return B0's Lite form scaled in depth and width; its first and last stage keep their depth."""
-    plain = [replace(block, squeeze=0.0, activation=RELU6) for block, *_ in B0]
+    plain = [replace(block, squeeze=0.0, activation=RELU6, padding="same_upper") for block, *_ in B0]
     table = [(block, *row[1:]) for block, row in zip(plain, B0, strict=True)]
     last = ConvNormAct(1, 1280, activation=RELU6)
     body = stages(table, depth, width, fixed=(0, len(table) - 1))
-    return Network(ConvNormAct(3, 32, 2, activation=RELU6), (*body, last), Classifier(1000, dropout=dropout))
+    stem = ConvNormAct(3, 32, 2, padding="same_upper", activation=RELU6)
+    return with_batch_norms(Network(stem, (*body, last), Classifier(1000, dropout=dropout)), TENSORFLOW_NORM)
 
 
 def efficientnet_v2(table: Table, dropout: float) -> Network:
     """Return the network of a V2 table; the first convolution is as wide as the first stage."""
     stem = ConvNormAct(3, table[0][1], 2, activation=SWISH)
     last = ConvNormAct(1, 1280, activation=SWISH)
-    return Network(stem, (*stages(table), last), Classifier(1000, dropout=dropout))
+    network = Network(stem, (*stages(table), last), Classifier(1000, dropout=dropout))
+    return with_batch_norms(network, BatchNorm(1e-3))
 
 
 def efficientnet_space(
@@ -123,17 +130,19 @@ B0: Table = (
     *((mbconv(5, 6.0), 112, 3, 1), (mbconv(5, 6.0), 192, 4, 2), (mbconv(3, 6.0), 320, 1, 1)),
 )
 
-_SCALES = {
+_TORCH_SCALES = {
     "efficientnet_b0": (1.0, 1.0, 0.2),
     "efficientnet_b1": (1.1, 1.0, 0.2),
     "efficientnet_b2": (1.2, 1.1, 0.3),
     "efficientnet_b3": (1.4, 1.2, 0.3),
     "efficientnet_b4": (1.8, 1.4, 0.4),
+}
+_TENSORFLOW_SCALES = {
     "efficientnet_b5": (2.2, 1.6, 0.4),
     "efficientnet_b6": (2.6, 1.8, 0.5),
     "efficientnet_b7": (3.1, 2.0, 0.5),
 }
-"""Depth, width and dropout of each network, as in the released code."""
+"""Depth, width and dropout of each network, as in the released code, by whose norms torchvision has."""
 
 _LITE_SCALES = {
     "efficientnet_lite0": (1.0, 1.0, 0.2),
@@ -158,7 +167,8 @@ _V2_L: Table = (
 )
 
 PUBLISHED: dict[str, Network] = {
-    **{name: efficientnet(*scale) for name, scale in _SCALES.items()},
+    **{name: efficientnet(*scale) for name, scale in _TORCH_SCALES.items()},
+    **{name: with_batch_norms(efficientnet(*scale), TENSORFLOW_NORM) for name, scale in _TENSORFLOW_SCALES.items()},
     "efficientnet_v2_s": efficientnet_v2(_V2_S, 0.2),
     "efficientnet_v2_m": efficientnet_v2(_V2_M, 0.3),
     "efficientnet_v2_l": efficientnet_v2(_V2_L, 0.4),
@@ -171,6 +181,9 @@ SOURCES = {name: "Tan and Le 2021, arXiv:2104.00298" for name in PUBLISHED if "v
 _SIZES = (224, 240, 288, 300, 380, 456, 528, 600, 384, 480, 480, 224, 240, 260, 280, 300)
 INPUTS = {name: (3, size, size) for name, size in zip(PUBLISHED, _SIZES, strict=True)}
 
+# "own preprocessing" of the released Lite weights: pixels minus 127, over 128, bicubic, 224 of 256 pixels at the first size.
+LITE = Preprocessing((127 / 255,) * 3, (128 / 255,) * 3, "RGB", "crop", 0.875, "bicubic")
+
 family = Family(
     "Tan and Le 2019, arXiv:1905.11946",
     efficientnet_space,
@@ -180,4 +193,5 @@ family = Family(
     sources=SOURCES,
     input=(3, 224, 224),
     inputs=INPUTS,
+    preprocessing=dict.fromkeys(_LITE_SCALES, LITE),
 )

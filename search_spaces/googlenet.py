@@ -2,8 +2,7 @@
 
 Source: Szegedy et al. 2015, arXiv:1409.4842, table 1 and section 5. `googlenet` is torchvision's form: batch norm, 3x3 where
 the paper has 5x5, and 2x2 pooling before the last stage. `googlenet_v1` is the paper's, with biases and without norm, as in
-Caffe's bvlc_googlenet, save for its two local response norms, which have no weights and stand in `googlenet_v1_lrn`. Deviation:
-batch norm's epsilon is 1e-5 (torchvision 1e-3).
+Caffe's bvlc_googlenet, save for its two local response norms, which have no weights and stand in `googlenet_v1_lrn`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import replace
 from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct
-from nas.layers.norm import LocalResponseNorm, Norm
+from nas.layers.norm import BatchNorm, LocalResponseNorm, Norm
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.space import one_of
@@ -97,13 +96,14 @@ def googlenet_space(channels: int = 32, classes: int = 10, depths: Sequence[int]
     return Network(ConvNormAct(3, channels), stages, Classifier(classes))
 
 
-_BATCH_NORM = imagenet(3, "batch", 2, dropout=0.2)
+_NORM = BatchNorm(1e-3)  # torchvision's
+_BATCH_NORM = imagenet(3, _NORM, 2, dropout=0.2)
 _PAPER = imagenet(5, "none", 3, dropout=0.4)
 _CAFFE = imagenet(5, "none", 3, 0.4, [LocalResponseNorm(alpha=2e-5, k=1.0)])
 
 PUBLISHED: dict[str, Network] = {
     "googlenet": _BATCH_NORM,
-    "googlenet_aux": with_auxiliary(_BATCH_NORM, "batch"),
+    "googlenet_aux": with_auxiliary(_BATCH_NORM, _NORM),
     "googlenet_v1": _PAPER,
     "googlenet_v1_aux": with_auxiliary(_PAPER, "none"),
     "googlenet_v1_lrn": _CAFFE,

@@ -3,7 +3,7 @@
 Sources: v2 (BN-Inception), Ioffe and Szegedy 2015, arXiv:1502.03167, figure 5; v3, Szegedy et al. 2016, arXiv:1512.00567,
 section 6; v4, Szegedy et al. 2017, arXiv:1602.07261, figures 3 to 9. The form is that of the released models: v2 as in Caffe,
 with biases before batch norm and a last pooling that is a maximum (pretrained-models.pytorch); v3 as in torchvision; v4 as in
-TensorFlow, by way of pretrained-models.pytorch. Deviation: batch norm's epsilon is 1e-5 (v3 and v4 1e-3).
+TensorFlow, by way of pretrained-models.pytorch. The epsilon of batch norms is that of these models.
 
 `inception_v2_drawn` is v2 as table 1 and figures 5 to 7 of arXiv:1512.00567 draw it, which is not what was released: v3 as
 released is the paper's supplementary `model.txt`. Widths inside modules are those of v3, as the paper draws none.
@@ -17,13 +17,14 @@ from dataclasses import replace
 from nas.building import Node
 from nas.family import Family
 from nas.layers.conv import ConvNormAct
+from nas.layers.norm import BatchNorm
 from nas.layers.pool import Pool
 from nas.notation import notation
 from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Auxiliary, Network, with_classes
+from nas.topology.network import Auxiliary, Network, with_batch_norms, with_classes
 
 Kernel = int | tuple[int, int]
 Part = Node | tuple[Kernel, int] | tuple[Kernel, int, int]
@@ -36,6 +37,9 @@ HALVE = Pool(3, 2, padding=0)
 
 MEAN = Pool(3, 1, kind="mean")
 PADDED_MEAN = Pool(3, 1, kind="mean", count_padding=True)
+
+NORM = BatchNorm(1e-3)
+"""The norm of v3 and v4 as released."""
 
 
 def path(*parts: Part, bias: bool | None = None) -> Node:
@@ -127,7 +131,7 @@ def v3() -> Network:
         TO_8,
         Stage(v3_8(), 2),
     )
-    return Network(STEM, stages, Classifier(1000, dropout=0.5))
+    return with_batch_norms(Network(STEM, stages, Classifier(1000, dropout=0.5)), NORM)
 
 
 def v2_drawn() -> Network:
@@ -162,7 +166,7 @@ def v4() -> Network:
         Stage(module([(1, 256)], [(1, 384), outer(256)], last, [MEAN, (1, 256)]), 3),
     )
     stem = Chain((*split_stem().nodes, module([valid(192, 2)], [HALVE])))
-    return Network(stem, stages, Classifier(1000, dropout=0.2))
+    return with_batch_norms(Network(stem, stages, Classifier(1000, dropout=0.2)), NORM)
 
 
 def path_of(*kernels: Kernel, ratio: float = 1.0) -> Node:

@@ -4,7 +4,7 @@ Source: Szegedy et al. 2017, arXiv:1602.07261, section 3.2, figures 10 to 14 (ve
 version 2 is that of the model released for TensorFlow, by way of pretrained-models.pytorch: the stem is that of Inception v3 and
 a module without a sum follows it, the last convolution of a residual module has a bias and no norm, scales are 0.17, 0.1 and
 0.2, and the last module has neither scale nor activation. Version 1, which was not released, has the same scales and biases;
-its last module is like the others. Deviation: batch norm's epsilon is 1e-5 (there 1e-3).
+its last module is like the others. The epsilon of version 2's batch norms is that of the released model.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from nas.space import one_of
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier
-from nas.topology.network import Network, with_classes
+from nas.topology.network import Network, with_batch_norms, with_classes
 from nas.topology.residual import Residual
-from search_spaces.inception import COLUMN, HALVE, MEAN, ROW, STEM, Part, module, path, path_of, valid
+from search_spaces.inception import COLUMN, HALVE, MEAN, NORM, ROW, STEM, Part, module, path, path_of, valid
 
 
 def residual(*paths: Sequence[Part], scale: float, activation: Node | None = RELU) -> Residual:
@@ -60,7 +60,7 @@ def version_2() -> Network:
         residual(*last, scale=1.0, activation=None),
         ConvNormAct(1, 1536),
     )
-    return Network(STEM, stages, Classifier(1000, dropout=0.2))
+    return with_batch_norms(Network(STEM, stages, Classifier(1000, dropout=0.2)), NORM)
 
 
 def searched(name: str) -> Residual:

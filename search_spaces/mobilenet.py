@@ -6,8 +6,8 @@ code has ReLU6.
 
 A multiplier scales widths as in the released code (tensorflow/models, slim): V1 truncates them to integers, V2 and V3 round
 them to multiples of 8, and blocks expand their scaled input. torchvision's V3 scales the expanded widths of the table
-instead, and the hidden layer too. Norms keep torch's epsilon and momentum (torchvision's V3 has 0.001 and 0.01), and maps are
-padded equally on both sides (the released TensorFlow code pads even sizes at stride 2 on the right and the bottom).
+instead, and the hidden layer too. Norms are torchvision's: torch's own, save for V3's epsilon and momentum. Maps are padded
+equally on both sides (the released TensorFlow code pads even sizes at stride 2 on the right and the bottom).
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from nas.family import Family
 from nas.layers.activation import RELU, Activation
 from nas.layers.attention import divisible
 from nas.layers.conv import ConvNormAct
+from nas.layers.norm import BatchNorm
 from nas.notation import notation
 from nas.operations.mbconv import MBConv
 from nas.space import one_of
 from nas.topology.chain import Chain, Stage
 from nas.topology.heads import Classifier, FullyConnected
-from nas.topology.network import Network, with_classes
+from nas.topology.network import Network, with_batch_norms, with_classes
 
 RELU6, HARD_SWISH, HARD_SIGMOID = Activation("relu6"), Activation("hard_swish"), Activation("hard_sigmoid")
 
@@ -78,7 +79,8 @@ def mobilenet_v3(
     )
     head = FullyConnected(1000, (hidden,), HARD_SWISH, dropout=0.2, pool=1)
     stem = ConvNormAct(3, divisible(16 * multiplier), 2, activation=HARD_SWISH)
-    return Network(stem, (*stages, ConvNormAct(1, divisible(last * multiplier), activation=HARD_SWISH)), head)
+    last_conv = ConvNormAct(1, divisible(last * multiplier), activation=HARD_SWISH)
+    return with_batch_norms(Network(stem, (*stages, last_conv), head), BatchNorm(1e-3, 0.01))
 
 
 def mobilenet_space(channels: int = 16, classes: int = 10, depths: Sequence[int] = (1, 2, 3)) -> Network:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import telling, terminal
+from nas.cli.options import WeightsFile, telling, terminal
 
 What = Annotated[
     str,
@@ -42,20 +42,20 @@ def export(
     input: Input = None,
     untrained: Untrained = False,
     card: Card = True,
+    weights: WeightsFile = None,
 ) -> None:
     """Export an architecture or a network to files for other tools, read each file back, and compare its output.
 
     \b
-    json, yaml, notation  the architecture, or a space
-    svg, png, dot         its drawing, or that of a space
-    source                a network as a Python file that needs only torch
-    onnx, torch-export    a network with its weights, usable without this library
-    safetensors           only the weights
+    json, yaml, notation, svg, png, dot  the architecture or a space, and its drawing
+    source                               a network as a Python file that needs only torch
+    onnx, torch-export, safetensors      a network with its weights
 
     \b
     nas export runs/mine --to onnx,source,svg --out handed_over
     nas export darts:DARTS_V2 layers=8 channels=16 --to source
     nas export resnet:resnet50 --to onnx --untrained --fold-bn
+    nas export efficientnet:efficientnet_lite0 --weights lite0.pth --to onnx
     nas export darts --to svg
     """
     from nas.export.exporting import export as export_all
@@ -64,7 +64,8 @@ def export(
     from nas.runs.architecture import shape_of
     from nas.terminal.show_export import show_export
 
-    asked = ExportRequest(what, assignments or [], None if input is None else shape_of(input), untrained, fold_bn)
+    shape = None if input is None else shape_of(input)
+    asked = ExportRequest(what, assignments or [], shape, untrained, fold_bn, weights)
     console = terminal()
     with telling(console) as say:
         done = export_all(asked, formats_named(to), out, force, card, say)

@@ -52,6 +52,13 @@ Address = Annotated[str | None, typer.Option(help="A Ray cluster: auto, or host:
 Checkpoint = Annotated[
     str, typer.Argument(metavar="CHECKPOINT", help="A run folder with trained weights, or its .safetensors file.")
 ]
+WeightsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="Weights of the named network: a state dict of torchvision, timm or this project, as safetensors or by torch.save.",
+    ),
+]
 TestedOn = Annotated[
     str | None, typer.Option(help="A folder of test images, or a data set by name; by default that of the training.")
 ]

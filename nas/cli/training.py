@@ -16,6 +16,7 @@ from nas.cli.options import (
     RunFolder,
     Settings,
     TestedOn,
+    WeightsFile,
     Workers,
     executor_of,
     sharing_executor,
@@ -60,12 +61,13 @@ def train(
     address: Address = None,
     run_dir: RunFolder = None,
     seed: Seed = None,
+    weights: WeightsFile = None,
 ) -> None:
-    """Train an architecture from scratch, stacked and trained as a recipe specifies, and test it once.
+    """Train an architecture from scratch or from weights, stacked and trained as a recipe specifies, and test it once.
 
     Settings of the recipe are changed by network.layers=8 or fit.macs=600_000_000. With --workers 8 --gpus-per-worker 1 eight
-    processes share every batch. However a training was interrupted, `nas resume` continues it, also with another number of
-    workers.
+    processes share every batch. With --weights the training begins from these, with a new head where the classes differ.
+    However a training was interrupted, `nas resume` continues it, also with another number of workers.
     """
     from dataclasses import replace
 
@@ -79,7 +81,9 @@ def train(
     declared = load_recipe(recipe, changes)
     chosen = sharing_executor(declared.executor, executor, workers, gpus_per_worker, address)
     with explained(recipe_file(recipe), changes):
-        planned = plan_training(absolute(replace(declared, executor=chosen)), find_architecture(architecture))
+        begins = declared.weights if weights is None else str(weights)
+        declared = absolute(replace(declared, executor=chosen, weights=begins))
+        planned = plan_training(declared, find_architecture(architecture))
     with new_run(run_dir, Path(recipe).stem, lambda folder: create_training(folder, planned)) as (folder, _):
         run_train(planned, folder)
 
@@ -96,10 +100,12 @@ def transfer(
     address: Address = None,
     run_dir: RunFolder = None,
     seed: Seed = None,
+    weights: WeightsFile = None,
 ) -> None:
     """Transfer trained features to other data: a table of linear probe, fine-tuning and training from scratch.
 
-    Images are resized to the size that the network was trained with. Settings are changed by recipe.epochs=10 or repeats=3.
+    With --weights, CHECKPOINT is the name of the network that these belong to. Images are resized to the size that the network
+    was trained with. Settings are changed by recipe.epochs=10 or repeats=3.
     `nas resume` continues an interrupted transfer.
     """
     from nas.runs.folder import new_run
@@ -109,7 +115,8 @@ def transfer(
     short = {"ways": ways, "labels_percent": labels}
     changes = [f"{key}=[{value}]" for key, value in short.items() if value is not None]
     chosen = executor_of(Inline(), executor, workers, gpus_per_worker, address)
-    planned = plan_transfer(TransferRequest(checkpoint, to, [*changes, *_with_seed(assignments, seed)]), chosen)
+    asked = TransferRequest(checkpoint, to, [*changes, *_with_seed(assignments, seed)], weights)
+    planned = plan_transfer(asked, chosen)
     with new_run(run_dir, "transfer", lambda folder: create_transfer(folder, planned)) as (folder, created):
         run_transfer(created, folder)
 

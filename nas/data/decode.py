@@ -2,8 +2,8 @@
 
 JPEG is decoded by simplejpeg, if installed, which has its own libjpeg-turbo. All other files, and those that it refuses,
 are decoded by Pillow, so that Pillow decides which are broken. Both give the same pixels if their versions of
-libjpeg-turbo do; otherwise they may differ by a grey level or two. Scaling is torch's, bilinear with antialiasing, on
-bytes.
+libjpeg-turbo do; otherwise they may differ by a grey level or two. Scaling is torch's, bilinear or bicubic with
+antialiasing, on bytes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch.nn import functional
 from nas.data.crops import Cut
 from nas.data.libraries import optional
 from nas.data.pixels import NUMPY, RGB, Depth, Pixels, Undecodable, depth_of
+from nas.preprocessing import Interpolation
 
 ORIENTATION = 0x0112
 """The EXIF tag with the orientation of an image."""
@@ -67,7 +68,14 @@ def has_simplejpeg() -> bool:
         return False
 
 
-def decode(data: bytes, choose: Choose, size: int, fast: bool, form: Pixels = RGB) -> Tensor:
+def decode(
+    data: bytes,
+    choose: Choose,
+    size: int,
+    fast: bool,
+    form: Pixels = RGB,
+    interpolation: Interpolation = "bilinear",
+) -> Tensor:
     """Return the crop of an image that `choose` returns, as uint8 (channels, size, size); `fast` uses simplejpeg for JPEG.
 
     The image is turned upright first and converted to the form's channels. Raises Undecodable where it is broken or has
@@ -81,7 +89,7 @@ def decode(data: bytes, choose: Choose, size: int, fast: bool, form: Pixels = RG
         pixels, cut = (_by_simplejpeg(data, choose, form) if fast else None) or _by_pillow(data, choose, form)
     image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # channels last: scaled twice as fast
     width, height = cut.scaled
-    scaled = functional.interpolate(image, (height, width), mode="bilinear", antialias=True)[0]
+    scaled = functional.interpolate(image, (height, width), mode=interpolation, antialias=True)[0]
     top, left = round((height - size) / 2), round((width - size) / 2)
     return scaled[:, top : top + size, left : left + size]
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas.data.identity import digest_of
 from nas.data.pixels import RGB, Pixels
+from nas.preprocessing import Interpolation
 from nas.records import NonNegative, RecordError
 
 CENTRE = 0.875
@@ -61,7 +62,8 @@ class Encoded:
     """The places of images, as `numbers` of a source, int64 (N,), and their labels `y`, int64 (N,).
 
     `load_batches` decodes them to (channels, size, size), as set by `pixels`. `centre` is the side of the central crop as
-    a share of the shorter side; `tolerated` is the share of images that may be broken without an error.
+    a share of the shorter side; `tolerated` is the share of images that may be broken without an error; `interpolation`
+    is how they are scaled.
     """
 
     source: Source
@@ -71,6 +73,7 @@ class Encoded:
     centre: float = CENTRE
     tolerated: float = TOLERATED
     pixels: Pixels = RGB
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         for name, each in (("numbers", self.numbers), ("labels", self.y)):

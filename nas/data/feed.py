@@ -29,6 +29,7 @@ from nas.data.encoded import Encoded, Source, tolerated_images
 from nas.data.libraries import optional
 from nas.data.pixels import Pixels, Undecodable
 from nas.data.processors import processors
+from nas.preprocessing import Interpolation
 from nas.records import RecordError
 
 __all__ = ["BatchLoader", "RandomCrop", "load_batches", "processors"]
@@ -156,7 +157,9 @@ def _loader(
     optional("PIL.ImageOps", "Pillow").Image.init()  # once, before the fork, and not in each worker
     jobs = ((part.numpy(), images.numbers[part].numpy()) for part in parts)
     return DataLoader(
-        _Decoding(images.source, crop, images.size, images.centre, images.pixels, has_simplejpeg()),
+        _Decoding(
+            images.source, crop, images.size, images.centre, images.pixels, has_simplejpeg(), images.interpolation
+        ),
         sampler=jobs,
         batch_size=None,
         collate_fn=_as_it_is,
@@ -179,6 +182,7 @@ class _Decoding(Dataset[tuple[Tensor, list[tuple[int, str]]]]):
     centre: float
     pixels: Pixels
     fast: bool
+    interpolation: Interpolation
 
     def __getitem__(self, job: Any) -> tuple[Tensor, list[tuple[int, str]]]:
         """Return the images, uint8 (B, channels, size, size), and the index of each broken one, with the reason.
@@ -190,7 +194,7 @@ class _Decoding(Dataset[tuple[Tensor, list[tuple[int, str]]]]):
         for place, (image, number) in enumerate(zip(*(each.tolist() for each in job), strict=True)):
             try:
                 data, choose = self.source.read(number), partial(self._cut, image)
-                x[place] = decode(data, choose, self.size, self.fast, self.pixels)
+                x[place] = decode(data, choose, self.size, self.fast, self.pixels, self.interpolation)
             except (OSError, Undecodable) as error:
                 broken.append((place, str(error)))
         return x, broken

@@ -20,6 +20,7 @@ from nas.data.identity import files_digest
 from nas.data.layout import Files, list_images
 from nas.data.pixels import Bits, Pixels
 from nas.places import FilePath
+from nas.preprocessing import Interpolation
 from nas.records import Fraction, Natural, Positive, record
 
 
@@ -30,9 +31,9 @@ class ImageFiles(Data):
     The folder has the layout of ImageFolder: `train` and also `test`, `val` or `validation`, or classes of which a
     stratified fraction `test`, drawn with `seed`, is held out. Images are (channels, size, size), normalised with `mean`
     and `std`: by default ImageNet's, or measured where `channels` is not 3. `centre` is the side of the central test crop
-    as a share of the shorter side; `channels` and `bits` are those of ImageFolder. An image that cannot be decoded is
-    named in a warning; if more than the share `tolerated` and more than three are broken, that is an error in training.
-    Raises RecordError.
+    as a share of the shorter side, and `interpolation` is how crops are scaled; `channels` and `bits` are those of
+    ImageFolder. An image that cannot be decoded is named in a warning; if more than the share `tolerated` and more than
+    three are broken, that is an error in training. Raises RecordError.
     """
 
     path: FilePath
@@ -45,6 +46,7 @@ class ImageFiles(Data):
     tolerated: Fraction = TOLERATED
     channels: Positive = 3
     bits: Bits = 16
+    interpolation: Interpolation = "bilinear"
 
     def load(self) -> Loaded:
         listing = list_images(Path(self.path).expanduser())
@@ -57,7 +59,9 @@ class ImageFiles(Data):
     def _read(self, files: Files) -> Encoded:
         source = _Files(np.array([os.fsencode(file) for file in files.files]), str(Path(self.path).expanduser()))
         y, form = torch.tensor(files.labels), Pixels(self.channels, self.bits)
-        return Encoded(source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated, form)
+        return Encoded(
+            source, torch.arange(len(y)), y, self.size, self.centre, self.tolerated, form, self.interpolation
+        )
 
 
 @final

@@ -15,13 +15,14 @@ from nas.family import StackedNetwork
 from nas.plain import read
 from nas.preprocessing import Preprocessing
 from nas.records import RecordError, digest, import_all
-from nas.training import load_weights, seeded
+from nas.training import seeded
 from nas.training.checkpoint import read_description
+from nas.training.foreign_weights import load_any
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedNetwork:
-    """A stacked network and the file of its weights."""
+    """A stacked network and the file of its weights: those of this project, or a state dict from elsewhere."""
 
     stacked: StackedNetwork
     weights: Path
@@ -31,7 +32,7 @@ class TrainedNetwork:
         network = self.stacked.tree()
         with seeded(0):  # keeps the caller's random state: the initial weights are replaced below
             model = build(network, self.stacked.input)
-        load_weights(model, self.weights, digest(network))
+        load_any(model, self.weights, self.stacked.input, digest(network))
         return model
 
     def normalised(self, images: Split) -> Split:

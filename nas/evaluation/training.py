@@ -24,12 +24,14 @@ from nas.evaluation.results import TestedNetwork, append_epoch, save_test
 from nas.evaluation.trained_network import trained_in
 from nas.history import Scores
 from nas.morphisms import Importance, inherit
+from nas.places import FilePath
 from nas.plain import write
 from nas.profiling import profile
 from nas.records import Natural, Positive, RecordError, one_line, record
 from nas.space import sample
 from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
 from nas.training.checkpoint import read_weights
+from nas.training.foreign_weights import load_any
 from nas.training.initialisation import Initialisation, initialise
 from nas.training.loop import Reports
 from nas.training.measure import Accuracy, TestResult, measure_speed
@@ -57,6 +59,9 @@ class Training(Evaluator):
     "l2", those whose filters have the largest norms, with "norm_scale" those with the largest scales in the batch norm that
     follows. A proposal without parents is trained from scratch, and so is a test.
 
+    With `weights`, a file of this project, torchvision, timm or others, a network begins from these; a head for other classes
+    is new.
+
     A test writes, next to the weights `<name>.safetensors`, the test result (`<name>.test.json`) and the reports of the
     epochs (`<name>.epochs.jsonl`). With a moving average (EMA), those weights are the averaged ones, and the test score
     is theirs; the raw weights are in `<name>.raw.safetensors`.
@@ -69,6 +74,11 @@ class Training(Evaluator):
     split_seed: Natural = 0
     execution: Execution = Execution()
     inherit: bool | Importance = False
+    weights: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and self.inherit:
+            raise RecordError("Training has both weights and inherit: give one of them", "weights")
 
     @property
     def inherits(self) -> bool:
@@ -108,6 +118,8 @@ class Training(Evaluator):
             check_validated(self.recipe, len(images.validation))
             teacher_of(self.recipe, images)
         check_builds(task)
+        if self.weights is not None:
+            self._check_weights(task, self.weights)
 
     def costs(self, task: Task, architecture: Any) -> Scores:
         return network_costs(task.network(architecture), task.input)
@@ -118,7 +130,7 @@ class Training(Evaluator):
         if job.epochs == 0:
             return costs
         if not self.inherit:
-            model = built(network, job, images, self.recipe_of(job).initialisation)
+            model = self._begun(network, job, images)
         else:
             model, costs["inherited_percent"] = self._inherited(task, network, job, images)
         last, _ = yield from self._train(model, job, images, costs)
@@ -127,7 +139,7 @@ class Training(Evaluator):
     def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
         images, network = self.split_images(), task.network(job.architecture)
         recipe, costs = self.recipe_of(job), network_costs(network, images.shape)
-        model = built(network, job, images, recipe.initialisation)
+        model = self._begun(network, job, images)
         last, average = yield from self._train(model, job, images, costs, weights)
         measured = measure_on_test(model, average, images, recipe, self.execution)
         # speed is that of one device: rank 0 measures it
@@ -145,6 +157,23 @@ class Training(Evaluator):
     def split_images(self) -> Split:
         """Return the images, split into those to train on and those to validate on; the test images stay closed."""
         return split(self.data, self.validation, self.split_seed, self.images)
+
+    def _begun(self, network: Node, job: Job, images: Split) -> nn.Module:
+        """Build a network with the weights that its training begins from."""
+        model = built(network, job, images, self.recipe_of(job).initialisation)
+        if self.weights is not None:
+            load_any(model, Path(self.weights), images.shape, new_head=True)
+        return model
+
+    def _check_weights(self, task: Task, weights: str) -> None:
+        """Raise RecordError where the weights do not fit the network."""
+        if is_open(task.space):
+            raise RecordError(
+                f"{weights} are the weights of one network, and the space is open: leave them out", "weights"
+            )
+        with seeded(0):
+            model = build(task.network(task.space), task.input)
+        load_any(model, Path(weights), task.input, new_head=True)
 
     def _inherited(self, task: Task, network: Node, job: Job, images: Split) -> tuple[nn.Module, float]:
         """Build a network with the weights of its parent, if it has one; also return their share in percent."""

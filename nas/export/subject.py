@@ -20,7 +20,7 @@ from nas.family import Family, families, family
 from nas.places import is_there
 from nas.profiling import Profile, checked_profile
 from nas.records import RecordError
-from nas.runs.architecture import StackedNetwork, find_checkpoint, find_tree, is_typed
+from nas.runs.architecture import StackedNetwork, find_checkpoint, find_tree, find_with_weights, is_typed
 from nas.runs.yaml_file import override
 from nas.training import seeded
 
@@ -33,6 +33,7 @@ class ExportRequest:
     """A request to export: the name, stacking options as `key=value`, and the shape (C, H, W) of the images.
 
     `untrained` takes random weights of seed 0 where there are none; `fold` folds batch norms into the layers before them.
+    `weights` is a file of weights of the named network, from anywhere.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ExportRequest:
     input: Shape | None = None
     untrained: bool = False
     fold: bool = False
+    weights: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,11 @@ def find_subject(asked: ExportRequest) -> Subject:
 def _found(asked: ExportRequest) -> tuple[StackedNetwork, Path | None, Path | None]:
     """Return the architecture of a name, the file of its weights if there are any, and the place it was found in."""
     name, path = asked.name, Path(asked.name)
+    if asked.weights is not None:
+        if asked.untrained:
+            raise RecordError("--weights and --untrained are given: leave one of them out")
+        given = find_with_weights(name, asked.weights)
+        return given.stacked, given.weights, None
     place = path if name and is_there(path) else None
     # a file or folder takes precedence over a space of the same name
     if name in (spaces := families()) and place is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, cast
 
 import torch
@@ -13,7 +14,7 @@ from nas.layers.norm import Norm, centres, make_norm, makes_anew
 from nas.records import Natural, Positive, Range, record
 
 Pair = tuple[int, int]
-Padding = Literal["same", "valid", "reflect", "replicate"] | Natural | tuple[Natural, Natural]
+Padding = Literal["same", "same_upper", "valid", "reflect", "replicate"] | Natural | tuple[Natural, Natural]
 Ratio = Annotated[float, Range(0)]
 
 
@@ -37,7 +38,8 @@ class ConvNormAct(Node):
 
     The width is `channels` or, by default, the requested one times `ratio`; a "depthwise" convolution keeps the input width.
     `groups` is the number of groups, or `group_width` their width. The stride is the site's times `stride`. `padding` "same",
-    "reflect" and "replicate" keep the size: they continue the map by zeros, its mirror image, or its border. The convolution
+    "reflect" and "replicate" keep the size: they continue the map by zeros, its mirror image, or its border. "same_upper" is
+    TensorFlow's "SAME": as many zeros as the last window needs, an odd one on the right and at the bottom. The convolution
     has a bias only where no norm subtracts the mean, which would cancel it; `bias` overrides this.
     """
 
@@ -60,9 +62,13 @@ class ConvNormAct(Node):
         groups = self._groups(site, shape[0])
         stride = site.stride * self.stride
         border = self.padding if self.padding in ("reflect", "replicate") else "zeros"
-        conv = nn.Conv2d(
-            site.shape[0], shape[0], pair(self.kernel), stride, self._padding(), self.dilation, groups, bias, border
+        before, after = self._paddings(site)
+        inside = before if before == after else 0  # torch pads by the same on both sides
+        conv: nn.Module = nn.Conv2d(
+            site.shape[0], shape[0], pair(self.kernel), stride, inside, self.dilation, groups, bias, border
         )
+        if before != after:
+            conv = nn.Sequential(nn.ZeroPad2d((before[1], after[1], before[0], after[0])), conv)
         if self.order == "post":
             around = [*make_norm(self.norm, site, shape), *activate(self.activation, site, shape)]
         else:
@@ -74,7 +80,11 @@ class ConvNormAct(Node):
         channels = self.channels or max(1, round(site.channels * self.ratio))
         if self.groups == "depthwise" and self.channels is None:
             channels = site.shape[0]
-        (height, width), padding = pair(self.kernel), self._padding()
+        height, width = pair(self.kernel)
+        if self.padding == "same_upper":
+            rows, columns = (math.ceil(size / (site.stride * self.stride)) for size in site.shape[1:])
+            return channels, rows, columns
+        padding = self._padding()
         sizes = [
             window(size, kernel, site.stride * self.stride, pad, self.dilation)
             for size, kernel, pad in zip(site.shape[1:], (height, width), padding, strict=True)
@@ -86,6 +96,19 @@ class ConvNormAct(Node):
                 f"a {height}x{width} convolution mirrors more than a map of {site.shape} has: give padding 'same'"
             )
         return channels, sizes[0], sizes[1]
+
+    def _paddings(self, site: Site) -> tuple[Pair, Pair]:
+        """Return the padding (height, width) before and after the map."""
+        if self.padding != "same_upper":
+            return self._padding(), self._padding()
+        stride = site.stride * self.stride
+        # what the last window reaches beyond the map: (windows - 1) * stride + span - size
+        sides = [
+            max(0, (math.ceil(size / stride) - 1) * stride + (kernel - 1) * self.dilation + 1 - size)
+            for size, kernel in zip(site.shape[1:], pair(self.kernel), strict=True)
+        ]
+        height, width = sides
+        return (height // 2, width // 2), (height - height // 2, width - width // 2)
 
     def _padding(self) -> Pair:
         if self.padding in ("same", "reflect", "replicate"):

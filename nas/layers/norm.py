@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from nas.building import BuildError, Node, Shape, Site
 from nas.choice import Choice
-from nas.records import NonNegative, Positive, record
+from nas.records import Fraction, NonNegative, Positive, record
 
 Norm = Literal["batch", "layer", "group", "instance", "none"] | Node
-"""A norm by its name, with its usual settings, or as a node: `GroupNorm(16)`, `LocalResponseNorm(5)`."""
+"""A norm by its name, with its usual settings, or as a node: `BatchNorm(1e-3)`, `GroupNorm(16)`, `LocalResponseNorm(5)`."""
 
 
 class ChannelNorm(nn.Module):
@@ -26,6 +26,24 @@ class ChannelNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         normed: Tensor = self.norm(x.permute(0, 2, 3, 1))
         return normed.permute(0, 3, 1, 2)
+
+
+@record
+class BatchNorm(Node):
+    """Normalise each channel over the batch and the map (Ioffe and Szegedy 2015, arXiv:1502.03167).
+
+    `epsilon` is added to the variance. `momentum` is the share of a batch in the running statistics, as in torch; TensorFlow's
+    momentum is 1 minus that. The norm "batch" is this one with its defaults.
+    """
+
+    epsilon: NonNegative = 1e-5
+    momentum: Fraction = 0.1
+
+    def build(self, site: Site) -> nn.Module:
+        return nn.BatchNorm2d(site.shape[0], self.epsilon, self.momentum, affine=site.affine)
+
+    def shape(self, site: Site) -> Shape:
+        return site.shape
 
 
 @record
@@ -116,9 +134,9 @@ def centres(norm: Any) -> bool:
     """Whether a norm subtracts a mean, so that a convolution before it needs no bias."""
     if isinstance(norm, Choice):
         return all(map(centres, norm.options))
-    return norm != "none" if isinstance(norm, str) else isinstance(norm, GroupNorm)
+    return norm != "none" if isinstance(norm, str) else isinstance(norm, BatchNorm | GroupNorm)
 
 
 def makes_anew(norm: Norm) -> bool:
     """Whether a norm surely returns a new tensor, which an activation may overwrite."""
-    return isinstance(norm, str) and norm != "none"
+    return norm != "none" if isinstance(norm, str) else isinstance(norm, BatchNorm)

@@ -39,8 +39,8 @@ class MBConv(Node):
     `squeeze` puts squeeze-and-excitation before the projection. Its width is that share of the block's input, as in
     EfficientNet, or of the expanded width, as in MobileNet V3, which rounds it to a multiple of 8. `fused` merges the first
     two convolutions into a dense one. `drop_path` is the block's share of the recipe's. With an expansion of 1 there is no
-    first convolution. Source: Sandler et al. 2018, arXiv:1801.04381; fused: EfficientNetV2, Tan and Le 2021,
-    arXiv:2104.00298.
+    first convolution. `padding` is that of ConvNormAct. Source: Sandler et al. 2018, arXiv:1801.04381; fused:
+    EfficientNetV2, Tan and Le 2021, arXiv:2104.00298.
     """
 
     kernel: Positive = 3
@@ -53,6 +53,7 @@ class MBConv(Node):
     residual: bool = True
     drop_path: Fraction = 0.0
     norm: Norm = "batch"
+    padding: Literal["same", "same_upper"] = "same"
 
     def build(self, site: Site) -> nn.Module:
         shape, parts = site.shape, list[nn.Module]()
@@ -75,14 +76,15 @@ class MBConv(Node):
         project = ConvNormAct(1, site.channels, activation=None, norm=self.norm)
         # Nothing to expand, so nothing to project: one convolution (the released EfficientNetV2 code).
         if self.fused and self.expansion == 1:
-            return [(replace(expand, kernel=self.kernel, channels=site.channels), site.stride)]
+            return [(replace(expand, kernel=self.kernel, channels=site.channels, padding=self.padding), site.stride)]
         nodes: list[tuple[Node, int]] = []
         if self.fused:
-            nodes.append((replace(expand, kernel=self.kernel), site.stride))
+            nodes.append((replace(expand, kernel=self.kernel, padding=self.padding), site.stride))
         else:
             if self.expansion > 1:
                 nodes.append((expand, 1))
-            nodes.append((replace(expand, kernel=self.kernel, channels=None, groups="depthwise"), site.stride))
+            depthwise = replace(expand, kernel=self.kernel, channels=None, groups="depthwise", padding=self.padding)
+            nodes.append((depthwise, site.stride))
         return [*nodes, *((each, 1) for each in self._excitation(site.shape[0], width)), (project, 1)]
 
     def _excitation(self, channels: int, width: int) -> list[Node]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from nas.building import Shape
 from nas.choice import is_open
-from nas.evaluation.trained_network import describe_weights
-from nas.family import StackedNetwork, families
+from nas.evaluation.trained_network import TrainedNetwork, describe_weights
+from nas.family import StackedNetwork, families, family
 from nas.fields import shown
 from nas.places import is_there
-from nas.records import RecordError
+from nas.plain import read
+from nas.preprocessing import Preprocessing
+from nas.records import RecordError, one_line
 from nas.runs.evaluations import evaluation, evaluation_file, front_member, journal_of
 from nas.runs.written import is_text, read_description_of, read_found, read_member, read_text, split_member
 from nas.space import choices, count
@@ -23,6 +28,7 @@ __all__ = [
     "find_architecture",
     "find_checkpoint",
     "find_tree",
+    "find_with_weights",
     "is_typed",
     "read_found",
     "shape_of",
@@ -108,6 +114,35 @@ def find_checkpoint(name: str) -> tuple[StackedNetwork, Path]:
     text, beside = read_description(weights), weights.with_suffix(".json")
     inside = read_description_of(weights, text) if text else None
     return describe_weights(weights, inside, read_found(beside) if beside.is_file() else None), weights
+
+
+def find_with_weights(name: str, weights: Path) -> TrainedNetwork:
+    """Return the network that a name refers to, with the weights of a file from elsewhere, which may hold a description.
+
+    Its classes and its preprocessing are those that the file describes, its preprocessing else what the .json next to it says
+    (`{"Preprocessing": {...}}`), else what the family knows of the released weights. Raises RecordError where the name refers
+    to no closed architecture, or there is no such file.
+    """
+    if not weights.is_file():
+        raise RecordError(f"--weights {weights} is no file: give a state dict, saved by torch.save or as safetensors")
+    found, beside = find_architecture(name), weights.with_suffix(".json")
+    text = read_description(weights) if weights.suffix == ".safetensors" else ""
+    if text:
+        inside = read_description_of(weights, text)
+        return TrainedNetwork(replace(found, classes=inside.classes, preprocessing=inside.preprocessing), weights)
+    if beside.is_file() and beside != weights:
+        said = read(_json(beside), str(beside), Preprocessing)
+        return TrainedNetwork(replace(found, preprocessing=said), weights)
+    member = split_member(name)
+    known = family(found.family).preprocessing.get(member[2]) if member is not None else None
+    return TrainedNetwork(replace(found, preprocessing=found.preprocessing or known), weights)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RecordError(f"{path} is no JSON ({one_line(error)}): repair or remove it") from None
 
 
 def folder_of(name: str) -> Path:

@@ -18,6 +18,7 @@ from nas.evaluation.training import Training
 from nas.family import family
 from nas.history import Evaluated
 from nas.lock import held
+from nas.places import FilePath
 from nas.plain import write
 from nas.records import Natural, Positive, RecordError, nearest, record
 from nas.runs.architecture import StackedNetwork, find_architecture, read_found
@@ -49,7 +50,8 @@ class FullTraining:
 
     `network` holds options of the network function of the architecture's family; the others keep their defaults. `scale` makes
     the network deeper and wider and its images larger; `fit` chooses the width by a budget. `expect` holds published numbers of
-    the architecture `expect_of`, by the name of the score. `imports` names your own modules to import first.
+    the architecture `expect_of`, by the name of the score. `imports` names your own modules to import first. The training begins
+    from `weights`, where they are given, a state dict of this network from anywhere.
     """
 
     data: Data
@@ -66,11 +68,13 @@ class FullTraining:
     expect: Mapping[str, Expectation] = field(default_factory=dict)
     expect_of: str = ""
     imports: tuple[str, ...] = ()
+    weights: FilePath | None = None
 
     def evaluator(self) -> Training:
         """Return the evaluator that trains and tests, on images of the scaled size."""
         data = self.data if self.scale is None else _scaled(self.data, self.scale)
-        return Training(data, self.recipe, self.validation, self.images, self.split_seed, self.execution)
+        settings = self.recipe, self.validation, self.images, self.split_seed, self.execution
+        return Training(data, *settings, weights=self.weights)
 
 
 def _scaled(data: Data, scale: Scale) -> Data:

@@ -20,8 +20,8 @@ from nas.journal import replay
 from nas.lock import held
 from nas.places import absolute
 from nas.plain import from_plain, read, write
-from nas.records import RecordError, import_all, nearest, record_classes, to_plain
-from nas.runs.architecture import find_checkpoint
+from nas.records import RecordError, digest, import_all, nearest, record_classes, to_plain
+from nas.runs.architecture import find_checkpoint, find_with_weights
 from nas.runs.declared import load_declared
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
 from nas.runs.run_data import RunData, check_places, find_data, hold_to_data, write_data
@@ -32,6 +32,8 @@ from nas.runtime.queue import Views, carry_out
 from nas.runtime.rules import Budget, Rules
 from nas.runtime.stage import RunStage
 from nas.strategies.fixed_proposals import FixedProposals
+from nas.training import save_weights
+from nas.training.checkpoint import network_of
 from nas.training.peers import peers
 
 MAY_CHANGE = ("execution",)
@@ -52,11 +54,15 @@ LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class TransferRequest:
-    """A user's request: a checkpoint, the target data, and settings as `key=value`."""
+    """A user's request: a checkpoint, the target data, and settings as `key=value`.
+
+    With `weights`, a state dict from elsewhere, `checkpoint` is the name of its network.
+    """
 
     checkpoint: str
     to: str
     assignments: Sequence[str] = ()
+    weights: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,11 @@ class TransferPlan:
 
 def plan_transfer(asked: TransferRequest, executor: Executor) -> TransferPlan:
     """Find the checkpoint and load the data, so that errors are raised before anything is trained."""
-    found, weights = find_checkpoint(asked.checkpoint)
+    if asked.weights is not None:
+        trained = find_with_weights(asked.checkpoint, asked.weights)
+        found, weights = trained.stacked, trained.weights
+    else:
+        found, weights = find_checkpoint(asked.checkpoint)
     data = adapted(data_named(asked.to), found.input)
     # the padding of CIFAR's 32 pixels is 4, and larger images shift by as much of their height
     recipe = replace(SHORT, augmentation=Augmentation(crop_pad=found.input[1] // 8))
@@ -121,7 +131,11 @@ def create_transfer(folder: Path, planned: TransferPlan) -> TransferPlan:
     write_declared(folder / "transfer.yaml", planned.declared, provenance())
     write_data(folder, planned.data)
     # a copy, since the trials may be resumed after the source run is gone
-    shutil.copyfile(planned.weights, folder / TRAINED)
+    if planned.weights.suffix == ".safetensors" and network_of(planned.weights):
+        shutil.copyfile(planned.weights, folder / TRAINED)
+    else:
+        network = digest(planned.found.tree())
+        save_weights(planned.trained.model(), folder / TRAINED, network, write(planned.found))
     (folder / TRAINED).with_suffix(".json").write_text(write(planned.found), encoding="utf-8")
     (folder / EXECUTOR).write_text(write(planned.executor), encoding="utf-8")
     return replace(planned, weights=(folder / TRAINED).resolve())

@@ -175,7 +175,7 @@ def with_classes(network: Node, classes: int | None = None) -> Node:
     """
     if classes is None:
         return network
-    changed: Node = _of_classes(network, classes)
+    changed: Node = _with_field(network, "classes", classes)
     if changed is network:
         raise RecordError(
             f"the network has no head whose number of classes could be {classes}: give it one, as Classifier"
@@ -183,17 +183,23 @@ def with_classes(network: Node, classes: int | None = None) -> Node:
     return changed
 
 
-def _of_classes(tree: Any, classes: int) -> Any:
-    """Return a tree with every field `classes` set; the same object where there is none."""
+def with_batch_norms(network: Network, norm: Node) -> Network:
+    """Return a network whose fields `norm` hold a norm instead of "batch"."""
+    changed: Network = _with_field(network, "norm", norm, "batch")
+    return changed
+
+
+def _with_field(tree: Any, name: str, value: Any, before: Any = None) -> Any:
+    """Return a tree with every field of a name set, if `before` is given where it is that; itself where there is none."""
     if isinstance(tree, tuple):
-        parts = tuple(_of_classes(part, classes) for part in tree)
+        parts = tuple(_with_field(part, name, value, before) for part in tree)
         return tree if all(new is old for new, old in zip(parts, tree, strict=True)) else parts
     if not is_dataclass(tree):
         return tree
     record: Any = tree
-    changed = {
-        field.name: classes if field.name == "classes" else _of_classes(getattr(record, field.name), classes)
-        for field in fields(record)
-    }
-    is_changed = "classes" in changed or any(getattr(record, name) is not value for name, value in changed.items())
+    held = {field.name: getattr(record, field.name) for field in fields(record)}
+    is_set = name in held and (before is None or held[name] == before)
+    inner = {key: _with_field(each, name, value, before) for key, each in held.items()}
+    changed = {**inner, name: value} if is_set else inner
+    is_changed = is_set or any(held[key] is not each for key, each in changed.items())
     return replace(record, **changed) if is_changed else tree

@@ -149,6 +149,17 @@ def read_description(path: Path) -> str:
         return str((file.metadata() or {}).get(DESCRIPTION, ""))
 
 
+def network_of(path: Path) -> str:
+    """Return the digest of the network in a file of weights; empty where it has none. No tensor is read."""
+    with _opened(path) as file:
+        return str((file.metadata() or {}).get(NETWORK, ""))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file by name. Raises RecordError where it cannot be read."""
+    return _read_weights(path)[1]
+
+
 def _read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
     """Return the network's digest in a file, empty where it has none, and the tensors."""
     with _opened(path) as file:
