@@ -13,11 +13,12 @@ from torch.nn import functional
 
 import nas
 from nas.building import BuildError, Node, Shape, Site, build
+from nas.family import family, published
 from nas.layers.activation import Activation
 from nas.layers.attention import BAM, SpatialGate, SqueezeExcite
 from nas.layers.conv import ConvNormAct, Normalize
 from nas.layers.inner_imaging import InnerImaging
-from nas.layers.norm import GlobalResponseNorm, GroupNorm, LocalResponseNorm
+from nas.layers.norm import BatchNorm, GlobalResponseNorm, GroupNorm, LocalResponseNorm
 from nas.layers.pool import SpatialPyramid
 from nas.layers.resize import DepthToSpace, Resize, SpaceToDepth, TransposedConv
 from nas.layers.self_attention import AugmentedConv, DoubleAttention, NonLocal, SelfAttention
@@ -76,6 +77,35 @@ def test_local_response_norm_is_the_papers_sum_over_neighbouring_channels() -> N
     alike(nn.LocalResponseNorm(size, alpha * size, beta, k)(image()), wanted)  # torch divides its alpha by the size
     with pytest.raises(BuildError, match="over 17 channels stands where there are 8: lower `size`"):
         at(LocalResponseNorm(17))
+
+
+def test_batch_norm_has_the_epsilon_and_the_momentum_of_the_released_network() -> None:
+    module, x = at(ConvNormAct(1, norm=BatchNorm(0.1, 0.25), activation=None)), image()
+    conv, norm = module
+    mean, variance = norm.running_mean.clone(), norm.running_var.clone()
+    weight, bias = (each.view(-1, 1, 1) for each in norm.parameters())
+    scaled = (conv(x) - mean.view(-1, 1, 1)) / (variance.view(-1, 1, 1) + 0.1).sqrt()
+    alike(module(x), scaled * weight + bias)
+    assert conv.bias is None, "the norm subtracts the mean, and with it a bias"
+    module.train()(x)
+    alike(norm.running_mean, 0.75 * mean + 0.25 * conv(x).mean((0, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "epsilon", "momentum"),
+    [
+        ("inception:inception_v3", 1e-3, 0.1),
+        ("mobilenet:mobilenet_v3_small", 1e-3, 0.01),
+        ("efficientnet:efficientnet_v2_s", 1e-3, 0.1),
+        ("efficientnet:efficientnet_lite0", 1e-3, 0.01),
+        ("mobilenet:mobilenet_v2", 1e-5, 0.1),
+    ],
+)
+def test_norms_of_released_networks_are_those_of_the_release(name: str, epsilon: float, momentum: float) -> None:
+    with torch.device("meta"):
+        model = build(published(name)[1], family(name.partition(":")[0]).input)
+    norms = [each for each in model.modules() if isinstance(each, nn.BatchNorm2d)]
+    assert {(each.eps, each.momentum) for each in norms} == {(epsilon, momentum)}
 
 
 def test_group_norm_takes_as_many_groups_as_divide_the_width() -> None:
@@ -151,6 +181,25 @@ def test_a_convolution_continues_its_map_beyond_the_border(padding: Any) -> None
     if padding == "reflect":
         with pytest.raises(BuildError, match="a 5x5 convolution mirrors more than a map of"):
             at(ConvNormAct(5, padding=padding), (8, 2, 8))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "size"), [(3, 2, 8), (5, 2, 8), (3, 2, 7), (5, 1, 6), (2, 2, 5), (3, 3, 8)]
+)
+def test_upper_padding_is_that_of_tensorflow(kernel: int, stride: int, size: int) -> None:
+    node, x = (
+        ConvNormAct(kernel, stride=stride, padding="same_upper", norm="none", activation=None),
+        image((8, size, size)),
+    )
+    module = at(node, (8, size, size))
+    # the documentation of tf.nn, "SAME" padding
+    total = max(kernel - stride, 0) if size % stride == 0 else max(kernel - size % stride, 0)
+    sides = (total // 2, total - total // 2)
+    padded = torch.from_numpy(numpy.pad(x.numpy(), ((0, 0), (0, 0), sides, sides)))
+    (conv,) = convs(nn.Sequential(module))
+    alike(module(x), functional.conv2d(padded, conv.weight, conv.bias, stride))
+    assert module(x).shape[2:] == node.shape(Site((8, size, size), 8))[1:]
+    check_node(MBConv(3, padding="same_upper"))
 
 
 # ---------------------------------------------------------------------------------------------- gates
