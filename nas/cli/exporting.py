@@ -29,6 +29,17 @@ FoldNorms = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 Input = Annotated[str | None, typer.Option(help="Channels, height and width of an image, such as 3,224,224.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Use random weights, drawn with seed 0.")]
+Half = Annotated[bool, typer.Option("--half", help="Store weights in 16 bits, and compute in them (onnx).")]
+Softmax = Annotated[bool, typer.Option("--softmax", help="Return probabilities in place of logits (onnx, int8).")]
+Inside = Annotated[
+    str,
+    typer.Option("--preprocessing", help="inside: take uint8 pixels, and normalise them in the graph (onnx, int8)."),
+]
+CalibratedOn = Annotated[
+    str | None,
+    typer.Option("--data", help="Data to calibrate int8 with and to test it on; by default those of the training."),
+]
+CalibrationImages = Annotated[int, typer.Option(help="The training images that int8 is calibrated with.")]
 Card = Annotated[bool, typer.Option("--card/--no-card", help="Write a model card next to an exported network.")]
 
 
@@ -43,6 +54,11 @@ def export(
     untrained: Untrained = False,
     card: Card = True,
     weights: WeightsFile = None,
+    half: Half = False,
+    softmax: Softmax = False,
+    preprocessing: Inside = "outside",
+    data: CalibratedOn = None,
+    calibration_images: CalibrationImages = 200,
 ) -> None:
     """Export an architecture or a network to files for other tools, read each file back, and compare its output.
 
@@ -50,22 +66,21 @@ def export(
     json, yaml, notation, svg, png, dot  the architecture or a space, and its drawing
     source                               a network as a Python file that needs only torch
     onnx, torch-export, safetensors      a network with its weights
+    int8                                 the same in 8 bits as ONNX, with what it loses
 
     \b
-    nas export runs/mine --to onnx,source,svg --out handed_over
-    nas export darts:DARTS_V2 layers=8 channels=16 --to source
-    nas export resnet:resnet50 --to onnx --untrained --fold-bn
+    nas export runs/mine --to onnx,int8,source,svg --out handed_over
     nas export efficientnet:efficientnet_lite0 --weights lite0.pth --to onnx
-    nas export darts --to svg
     """
     from nas.export.exporting import export as export_all
     from nas.export.format import formats_named
-    from nas.export.subject import ExportRequest
+    from nas.export.subject import Calibration, ExportRequest, is_inside
     from nas.runs.architecture import shape_of
     from nas.terminal.show_export import show_export
 
-    shape = None if input is None else shape_of(input)
-    asked = ExportRequest(what, assignments or [], shape, untrained, fold_bn, weights)
+    shape, inside = None if input is None else shape_of(input), is_inside(preprocessing)
+    graph = untrained, fold_bn, weights, half, softmax, inside
+    asked = ExportRequest(what, assignments or [], shape, *graph, Calibration(data, calibration_images))
     console = terminal()
     with telling(console) as say:
         done = export_all(asked, formats_named(to), out, force, card, say)

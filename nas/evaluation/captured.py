@@ -24,15 +24,17 @@ def random_images(input: Shape, batch: int) -> Tensor:
     return torch.randn(batch, *input, generator=stream(0, "export", batch))
 
 
-def captured(model: nn.Module, input: Shape) -> Any:
+def captured(model: nn.Module, input: Shape, images: Tensor | None = None) -> Any:
     """Return the exported program of a network for images `input` (C, H, W), in batches of any size.
 
+    `images` (2, C, H, W) are examples, where it takes others than random ones in float32.
     Raises RecordError where torch.export cannot capture the network.
     """
     batch = {0: torch.export.Dim("batch")}
     try:
         # a batch of 2, since torch.export specialises a size of 1
-        return torch.export.export(answering(model), (random_images(input, 2),), dynamic_shapes=(batch,))
+        example = random_images(input, 2) if images is None else images
+        return torch.export.export(answering(model), (example,), dynamic_shapes=(batch,))
     except Exception as error:
         reason = one_line(error)[:200]
         raise RecordError(
@@ -50,20 +52,24 @@ def answering(model: nn.Module) -> nn.Module:
     return cast(nn.Module, bare)
 
 
-def onnx_program(model: nn.Module, input: Shape) -> Any:
-    """Return the network as an ONNX program. Raises RecordError with the name of an operation that ONNX cannot express."""
+def onnx_program(model: nn.Module, input: Shape, images: Tensor | None = None, output: str = "logits") -> Any:
+    """Return the network as an ONNX program: "images" to `output`; `images` (2, C, H, W) are examples, as in `captured`.
+
+    Raises RecordError with the name of an operation that ONNX cannot express.
+    """
     batch = ({0: torch.export.Dim("batch")},)
-    program = captured(model, input)
+    program = captured(model, input, images)
     try:
         with _quiet():
             translated = torch.onnx.export(
                 program,
-                (random_images(input, 2),),  # two: a batch of one is taken for a constant
+                # two: a batch of one is taken for a constant
+                (random_images(input, 2) if images is None else images,),
                 dynamo=True,
                 verbose=False,
                 dynamic_shapes=batch,
                 input_names=["images"],
-                output_names=["logits"],
+                output_names=[output],
                 optimize=False,
             )
             _simplify(translated)

@@ -20,15 +20,21 @@ LIMIT = 1e-4
 
 
 @torch.no_grad()
-def largest_difference(run: Callable[[Tensor], Tensor], model: nn.Module, input: Shape) -> float:
-    """Return the largest absolute difference between the outputs of `run` and `model`.
+def largest_difference(
+    run: Callable[[Tensor], Tensor],
+    model: nn.Module,
+    input: Shape,
+    draw: Callable[[int], Tensor] | None = None,
+) -> float:
+    """Return the largest absolute difference between the outputs of `run` and `model`, for random images (C, H, W).
 
+    `draw` returns a batch of images of a size, where these are not to be normally distributed.
     Where the largest output of `model` is over 1, the difference is relative to it.
     Raises RecordError where the network's own outputs are not finite, or the shapes of the outputs differ.
     """
     differences = list[float]()
     for batch in BATCHES:
-        images = random_images(input, batch)
+        images = random_images(input, batch) if draw is None else draw(batch)
         wanted, got = model(images), run(images)
         if not wanted.isfinite().all():
             raise RecordError(

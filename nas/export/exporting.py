@@ -33,7 +33,7 @@ class Target:
 class Exported:
     """A format's files, and the largest difference of the outputs when read back, None where the format has no outputs.
 
-    `seconds` is the time of writing and reading back.
+    `seconds` is the time of writing and reading back; `limit` is the largest difference that is right; `remarks` are printed.
     """
 
     format: Format
@@ -41,11 +41,13 @@ class Exported:
     size_bytes: int
     difference: float | None
     seconds: float
+    limit: float = LIMIT
+    remarks: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
         """Whether the outputs equal those of the network, up to rounding."""
-        return self.difference is None or self.difference <= LIMIT
+        return self.difference is None or self.difference <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ def _written(each: Format, subject: Subject, built: Built | None, folder: Path, 
     seconds = perf_counter() - began
     names = [name for name in each.files(subject, target.name) if (folder / name).is_file()]
     size = sum((folder / name).stat().st_size for name in names)
-    return Exported(each, tuple(target.folder / name for name in names), size, difference, seconds)
+    files, remarks = tuple(target.folder / name for name in names), each.remarks(subject, path)
+    return Exported(each, files, size, difference, seconds, each.limit(subject), remarks)
 
 
 def _read_back(each: Format, subject: Subject, built: Built | None, path: Path) -> float | None:
@@ -157,9 +160,9 @@ def _target(subject: Subject, into: Sequence[Format], out: Path | None, force: b
         return Target(out or Path(), subject.file_name, force)
     if len(into) > 1:
         raise RecordError(f"--out {out} is a single file, but {len(into)} formats are requested: give a folder")
-    if out.suffix != into[0].suffix:
+    if not out.name.endswith(into[0].suffix):
         raise RecordError(f"--out {out} is no name for {into[0].name}: give a folder, or {out.stem}{into[0].suffix}")
-    return Target(out.parent, out.stem, force)
+    return Target(out.parent, out.name.removesuffix(into[0].suffix), force)
 
 
 def _check_free(target: Target, subject: Subject, names: Sequence[str], card: bool) -> None:
@@ -194,6 +197,8 @@ def _check_needs(subject: Subject, into: Sequence[Format]) -> None:
             )
     if subject.asked.fold:
         _check_folds(into)
+    for option in subject.asked.options:
+        _check_option(option, into)
 
 
 def _looked_for(subject: Subject) -> str:
@@ -209,6 +214,15 @@ def _looked_for(subject: Subject) -> str:
         if weights.is_file()
         else ""
     )
+
+
+def _check_option(option: str, into: Sequence[Format]) -> None:
+    """Raise RecordError where a format that holds a network cannot do what an option asks for, or none holds one."""
+    unable = [each.name for each in into if each.needs != "tree" and option not in each.takes]
+    if unable or not any(option in each.takes for each in into):
+        able = " and ".join(name for name, one in formats().items() if option in one.takes)
+        what = f"{unable[0]} cannot do it" if unable else "none of the formats holds a network"
+        raise RecordError(f"{option}: {what}; only {able} can: change --to, or leave out {option.split()[0]}")
 
 
 def _check_folds(into: Sequence[Format]) -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from nas.export.compare import LIMIT
 from nas.export.subject import Built, Subject
 from nas.records import RecordError, import_all, nearest, record_classes
 
@@ -18,13 +19,15 @@ class Format(ABC):
     """A kind of file that is written and read back. A subclass is a record in a separate file in nas/export/formats/.
 
     `needs` is what the subject must have: "tree" any architecture, a space too; "network" a closed network, with or without
-    weights; "weights" a network with weights. `folds` is whether the format can hold a network with folded batch norms.
+    weights; "weights" a network with weights. `folds` is whether the format can hold a network with folded batch norms,
+    `takes` are the other options of an export that it can do.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str]
     needs: ClassVar[Needs] = "tree"
     folds: ClassVar[bool] = False
+    takes: ClassVar[frozenset[str]] = frozenset()
 
     def files(self, subject: Subject, name: str) -> tuple[str, ...]:
         """Return the names of the files that are written; the first is the main one."""
@@ -43,6 +46,14 @@ class Format(ABC):
 
         Raises RecordError where the content read differs from the content written.
         """
+
+    def limit(self, subject: Subject) -> float:
+        """Return the largest difference of the outputs at which the file is still right: what rounding explains."""
+        return LIMIT
+
+    def remarks(self, subject: Subject, path: Path) -> tuple[str, ...]:
+        """Return lines to print about the file that was written, such as what was measured of it."""
+        return ()
 
     def usage(self, subject: Subject, file: str) -> str:
         """Return a few lines of Python, or a command, that use the file, for the model card; "" for none."""

@@ -29,11 +29,23 @@ BESIDE = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "safetensors",
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """The data for a quantisation: `images` training images to calibrate with, and the test images to measure it on.
+
+    `data` is a folder or the name of a data set; None is the data that the network was trained with.
+    """
+
+    data: str | None = None
+    images: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class ExportRequest:
     """A request to export: the name, stacking options as `key=value`, and the shape (C, H, W) of the images.
 
     `untrained` takes random weights of seed 0 where there are none; `fold` folds batch norms into the layers before them.
-    `weights` is a file of weights of the named network, from anywhere.
+    `weights` is a file of weights of the named network, from anywhere. `half` stores weights in 16 bits, `softmax` returns
+    probabilities, and with `inside` the graph normalises pixels. `calibration` are the images for a quantisation.
     """
 
     name: str
@@ -42,6 +54,16 @@ class ExportRequest:
     untrained: bool = False
     fold: bool = False
     weights: Path | None = None
+    half: bool = False
+    softmax: bool = False
+    inside: bool = False
+    calibration: Calibration = Calibration()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of deployment that are asked for, as they are typed."""
+        asked = {"--half": self.half, "--softmax": self.softmax, "--preprocessing inside": self.inside}
+        return tuple(name for name, is_asked in asked.items() if is_asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +193,13 @@ def _found(asked: ExportRequest) -> tuple[StackedNetwork, Path | None, Path | No
         found, weights = find_checkpoint(name)
         return found, None if asked.untrained else weights, place
     return find_tree(name), None, place
+
+
+def is_inside(text: str) -> bool:
+    """Return whether a text says that the preprocessing is inside the graph. Raises RecordError where it says neither."""
+    if text not in ("inside", "outside"):
+        raise RecordError(f"--preprocessing {text!r} is neither: give inside, or outside")
+    return text == "inside"
 
 
 def importable(name: str) -> str:

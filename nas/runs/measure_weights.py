@@ -70,8 +70,8 @@ def find_tested(checkpoints: Sequence[str], on: str | None) -> TestedWeights:
     found, weights = find_checkpoint(checkpoints[0])
     trained = [TrainedNetwork(found, weights), *(TrainedNetwork(*find_checkpoint(name)) for name in checkpoints[1:])]
     folder = folder_of(checkpoints[0])
-    declared = _declared(folder)
-    data = adapted(_data(checkpoints[0], on, declared, found), found.input)
+    declared = declared_of(folder)
+    data = adapted(data_of(checkpoints[0], on, declared, found), found.input)
     if on is None:
         _hold_to_data(folder, declared)
     images = trained[0].normalised(split(data, 0, 0) if on is None else evaluation_split(data))
@@ -104,7 +104,7 @@ def _model_for(trained: TrainedNetwork, images: Split) -> nn.Module:
     return model
 
 
-def _declared(folder: Path) -> FullTraining | None:
+def declared_of(folder: Path) -> FullTraining | None:
     """Return the training of a run folder's weights: its only one, or the final one of a search; None where there is none."""
     if (file := folder / "training.yaml").is_file():
         return load_declared(file, (), FullTraining)
@@ -116,9 +116,15 @@ def _declared(folder: Path) -> FullTraining | None:
     return FullTraining(trainings[-1].data, trainings[-1].recipe) if trainings else None
 
 
-def _data(checkpoint: str, on: str | None, declared: FullTraining | None, found: StackedNetwork) -> Data:
+def data_of(checkpoint: str, on: str | None, declared: FullTraining | None, found: StackedNetwork) -> Data:
+    """Return the data set `on`, read as in the training of a checkpoint; without it, the data of that training.
+
+    Raises RecordError where that is not known.
+    """
     if on is None and declared is None:
-        raise RecordError(f"what {checkpoint} was trained with is not known: give --on, a folder or a data set's name")
+        raise RecordError(
+            f"what {checkpoint} was trained with is not known: give a folder or a data set's name, by --on (nas export: --data)"
+        )
     if on is None:
         assert declared is not None, "known, or there is --on"
         return declared.evaluator().data

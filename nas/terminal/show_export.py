@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nas.export.compare import BATCHES, LIMIT
+from nas.export.compare import BATCHES
 from nas.export.exporting import Export, Exported
 
 
@@ -22,6 +22,8 @@ def show_export(done: Export, console: Console) -> None:
     for each in done.exported:
         table.add_row(*_row(each))
     console.print(table)
+    for line in (line for each in done.exported for line in each.remarks):
+        console.print(line, soft_wrap=True)
     if done.card is not None and not done.differing:
         console.print(f"Model card: {done.card}", soft_wrap=True)
     for each in done.differing:
@@ -44,8 +46,8 @@ def _show_difference(each: Exported, done: Export, console: Console) -> None:
     first = "without --fold-bn, then " if is_folded else ""
     console.print(
         f"{each.format.name} does not compute what the network computes: outputs differ by {each.difference:.1e} over batches "
-        f"of {' and '.join(map(str, BATCHES))} random images, and rounding explains {LIMIT:.0e}. Nothing was written. Export "
-        f"{first}fewer layers, until the operation that differs is found",
+        f"of {' and '.join(map(str, BATCHES))} random images, and rounding explains {each.limit:.0e}. Nothing was written. "
+        f"Export {first}fewer layers, until the operation that differs is found",
         style="red",
         soft_wrap=True,
     )

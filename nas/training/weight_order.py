@@ -157,17 +157,16 @@ def mismatches(wanted: Sequence[Part], given: Sequence[Part]) -> list[str]:
     Parts of equal shapes count as matched, whatever their order; what is left is compared with the next part of its kind.
     """
     theirs = list(given)
-    ours = [part for part in wanted if _take(theirs, lambda each, part=part: each.signature == part.signature) is None]
+    ours = [part for part in wanted if _take(theirs, part, lambda each: each.signature) is None]
     found = list[str]()
     for part in ours:
-        other = _take(theirs, lambda each, part=part: _kind(each) == _kind(part))
-        found += _differences(part, other)
+        found += _differences(part, _take(theirs, part, _kind))
     return found + [line for part in theirs for line in _differences(None, part)]
 
 
-def _take(parts: list[Part], is_wanted: Callable[[Part], bool]) -> Part | None:
-    """Remove and return the first part that is wanted; None where there is none."""
-    found = next((i for i, part in enumerate(parts) if is_wanted(part)), None)
+def _take(parts: list[Part], like: Part, key: Callable[[Part], object]) -> Part | None:
+    """Remove and return the first part that equals another by a key; None where there is none."""
+    found = next((i for i, part in enumerate(parts) if key(part) == key(like)), None)
     return None if found is None else parts.pop(found)
 
 

@@ -203,7 +203,7 @@ def test_the_card_says_what_was_measured_and_its_python_runs(
     assert "(digits_1.svg)" in card
     assert "epochs: 1" in card
     blocks = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     monkeypatch.chdir(exported)
     monkeypatch.syspath_prepend(exported)
     monkeypatch.delitem(sys.modules, "digits_1", raising=False)
