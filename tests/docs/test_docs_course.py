@@ -15,6 +15,7 @@ from nas.terminal.show import sections
 MEND = "write the page anew: make course"
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_tool_writes() -> None:
     assert PAGE.read_text("utf-8") == course.course(), MEND
 

@@ -20,7 +20,13 @@ METHODS = inspections()
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+FEW = ("cells", "a chain")
+"""The networks of the normal run."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in NETWORKS]
+)
 def subject(request: pytest.FixtureRequest) -> Subject:
     return network_subject(request.param)
 

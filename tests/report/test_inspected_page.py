@@ -129,6 +129,7 @@ def test_any_values_can_be_plotted(values: list[float]) -> None:
     assert all(0 <= each <= 400 for each in places)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_page_and_json(trained: Path, call: Call, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     said = call("inspect", trained, "--html", page)
