@@ -14,10 +14,10 @@ from torch import Tensor
 from nas.data import Split, normalise, split
 from nas.data.feed import load_batches
 from nas.evaluation.trained_network import TrainedNetwork
-from nas.export.subject import Subject
+from nas.export.subject import Built
 from nas.records import RecordError
 from nas.runs.architecture import folder_of
-from nas.runs.measure_weights import data_of, declared_of
+from nas.runs.measure_weights import check_classes, data_of, declared_of
 from nas.runs.transfer_trials import adapted, check_channels
 from nas.training.randomness import stream
 
@@ -56,11 +56,12 @@ class QuantisationImages:
                 yield x.contiguous(), batch.y
 
 
-def quantisation_images(subject: Subject) -> QuantisationImages:
+def quantisation_images(built: Built) -> QuantisationImages:
     """Return the images of a quantisation: of the data that are asked for, or that the network was trained with.
 
     A folder without test images is halved. Raises RecordError where the data are not known, or have other classes or channels.
     """
+    subject = built.subject
     asked, found = subject.asked, subject.found
     if asked.calibration.images < 1:
         raise RecordError(f"--calibration-images is {asked.calibration.images}: give 1 at least")
@@ -71,9 +72,5 @@ def quantisation_images(subject: Subject) -> QuantisationImages:
     trained = TrainedNetwork(found, subject.weights or Path())
     images = trained.normalised(split(data, 0, 0))
     check_channels(trained, images.shape)
-    if found.classes and found.classes != images.classes:
-        raise RecordError(
-            f"the network tells {len(found.classes)} classes apart, {', '.join(found.classes[:3])}, ..., and the data have "
-            f"{len(images.classes)}, {', '.join(images.classes[:3])}, ...: give data of its own classes by --data"
-        )
+    check_classes(built.model, found, images)
     return QuantisationImages(images, asked.calibration.images, asked.inside)

@@ -77,6 +77,9 @@ def _facts(built: Built, output: torch.Size) -> Iterator[tuple[str, str]]:
     yield "Multiply-adds", f"{built.costs.macs:,} per image"
     if built.folded is not None:
         yield "Batch norms", f"{built.folded.folded} of {built.folded.norms} folded into the layers before them"
+    if options := subject.asked.options:
+        done = {"--half": "16 bits", "--softmax": "softmax", "--preprocessing inside": "normalisation of uint8 pixels"}
+        yield "Inside the ONNX file", ", ".join(done[option] for option in options)
     yield "Network", f"`{digest(subject.network)}`, of the architecture `{digest(subject.found.architecture)}`"
     for name, value in subject.found.scores.items():
         yield f"Score in the search: {name.replace('_', ' ')}", f"{value:,.10g}"

@@ -98,7 +98,7 @@ def _model_for(trained: TrainedNetwork, images: Split) -> nn.Module:
     """Build a network with its weights. Raises RecordError where the images have other channels or classes."""
     check_channels(trained, images.shape)
     model = trained.model()
-    _check_classes(model, trained.stacked, images)
+    check_classes(model, trained.stacked, images)
     if unknown := unknown_of(trained.stacked):
         warnings.warn(f"{trained.weights} does not say {unknown}: those of the data are taken", stacklevel=3)
     return model
@@ -159,7 +159,7 @@ def _warn_of_training_images(on: str | None, declared: FullTraining | None) -> N
         )
 
 
-def _check_classes(model: nn.Module, found: StackedNetwork, images: Split) -> None:
+def check_classes(model: nn.Module, found: StackedNetwork, images: Split) -> None:
     """Raise RecordError where the images have other classes than the network."""
     if found.classes and found.classes != images.classes:
         raise RecordError(

@@ -52,7 +52,7 @@ class Int8(Format):
         assert built is not None
         for package in PACKAGES:
             optional(package, package)
-        used, images = deployment_of(subject, is_int8=True), quantisation_images(subject)
+        used, images = deployment_of(subject, is_int8=True), quantisation_images(built)
         folded = built.exported if built.folded is not None else fold_batch_norms(built.model, used.input).model
         with tempfile.TemporaryDirectory(prefix="cellstack-int8-") as folder:
             before = Path(folder) / "float.onnx"
