@@ -64,13 +64,8 @@ def export(
 
     \b
     json, yaml, notation, svg, png, dot  the architecture or a space, and its drawing
-    source                               a network as a Python file that needs only torch
-    onnx, torch-export, safetensors      a network with its weights
-    int8                                 the same in 8 bits as ONNX, with what it loses
-
-    \b
-    nas export runs/mine --to onnx,int8,source,svg --out handed_over
-    nas export efficientnet:efficientnet_lite0 --weights lite0.pth --to onnx
+    source, torch-export, safetensors    a network: Python that needs only torch; a program; weights
+    onnx, int8                           for onnxruntime and others; in 8 bits, with what that costs
     """
     from nas.export.exporting import export as export_all
     from nas.export.format import formats_named
@@ -79,8 +74,8 @@ def export(
     from nas.terminal.show_export import show_export
 
     shape, inside = None if input is None else shape_of(input), is_inside(preprocessing)
-    graph = untrained, fold_bn, weights, half, softmax, inside
-    asked = ExportRequest(what, assignments or [], shape, *graph, Calibration(data, calibration_images))
+    graph = untrained, fold_bn, weights, half, softmax, inside, Calibration(data, calibration_images)
+    asked = ExportRequest(what, assignments or [], shape, *graph)
     console = terminal()
     with telling(console) as say:
         done = export_all(asked, formats_named(to), out, force, card, say)
