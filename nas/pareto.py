@@ -53,6 +53,26 @@ def fronts(points: Sequence[Values]) -> list[list[int]]:
     return found
 
 
+def front_by_front(points: Sequence[Values], count: int) -> list[int]:
+    """Return the indices of at least `count` points, or of all: front by front, the least crowded of a front first.
+
+    The whole front is returned in which the last of them is.
+    """
+    left, found = list(range(len(points))), list[int]()
+    while left and len(found) < count:
+        front = list[int]()
+        for i in left:
+            front = with_member(front, i, points.__getitem__)
+        # of equal points a front has one
+        values = {points[i] for i in front}
+        front = [i for i in left if points[i] in values]
+        distances = crowding([points[i] for i in front])
+        found += [front[k] for k in sorted(range(len(front)), key=lambda k: -distances[k])]
+        taken = set(front)
+        left = [i for i in left if i not in taken]
+    return found
+
+
 def crowding(points: Sequence[Values]) -> list[float]:
     """Return each point's crowding distance within its front: infinite at the ends of every objective.
 

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 
 def fitted(
-    predictor: Predictor, encoding: Encoding, space: Any, history: History, known: Sequence[Evaluated]
+    predictor: Predictor,
+    encoding: Encoding,
+    space: Any,
+    history: History,
+    known: Sequence[Evaluated],
+    objective: int = 0,
 ) -> Predicted:
-    """Fit a predictor to evaluations; features that none of them has are left out, since nothing is known of them.
+    """Fit a predictor to evaluations by one of the objectives; features that none of them has are left out.
 
     Evaluations outside the limits count as worse than all within, by how far they are outside. The seed is the number of
     evaluations, so that a resumed search has the same predictor.
@@ -30,7 +35,7 @@ def fitted(
 
     features = [encoding.features(space, done.architecture) for done in known]
     vocabulary = encoding.vocabulary(features)
-    values = np.array(_values(history, known))
+    values = np.array(_values(history, known, objective))
     predict = predictor.fit_named(list(vocabulary), coded(features, vocabulary), values, len(known))
 
     def predicted(architectures: Sequence[Any]) -> tuple[Values, Values]:
@@ -39,8 +44,8 @@ def fitted(
     return predicted
 
 
-def _values(history: History, known: Sequence[Evaluated]) -> list[float]:
-    values = [history.value(done) for done in known]
+def _values(history: History, known: Sequence[Evaluated], objective: int) -> list[float]:
+    values = [history.values(done)[objective] for done in known]
     excesses = [history.excess(done.scores) for done in known]
     within = [value for value, excess in zip(values, excesses, strict=True) if not excess]
     least, spread = min(within, default=min(values)), (max(values) - min(values)) or 1.0

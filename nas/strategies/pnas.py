@@ -1,14 +1,15 @@
-"""Progressive search: Liu et al. 2018, arXiv:1712.00559, algorithm 1."""
+"""Progressive search: PNAS, Liu et al. 2018, arXiv:1712.00559, algorithm 1; PPP-Net, Dong et al. 2018, arXiv:1806.08198."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from nas.choice import Choice
 from nas.history import Evaluated, History, Proposal
+from nas.pareto import front_by_front
 from nas.predictors.encoding import Encoding
 from nas.predictors.learning import fitted
 from nas.predictors.mlp_ensemble import MlpEnsemble
@@ -32,7 +33,13 @@ class Pnas(Strategy):
     next group. Free workers wait at the end of a level. What is left of the budget after the last level goes to mutations of
     the best. The paper's cells have fewer blocks at first, which is the same where the first option is none or a skip; its
     predictor is a recurrent network or an ensemble. No code of its search was released.
+
+    With several objectives it is PPP-Net's Pareto progression (Dong et al. 2018, section 3.2): each objective is predicted, and
+    the expansions are evaluated front by front, the least crowded of a front first. The paper counts the parameters and
+    operations of each expansion, and measures its time; here all objectives are predicted from the evaluations, costs too.
     """
+
+    several_objectives: ClassVar[bool] = True
 
     predictor: Predictor = MlpEnsemble()
     encoding: Encoding = OneHot()
@@ -56,7 +63,7 @@ class Pnas(Strategy):
             level += 1
         if not history.scored:
             return Proposal(sample(space, rng))
-        best = history.ranked[-1]
+        best = history.ranked[-1] if len(history.objectives) == 1 else rng.choice(history.front or history.ranked[-1:])
         return Proposal(mutate(space, best.architecture, rng), "mutation", (best.number,))
 
     def _groups(self, space: Any) -> list[list[str]]:
@@ -100,9 +107,14 @@ class Pnas(Strategy):
         known = [done for each in range(level) for done in grown.closed.get(each, []) if done.failure is None]
         if not known:
             return list(found.values())
-        mean, _ = fitted(self.predictor, self.encoding, space, history, known)(list(found))
+        means = [
+            fitted(self.predictor, self.encoding, space, history, known, objective)(list(found))[0]
+            for objective in range(len(history.objectives))
+        ]
         expansions = list(found.values())
-        return [expansions[i] for i in mean.argsort(kind="stable")[::-1]]
+        if len(means) == 1:
+            return [expansions[i] for i in means[0].argsort(kind="stable")[::-1]]
+        return [expansions[i] for i in front_by_front(list(zip(*map(list, means), strict=True)), self.width)]
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from nas.history import Evaluated, History, Proposal
 from nas.membership import taken_decisions
 from nas.records import Positive, Range, digest, record
 from nas.space import resolve
+from nas.strategies.controllers.baseline import Baseline
 from nas.strategies.controllers.controller import Controller, Optimizer, Path, Policy, PolicyLoss, Sample
 from nas.strategies.controllers.logit_table import LogitTable
 from nas.strategies.strategy import Strategy
@@ -73,7 +74,7 @@ class Reinforce(Strategy):
             loss = PolicyLoss(self.entropy, self.clip)
             # a promotion or a warm start was not drawn from the policy: its ratio begins at 1
             log_probability = done.proposal.notes.get(LOG_PROBABILITY, policy.log_probability(path))
-        advantage = learner.advantage(history.value(done), self.momentum)
+        advantage = learner.baseline.advantage(history.value(done), self.momentum)
         learner.samples.append(Sample(path, advantage, log_probability))
         if len(learner.samples) == self.batch:
             for _ in range(self.passes):
@@ -88,16 +89,8 @@ def _path(space: Any, architecture: Any) -> Path:
 
 @dataclass(slots=True)
 class _Learner:
-    """The policy, None before the first proposal; the samples of the next step; the moving sum of values, with its weight."""
+    """The policy, None before the first proposal; the samples of the next step; the baseline."""
 
     policy: Policy | None = None
     samples: list[Sample] = field(default_factory=list)
-    total: float = 0.0
-    weight: float = 0.0
-
-    def advantage(self, value: float, momentum: float) -> float:
-        """Add a value, and return how far it is above the baseline."""
-        self.total = momentum * self.total + (1 - momentum) * value
-        self.weight = momentum * self.weight + 1 - momentum
-        # the released code's order, here and in ENAS: the baseline already has the value that it is compared with
-        return value - self.total / self.weight
+    baseline: Baseline = field(default_factory=Baseline)

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from nas.history import History, Limit, Proposal
-from nas.pareto import Values, crowding, dominates, fronts, hypervolume
+from nas.pareto import Values, crowding, dominates, front_by_front, fronts, hypervolume
 from nas.records import RecordError
 
 
@@ -26,6 +26,23 @@ def test_fronts_are_peeled_one_after_another(objectives: int, seed: int) -> None
         assert set(front) == {i for i in left if not any(dominates(points[j], points[i]) for j in left)}
         left -= set(front)
     assert not left
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 7, 30])
+def test_the_first_fronts_are_those_of_all(objectives: int, count: int) -> None:
+    points = drawn(30, objectives, count)
+    found, wanted = front_by_front(points, count), list[list[int]]()
+    for front in fronts(points):
+        if sum(map(len, wanted)) < count:
+            wanted.append(front)
+    assert len(found) == len(set(found)) == sum(map(len, wanted))
+    for front in wanted:
+        own = found[: len(front)]
+        found = found[len(front) :]
+        assert set(own) == set(front)
+        distances = dict(zip(front, crowding([points[i] for i in front]), strict=True))
+        assert [distances[i] for i in own] == pytest.approx(sorted(distances.values(), reverse=True))
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 4])

@@ -22,6 +22,7 @@ from nas.space import decisions
 from nas.strategies.nsga2 import Nsga2
 from nas.strategies.optuna import Optuna
 from nas.strategies.pareto_evolution import ParetoEvolution
+from nas.strategies.pnas import Pnas
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.strategy import Strategy
 from search_spaces import nasbench201
@@ -34,6 +35,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "nsga2 50": Nsga2(),
     "pareto": ParetoEvolution(),
     "optuna nsga2": Optuna({"NSGAIISampler": {"population_size": 20}}),
+    "pareto progression": Pnas(levels=3, width=30, expansions=30),
 }
 
 
@@ -100,6 +102,6 @@ def test_strategies_of_several_objectives_leave_less_of_the_front_out_than_rando
         for name, strategy in STRATEGIES.items()
     }
     print({name: [round(gap, 4) for gap in means] for name, means in gaps.items()})
-    for name in ("nsga2", "nsga2 50", "pareto", "optuna nsga2"):
+    for name in ("nsga2", "nsga2 50", "pareto", "optuna nsga2", "pareto progression"):
         assert gaps[name][1] <= 0.8 * gaps["random"][1], gaps
         assert gaps[name][2] <= 0.65 * gaps["random"][2], gaps

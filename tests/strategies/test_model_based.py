@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nas.history import History, Limit, Proposal
+from nas.pareto import hypervolume
 from nas.predictors.learning import fitted_to
 from nas.predictors.mlp_ensemble import MlpEnsemble
 from nas.predictors.one_hot import OneHot
@@ -148,6 +149,24 @@ def test_architectures_grow_level_by_level() -> None:
     assert means == sorted(means)
     assert means[2] > 13, "the best predicted are good: the mean of all is 12"
     assert {each.origin for each in history.proposals[36:]} == {"mutation"}
+
+
+def test_with_two_objectives_it_goes_on_with_the_predicted_front() -> None:
+    """The objectives are the sum and, to be small, the sum of the first half: a front has one member for each of the latter."""
+
+    def finish(history: History, number: int) -> None:
+        taken = history.proposals[number].architecture
+        history.finish(number, {"score": float(sum(taken)), "cost": float(sum(taken[:3]))})
+
+    found = []
+    for strategy in (Pnas(levels=3, width=15, expansions=40), RandomSearch()):
+        history = simulate_search(strategy, SUM, 60, finish=finish, objective=("score", "-cost"))
+        found.append(hypervolume([history.values(each) for each in history.front], (0.0, -13.0)))
+    front = [(float(cost + 12), -float(cost)) for cost in range(13)]
+    assert found[0] > 0.75 * hypervolume(front, (0.0, -13.0))
+    assert found[0] > found[1]
+    mutations = [each for each in history.proposals[45:] if each.origin == "mutation"]
+    assert all(each.parents for each in mutations)
 
 
 def test_a_level_whose_evaluations_all_fail_is_expanded_all_the_same() -> None:
