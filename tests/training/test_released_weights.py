@@ -72,14 +72,13 @@ def test_a_thousand_images_are_told_apart(
 
 @pytest.mark.timeout(900)
 def test_it_is_transferred_and_exported(weights: Path, tmp_path: Path, call: Callable[..., Any]) -> None:
-    options = ("--ways", "linear_probe,scratch", "--labels", "10", "--run-dir", tmp_path / "run")
+    options = ("--ways", "linear_probe", "--labels", "10", "--run-dir", tmp_path / "run")
     settings = ("data.size=64", "recipe.epochs=2", "recipe.augmentation.crop_pad=4")
     done = call("transfer", NAME, "--weights", weights, "--to", "Digits", *options, *settings)
     assert done.returncode == 0, done
-    probe, scratch = (read_test(tmp_path / "run" / f"{way}-10-0.safetensors") for way in ("linear_probe", "scratch"))
+    probe = read_test(tmp_path / "run" / "linear_probe-10-0.safetensors")
     assert probe is not None
-    assert scratch is not None
-    assert probe.decisive.top1_percent > scratch.decisive.top1_percent + 20
+    assert probe.decisive.top1_percent > 60, "of ten digits, from 144 images and features of photographs"
     done = call("export", NAME, "--weights", weights, "--to", "onnx", "--out", tmp_path)
     assert done.returncode == 0, done
     assert (tmp_path / "efficientnet_lite0.onnx").is_file()
