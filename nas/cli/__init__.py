@@ -22,7 +22,7 @@ from nas.cli.reporting import report
 from nas.cli.resuming import resume
 from nas.cli.searching import reproduce, search
 from nas.cli.showing import list_, profile, show, table
-from nas.cli.training import measure, train, transfer
+from nas.cli.training import measure, prune, train, transfer
 from nas.runtime import stopping
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "test": measure,
     "inspect": inspect,
     "transfer": transfer,
+    "prune": prune,
     "reproduce": reproduce,
     "compare": compare,
     "correlate": correlate,

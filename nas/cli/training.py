@@ -121,6 +121,57 @@ def transfer(
         run_transfer(created, folder)
 
 
+def prune(
+    checkpoint: Checkpoint,
+    assignments: Settings = None,
+    keep: Annotated[float, typer.Option(help="The share of the cost that is left, such as 0.5.")] = 0.5,
+    cost: Annotated[str, typer.Option(help="macs or params.")] = "macs",
+    by: Annotated[
+        str,
+        typer.Option(
+            help="What ranks channels: l1 or l2, the norm of their filters, or norm_scale, the scale of their batch norm."
+        ),
+    ] = "l1",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="The recipe of the fine-tuning; by default a quarter of the training, at a tenth of its rate."
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the widths are choices: a name, '{growing: {stages: 2}}' or the run folder of a search."
+        ),
+    ] = None,
+    executor: ExecutorName = None,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    address: Address = None,
+    run_dir: RunFolder = None,
+    seed: Seed = None,
+) -> None:
+    """Take the least important channels from a trained network, until a cost is low enough, and train it on.
+
+    The result is a narrower member of the network's space, in an ordinary run folder. Step by step the width whose last
+    channels matter least takes its next smaller option, so the space must list widths from the smallest to the largest.
+    Settings of the fine-tuning are changed by recipe.epochs=5 or recipe.lr=0.01; `nas resume` continues an interrupted one.
+
+    For example: nas prune runs/mine --keep 0.5 --cost macs --by l1 recipe.epochs=5
+    """
+    from nas.plain import from_plain
+    from nas.runs.folder import new_run
+    from nas.runs.pruning import Pruning, PruningRequest, create_pruning, declare_pruning, plan_pruning
+
+    what = from_plain({"Pruning": {"keep": keep, "cost": cost, "by": by, "space": space or ""}}, Pruning)
+    asked = PruningRequest(checkpoint, what, recipe or "", _with_seed(assignments, seed))
+    declared = declare_pruning(asked)
+    chosen = sharing_executor(declared.executor, executor, workers, gpus_per_worker, address)
+    planned = plan_pruning(asked, declared, chosen)
+    with new_run(run_dir, "pruned", lambda folder: create_pruning(folder, planned)) as (folder, training):
+        run_train(training, folder)
+
+
 def measure(
     checkpoints: Checkpoints,
     on: TestedOn = None,

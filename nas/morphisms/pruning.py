@@ -47,11 +47,13 @@ def prune_channels(
     largest. `stack` returns the network of a member. Importances are compared as multiples of their layer's mean, but scales
     of batch norms as they are, as network slimming does (Liu et al. 2017, arXiv:1708.06519, section 3). By "l1" it is the
     ranking of Li et al. 2017, arXiv:1608.08710, who choose by hand how many filters each layer loses. The model is to be
-    trained on. Raises RecordError where no smaller member is cheap enough.
+    trained on. Raises RecordError where no smaller member is cheap enough, or no width of the space can be smaller.
     """
     model = build(stack(architecture), input)
     model.load_state_dict(weights)
     importances = sort_channels(model, input, by)
+    if not importances:
+        raise RecordError("the channels of this network cannot be followed from layer to layer: none can be taken out")
     if by != "norm_scale":
         importances = {name: each / each.mean().clamp_min(1e-30) for name, each in importances.items()}
     taken, layers = dict(decisions(space, architecture)), _layers(model)
@@ -59,6 +61,11 @@ def prune_channels(
     member = architecture
     while after > keep * before:
         offers = list(_offers(space, taken, stack, input, layers, importances))
+        if not offers and member is architecture:
+            raise RecordError(
+                "no choice of the space makes this network narrower and changes nothing else: give a space whose widths are "
+                "choices, from the smallest to the largest, such as nats_size, and not tied to others by identity skips"
+            )
         if not offers:
             raise RecordError(
                 f"the narrowest member has {after:,} {cost}, and {keep:g} of {before:,} was asked for: give more, or a space "

@@ -43,6 +43,12 @@ OF_THE_PLACE = ("executor", "execution", "data.path", "data.folder", "seed")
 
 WEIGHTS = "best.safetensors"
 
+INITIAL = "initial.safetensors"
+"""The weights that a training begins with, in its run folder; without this file they are random."""
+
+PRUNED = "pruning.json"
+"""The file, in the run folder of a pruned network, of what was pruned; its training begins with INITIAL."""
+
 
 @record
 class FullTraining:
@@ -95,13 +101,17 @@ def _scaled(data: Data, scale: Scale) -> Data:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """A full training that is ready to run, with its data loaded: declaration, architecture, evaluator and task."""
+    """A full training that is ready to run, with its data loaded: declaration, architecture, evaluator and task.
+
+    `initial` is the file of the weights that it begins with; None for random ones.
+    """
 
     declared: FullTraining
     found: StackedNetwork
     evaluator: Training
     task: Task
     data: RunData
+    initial: Path | None = None
 
     @property
     def stacked(self) -> StackedNetwork:
@@ -181,7 +191,13 @@ def load_training(folder: Path, assignments: Sequence[str] = (), changed_data: b
     declared = reassigned(folder / "training.yaml", assignments, MAY_CHANGE, load)
     check_places(folder, declared)
     hold = partial(hold_to_data, folder, changed_data=changed_data)
-    return plan_training(declared, read_found(folder / "best.json"), hold)
+    planned = plan_training(declared, read_found(folder / "best.json"), hold)
+    initial = (folder / INITIAL).resolve()
+    if (folder / PRUNED).is_file() and not initial.is_file():
+        raise RecordError(
+            f"{folder} is the training of a pruned network, and its weights {INITIAL} are missing: restore them"
+        )
+    return replace(planned, initial=initial) if initial.is_file() else planned
 
 
 def run_training(planned: TrainingPlan, folder: Path, views: Views) -> Evaluated:
@@ -200,4 +216,4 @@ def run_training(planned: TrainingPlan, folder: Path, views: Views) -> Evaluated
 
 
 def _test(planned: TrainingPlan, weights: Path, job: Job) -> Evaluation:
-    return planned.evaluator.test(planned.task, job, weights)
+    return planned.evaluator.test(planned.task, job, weights, planned.initial)

@@ -72,13 +72,15 @@ def find_tested(checkpoints: Sequence[str], on: str | None) -> TestedWeights:
     folder = folder_of(checkpoints[0])
     declared = declared_of(folder)
     data = adapted(data_of(checkpoints[0], on, declared, found), found.input)
+    declared = training_of(folder)
+    data = adapted(_data(checkpoints[0], on, declared, found), found.input)
     if on is None:
         _hold_to_data(folder, declared)
     images = trained[0].normalised(split(data, 0, 0) if on is None else evaluation_split(data))
     _warn_of_training_images(on, declared)
     for other in trained[1:]:
         _check_alike(trained[0].stacked, other.stacked, other.weights)
-    models = [_model_for(each, images) for each in trained]
+    models = [model_for(each, images) for each in trained]
     model = models[0] if len(models) == 1 else AveragedLogits(models)
     return TestedWeights(model, found, weights, images, declared.recipe if declared is not None else Recipe())
 
@@ -94,7 +96,7 @@ def _check_alike(first: StackedNetwork, other: StackedNetwork, weights: Path) ->
             )
 
 
-def _model_for(trained: TrainedNetwork, images: Split) -> nn.Module:
+def model_for(trained: TrainedNetwork, images: Split) -> nn.Module:
     """Build a network with its weights. Raises RecordError where the images have other channels or classes."""
     check_channels(trained, images.shape)
     model = trained.model()
@@ -105,6 +107,7 @@ def _model_for(trained: TrainedNetwork, images: Split) -> nn.Module:
 
 
 def declared_of(folder: Path) -> FullTraining | None:
+def training_of(folder: Path) -> FullTraining | None:
     """Return the training of a run folder's weights: its only one, or the final one of a search; None where there is none."""
     if (file := folder / "training.yaml").is_file():
         return load_declared(file, (), FullTraining)
@@ -113,7 +116,12 @@ def declared_of(folder: Path) -> FullTraining | None:
     experiment = load_run(folder)
     final = experiment.final.evaluator if experiment.final is not None else None
     trainings = [each for each in parts_in(final or experiment.evaluator) if isinstance(each, Training)]
-    return FullTraining(trainings[-1].data, trainings[-1].recipe) if trainings else None
+    if not trainings:
+        return None
+    last = trainings[-1]
+    return FullTraining(
+        last.data, last.recipe, validation=last.validation, images=last.images, split_seed=last.split_seed
+    )
 
 
 def data_of(checkpoint: str, on: str | None, declared: FullTraining | None, found: StackedNetwork) -> Data:

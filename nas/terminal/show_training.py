@@ -17,6 +17,7 @@ from nas.journal import replay
 from nas.profiling import profile
 from nas.runs.architecture import StackedNetwork, read_found
 from nas.runs.full_training import WEIGHTS, FullTraining, TrainingPlan
+from nas.runs.pruning import read_pruning
 from nas.runs.status import state_of
 from nas.runs.transfer import LABELS, by_way, load_transfer, transferred
 from nas.terminal.live import duration, number, print_failure
@@ -58,6 +59,7 @@ def _show_decoding(planned: TrainingPlan, console: Console) -> None:
 def show_trained(declared: FullTraining, done: Evaluated, folder: Path, console: Console) -> None:
     """Print the results of a training, next to the published numbers if there are any, and its folder."""
     _show_test(folder, console)
+    _show_pruning(folder, console)
     for name, expected in declared.expect.items():
         if name in done.scores:
             holds = abs(done.scores[name] - expected.mean) <= expected.tolerance
@@ -76,6 +78,7 @@ def show_training(folder: Path, console: Console) -> None:
         console.print(_epochs_table(epochs))
         _show_time(epochs, console)
     _show_test(folder, console)
+    _show_pruning(folder, console)
     _show_state(folder, read_test(folder / WEIGHTS) is not None, console)
     journal = folder / "training.jsonl"
     for done in replay(journal, "test_top1_percent").failures if journal.is_file() else ():
@@ -95,6 +98,24 @@ def _show_test(folder: Path, console: Console) -> None:
         console.print(class_table(measured))
         console.print(source_line(measured), soft_wrap=True, markup=False)
         console.print(f"Weights: {folder / WEIGHTS}", soft_wrap=True)
+
+
+def _show_pruning(folder: Path, console: Console) -> None:
+    """Print accuracy and costs before the pruning, after it and, where that has ended, after the fine-tuning."""
+    report = read_pruning(folder)
+    if report is None:
+        return
+    tested = read_test(folder / WEIGHTS)
+    accuracies = [report.before.top1_percent, report.pruned.top1_percent]
+    table = Table(title="Pruned", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("", "before", "pruned", "fine-tuned"):
+        table.add_column(column, justify="right" if column else "left")
+    tuned = "" if tested is None else f"{tested.decisive.top1_percent:.2f}"
+    table.add_row("top-1 accuracy, %", *(f"{each:.2f}" for each in accuracies), tuned)
+    for name, title in (("params", "parameters"), ("macs", "MACs")):
+        before, after = getattr(report.before, name), getattr(report.pruned, name)
+        table.add_row(title, f"{before:,}", f"{after:,}", f"{after:,}" if tuned else "")
+    console.print(table)
 
 
 def _show_time(epochs: list[Epoch], console: Console) -> None:
