@@ -48,6 +48,20 @@ Ways = Annotated[
 Labels = Annotated[
     str | None, typer.Option(help="Percentages of the labels to train on, such as 1,5,25,100 for a low-data curve.")
 ]
+Kept = Annotated[float, typer.Option(help="The share of the cost that is left, such as 0.5.")]
+CostName = Annotated[str, typer.Option(help="macs or params.")]
+RankedBy = Annotated[
+    str,
+    typer.Option(help="What ranks channels: l1 or l2, norms of their filters; norm_scale, scales of their batch norm."),
+]
+TunedBy = Annotated[
+    str | None,
+    typer.Option(help="The recipe of the fine-tuning; by default a quarter of the training, at a tenth of its rate."),
+]
+SpaceName = Annotated[
+    str | None,
+    typer.Option(help="Where widths are choices: a name, '{growing: {stages: 2}}' or the run folder of a search."),
+]
 Seed = Annotated[int | None, typer.Option(help="Short for seed=N.")]
 
 
@@ -124,26 +138,11 @@ def transfer(
 def prune(
     checkpoint: Checkpoint,
     assignments: Settings = None,
-    keep: Annotated[float, typer.Option(help="The share of the cost that is left, such as 0.5.")] = 0.5,
-    cost: Annotated[str, typer.Option(help="macs or params.")] = "macs",
-    by: Annotated[
-        str,
-        typer.Option(
-            help="What ranks channels: l1 or l2, the norm of their filters, or norm_scale, the scale of their batch norm."
-        ),
-    ] = "l1",
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="The recipe of the fine-tuning; by default a quarter of the training, at a tenth of its rate."
-        ),
-    ] = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the widths are choices: a name, '{growing: {stages: 2}}' or the run folder of a search."
-        ),
-    ] = None,
+    keep: Kept = 0.5,
+    cost: CostName = "macs",
+    by: RankedBy = "l1",
+    recipe: TunedBy = None,
+    space: SpaceName = None,
     executor: ExecutorName = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = None,

@@ -61,20 +61,25 @@ def prune_channels(
     member = architecture
     while after > keep * before:
         offers = list(_offers(space, taken, stack, input, layers, importances))
-        if not offers and member is architecture:
-            raise RecordError(
-                "no choice of the space makes this network narrower and changes nothing else: give a space whose widths are "
-                "choices, from the smallest to the largest, such as nats_size, and not tied to others by identity skips"
-            )
         if not offers:
-            raise RecordError(
-                f"the narrowest member has {after:,} {cost}, and {keep:g} of {before:,} was asked for: give more, or a space "
-                "with smaller widths"
-            )
+            raise _too_wide(after, before, keep, cost)
         _, name, member, layers = min(offers, key=lambda offer: offer[:2])
         taken[name] -= 1
         after = getattr(profile(stack(member), input), cost)
     return Pruned(member, inherit(stack(member), stack(architecture), weights, input, keeps=by), before, after)
+
+
+def _too_wide(after: int, before: int, keep: float, cost: Cost) -> RecordError:
+    """Return the error of a network that cannot be narrowed further."""
+    if after == before:
+        return RecordError(
+            "no choice of the space makes this network narrower and changes nothing else: give a space whose widths are "
+            "choices, from the smallest to the largest, such as nats_size, and not tied to others by identity skips"
+        )
+    return RecordError(
+        f"the narrowest member has {after:,} {cost}, and {keep:g} of {before:,} was asked for: give more, or a space "
+        "with smaller widths"
+    )
 
 
 def _offers(

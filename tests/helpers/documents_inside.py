@@ -196,7 +196,7 @@ def _check_command(name: str, arguments: list[str]) -> None:
     settings = [each for each in given.get("assignments") or () if not re.match(r"[A-Z]+=", each)]
     if given.get("experiment") and not _stands_for(given["experiment"]):
         load(Path(given["experiment"]), settings)
-    if "recipe" in given and not _stands_for(given["recipe"]):
+    if given.get("recipe") and not _stands_for(given["recipe"]):
         full_training.load_recipe(given["recipe"], settings)
     if re.match(r"[\w.]+:\w+$", str(given.get("architecture"))):
         find_architecture(given["architecture"])
