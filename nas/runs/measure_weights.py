@@ -15,6 +15,7 @@ from nas.data import Data, Split, evaluation_split, split
 from nas.data.layout import list_images
 from nas.data.preprocessing import folder_read_alike
 from nas.evaluation.ensemble import AveragedLogits
+from nas.evaluation.ensemble_training import EnsembleTraining
 from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.trained_network import TrainedNetwork, unknown_of
 from nas.evaluation.training import Training, measure_on_test
@@ -115,7 +116,8 @@ def training_of(folder: Path) -> FullTraining | None:
         return None
     experiment = load_run(folder)
     final = experiment.final.evaluator if experiment.final is not None else None
-    trainings = [each for each in parts_in(final or experiment.evaluator) if isinstance(each, Training)]
+    parts = parts_in(final or experiment.evaluator)
+    trainings = [each for each in parts if isinstance(each, Training | EnsembleTraining)]
     if not trainings:
         return None
     last = trainings[-1]
