@@ -30,9 +30,8 @@ from nas.profiling import profile
 from nas.records import Natural, Positive, RecordError, digest, one_line, record
 from nas.space import sample
 from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
-from nas.training.checkpoint import read_weights
-from nas.training.foreign_weights import load_any
 from nas.training.checkpoint import load_weights, read_weights
+from nas.training.foreign_weights import load_any
 from nas.training.initialisation import Initialisation, initialise
 from nas.training.loop import Reports
 from nas.training.measure import Accuracy, TestResult, measure_speed
@@ -63,11 +62,10 @@ class Training(Evaluator):
     With `weights`, a file of this project, torchvision, timm or others, a network begins from these; a head for other classes
     is new.
 
-    A test writes, next to the weights `<name>.safetensors`, the test result (`<name>.test.json`) and the reports of the
     A test begins from the weights in the file `initial`, if there is one, of the same network. It writes, next to the weights
-    `<name>.safetensors`, the test result (`<name>.test.json`) and the reports of the
-    epochs (`<name>.epochs.jsonl`). With a moving average (EMA), those weights are the averaged ones, and the test score
-    is theirs; the raw weights are in `<name>.raw.safetensors`.
+    `<name>.safetensors`, the test result (`<name>.test.json`) and the reports of the epochs (`<name>.epochs.jsonl`). With a
+    moving average (EMA), those weights are the averaged ones, and the test score is theirs; the raw weights are in
+    `<name>.raw.safetensors`.
     """
 
     data: Data
@@ -143,7 +141,6 @@ class Training(Evaluator):
         images, network = self.split_images(), task.network(job.architecture)
         recipe, costs = self.recipe_of(job), network_costs(network, images.shape)
         model = self._begun(network, job, images)
-        model = built(network, job, images, recipe.initialisation)
         if initial is not None:
             load_weights(model, initial, digest(network))
         last, average = yield from self._train(model, job, images, costs, weights)

@@ -17,7 +17,7 @@ from nas.evaluation.trained_network import TrainedNetwork
 from nas.export.subject import Built
 from nas.records import RecordError
 from nas.runs.architecture import folder_of
-from nas.runs.measure_weights import check_classes, data_of, declared_of
+from nas.runs.measure_weights import check_classes, data_of, training_of
 from nas.runs.transfer_trials import adapted, check_channels
 from nas.training.randomness import stream
 
@@ -65,7 +65,7 @@ def quantisation_images(built: Built) -> QuantisationImages:
     asked, found = subject.asked, subject.found
     if asked.calibration.images < 1:
         raise RecordError(f"--calibration-images is {asked.calibration.images}: give 1 at least")
-    declared = None if subject.place is None else declared_of(folder_of(asked.name))
+    declared = None if subject.place is None else training_of(folder_of(asked.name))
     data: Any = adapted(data_of(asked.name, asked.calibration.data, declared, found), found.input)
     if asked.calibration.data is not None and Path(asked.calibration.data).is_dir() and hasattr(data, "test"):
         data = replace(data, test=0.5)

@@ -71,10 +71,8 @@ def find_tested(checkpoints: Sequence[str], on: str | None) -> TestedWeights:
     found, weights = find_checkpoint(checkpoints[0])
     trained = [TrainedNetwork(found, weights), *(TrainedNetwork(*find_checkpoint(name)) for name in checkpoints[1:])]
     folder = folder_of(checkpoints[0])
-    declared = declared_of(folder)
-    data = adapted(data_of(checkpoints[0], on, declared, found), found.input)
     declared = training_of(folder)
-    data = adapted(_data(checkpoints[0], on, declared, found), found.input)
+    data = adapted(data_of(checkpoints[0], on, declared, found), found.input)
     if on is None:
         _hold_to_data(folder, declared)
     images = trained[0].normalised(split(data, 0, 0) if on is None else evaluation_split(data))
@@ -107,7 +105,6 @@ def model_for(trained: TrainedNetwork, images: Split) -> nn.Module:
     return model
 
 
-def declared_of(folder: Path) -> FullTraining | None:
 def training_of(folder: Path) -> FullTraining | None:
     """Return the training of a run folder's weights: its only one, or the final one of a search; None where there is none."""
     if (file := folder / "training.yaml").is_file():
