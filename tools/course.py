@@ -257,11 +257,10 @@ def experiment(name: str) -> Found:
 
 
 def measured(name: str) -> Found:
-    """Return a row of the table of measurements in docs/strategies.md, by its first cell."""
-    lines = STRATEGIES.read_text(encoding="utf-8").splitlines()
-    table = {
-        line.split("|")[1].strip(): [part.strip() for part in line.split("|")[1:]] for line in lines if "±" in line
-    }
+    """Return a row of the table in the section "Measured" of docs/strategies.md, by its first cell."""
+    section = STRATEGIES.read_text(encoding="utf-8").partition("## Measured\n")[2].partition("\n## ")[0]
+    rows = [[part.strip() for part in line.split("|")[1:]] for line in section.splitlines() if line.startswith("| ")]
+    table = {row[0]: row for row in rows}
     after_150 = _known(name, table, "row in docs/strategies.md")[4]
     return Found("measured in [strategies](strategies.md)", "", f"{after_150} after 150 evaluations", f"`{name}`")
 
