@@ -84,8 +84,8 @@ def _resized(old: nn.Conv2d, new: nn.Conv2d) -> Tensor:
     """
     kernel: Tensor = old.weight.detach()
     for axis in (0, 1):
-        taps = {tap: i for i, tap in enumerate(_taps(new, axis))}
-        found = [(taps[tap], i) for i, tap in enumerate(_taps(old, axis)) if tap in taps]
+        known = {tap: i for i, tap in enumerate(taps(new, axis))}
+        found = [(known[tap], i) for i, tap in enumerate(taps(old, axis)) if tap in known]
         sizes = list(kernel.shape)
         sizes[2 + axis] = new.kernel_size[axis]
         larger = kernel.new_zeros(sizes)
@@ -95,7 +95,7 @@ def _resized(old: nn.Conv2d, new: nn.Conv2d) -> Tensor:
     return kernel
 
 
-def _taps(conv: nn.Conv2d, axis: int) -> list[float]:
+def taps(conv: nn.Conv2d, axis: int) -> tuple[float, ...]:
     """Return the distance of each tap from the centre, in pixels."""
     size = conv.kernel_size[axis]
-    return [(i - (size - 1) / 2) * conv.dilation[axis] for i in range(size)]
+    return tuple((i - (size - 1) / 2) * conv.dilation[axis] for i in range(size))

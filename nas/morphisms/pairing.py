@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -96,8 +96,8 @@ class Pairing:
                 new.get_submodule(part), old.get_submodule(part), f"{name}.{part}", f"{old_name}.{part}"
             )
         for i, (operations, others) in enumerate(zip(new.nodes, old.nodes, strict=False)):
-            known = {key: j for j, key in enumerate(_numbered(old.sources[i]))}
-            for k, key in enumerate(_numbered(new.sources[i])):
+            known = {key: j for j, key in enumerate(numbered(old.sources[i]))}
+            for k, key in enumerate(numbered(new.sources[i])):
                 operation = operations[k]  # type: ignore[index]
                 if key in known:
                     places = f"{name}.nodes.{i}.{k}", f"{old_name}.nodes.{i}.{known[key]}"
@@ -152,6 +152,6 @@ def _kind(module: nn.Module) -> str:
     return f"{type(module).__name__}({inner})"
 
 
-def _numbered(keys: Sequence[int]) -> list[Hashable]:
+def numbered(keys: Sequence[int]) -> list[tuple[int, int]]:
     """Return each key with the number of equal ones before it."""
     return [(key, keys[:i].count(key)) for i, key in enumerate(keys)]

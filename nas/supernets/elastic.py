@@ -1,0 +1,168 @@
+"""Elastic weights: one store of the largest tensors of a space, of which every architecture uses slices.
+
+The generic form of the weight sharing of once-for-all networks (Cai et al. 2020, arXiv:1908.09791, section 3) and BigNAS (Yu et
+al. 2020, arXiv:2003.11142, section 3): first channels, the middle of the kernel, first layers. Once-for-all transforms a kernel
+before it is cropped; here it is not. Options that differ in more than sizes, such as two operations, have weights of their own.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.building import Node, Shape, build
+from nas.choice import SpaceError
+from nas.morphisms.nesting import Axis, Blueprint, Placed
+from nas.supernets.coverage import covering
+
+KEPT = 256
+"""The number of architectures whose modules a store keeps."""
+
+Index = tuple[slice | Tensor, ...]
+
+
+@final
+class ElasticStore(nn.Module):
+    """The largest tensor of each place of a space, by the name of the place, initialised as those of ordinary networks.
+
+    `stack` returns the network of an architecture, for images of shape `input` (C, H, W). `largest` is the architecture with the
+    most weights, which uses the whole store where options differ in sizes only. Raises SpaceError, with choice and place, where
+    sizes do not nest.
+    """
+
+    def __init__(self, space: Any, stack: Callable[[Any], Node], input: Shape = (3, 32, 32)) -> None:
+        super().__init__()
+        self.stack, self.input = stack, input
+        self._members: OrderedDict[Any, tuple[nn.Module, dict[str, tuple[str, Index]]]] = OrderedDict()
+        self._axes: dict[str, list[Axis]] = {}
+        used: list[tuple[Any, Blueprint]] = []
+        for choice, architecture in covering(space, stack, input):
+            blueprint = Blueprint(stack(architecture), input)
+            if self._extend(blueprint, choice):
+                used.append((architecture, blueprint))
+        self.largest = used[0][0]
+        self._draw(used)
+
+    def forward(self, x: Tensor, architecture: Any) -> Any:
+        """Return the output of an architecture for images (B, C, H, W), computed with slices of the store.
+
+        In training mode norms use the batch's statistics, and those in the store stay as they are.
+        """
+        module, _ = self._member(architecture)
+        buffers = {name for name, _ in module.named_buffers()}
+        tensors = self.tensors(architecture)
+        known = {name: each.clone() if name in buffers else each for name, each in tensors.items()}
+        return torch.func.functional_call(module.train(self.training), known, (x,))
+
+    def tensors(self, architecture: Any) -> dict[str, Tensor]:
+        """Return the slices that an architecture uses, by their names in its network; views, but where channels are scattered."""
+        _, places = self._member(architecture)
+        held = {**self._parameters, **self._buffers}
+        return {name: held[place][index] for name, (place, index) in places.items()}  # type: ignore[index]
+
+    @torch.no_grad()
+    def take_out(self, architecture: Any) -> nn.Module:
+        """Return an architecture as an ordinary network with copies of its weights."""
+        model, tensors = build(self.stack(architecture), self.input), self.tensors(architecture)
+        some = next(self.parameters())
+        model.to(some.device, some.dtype)
+        for name, own in (*model.named_parameters(), *model.named_buffers()):
+            own.copy_(tensors[name])
+        return model.train(self.training)
+
+    def _member(self, architecture: Any) -> tuple[nn.Module, dict[str, tuple[str, Index]]]:
+        """Return the module of an architecture, without weights, and where in the store each of its tensors is."""
+        if architecture in self._members:
+            self._members.move_to_end(architecture)
+            return self._members[architecture]
+        blueprint = Blueprint(self.stack(architecture), self.input)
+        places = {}
+        for name, placed in blueprint.tensors.items():
+            places[name] = _attribute(placed.place), self._index(placed)
+        self._members[architecture] = blueprint.module, places
+        if len(self._members) > KEPT:
+            self._members.popitem(last=False)
+        return blueprint.module, places
+
+    def _extend(self, blueprint: Blueprint, choice: str) -> bool:
+        """Add the axes that a network has and the store lacks; return whether there were any. `choice` is what it varies."""
+        is_new = False
+        for placed in blueprint.tensors.values():
+            known = self._axes.setdefault(placed.place, [])
+            if not known:
+                known += placed.axes
+                is_new = True
+            for i, (old, axis) in enumerate(zip(known, placed.axes, strict=True)):
+                lacking = set(axis.labels).difference(old.labels)
+                if lacking and set(old.labels) <= set(axis.labels):
+                    known[i] = axis
+                elif lacking and axis.joins:
+                    known[i] = Axis((*old.labels, *(label for label in axis.labels if label in lacking)), joins=True)
+                elif lacking:
+                    sizes = f"{len(axis.labels)} entries of axis {i} are not all among the {len(old.labels)}"
+                    raise SpaceError(
+                        f"choice {choice!r} does not nest at {placed.place!r}: {sizes} of the largest network; resolve the choice "
+                        "first, or give options of which each contains the smaller ones"
+                    )
+                is_new = is_new or bool(lacking)
+        return is_new
+
+    @torch.no_grad()
+    def _draw(self, used: list[tuple[Any, Blueprint]]) -> None:
+        """Fill the store with the initial weights of these networks; where several have one, with those of the first."""
+        for architecture, blueprint in reversed(used):
+            model = build(self.stack(architecture), self.input)
+            drawn = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+            for name, placed in blueprint.tensors.items():
+                key, values = _attribute(placed.place), drawn[name].detach()
+                if not hasattr(self, key):
+                    whole = values.new_zeros([len(axis.labels) for axis in self._axes[placed.place]])
+                    is_weight = isinstance(drawn[name], nn.Parameter)
+                    self.register_parameter(key, nn.Parameter(whole)) if is_weight else self.register_buffer(key, whole)
+                getattr(self, key)[self._index(placed)] = values
+
+    def _index(self, placed: Placed) -> Index:
+        """Return the index of a tensor in the tensor of its place. Raises SpaceError where it is not in the store."""
+        found = []
+        if placed.place not in self._axes:
+            raise SpaceError(f"the store has no weights at {placed.place!r}: give an architecture of its space")
+        for whole, axis in zip(self._axes[placed.place], placed.axes, strict=True):
+            positions = {label: i for i, label in enumerate(whole.labels)}
+            if lacking := [label for label in axis.labels if label not in positions]:
+                raise SpaceError(
+                    f"the store has no weights for {len(lacking)} of {len(axis.labels)} entries at {placed.place!r}: give an "
+                    "architecture of its space, whose concatenations are alike"
+                )
+            found.append([positions[label] for label in axis.labels])
+        return _as_index(found)
+
+
+def _attribute(place: str) -> str:
+    return place.replace(".", ":")
+
+
+def _as_index(positions: Iterable[list[int]]) -> Index:
+    """Return an index of these positions along each axis: slices where they are in a row, which give a view."""
+    listed = list(positions)
+    steps = [_step(each) for each in listed]
+    if all(steps):
+        return tuple(
+            slice(each[0], each[-1] + 1, step) if each else slice(0) for each, step in zip(listed, steps, strict=True)
+        )
+    sizes = len(listed)
+    return tuple(
+        torch.tensor(each).view(*(-1 if i == axis else 1 for i in range(sizes))) for axis, each in enumerate(listed)
+    )
+
+
+def _step(positions: list[int]) -> int | None:
+    """Return the step of positions that are evenly spaced and ascending, else None."""
+    if len(positions) < 2:
+        return 1
+    step = positions[1] - positions[0]
+    is_even = step > 0 and positions == list(range(positions[0], positions[-1] + 1, step))
+    return step if is_even else None
