@@ -94,12 +94,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         name = func.overloadpacket.__name__
-        # On the meta device torch takes a millisecond to infer the shapes of these two kinds, which are known.
-        if name == _NORM and args[0].is_meta:
-            result: Any = (torch.empty_like(args[0]), *[args[0].new_empty(0)] * 2)
-        elif name in _ALIKE and args[0].is_meta:
-            result = torch.empty_like(args[0])
-        else:
+        result = on_meta(name, args)
+        if result is None:
             result = func(*args, **(kwargs or {}))
             # The registry counts multiplications and additions; a MAC is one of each.
             if (flops := flop_registry.get(func.overloadpacket)) is not None:
@@ -126,6 +122,18 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _freed(self, storage: int, size: int) -> None:
         self._storages.discard(storage)
         self.live_bytes -= size
+
+
+def on_meta(name: str, args: Any) -> Any:
+    """Return the result of a norm or an activation on the meta device, whose shape is known; None for all else.
+
+    Torch takes a millisecond to infer it.
+    """
+    if name == _NORM and args[0].is_meta:
+        return (torch.empty_like(args[0]), *[args[0].new_empty(0)] * 2)
+    if name in _ALIKE and args[0].is_meta:
+        return torch.empty_like(args[0])
+    return args[0] if name.removesuffix("_") in _ALIKE and args[0].is_meta else None
 
 
 def _reach(name: str, args: Any, inputs: list[Tensor], output: Tensor) -> Reach:

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nas.building import Shape
+from nas.tracing import on_meta
 
 Source = tuple[str, int] | tuple[str, int, int]
 """The name of a layer and its output channel, and the pixel where a map was flattened; the name of the image is empty."""
@@ -116,8 +117,10 @@ class _ChannelTracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._module, self._name = nn.Module(), ""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
+        result = on_meta(name, args)
+        if result is None:
+            result = func(*args, **(kwargs or {}))
         inputs = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         outputs = [each for each in tree_leaves(result) if isinstance(each, Tensor)]
         if name.startswith("split"):

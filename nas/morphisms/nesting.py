@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from nas.building import Node, Shape, Site, image_shape
+from nas.layers.attention import SqueezeExcite
 from nas.layers.conv import ConvNormAct
 from nas.morphisms.channels import Channels, is_channelwise, trace_channels
 from nas.morphisms.embedding import taps
 from nas.morphisms.pairing import numbered
 from nas.operations.mbconv import _Inverted as Inverted
-from nas.layers.attention import SqueezeExcite
 from nas.topology.cell import CellModule
 from nas.topology.chain import Chain, Stage
 from nas.topology.network import Network
@@ -32,7 +32,7 @@ from nas.topology.residual import _Sum as Sum
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The labels of an axis, all different; `joins` where the axis at a place may hold labels of several networks side by side."""
+    """The labels of an axis, all different; `joins` where a place may hold labels of several networks side by side."""
 
     labels: tuple[Hashable, ...]
     joins: bool = False
@@ -113,7 +113,9 @@ class Blueprint:
         if not nodes or not isinstance(inner, nn.Sequential):
             return found
         # squeeze-and-excitation stands beside the other layers, which are the same with and without it
-        others = [each for each in inner if not any(isinstance(node, SqueezeExcite) for node in self._nodes.get(each, []))]
+        others = [
+            each for each in inner if not any(isinstance(node, SqueezeExcite) for node in self._nodes.get(each, []))
+        ]
         return "-".join([found, *(self._kind(each) for each in others if any(True for _ in each.parameters()))])
 
 
@@ -135,11 +137,11 @@ def _axes(layer: nn.Module, channels: Channels | None) -> dict[str, tuple[Axis, 
         inputs = read if read is not None and len(read) == layer.in_channels else tuple(range(layer.in_channels))
         rows, columns = _conv_channels(layer, inputs)
         kernel = (Axis(taps(layer, axis)) for axis in (0, 1))
-        return {"weight": (rows, columns, *kernel), **({"bias": (rows,)} if layer.bias is not None else {})}
+        return {name: (rows, columns, *kernel) if name == "weight" else (rows,) for name, _ in _own_tensors(layer)}
     if isinstance(layer, nn.Linear):
         inputs = read if read is not None and len(read) == layer.in_features else tuple(range(layer.in_features))
         rows = Axis(tuple(range(layer.out_features)))
-        return {"weight": (rows, Axis(inputs, True)), **({"bias": (rows,)} if layer.bias is not None else {})}
+        return {name: (rows, Axis(inputs, True)) if name == "weight" else (rows,) for name, _ in _own_tensors(layer)}
     return {name: _values(each, read) for name, each in _own_tensors(layer)}
 
 
@@ -165,7 +167,7 @@ def _conv_channels(conv: nn.Conv2d, inputs: tuple[Hashable, ...]) -> tuple[Axis,
     # a group's filters nest where it reads the same channels and makes equally many
     width, made = conv.in_channels // conv.groups, conv.out_channels // conv.groups
     groups = [inputs[i * width : (i + 1) * width] for i in range(conv.groups)]
-    return Axis(tuple(product(groups, range(made)))), _fixed(width)
+    return Axis(tuple(product(groups, _fixed(made).labels))), _fixed(width)
 
 
 def _parts_of(channels: Channels) -> tuple[Hashable, ...]:

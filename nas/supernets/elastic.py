@@ -103,10 +103,10 @@ class ElasticStore(nn.Module):
                 elif lacking and axis.joins:
                     known[i] = Axis((*old.labels, *(label for label in axis.labels if label in lacking)), joins=True)
                 elif lacking:
-                    sizes = f"{len(axis.labels)} entries of axis {i} are not all among the {len(old.labels)}"
+                    sizes = f"the {len(axis.labels)} entries of axis {i} are not all among {len(old.labels)}"
                     raise SpaceError(
-                        f"choice {choice!r} does not nest at {placed.place!r}: {sizes} of the largest network; resolve the choice "
-                        "first, or give options of which each contains the smaller ones"
+                        f"choice {choice!r} does not nest at {placed.place!r}: {sizes} of another network; resolve "
+                        "the choice first, or give options of which each contains the smaller ones"
                     )
                 is_new = is_new or bool(lacking)
         return is_new
