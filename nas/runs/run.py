@@ -23,7 +23,7 @@ from nas.records import FORMAT, RecordError, to_plain
 from nas.runs.experiment import Experiment, load
 from nas.runs.finals import ENSEMBLE, finalists_of, set_aside, train_finalists, write_found
 from nas.runs.folder import make_folder, provenance, reassigned, write_declared
-from nas.runs.full_training import FullTraining
+from nas.runs.full_training import WEIGHTS, FullTraining
 from nas.runs.run_data import RunData, find_data, write_data
 from nas.runs.scores import check_scores
 from nas.runs.supernets import SUPERNETS, derived_scores, search_supernets
@@ -200,9 +200,13 @@ def _work(planned: SearchPlan, folder: Path | None) -> Work:
     assert folder is not None, "supernets are in a folder"
     if experiment.scored_by == "supernets":
         return partial(derived_scores, folder)
-    assert experiment.supernet is not None, "checked when the experiment was made"
+    return _paths(planned, folder)
+
+
+def _paths(planned: SearchPlan, folder: Path) -> PathScores:
+    assert planned.experiment.supernet is not None, "checked when the experiment was made"
     assert planned.supernet is not None, "planned with the experiment"
-    return PathScores(experiment.supernet, planned.supernet, folder / SUPERNETS / "0.safetensors")
+    return PathScores(planned.experiment.supernet, planned.supernet, folder / SUPERNETS / "0.safetensors")
 
 
 def _hand_over(planned: SearchPlan, history: History, best: Evaluated, folder: Path) -> None:
@@ -213,10 +217,23 @@ def _hand_over(planned: SearchPlan, history: History, best: Evaluated, folder: P
         members = [to_plain(task.found(each.architecture, each.scores)) for each in history.front]
         text = json.dumps({"cellstack": FORMAT, "front": members}, indent=1)
         write_atomically(folder / FRONT, lambda beside: beside.write_text(text + "\n", encoding="utf-8"))
+    if planned.experiment.scored_by == "paths" and planned.final is None:
+        _write_paths(_paths(planned, folder), history, best, folder)
     if isinstance(best.architecture, Candidate):
         _write_recipe(planned, best.architecture, folder / RECIPE)
     if (picture := draw(architecture_of(best.architecture))) is not None:
         (folder / "best.svg").write_text(picture, encoding="utf-8")
+
+
+def _write_paths(paths: PathScores, history: History, best: Evaluated, folder: Path) -> None:
+    """Write the weights of the best architecture and, of several objectives, of the front, where they need no retraining."""
+    if not paths.are_networks:
+        return
+    paths.write(best.architecture, best.scores, folder / WEIGHTS)
+    if len(history.objectives) > 1:
+        (folder / "front").mkdir(exist_ok=True)
+        for i, each in enumerate(history.front):
+            paths.write(each.architecture, each.scores, folder / "front" / f"{i}.safetensors")
 
 
 def _write_recipe(planned: SearchPlan, best: Candidate, file: Path) -> None:

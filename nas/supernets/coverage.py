@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, final
 
 import torch
 
@@ -12,31 +12,51 @@ from nas.choice import Choice, choices, rebuild
 from nas.space import resolve
 
 
-def covering(space: Any, stack: Callable[[Any], Node], input: Shape) -> Iterator[tuple[str, Any]]:
-    """Yield architectures with the name of the choice that each varies; the first is the largest and varies none.
+@final
+class Coverage:
+    """The architectures that a store of a space is made from; `largest` and `smallest` have the most and the fewest weights.
 
-    Every other one takes one option of one choice, at one of the places where that choice occurs; all choices beside it are as
-    in the largest, whose decisions are found one after another by the number of weights (numbers: the largest number).
+    Their decisions are found one after another: numbers by their size, other options by the weights of the network.
     """
-    ways = list(_ways(space, {}))
-    decided: dict[str, int] = {}
-    for name, choice in choices(space).items():
-        if all(isinstance(option, int | float) for option in choice.options) and choice.k is None:
-            decided[name] = max(range(choice.arity), key=choice.options.__getitem__)
-    for name, choice in choices(space).items():
-        if name not in decided:
-            reaching = next(way for way in ways if name in way)
-            members = [_member(space, {**reaching, **decided, name: option}) for option in range(choice.arity)]
-            weights = [_count_weights(stack(member), input) for member in members]
-            decided[name] = weights.index(max(weights))
-    largest = _member(space, decided)
-    yield "", largest
-    seen = {largest}
-    for way in ways:
-        member = _member(space, {**decided, **way})
-        if member not in seen:
-            seen.add(member)
-            yield list(way)[-1], member
+
+    def __init__(self, space: Any, stack: Callable[[Any], Node], input: Shape) -> None:
+        self.space, self.stack, self.input = space, stack, input
+        self.ways = list(_ways(space, {}))
+        self.decided = self._extreme(max)
+        self.largest = _member(space, self.decided)
+        self.smallest = _member(space, self._extreme(min))
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        """Yield architectures with the name of the choice that each varies; the first is the largest and varies none.
+
+        Every other one takes one option of one choice, at one of the places where that choice occurs; all choices beside it
+        are as in the largest.
+        """
+        yield "", self.largest
+        seen = {self.largest}
+        for way in self.ways:
+            member = _member(self.space, {**self.decided, **way})
+            if member not in seen:
+                seen.add(member)
+                yield list(way)[-1], member
+
+    def _extreme(self, pick: Callable[[Sequence[float]], float]) -> dict[str, int]:
+        """Return the decisions of the largest architecture, by `max`, or of the smallest, by `min`."""
+        known, decided = choices(self.space), dict[str, int]()
+        for name, choice in known.items():
+            if all(isinstance(option, int | float) for option in choice.options) and choice.k is None:
+                decided[name] = choice.options.index(pick(choice.options))
+        for name, choice in known.items():
+            if name not in decided:
+                reaching = next(way for way in self.ways if name in way)
+                taken = [{**reaching, **decided, name: option} for option in range(choice.arity)]
+                weights = [self._count_weights(_member(self.space, each)) for each in taken]
+                decided[name] = weights.index(int(pick(weights)))
+        return decided
+
+    def _count_weights(self, member: Any) -> int:
+        with torch.device("meta"):
+            return sum(each.numel() for each in build(self.stack(member), self.input).parameters())
 
 
 def _ways(part: Any, before: Mapping[str, int]) -> Iterator[dict[str, int]]:
@@ -59,8 +79,3 @@ def _ways(part: Any, before: Mapping[str, int]) -> Iterator[dict[str, int]]:
 def _member(space: Any, decided: Mapping[str, int]) -> Any:
     # a choice that is not decided is not yet reached by those before it: its last option stands in
     return resolve(space, lambda choice: decided.get(choice.name, choice.arity - 1))
-
-
-def _count_weights(network: Node, input: Shape) -> int:
-    with torch.device("meta"):
-        return sum(each.numel() for each in build(network, input).parameters())

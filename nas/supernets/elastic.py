@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nas.building import Node, Shape, build
 from nas.choice import SpaceError
 from nas.morphisms.nesting import Axis, Blueprint, Placed
-from nas.supernets.coverage import covering
+from nas.supernets.coverage import Coverage
 
 KEPT = 256
 """The number of architectures whose modules a store keeps."""
@@ -30,21 +30,23 @@ class ElasticStore(nn.Module):
     """The largest tensor of each place of a space, by the name of the place, initialised as those of ordinary networks.
 
     `stack` returns the network of an architecture, for images of shape `input` (C, H, W). `largest` is the architecture with the
-    most weights, which uses the whole store where options differ in sizes only. Raises SpaceError, with choice and place, where
-    sizes do not nest.
+    most weights, which uses the whole store where options differ in sizes only; `smallest` is that with the fewest. With
+    `batch_statistics` norms use those of the batch also in evaluation mode. Raises SpaceError, with choice and place, where sizes
+    do not nest.
     """
 
     def __init__(self, space: Any, stack: Callable[[Any], Node], input: Shape = (3, 32, 32)) -> None:
         super().__init__()
-        self.stack, self.input = stack, input
+        self.stack, self.input, self.batch_statistics = stack, input, False
         self._members: OrderedDict[Any, tuple[nn.Module, dict[str, tuple[str, Index]]]] = OrderedDict()
         self._axes: dict[str, list[Axis]] = {}
         used: list[tuple[Any, Blueprint]] = []
-        for choice, architecture in covering(space, stack, input):
+        coverage = Coverage(space, stack, input)
+        for choice, architecture in coverage.members():
             blueprint = Blueprint(stack(architecture), input)
             if self._extend(blueprint, choice):
                 used.append((architecture, blueprint))
-        self.largest = used[0][0]
+        self.largest, self.smallest = coverage.largest, coverage.smallest
         self._draw(used)
 
     def forward(self, x: Tensor, architecture: Any) -> Any:
@@ -56,7 +58,11 @@ class ElasticStore(nn.Module):
         buffers = {name for name, _ in module.named_buffers()}
         tensors = self.tensors(architecture)
         known = {name: each.clone() if name in buffers else each for name, each in tensors.items()}
-        return torch.func.functional_call(module.train(self.training), known, (x,))
+        module.train(self.training)
+        for norm in module.modules() if self.batch_statistics else ():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.train()
+        return torch.func.functional_call(module, known, (x,))
 
     def tensors(self, architecture: Any) -> dict[str, Tensor]:
         """Return the slices that an architecture uses, by their names in its network; views, but where channels are scattered."""

@@ -9,14 +9,22 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from nas.records import RecordError
+from nas.supernets.elastic_method import ElasticNet
 from nas.supernets.grouped import group_cells
 from nas.supernets.method import Phase
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
 
 
-def apply_execution(supernet: Supernet, declared: SupernetSearch, phases: tuple[Phase, ...]) -> None:
+def apply_execution(supernet: Supernet | ElasticNet, declared: SupernetSearch, phases: tuple[Phase, ...]) -> None:
     """Set up a supernet's execution as declared, in place. Raises RecordError where its method does not allow it."""
+    if isinstance(supernet, ElasticNet):
+        if declared.compile_cells or declared.checkpoint_cells:
+            raise RecordError(
+                f"{type(declared.method).__name__} computes slices of a store, which compile_cells and checkpoint_cells do not "
+                "allow: leave them out"
+            )
+        return
     if _is_grouped(declared, phases):
         group_cells(supernet.model)
     layers = getattr(supernet.model, "layers", nn.ModuleList())

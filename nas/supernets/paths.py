@@ -7,12 +7,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, final
 
+from torch import nn
+
+from nas.data.split import Split
 from nas.evaluation.costs import network_costs
-from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
+from nas.evaluation.evaluator import Evaluation, Job, Scores, Task, at_once
+from nas.plain import write
+from nas.records import digest
+from nas.supernets.elastic_method import Elastic, ElasticNet, supernet_of
 from nas.supernets.execution import apply_execution
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
-from nas.training import best_device, evaluate, load_weights, to_device
+from nas.training import best_device, evaluate, load_weights, save_weights, to_device
 
 PATH_SCORES = ("validation_top1_percent", "params", "macs", "seconds")
 """The scores of an architecture evaluated as a path."""
@@ -29,9 +35,9 @@ class PathScores:
         return {"declared": self.declared, "task": self.task, "weights": self.weights}
 
     @cached_property
-    def _supernet(self) -> Supernet:
+    def _supernet(self) -> Supernet | ElasticNet:
         """The trained supernet, on the device."""
-        supernet = Supernet(self.task.network(self.task.space), self.declared.method, self.task.input)
+        supernet = supernet_of(self.task.space, self.task.network, self.declared.method, self.task.input)
         apply_execution(supernet, self.declared, self.declared.method.phases(self.declared.epochs, 0))
         load_weights(supernet.model, self.weights)
         to_device(supernet.model, self.declared.weights, best_device())
@@ -40,9 +46,26 @@ class PathScores:
     def __call__(self, job: Job) -> Evaluation:
         """Score one architecture."""
         started, split = perf_counter(), self.declared.split()
-        self._supernet.take(self.task.space, job.architecture)
-        recipe = self.declared.weights
-        measured = evaluate(self._supernet, split.validation, split, recipe, best_device())
+        measured = evaluate(
+            self._path(job.architecture, split), split.validation, split, self.declared.weights, best_device()
+        )
         costs = network_costs(self.task.network(job.architecture), self.task.input)
         scores = {**costs, "seconds": perf_counter() - started}
         return at_once({"validation_top1_percent": measured.top1_percent, **scores})
+
+    @property
+    def are_networks(self) -> bool:
+        """Whether a path is a network that can be used as it is, without retraining."""
+        return isinstance(self.declared.method, Elastic)
+
+    def write(self, architecture: Any, scores: Scores, file: Path) -> None:
+        """Write the network of a path with its weights, described inside the file; only where paths are networks."""
+        assert isinstance(self._supernet, ElasticNet)
+        model = self._supernet.take_out(architecture, self.declared.split(), self.declared.weights)
+        save_weights(model, file, digest(self.task.network(architecture)), write(self.task.found(architecture, scores)))
+
+    def _path(self, architecture: Any, split: Split) -> nn.Module:
+        if isinstance(self._supernet, ElasticNet):
+            return self._supernet.take_out(architecture, split, self.declared.weights)
+        self._supernet.take(self.task.space, architecture)
+        return self._supernet

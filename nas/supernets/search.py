@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import Field, field, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -19,6 +20,7 @@ from nas.places import without_places
 from nas.plain import from_plain, write
 from nas.records import Natural, RecordError, digest, record, to_plain, written
 from nas.supernets.derivation import prune
+from nas.supernets.elastic_method import supernet_of
 from nas.supernets.execution import apply_execution
 from nas.supernets.gates import StepContext
 from nas.supernets.monitor import WINDOW, count_skips, entropy, largest_eigenvalue
@@ -122,7 +124,8 @@ def check_supernet(declared: SupernetSearch, task: Task) -> None:
         if declared.cost is not None:
             declared.cost.of(network, phase.method, task.input, label)
         with torch.device("meta"):
-            supernet = Supernet(network, phase.method, task.input)
+            stack = partial(task.stack, **{**task.options, **phase.network})
+            supernet = supernet_of(task.space, stack, phase.method, task.input)
             if len(getattr(supernet.model, "auxiliary", ())):
                 raise RecordError("supernet.network.auxiliary is true, and a supernet trains without: set it to false")
             apply_execution(supernet, declared, phases)
@@ -155,7 +158,8 @@ class _Run:
         cost = self.declared.cost
         self.expectation = cost.of(network, self.phase.method, self.split.shape, label) if cost else None
         with seeded(mixed_seed(self.job.seed, "weights", index)):
-            supernet = Supernet(network, self.phase.method, self.split.shape)
+            stack = partial(self.task.stack, **{**self.task.options, **self.phase.network})
+            supernet = supernet_of(space, stack, self.phase.method, self.split.shape)
         apply_execution(supernet, self.declared, self.phases)
         self.supernet = supernet
         self.supernet.policy.to(self.device)
@@ -277,6 +281,7 @@ class _Run:
             # RobustDARTS: the strengths of WINDOW epochs ago, before the eigenvalue grew
             return method.derive_from(self.space, self.epochs[-1 - WINDOW].strengths)
         if self.declared.derivation == "perturbation":
+            assert isinstance(self.supernet, Supernet), "checked when the search was declared"
             self.supernet.moment = StepContext(1.0, stream(self.job.seed, "derivation gates"))
             return derive_by_perturbation(self.space, self.supernet, self._top1_percent, self._tune, rng)
         return method.derive(self.space, self.supernet.policy, self._score, rng)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any, final
 
 import torch
@@ -16,6 +17,7 @@ from nas.data.color_noise import color_axes
 from nas.data.encoded import Encoded
 from nas.records import RecordError
 from nas.supernets.bilevel import Batch, BatchOutcome, Step
+from nas.supernets.elastic_method import Elastic, ElasticNet
 from nas.supernets.expected_cost import Expectation
 from nas.supernets.gates import StepContext
 from nas.supernets.method import Phase
@@ -54,7 +56,7 @@ class SupernetTrainer:
 
     def __init__(
         self,
-        supernet: Supernet,
+        supernet: Supernet | ElasticNet,
         declared: SupernetSearch,
         phase: Phase,
         split: Split,
@@ -110,7 +112,7 @@ class SupernetTrainer:
                     self.supernet.moment = StepContext(progress, draws.gates, for_alphas=True)
                     self._learn(batch, alphas_batch, alphas_tally)
                 self.supernet.moment = StepContext(progress, draws.gates)
-                self._train(batch, tally, joint=learns and self.phase.method.joint)
+                self._train(batch, tally, joint=learns and self.phase.method.joint, gates=draws.gates)
         loss, top1 = tally.means(self.peers, number + 1)
         return EpochMeans(loss, top1, *(alphas_tally.means(self.peers, number + 1) if other else (None, None)))
 
@@ -135,8 +137,13 @@ class SupernetTrainer:
         tally.add(self.phase.method.learn(step), len(alphas_batch[1]))
         self._step_alphas()
 
-    def _train(self, batch: Batch, tally: SupernetSums, joint: bool) -> None:
+    def _train(self, batch: Batch, tally: SupernetSums, joint: bool, gates: torch.Generator) -> None:
         """Update the weights on their batch; with `joint` the policy too."""
+        if isinstance(self.supernet, ElasticNet):
+            self.optimizer.zero_grad()
+            tally.add(self._add_elastic_gradients(self.supernet, batch, gates), len(batch[1]))
+            self._step_weights()
+            return
         outcome = self.outcome(batch)
         tally.add(outcome, len(batch[1]))
         penalty = self._penalty() if joint else None
@@ -148,12 +155,24 @@ class SupernetTrainer:
         loss = outcome.loss if penalty is None else outcome.loss + penalty
         # `inputs` skips the gradients of the alphas in a step of the weights alone
         torch.autograd.backward(loss, inputs=learning)
+        self._step_weights()
+        if joint:
+            self._step_alphas()
+
+    def _add_elastic_gradients(self, net: ElasticNet, batch: Batch, gates: torch.Generator) -> BatchOutcome:
+        def run(architecture: Any) -> Tensor:
+            with autocast(self.recipe, self.device):
+                logits: Tensor = net.model(batch[0], architecture)
+            return logits.float() if logits.dtype == torch.bfloat16 else logits
+
+        assert isinstance(self.phase.method, Elastic)
+        return self.phase.method.add_gradients(net, batch, run, Random(int(torch.randint(2**62, (), generator=gates))))
+
+    def _step_weights(self) -> None:
         self.peers.all_reduce_mean([each.grad for each in self.weights if each.grad is not None])
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.optimizer.step()
-        if joint:
-            self._step_alphas()
 
     def _step_alphas(self) -> None:
         self.peers.all_reduce_mean([each.grad for each in self.alphas if each.grad is not None])

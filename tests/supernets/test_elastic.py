@@ -18,7 +18,7 @@ from nas.layers.pool import Pool
 from nas.operations.mbconv import MBConv
 from nas.operations.skip import Skip
 from nas.space import SpaceError, first_member, one_of, resolve, sample
-from nas.supernets.coverage import covering
+from nas.supernets.coverage import Coverage
 from nas.supernets.elastic import ElasticStore
 from nas.topology.branches import Branches
 from nas.topology.chain import Chain, Stage
@@ -258,6 +258,6 @@ def test_a_covering_has_each_option_wherever_its_choice_occurs() -> None:
     inner = one_of("inner", (ConvNormAct(1), ConvNormAct(3)))
     outer = one_of("outer", (inner, Chain((inner, inner)), Residual(inner, Skip())))
     space = Network(STEM, (Stage(outer, channels=one_of("width", WIDTHS)),), HEAD)
-    found = [member.stages[0].body for _, member in covering(space, lambda architecture: architecture, INPUT)]
+    found = [member.stages[0].body for _, member in Coverage(space, lambda each: each, INPUT).members()]
     decided = [{"outer": i, "inner": j} for i in range(3) for j in range(2)]
     assert set(found) == {resolve(outer, lambda choice, taken=taken: taken[choice.name]) for taken in decided}  # type: ignore[misc]

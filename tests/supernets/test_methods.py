@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from methods import METHOD_CLASSES
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -19,7 +20,6 @@ from nas.choice import choices, one_of
 from nas.operations.conv import Conv
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
-from nas.records import import_all, record_classes
 from nas.space import decisions, sample
 from nas.supernets.bilevel import BatchOutcome, Step
 from nas.supernets.derivation import prune
@@ -33,9 +33,7 @@ from nas.topology.network import Network
 from nas.topology.residual import Residual
 from search_spaces import darts, nasbench201, nasnet
 
-import_all("nas.supernets")
-
-METHODS = record_classes(Method)
+METHODS = METHOD_CLASSES
 SIZE = 8
 CLASSES = 4
 

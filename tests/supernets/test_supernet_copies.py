@@ -11,27 +11,24 @@ from typing import Any
 
 import pytest
 import torch
+from methods import METHOD_CLASSES
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nas.operations.conv import Conv
-from nas.records import import_all, record_classes
 from nas.space import one_of, sample
 from nas.supernets.execution import Recomputed
 from nas.supernets.gates import StepContext
 from nas.supernets.grouped import group_cells
-from nas.supernets.method import Method
 from nas.supernets.supernet import Supernet
 from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Network
 from search_spaces import nasbench201
 
-import_all("nas.supernets")
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-METHODS = {name: cls().phases(76, 0)[-1].method for name, cls in record_classes(Method).items()}
+METHODS = {name: cls().phases(76, 0)[-1].method for name, cls in METHOD_CLASSES.items()}
 FORMS = [(name, form) for name, each in METHODS.items() for form in ("plain", "grouped")[: 1 + each.mixes_all]]
 X = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 SPACE = nasbench201.nasbench201()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from methods import METHOD_CLASSES
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,7 +23,7 @@ from nas.operations.conv import Conv
 from nas.operations.pooling import AvgPool, MaxPool
 from nas.operations.separable import DilConv, SepConv
 from nas.operations.skip import Skip, Zero
-from nas.records import import_all, record, record_classes
+from nas.records import record
 from nas.space import SpaceError, decisions, one_of, sample, some_of
 from nas.supernets.darts import Darts
 from nas.supernets.grouped import group_cells
@@ -35,8 +36,6 @@ from nas.topology.heads import Classifier
 from nas.topology.network import Network
 from nas.topology.residual import Residual
 
-import_all("nas.supernets")
-
 
 def as_scored(method: Method) -> Any:
     """Return a method as the last phase of its search has it, where paths are scored; half of the channels are partial."""
@@ -44,7 +43,7 @@ def as_scored(method: Method) -> Any:
     return replace(last, k=2) if getattr(last, "k", 1) > 1 else last
 
 
-METHODS = {name: as_scored(cls()) for name, cls in record_classes(Method).items()}
+METHODS = {name: as_scored(cls()) for name, cls in METHOD_CLASSES.items()}
 CLASSES = 4
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
+from methods import METHOD_CLASSES
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
@@ -18,10 +19,8 @@ from torch.nn import functional
 from nas.data import Augmentation, Digits, Images, normalise
 from nas.evaluation.evaluator import Job, Task
 from nas.plain import read
-from nas.records import import_all, record_classes
 from nas.supernets.bilevel import Batch, BatchOutcome, Step
 from nas.supernets.gates import StepContext
-from nas.supernets.method import Method
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
 from nas.supernets.search import SupernetResult, search_supernet
 from nas.supernets.supernet import Supernet
@@ -30,8 +29,6 @@ from search_spaces import nasbench201
 
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.usefixtures("one_thread")
-import_all("nas.supernets")
-
 SEED = 7
 TASK = Task(
     nasbench201.nasbench201(),
@@ -45,7 +42,7 @@ ALPHAS = AlphasRecipe(images=40, lr=0.05, from_epoch=1)
 
 def variants() -> Iterator[tuple[str, Any]]:
     """Yield each method with its defaults, and with each other value of a setting that is one of a few names; of one phase."""
-    for name, cls in record_classes(Method).items():
+    for name, cls in METHOD_CLASSES.items():
         last: Any = cls().phases(76, 0)[-1].method
         alone = replace(last, layers=(), weights_only=1) if hasattr(last, "layers") else last
         yield name, alone

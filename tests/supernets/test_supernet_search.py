@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from methods import METHOD_CLASSES
 
 from nas.choice import choices
 from nas.data import Augmentation, Digits, Images, normalise
@@ -48,9 +49,7 @@ from nas.supernets.supernet import Supernet, transplant
 from nas.training import Diverged, save_weights
 from search_spaces import darts, nasbench201
 
-pytest.importorskip("sklearn")
-import_all("nas.supernets")
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytest.importorskip("sklearn")pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPACE = nasbench201.nasbench201()
 TASK = Task(SPACE, nasbench201.network, {"channels": 4, "cells_per_stage": 1, "classes": 10}, (1, 8, 8))
@@ -160,10 +159,10 @@ def test_perturbation_derives_another_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("derivation", ["alphas", "perturbation"])
 @pytest.mark.parametrize("space", ["darts", "nasbench201"])
-@pytest.mark.parametrize("name", record_classes(Method))
+@pytest.mark.parametrize("name", METHOD_CLASSES)
 @pytest.mark.slow
 def test_every_method_searches_to_the_end(name: str, space: str, derivation: Any, tmp_path: Path) -> None:
-    method: Any = record_classes(Method)[name]()
+    method: Any = METHOD_CLASSES[name]()
     if name == "PDarts":  # its default is for 75 epochs, and the layers are options of DARTS alone
         method = replace(method, layers=(3, 3, 3) if space == "darts" else (), weights_only=0)
     if derivation == "perturbation" and not method.mixes_all:

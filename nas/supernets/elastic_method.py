@@ -1,0 +1,131 @@
+"""Elastic methods: searches whose supernet is a store of elastic weights, trained through architectures of the space."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.building import Node, Shape
+from nas.choice import Choice
+from nas.data import Images, Split, normalise
+from nas.records import Positive, record
+from nas.space import sample
+from nas.supernets.bilevel import Batch, BatchOutcome, Step
+from nas.supernets.elastic import ElasticStore
+from nas.supernets.gates import Gate, Gates, StepContext
+from nas.supernets.method import Method
+from nas.supernets.policy import Policy
+from nas.supernets.sampling import best_of
+from nas.supernets.supernet import Supernet
+from nas.training import memory_format
+from nas.training.recipe import BaseRecipe
+
+CALIBRATION_IMAGES = 512
+"""The number of training images from which the norms of an architecture get their statistics."""
+
+
+@record
+class Elastic(Method):
+    """A method that trains a store of elastic weights; the best of `candidates` random architectures is derived."""
+
+    candidates: Positive = 100
+
+    @abstractmethod
+    def add_gradients(self, net: ElasticNet, batch: Batch, run: Callable[[Any], Tensor], rng: Random) -> BatchOutcome:
+        """Add the gradients of one step to the weights; return the outcome of the largest architecture, detached.
+
+        `run` returns the logits (B, classes) of an architecture for the images of the batch.
+        """
+
+    def policy(self, choices: Mapping[str, Choice]) -> Policy:
+        return NothingLearned()
+
+    def learn(self, step: Step) -> BatchOutcome:
+        """Return the outcome on the alphas' batch: there is nothing to learn."""
+        with torch.no_grad():
+            return step.outcome(step.alphas_batch)
+
+    def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
+        return best_of((sample(space, rng) for _ in range(self.candidates)), score)
+
+
+@final
+class NothingLearned(Policy):
+    """The policy of a method that learns no architecture parameters."""
+
+    def gates(self, moment: StepContext) -> dict[str, Gate]:
+        return {}
+
+    def strengths(self) -> dict[str, list[float]]:
+        return {}
+
+
+@final
+class ElasticNet(nn.Module):
+    """A store as the supernet of a search; `model` is the store.
+
+    Takes images (B, C, H, W), returns the logits (B, classes) of the architecture that was taken, or of the largest. All batch
+    norms use batch statistics, as in any supernet.
+    """
+
+    def __init__(self, space: Any, stack: Callable[[Any], Node], method: Method, input: Shape) -> None:
+        super().__init__()
+        self.space = space
+        self.model = ElasticStore(space, stack, input)
+        self.model.batch_statistics = True
+        self.policy = method.policy({})
+        self.gates, self.choices = Gates(), dict[str, Choice]()
+        self.moment = StepContext(0.0, torch.Generator())
+        self._taken: Any = None
+
+    def forward(self, x: Tensor) -> Any:
+        return self.model(x, self.model.largest if self._taken is None else self._taken)
+
+    def take(self, space: Any, architecture: Any) -> None:
+        """Compute one architecture of the space, until `use(None)`."""
+        self._taken = architecture
+
+    def use(self, source: None) -> None:
+        """Compute the largest architecture again."""
+        self._taken = source
+
+    def take_out(self, architecture: Any, split: Split, recipe: BaseRecipe) -> nn.Module:
+        """Return an architecture as an ordinary network; its norms have the statistics of its own maps of training images."""
+        model = self.model.take_out(architecture)
+        recalibrate(model, split, recipe)
+        return model
+
+
+def supernet_of(space: Any, stack: Callable[[Any], Node], method: Method, input: Shape) -> Supernet | ElasticNet:
+    """Return the supernet of a space, as the method needs it; `stack` returns the network of the space or of a member."""
+    if isinstance(method, Elastic):
+        return ElasticNet(space, stack, method, input)
+    return Supernet(stack(space), method, input)
+
+
+@torch.no_grad()
+def recalibrate(model: nn.Module, split: Split, recipe: BaseRecipe) -> None:
+    """Give all batch norms the statistics of the first training images, at most CALIBRATION_IMAGES, each batch weighed alike.
+
+    The images are not augmented. Source: Yu and Huang 2019, arXiv:1903.05134, section 3.3 (the post-statistics of batch norms).
+    """
+    norms = [each for each in model.modules() if isinstance(each, nn.BatchNorm2d) and each.track_running_stats]
+    momentum = [each.momentum for each in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    device = next(model.parameters()).device
+    assert isinstance(split.train, Images), "a search takes images that are held in memory"
+    for indices in torch.split(torch.arange(min(CALIBRATION_IMAGES, len(split.train))), 2 * recipe.batch):
+        x = normalise(split.train.at(indices).x.to(device), split.mean, split.std)
+        model(x.contiguous(memory_format=memory_format(recipe)))
+    for norm, before in zip(norms, momentum, strict=True):
+        norm.momentum = before
+    model.eval()
