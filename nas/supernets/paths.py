@@ -11,7 +11,8 @@ from torch import nn
 
 from nas.data.split import Split
 from nas.evaluation.costs import network_costs
-from nas.evaluation.evaluator import Evaluation, Job, Scores, Task, at_once
+from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
+from nas.history import Scores
 from nas.plain import write
 from nas.records import digest
 from nas.supernets.elastic_method import Elastic, ElasticNet, supernet_of

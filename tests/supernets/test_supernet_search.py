@@ -25,7 +25,7 @@ from nas.evaluation.evaluator import Job, Task
 from nas.family import families
 from nas.history import History, Proposal
 from nas.plain import from_plain, read
-from nas.records import RecordError, import_all, record_classes
+from nas.records import RecordError
 from nas.runs.folder import discard_if_empty
 from nas.space import decisions, sample
 from nas.strategies.fixed_proposals import FixedProposals
@@ -34,7 +34,6 @@ from nas.supernets.derivation import prune
 from nas.supernets.drnas import DrNas
 from nas.supernets.gates import Gate, StepContext
 from nas.supernets.grouped import group_cells
-from nas.supernets.method import Method
 from nas.supernets.mixed import Mixed
 from nas.supernets.monitor import Monitor, count_skips, entropy, largest_eigenvalue
 from nas.supernets.paths import PathScores
@@ -49,7 +48,8 @@ from nas.supernets.supernet import Supernet, transplant
 from nas.training import Diverged, save_weights
 from search_spaces import darts, nasbench201
 
-pytest.importorskip("sklearn")pytestmark = pytest.mark.usefixtures("one_thread")
+pytest.importorskip("sklearn")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SPACE = nasbench201.nasbench201()
 TASK = Task(SPACE, nasbench201.network, {"channels": 4, "cells_per_stage": 1, "classes": 10}, (1, 8, 8))
