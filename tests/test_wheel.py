@@ -59,7 +59,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_is_all_but_what_a_contributor_needs() -> None:
     extras = PROJECT["optional-dependencies"]
     named = set(re.fullmatch(r"cellstack\[(.*)\]", extras["all"][0])[1].split(","))  # type: ignore[index]
-    assert named == extras.keys() - {"all", "dev"}
+    assert named == extras.keys() - {"all", "dev", "weights"}
     tools = {re.split(r"[>=\[]", each)[0] for each in extras["dev"]}
     assert {"pytest", "mypy", "ruff"} <= tools
     assert not tools & {re.split(r"[>=\[]", each)[0] for name in named for each in extras[name]}
@@ -69,7 +69,7 @@ def test_the_lock_holds_everything_that_a_contributor_needs() -> None:
     locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE))
     wanted = [
         *PROJECT["dependencies"],
-        *(each for needs in PROJECT["optional-dependencies"].values() for each in needs),
+        *(each for name, needs in PROJECT["optional-dependencies"].items() if name != "weights" for each in needs),
     ]
     names = {re.split(r"[>=\[]", each)[0].lower() for each in wanted} - {"cellstack"}
     assert names <= {name.lower() for name in locked}

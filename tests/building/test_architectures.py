@@ -173,6 +173,7 @@ def test_every_form_is_read_by_every_command(runs: dict[str, Path], call: Call, 
         read = {
             "show": call("show", form),
             "profile": call("profile", form, *small, "--against", form, "--json"),
+            "latency": call("latency", form, *small, "--runs", "1"),
             "export": call("export", form, "--to", "json,notation", "--out", tmp_path / str(i)),
         }
         assert {command: answer.returncode for command, answer in read.items()} == dict.fromkeys(read, 0), (name, read)
@@ -188,7 +189,7 @@ def test_the_commands_that_read_an_architecture_are_those() -> None:
         name = command.name or getattr(command.callback, "__name__", "")
         helped = [str(each) for each in getattr(command.callback, "__annotations__", {}).values()]
         named[name] = any("ArchitectureName" in each or "RUN|ARCH" in each or each == "What" for each in helped)
-    assert {name for name, has in named.items() if has} == {"show", "profile", "export", "train"}
+    assert {name for name, has in named.items() if has} == {"show", "profile", "latency", "export", "train"}
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ WRONG_VALUES: dict[str, tuple[str, str, str, str, str]] = {
         "Genetic",
         "line 3",
         "strategy",
-        "known are Bananas, Bohb, Exhaustive",
+        "known are AdaNet, Bananas, Bohb",
     ),
     "evaluator": ("NoisyBits", "NoisyBit", "line 5", "evaluator", "'NoisyBits'"),
     "type": ("population: 4", "population: many", "line 4", "population is 'many'", "a whole number"),
