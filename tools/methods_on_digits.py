@@ -2,8 +2,8 @@
 
     python tools/methods_on_digits.py [seeds] [net_adapt|pruning|ada_net|expected_cost ...]
 
-Claim: none in advance; the tables of docs/strategies.md and docs/supernets.md are what it prints, for 3 seeds.
-Hardware: one processor core, about 10 minutes. Validation on 300 of the training images; the 359 test images are tested once.
+Claim: none in advance; the tables of docs/strategies.md and docs/supernets.md have what it prints for 3 seeds.
+Hardware: one processor core, 10 minutes of it. Validation on 300 of the training images; the 359 test images are tested once.
 
 Equal cost is as many epochs of training in all. Random members are under the same limit of multiply-adds; the pruned network
 and the same narrow network from scratch have as many epochs as the wide one and its fine-tuning; AdaNet and random ensembles
