@@ -211,6 +211,7 @@ def weighed(names: list[str]) -> list[Any]:
     return kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", weighed(PUBLISHED))
 def test_a_published_architecture_trains(name: str) -> None:
     _, architecture = published(name)
