@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from nas.building import Node, Shape
 from nas.choice import Choice
 from nas.data import Images, Split, normalise
-from nas.records import Positive, record
-from nas.space import sample
-from nas.supernets.bilevel import Batch, BatchOutcome, Step
+from nas.records import record
+from nas.supernets.bilevel import Batch, BatchOutcome
 from nas.supernets.elastic import ElasticStore
 from nas.supernets.gates import Gate, Gates, StepContext
 from nas.supernets.method import Method
+from nas.supernets.one_shot import OneShot
 from nas.supernets.policy import Policy
-from nas.supernets.sampling import best_of
 from nas.supernets.supernet import Supernet
 from nas.training import memory_format
 from nas.training.recipe import BaseRecipe
@@ -30,10 +29,8 @@ CALIBRATION_IMAGES = 512
 
 
 @record
-class Elastic(Method):
-    """A method that trains a store of elastic weights; the best of `candidates` random architectures is derived."""
-
-    candidates: Positive = 100
+class Elastic(OneShot):
+    """A one-shot method whose shared weights are a store of elastic ones."""
 
     @abstractmethod
     def add_gradients(self, net: ElasticNet, batch: Batch, run: Callable[[Any], Tensor], rng: Random) -> BatchOutcome:
@@ -44,14 +41,6 @@ class Elastic(Method):
 
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
         return NothingLearned()
-
-    def learn(self, step: Step) -> BatchOutcome:
-        """Return the outcome on the alphas' batch: there is nothing to learn."""
-        with torch.no_grad():
-            return step.outcome(step.alphas_batch)
-
-    def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
-        return best_of((sample(space, rng) for _ in range(self.candidates)), score)
 
 
 @final

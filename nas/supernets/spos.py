@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from random import Random
-from typing import Any, final
+from collections.abc import Mapping
+from typing import final
 
 import torch
 
 from nas.choice import Choice
-from nas.records import Positive, record
-from nas.space import sample
-from nas.supernets.bilevel import BatchOutcome, Step
+from nas.records import record
 from nas.supernets.gates import Gate, StepContext
-from nas.supernets.method import Method
+from nas.supernets.one_shot import OneShot
 from nas.supernets.policy import Policy, path_gates
-from nas.supernets.sampling import best_of
 
 
 @record
-class Spos(Method):
+class Spos(OneShot):
     """Train a path drawn uniformly in each step (section 3), and take the best of `candidates` random paths.
 
     The paper searches the trained supernet by evolution, 50 paths in each of 20 generations; the random search is that of
@@ -28,18 +24,8 @@ class Spos(Method):
 
     edge_weights = True
 
-    candidates: Positive = 100
-
     def policy(self, choices: Mapping[str, Choice]) -> Policy:
         return UniformPaths(choices)
-
-    def learn(self, step: Step) -> BatchOutcome:
-        """Return the outcome on the alphas' batch: there is nothing to learn."""
-        with torch.no_grad():
-            return step.outcome(step.alphas_batch)
-
-    def derive(self, space: Any, policy: Policy, score: Callable[[Any], float], rng: Random) -> Any:
-        return best_of((sample(space, rng) for _ in range(self.candidates)), score)
 
 
 @final
