@@ -144,15 +144,20 @@ def mutate(space: T, architecture: T, rng: Random) -> T:
     """
     _check_rng(rng)
     taken = taken_decisions(space, architecture)
-    changeable = [name for name, (choice, _) in taken.items() if choice.arity > 1]
-    for _ in range(100 if changeable else 0):  # another decision may give the same tree; then try again
-        name = changeable[_below(rng, len(changeable))]
+    names = changeable(taken)
+    for _ in range(100 if names else 0):  # another decision may give the same tree; then try again
+        name = names[_below(rng, len(names))]
         choice, decision = taken[name]
         others = choice.adjacent(decision)
         mutant = redecide(space, taken, name, others[_below(rng, len(others))], rng)
         if mutant != architecture:
             return mutant
     raise SpaceError("mutation found no other architecture: give a space with at least two")
+
+
+def changeable(taken: Taken) -> tuple[str, ...]:
+    """Return the names of the choices that have another option."""
+    return tuple(name for name, (choice, _) in taken.items() if choice.arity > 1)
 
 
 def redecide(space: T, taken: Taken, changed: str, decision: int, rng: Random) -> T:

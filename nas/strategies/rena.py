@@ -12,7 +12,7 @@ from nas.choice import Choice
 from nas.history import Evaluated, History, Proposal
 from nas.membership import Taken, taken_decisions
 from nas.records import Positive, Range, digest, record
-from nas.space import redecide, sample
+from nas.space import changeable, redecide, sample
 from nas.strategies.controllers.baseline import Baseline
 from nas.strategies.controllers.controller import Optimizer, Path, PolicyLoss, Sample
 from nas.strategies.controllers.logit_table import TablePolicy
@@ -74,11 +74,6 @@ class Rena(Strategy):
         insort(learner.best, (-reward, done.number, done))
         del learner.best[self.parents :]
         return learner
-
-
-def changeable(taken: Taken) -> tuple[str, ...]:
-    """Return the names of the choices that have another option."""
-    return tuple(name for name, (choice, _) in taken.items() if choice.arity > 1)
 
 
 def modification(taken: Taken, name: str, other: int) -> Path:
