@@ -11,7 +11,6 @@ picture needs matplotlib, which is no dependency of the library.
 from __future__ import annotations
 
 import sys
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from statistics import fmean, stdev
 from nas.runs.experiment import load
 from nas.runs.reproduce import reproduce
 from nas.runs.seed_journal import kept
-from nas.runs.seeds import Anytime
+from nas.runs.seeds import Anytime, scores_at
 
 SEEDS, TEST = 100, "cifar10_test_top1_percent"
 EVOLUTION = "RegularizedEvolution: {population: 10, sample: 3}"
@@ -67,17 +66,13 @@ PANELS = (
 )
 
 
-def best_after(curve: Anytime, hours: float) -> float | None:
-    """Return the best accuracy by the objective that was known after some hours, None where there was none."""
-    assert curve.seconds is not None
-    known = bisect_right(curve.seconds, 3600 * hours)
-    return curve.best[known - 1] if known else None
-
-
-def mean_after(curves: Sequence[Anytime], hours: float) -> float | None:
-    """Return the mean of the best accuracies, None where a seed has none yet."""
-    best = [best_after(curve, hours) for curve in curves]
-    return None if None in best else fmean(each for each in best if each is not None)
+def means_after(curves: Sequence[Anytime], hours: Sequence[float]) -> list[float | None]:
+    """Return the mean of the best accuracies after some hours, None where a seed has none yet."""
+    by_seed = [scores_at(curve, [3600 * each for each in hours], by_seconds=True) for curve in curves]
+    return [
+        None if None in best else fmean(each for each in best if each is not None)
+        for best in zip(*by_seed, strict=True)
+    ]
 
 
 def searched(panel: Panel, out: Path) -> dict[str, tuple[list[Anytime], list[float]]]:
@@ -95,7 +90,7 @@ def table(panel: Panel, found: Mapping[str, tuple[list[Anytime], list[float]]]) 
     """Return the final test accuracy, and the mean best so far, as rows of Markdown."""
     rows = ["| search | test | " + " | ".join(f"{hours:g} h" for hours in panel.shown_hours()) + " |", "|---" * 6 + "|"]
     for name, (curves, tests) in found.items():
-        means = (mean_after(curves, hours) for hours in panel.shown_hours())
+        means = means_after(curves, panel.shown_hours())
         shown = " | ".join("none yet" if mean is None else f"{mean:.2f}" for mean in means)
         rows.append(f"| {name} | {fmean(tests):.2f} ± {stdev(tests):.2f} | {shown} |")
     return "\n".join(rows)
@@ -111,7 +106,8 @@ def draw(found: Sequence[Mapping[str, tuple[list[Anytime], list[float]]]], file:
     for panel, searches, axes in zip(PANELS, found, both, strict=True):
         hours, highest = [panel.hours * (step / 400) ** 2 for step in range(40, 401)], panel.bottom
         for name, (curves, _) in searches.items():
-            known = [(each, mean) for each in hours if (mean := mean_after(curves, each)) is not None]
+            means = zip(hours, means_after(curves, hours), strict=True)
+            known = [(each, mean) for each, mean in means if mean is not None]
             axes.plot(*zip(*known, strict=True), label=name)
             highest = max(highest, known[-1][1])
         axes.set(title=panel.title, xlabel="hours on the simulated clock", ylabel="best validation accuracy, %")
