@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import terminal
+from nas.cli.options import AsJson, terminal
 
 
 def compare(
@@ -18,7 +18,7 @@ def compare(
     metric: Annotated[
         str | None, typer.Option(help="The score to compare, such as test_top1_percent; by default the objective.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option(help="A page to write, with the curves.")] = None,
 ) -> None:
     """Compare searches: means with intervals, the best so far against evaluations and seconds, and tests paired by seed.
@@ -51,7 +51,7 @@ def correlate(
     truth: Annotated[
         str | None, typer.Option("--with", help="The score to predict, as test_top1_percent; by default the objective.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Correlate the scores of a search's evaluations with one of them: how well do proxies rank architectures?
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import WeightsFile, telling, terminal
+from nas.cli.options import ImageShape, NetworkOptions, WeightsFile, telling, terminal
 
 What = Annotated[
     str,
@@ -17,17 +17,12 @@ What = Annotated[
         "or a tree in notation.",
     ),
 ]
-Stacking = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Network options, such as channels=48 layers=14 stem=imagenet."),
-]
 Formats = Annotated[str, typer.Option("--to", help="Formats, separated by commas, such as onnx,source,svg.")]
 Out = Annotated[Path | None, typer.Option(help="A folder or, for one format, a file; by default the current folder.")]
 FoldNorms = Annotated[
     bool, typer.Option("--fold-bn", help="Fold batch norms into the convolutions before them, for inference.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
-Input = Annotated[str | None, typer.Option(help="Channels, height and width of an image, such as 3,224,224.")]
 Untrained = Annotated[bool, typer.Option("--untrained", help="Use random weights, drawn with seed 0.")]
 Half = Annotated[bool, typer.Option("--half", help="Store weights in 16 bits, and compute in them (onnx).")]
 Softmax = Annotated[bool, typer.Option("--softmax", help="Return probabilities in place of logits (onnx, int8).")]
@@ -45,12 +40,12 @@ Card = Annotated[bool, typer.Option("--card/--no-card", help="Write a model card
 
 def export(
     what: What,
-    assignments: Stacking = None,
+    assignments: NetworkOptions = None,
     to: Formats = "",
     out: Out = None,
     fold_bn: FoldNorms = False,
     force: Force = False,
-    input: Input = None,
+    input: ImageShape = None,
     untrained: Untrained = False,
     card: Card = True,
     weights: WeightsFile = None,

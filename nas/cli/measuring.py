@@ -6,13 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from nas.cli.options import ArchitectureName, terminal
+from nas.cli.options import ArchitectureName, AsJson, ImageShape, NetworkOptions, terminal
 
-NetworkOptions = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Network options, such as channels=48 layers=14 stem=imagenet."),
-]
-ImageShape = Annotated[str | None, typer.Option(help="Channels, height and width of an image, such as 3,224,224.")]
 Runtime = Annotated[Literal["torch", "onnxruntime"], typer.Option(help="What runs the network here.")]
 Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="Where it runs here.")]
 Batch = Annotated[int, typer.Option(min=1, help="Images at a time.")]
@@ -27,7 +22,6 @@ Measure = Annotated[
     ),
 ]
 Layers = Annotated[bool, typer.Option("--layers", help="Print the time of each layer, too.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def latency(

@@ -43,6 +43,12 @@ ArchitectureName = Annotated[
         help=ARCH,
     ),
 ]
+NetworkOptions = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Network options, such as channels=48 layers=14 stem=imagenet."),
+]
+ImageShape = Annotated[str | None, typer.Option(help="Channels, height and width of an image, such as 3,224,224.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ExecutorName = Annotated[str | None, typer.Option("--executor", help="inline, ray_tune or ray_train.")]
 Workers = Annotated[
     int | None, typer.Option(help="Parallel evaluations or, for one training, data-parallel processes.")

@@ -12,6 +12,7 @@ import typer
 
 from nas.cli.options import (
     Address,
+    AsJson,
     Assignments,
     ExecutorName,
     ExperimentFile,
@@ -80,7 +81,6 @@ Kept = Annotated[
         help="The folder that keeps what has ended; by default one under runs/ for each experiment and its changed settings.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Every = Annotated[
     bool, typer.Option("--all", help="All fast experiments of the library: in memory, and a minute by their header.")
 ]

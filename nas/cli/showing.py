@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli.options import ARCH, ArchitectureName, terminal
+from nas.cli.options import ARCH, ArchitectureName, AsJson, ImageShape, NetworkOptions, terminal
 from nas.runtime.stopping import listener
 
 Watch = Annotated[
@@ -17,7 +17,6 @@ Checklist = Annotated[
     bool,
     typer.Option("--checklist", help="Print a checklist for papers, filled with what the folder of a search says."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def show(
@@ -89,13 +88,8 @@ def list_(
 
 def profile(
     architecture: ArchitectureName,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Network options, such as channels=48 layers=14 stem=imagenet."),
-    ] = None,
-    input: Annotated[
-        str | None, typer.Option(help="Channels, height and width of an image, such as 3,224,224.")
-    ] = None,
+    assignments: NetworkOptions = None,
+    input: ImageShape = None,
     against: Annotated[str | None, typer.Option(help="Another architecture to compare with.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 from nas.cli.options import (
     Address,
     ArchitectureName,
+    AsJson,
     Checkpoint,
     ExecutorName,
     GpusPerWorker,
@@ -178,7 +179,7 @@ def measure(
         str | None,
         typer.Option(help="What is averaged of an image: centre, flip or ten_crop; by default that of the recipe."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Test trained weights on test images: top-1, top-5, calibration, accuracy of each class, throughput and latency.
 
