@@ -12,14 +12,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from nas.building import Node, Shape, build
+from torch import nn
+
+from nas.building import Shape
 from nas.data.libraries import optional
 from nas.evaluation.captured import onnx_program
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
-from nas.evaluation.latency import alone
+from nas.evaluation.latency import alone, untrained
 from nas.records import Positive, RecordError, digest, record
 from nas.space import sample
-from nas.training import seeded
 
 FILE = "{onnx}"
 """What stands for the network's file in a command."""
@@ -55,18 +56,17 @@ class DeviceLatency(Evaluator):
         for package in ("onnx", "onnxscript"):
             optional(package, package)
         # the command is tried before a search begins, on the first member
-        self.measured(task.network(sample(task.space, Random(0))), task.input)
+        self.measured(untrained(task.network(sample(task.space, Random(0))), task.input), task.input)
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         yield Progress()
-        return self.measured(task.network(job.architecture), task.input)
+        return self.measured(untrained(task.network(job.architecture), task.input), task.input)
 
-    def measured(self, network: Node, input: Shape) -> dict[str, float]:
-        """Return what the command prints of a network for images `input` (C, H, W)."""
+    def measured(self, model: nn.Module, input: Shape) -> dict[str, float]:
+        """Return what the command prints of a network in evaluation mode for images `input` (C, H, W)."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "network.onnx")
-            with seeded(0):
-                onnx_program(build(network, input).eval(), input).save(file)
+            onnx_program(model, input).save(file)
             with alone(digest(self.measure)):
                 return self.measured_file(file)
 

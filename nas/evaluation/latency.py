@@ -9,17 +9,16 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from statistics import median, quantiles
-from time import perf_counter
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from nas.building import Shape, build
+from nas.building import Node, Shape, build
 from nas.data.libraries import optional
 from nas.evaluation.captured import onnx_program, random_images
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
-from nas.evaluation.layer_times import LayerTime, layer_times
+from nas.evaluation.layer_times import LayerTime, layer_times, now
 from nas.lock import waited_for
 from nas.records import Natural, Positive, RecordError, record
 from nas.training import seeded
@@ -62,16 +61,14 @@ class Latency(Evaluator):
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         yield Progress(shown={"batch": self.batch})
-        with seeded(job.seed):
-            model = build(task.network(job.architecture), task.input).eval()
-        return self.measured(model, task.input)
+        return self.measured(untrained(task.network(job.architecture), task.input, job.seed), task.input)
 
     def measured(self, model: nn.Module, input: Shape) -> dict[str, float]:
         """Return the scores of a network in evaluation mode for images `input` (C, H, W)."""
         images = random_images(input, self.batch)
         with alone(self.device), _threads(self.threads):
             run = self._in_torch(model, images) if self.runtime == "torch" else self._in_onnxruntime(model, images)
-            seconds = [_timed(run, self.device) for _ in range(self.warm_up + self.runs)][self.warm_up :]
+            seconds = _timed(run, self.device, self.warm_up, self.runs)
         # of a single run both are its time
         p90 = quantiles(seconds, n=10, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
         return {"latency_ms": 1000 * median(seconds), "latency_p90_ms": 1000 * p90}
@@ -87,7 +84,7 @@ class Latency(Evaluator):
             )
         with alone(self.device), _threads(self.threads):
             run = self._in_torch(model, random_images(input, self.batch))
-            return layer_times(model, run, self.warm_up, self.runs)
+            return layer_times(model, run, self.device, self.warm_up, self.runs)
 
     def _in_torch(self, model: nn.Module, images: Tensor) -> Callable[[], object]:
         placed: Any = model.to(self.device, DTYPES[self.dtype])
@@ -107,6 +104,12 @@ class Latency(Evaluator):
         return lambda: session.run(None, {"images": x})
 
 
+def untrained(network: Node, input: Shape, seed: int = 0) -> nn.Module:
+    """Build a network for images `input` (C, H, W) with the random weights of a seed, in evaluation mode."""
+    with seeded(seed):
+        return build(network, input).eval()
+
+
 def onnx_session(model: bytes | str, threads: int) -> Any:
     """Return a session of onnxruntime on the CPU, of an ONNX model or of its file."""
     runtime: Any = optional("onnxruntime", "onnxruntime")
@@ -119,19 +122,17 @@ def onnx_latency_ms(file: Path, images: Tensor, warm_up: int = 5, runs: int = 30
     """Return the median time of an ONNX file on images (B, C, H, W), with one thread and alone on this processor."""
     session, x = onnx_session(str(file), 1), images.numpy()
     with alone("cpu"):
-        seconds = [_timed(lambda: session.run(None, {"images": x}), "cpu") for _ in range(warm_up + runs)]
-    return 1000 * median(seconds[warm_up:])
+        return 1000 * median(_timed(lambda: session.run(None, {"images": x}), "cpu", warm_up, runs))
 
 
-def _timed(run: Callable[[], object], device: str) -> float:
-    """Return the seconds of a run, until the device has finished it."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    started = perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return perf_counter() - started
+def _timed(run: Callable[[], object], device: str, warm_up: int, runs: int) -> list[float]:
+    """Return the seconds of each run after the first `warm_up`, until the device has finished it."""
+    seconds = []
+    for _ in range(warm_up + runs):
+        started = now(device)
+        run()
+        seconds.append(now(device) - started)
+    return seconds[warm_up:]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class LayerTime:
     ms: float
 
 
-def layer_times(model: nn.Module, run: Callable[[], object], warm_up: int, runs: int) -> list[LayerTime]:
+def layer_times(model: nn.Module, run: Callable[[], object], device: str, warm_up: int, runs: int) -> list[LayerTime]:
     """Return the times of the leaf modules in the order of their first call; `run` runs the model once.
 
     Each layer is waited for on a GPU, so that the sum is more than the time of the network there. What is computed outside of
@@ -31,11 +31,11 @@ def layer_times(model: nn.Module, run: Callable[[], object], warm_up: int, runs:
     kinds: dict[str, str] = {}
 
     def begin(name: str) -> None:
-        began[name] = now()
+        began[name] = now(device)
 
     def end(name: str, part: nn.Module) -> None:
         kinds[name] = type(part).__name__
-        spans[name][-1] += now() - began[name]
+        spans[name][-1] += now(device) - began[name]
 
     hooks = []
     for name, part in model.named_modules():
@@ -54,8 +54,8 @@ def layer_times(model: nn.Module, run: Callable[[], object], warm_up: int, runs:
     return [LayerTime(name, kind, 1000 * median(spans[name][warm_up:])) for name, kind in kinds.items()]
 
 
-def now() -> float:
-    """Return the seconds of a clock, after what a GPU has begun is finished."""
-    if torch.cuda.is_available():
+def now(device: str) -> float:
+    """Return the seconds of a clock, after what the device has begun is finished."""
+    if device == "cuda":
         torch.cuda.synchronize()
     return perf_counter()

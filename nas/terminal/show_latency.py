@@ -9,13 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nas.building import build
 from nas.evaluation.device_latency import DeviceLatency
-from nas.evaluation.latency import Latency
+from nas.evaluation.latency import Latency, untrained
 from nas.evaluation.layer_times import LayerTime
 from nas.profiling import checked_profile
 from nas.terminal.profile_table import ProfileRequest
-from nas.training import seeded
 
 
 def show_latency(
@@ -23,15 +21,9 @@ def show_latency(
 ) -> None:
     """Measure an untrained network, and print the time of an inference and, if asked for, of each layer."""
     network, input = asked.network()
-    costs = checked_profile(network, input)
-    layers: list[LayerTime] = []
-    if isinstance(device, DeviceLatency):
-        scores = device.measured(network, input)
-    else:
-        with seeded(0):
-            model = build(network, input).eval()
-        scores = device.measured(model, input)
-        layers = device.by_layer(model, input) if by_layer else []
+    costs, model = checked_profile(network, input), untrained(network, input)
+    scores = device.measured(model, input)
+    layers = device.by_layer(model, input) if by_layer and isinstance(device, Latency) else []
     if as_json:
         found: dict[str, Any] = {**scores, "params": costs.params, "macs": costs.macs, "input": input}
         print(json.dumps(found | ({"layers": [asdict(each) for each in layers]} if by_layer else {}), indent=1))

@@ -189,10 +189,10 @@ class Sleeping(nn.Module):
 
 def test_layers_have_the_time_of_their_own_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("nas.evaluation.layer_times.now", lambda: clock[0])
+    monkeypatch.setattr("nas.evaluation.layer_times.now", lambda device: clock[0])
     short, long = Sleeping(clock, 0.001), Sleeping(clock, 0.004)
     model = nn.Sequential(short, nn.Sequential(long), short)
-    found = layer_times(model, lambda: model(torch.zeros(1)), warm_up=1, runs=3)
+    found = layer_times(model, lambda: model(torch.zeros(1)), "cpu", warm_up=1, runs=3)
     assert [(each.name, each.kind) for each in found] == [("0", "Sleeping"), ("1.0", "Sleeping")]
     assert [each.ms for each in found] == pytest.approx([2.0, 4.0]), "the first runs twice"
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
