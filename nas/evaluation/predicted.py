@@ -16,28 +16,28 @@ from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Progress, Task
 from nas.evaluation.table_file import RowKey, load_rows, load_table
 from nas.history import Scores
 from nas.places import Place
-from nas.predictors.encoding import Encoding, coded
+from nas.predictors.encoding import Encoding
 from nas.predictors.gaussian_process import GaussianProcess
+from nas.predictors.learning import fitted_to_features
 from nas.predictors.one_hot import OneHot
 from nas.predictors.predictor import Predictor
 from nas.records import Natural, Positive, RecordError, record
 
 if TYPE_CHECKING:
-    from nas.predictors.predictor import Predict
+    from nas.predictors.learning import PredictedFeatures
 
 FOLDS = 5
 """The parts of a cross-validation."""
 
 
 class Fitted(NamedTuple):
-    """The predictor of one score: the column of each feature, its values at known architectures, and its errors.
+    """The predictor of one score, and its errors.
 
     The errors are those of a cross-validation: the mean of the absolute ones, in percent of the mean value, and Spearman's rank
     correlation of predicted and measured values.
     """
 
-    vocabulary: Mapping[str, int]
-    predict: Predict
+    predict: PredictedFeatures
     error_percent: float
     rank_correlation: float
 
@@ -111,10 +111,7 @@ class Predicted(Evaluator):
 
     def costs(self, task: Task, architecture: Any) -> Scores:
         features = self.encoding.features(architecture_of(task.space), architecture_of(architecture))
-        return {
-            score: float(each.predict(coded([features], each.vocabulary))[0][0])
-            for score, each in self.fitted(task).items()
-        }
+        return {score: float(each.predict([features])[0][0]) for score, each in self.fitted(task).items()}
 
     def evaluate(self, task: Task, job: Job) -> Evaluation:
         if job.number == 0:
@@ -146,15 +143,13 @@ def fit(measured: Measured, column: str, predictor: Predictor, encoding: Encodin
     features = [encoding.features(measured.space, each) for each in members.values()]
     values = np.array([file.value(column, row) for row in members])
 
-    def fitted_to(known: Sequence[int]) -> tuple[Mapping[str, int], Predict]:
-        seen = [features[i] for i in known]
-        vocabulary = encoding.vocabulary(seen)
-        return vocabulary, predictor.fit_named(list(vocabulary), coded(seen, vocabulary), values[known], measured.seed)
+    def fitted(known: Sequence[int]) -> PredictedFeatures:
+        return fitted_to_features(predictor, encoding, [features[i] for i in known], values[known], measured.seed)
 
     held_out = np.empty_like(values)
     for fold in range(FOLDS):
         held = range(fold, len(values), FOLDS)
-        vocabulary, predict = fitted_to([i for i in range(len(values)) if i % FOLDS != fold])
-        held_out[held] = predict(coded([features[i] for i in held], vocabulary))[0]
+        others = [i for i in range(len(values)) if i % FOLDS != fold]
+        held_out[held] = fitted(others)([features[i] for i in held])[0]
     error_percent = 100 * float(np.mean(np.abs(held_out - values)) / np.mean(np.abs(values)))
-    return Fitted(*fitted_to(range(len(values))), error_percent, float(spearmanr(held_out, values).statistic))
+    return Fitted(fitted(range(len(values))), error_percent, float(spearmanr(held_out, values).statistic))

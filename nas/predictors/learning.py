@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Predicted = Callable[[Sequence[Any]], tuple[Values, Values]]
     """From architectures to the mean and the standard deviation of each value, both (N,)."""
 
+    PredictedFeatures = Callable[[Sequence[frozenset[str]]], tuple[Values, Values]]
+    """The same from the features of architectures."""
+
 
 def fitted(
     predictor: Predictor,
@@ -34,14 +37,22 @@ def fitted(
     import numpy as np
 
     features = [encoding.features(space, done.architecture) for done in known]
-    vocabulary = encoding.vocabulary(features)
     values = np.array(_values(history, known, objective))
-    predict = predictor.fit_named(list(vocabulary), coded(features, vocabulary), values, len(known))
+    predict = fitted_to_features(predictor, encoding, features, values, len(known))
 
     def predicted(architectures: Sequence[Any]) -> tuple[Values, Values]:
-        return predict(coded([encoding.features(space, each) for each in architectures], vocabulary))
+        return predict([encoding.features(space, each) for each in architectures])
 
     return predicted
+
+
+def fitted_to_features(
+    predictor: Predictor, encoding: Encoding, features: Sequence[frozenset[str]], values: Values, seed: int
+) -> PredictedFeatures:
+    """Fit a predictor to the values of architectures by their features; others that are asked for later are left out."""
+    vocabulary = encoding.vocabulary(features)
+    predict = predictor.fit_named(list(vocabulary), coded(features, vocabulary), values, seed)
+    return lambda asked: predict(coded(asked, vocabulary))
 
 
 def _values(history: History, known: Sequence[Evaluated], objective: int) -> list[float]:
