@@ -65,6 +65,7 @@ _ALIKE = frozenset("relu sigmoid silu gelu hardtanh hardswish hardsigmoid tanh l
 _WEIGHTED = frozenset("addmm mm linear".split())
 _PRODUCTS = frozenset("bmm baddbmm _scaled_dot_product_flash_attention_for_cpu".split())
 _POOLS = frozenset("max_pool2d_with_indices avg_pool2d max_pool2d".split())
+_CLIP_POOLS = frozenset("max_pool3d_with_indices avg_pool3d max_pool3d".split())
 _ADAPTIVE = frozenset("_adaptive_avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d".split())
 _MEANS = frozenset("mean amax linalg_vector_norm".split())
 _WHOLE = _ADAPTIVE | _MEANS | frozenset("view _unsafe_view reshape".split())
@@ -146,6 +147,11 @@ def _reach(name: str, args: Any, inputs: list[Tensor], output: Tensor) -> Reach:
         # A dilated kernel of `size` taps spans (size - 1) * dilation + 1 pixels.
         kernel = [(size - 1) * step + 1 for size, step in zip(args[1].shape[2:], args[5], strict=True)]
         return _window(joined, kernel, args[3], args[4], weights=True)
+    if name == "convolution" and args[1].dim() == 5:
+        # of a clip: the first size is that of time
+        return _window(joined, args[1].shape[3:], args[3][1:], args[4][1:], weights=True)
+    if name in _CLIP_POOLS:
+        return _window(joined, args[1][1:], args[2][1:], args[3][1:] if len(args) > 3 else (0,))
     if name in _POOLS:
         return _window(
             joined, args[1], args[2] if len(args) > 2 and args[2] else args[1], args[3] if len(args) > 3 else (0,)

@@ -29,6 +29,8 @@ KINDS: dict[str, str] = {
     "shift": "rearrangement",
     "shuffle": "rearrangement",
     "resize": "rearrangement",
+    "space_time_conv": "convolution",
+    "space_time_pool": "pooling",
     "space": "rearrangement",
     "pyramid": "pooling",
     "pool": "pooling",

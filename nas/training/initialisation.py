@@ -73,7 +73,7 @@ def initialise(model: nn.Module, how: Initialisation) -> None:
     A bias that its layer has set to one number, as a highway's gate has, stays too.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
             how.draw(module.weight)
             bias = module.bias
             if bias is not None and (len(bias) == 1 or bool((bias != bias[0]).any())):

@@ -16,12 +16,13 @@ from nas.building import BuildError, Node, Shape, Site, build
 from nas.family import family, published
 from nas.layers.activation import Activation
 from nas.layers.attention import BAM, SpatialGate, SqueezeExcite
-from nas.layers.conv import ConvNormAct, Normalize
+from nas.layers.conv import ConvNormAct, Normalize, pair
 from nas.layers.inner_imaging import InnerImaging
 from nas.layers.norm import BatchNorm, GlobalResponseNorm, GroupNorm, LocalResponseNorm
 from nas.layers.pool import SpatialPyramid
 from nas.layers.resize import DepthToSpace, Resize, SpaceToDepth, TransposedConv
 from nas.layers.self_attention import AugmentedConv, DoubleAttention, NonLocal, SelfAttention
+from nas.layers.space_time import SpaceTimeConv, SpaceTimePool
 from nas.notation import parse
 from nas.operations.conv import Conv
 from nas.operations.mbconv import MBConv
@@ -342,6 +343,73 @@ def test_a_spatial_pyramid_has_the_papers_windows(kind: Any) -> None:
         SpatialPyramid(())
 
 
+@pytest.mark.parametrize(("kernel", "time"), [(3, 3), ((1, 5), 1), (1, 3)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_space_time_convolution_is_a_3d_convolution_of_the_clip(kernel: Any, time: int, stride: int) -> None:
+    node = SpaceTimeConv(kernel, 5, time, 4, stride)
+    shape: Shape = (8, 6, 7)  # 2 channels of 4 frames
+    module, x, (height, width) = at(node, shape), image(shape), pair(kernel)
+    (conv,) = (part for part in module.modules() if isinstance(part, nn.Conv3d))
+    (norm,) = (part for part in module.modules() if isinstance(part, nn.BatchNorm2d))
+    clip = torch.stack([torch.stack([x[:, c * 4 + t] for t in range(4)], 1) for c in range(2)], 1)
+    wanted = functional.conv3d(clip, conv.weight, None, (1, stride, stride), (time // 2, height // 2, width // 2))
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    wanted = functional.batch_norm(wanted, norm.running_mean, norm.running_var, norm.weight, norm.bias).relu()
+    found = module(x)
+    assert found.shape[1:] == Site(shape, 8).output(node)
+    for frame in range(4):
+        alike(found[:, frame::4], wanted[:, :, frame])
+    costs = profile(node, shape)
+    weights, pixels = 5 * 2 * time * height * width, -(-6 // stride) * -(-7 // stride)
+    assert (costs.params, costs.macs) == (weights + 10, weights * 4 * pixels)
+    assert costs.receptive_field == (height, width)
+
+
+@pytest.mark.parametrize("kind", ["max", "mean"])
+def test_space_time_pooling_is_3d_pooling_of_the_clip(kind: Any) -> None:
+    shape: Shape = (8, 6, 7)
+    x, node = image(shape), SpaceTimePool(3, 3, 4, 2, kind)
+    clip = x.reshape(2, 2, 4, 6, 7)
+    if kind == "max":
+        wanted = functional.max_pool3d(clip, 3, (1, 2, 2), 1)
+    else:
+        wanted = functional.avg_pool3d(clip, 3, (1, 2, 2), 1, count_include_pad=False)
+    alike(at(node, shape)(x), wanted.reshape(2, 8, 3, 4))
+    assert Site(shape, 8).output(node) == (8, 3, 4)
+    costs = profile(node, shape)
+    assert (costs.params, costs.macs, costs.receptive_field) == (0, 0, (3, 3))
+
+
+def test_the_receptive_field_of_clips_is_that_of_their_pixels() -> None:
+    tree = parse("space_time_conv3/2(frames=4) space_time_pool3(frames=4, stride=2) space_time_conv1x3(frames=4)")
+    assert profile(tree, (8, 32, 32)).receptive_field == (3 + 2 * 2, 3 + 2 * 2 + 2 * 4)
+
+
+def test_the_statistics_of_a_channel_are_those_of_all_its_frames() -> None:
+    shape: Shape = (8, 6, 7)
+    module, x = Site(shape, 8).build(SpaceTimeConv(1, frames=4, kernel_time=1, activation=None)), image(shape)
+    clips = module(x).reshape(2, 2, 4, 6, 7)
+    alike(clips.mean((0, 2, 3, 4)), torch.zeros(2))
+    assert clips.mean((0, 3, 4)).abs().min() > 1e-4, "a frame alone has another mean"
+
+
+def test_clips_that_do_not_fit_are_refused() -> None:
+    for node, words in (
+        (SpaceTimeConv(frames=3), "a map of 8 channels is no clip of 3 frames"),
+        (SpaceTimePool(frames=3), "a map of 8 channels is no clip of 3 frames"),
+        (
+            SpaceTimePool(3, 5, 4, kind="mean"),
+            r"a mean of \(5, 3, 3\) \(T, H, W\) is larger than the clip, \(4, 6, 5\)",
+        ),
+        (SpaceTimeConv(frames=4, kernel_time=2), "a window of 2x3x3 does not keep the size: give odd kernels"),
+    ):
+        with pytest.raises(BuildError, match=words):
+            at(node)
+    with pytest.raises(BuildError, match="a width of 6 is no multiple of 4 frames: give channels"):
+        at(SpaceTimeConv(frames=4), channels=6)
+
+
 def field_seen(tree: Node, pixels: int) -> int:
     """Return the largest height of the part of the input on which a pixel near the middle of the output depends."""
     module = build(tree, (1, pixels, pixels)).double().eval()
@@ -500,7 +568,7 @@ NODES = """group_norm local_response_norm global_response_norm prelu squeeze_exc
 bam(join="product") self_attention(heads=4) self_attention(relative=true) non_local double_attention
 augmented_conv3(heads=2,value=0.25) transposed_conv4 transposed_conv3(scale=1) space_to_depth depth_to_space
 spatial_pyramid resize(factor=2.0,mode="nearest") branches(join="max")[conv3,conv1] branches(join="product")[conv3,conv1]
-inner_imaging2x1 residual(gate=inner_imaging2x1)[conv3]"""
+inner_imaging2x1 residual(gate=inner_imaging2x1)[conv3] space_time_conv3(frames=4) space_time_pool3(frames=4)"""
 
 
 @pytest.mark.parametrize("text", NODES.split())

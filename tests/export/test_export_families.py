@@ -132,6 +132,7 @@ def test_a_network_of_every_family_is_the_same_in_every_format(name: str, fold: 
         'branches(join="max")[conv1, conv3] branches(join="product")[conv1, conv3]',
         "spatial_pyramid(levels=(5, 3, 1))",
         'spatial_pyramid(levels=(5, 3), kind="mean")',
+        'space_time_conv3(frames=4) space_time_pool3(frames=4, stride=2) space_time_pool1(frames=2, kind="mean")',
         "non_local non_local(norm=false, pool=1) double_attention",
     ],
 )

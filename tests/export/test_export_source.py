@@ -137,6 +137,8 @@ double_attention double_attention(features=3, maps=5, norm=batch); sep_conv3(nor
 resize(factor=2.0, mode="nearest"); transposed_conv4-8 transposed_conv3(scale=1, norm=none); transposed_conv2; space_to_depth
 depth_to_space space_to_depth; branches(join="max")[conv1, conv3]; branches(join="product")[conv1, conv3(activation=sigmoid)]
 spatial_pyramid; spatial_pyramid(levels=(3, 1), kind="mean"); inner_imaging2x1
+space_time_conv3(frames=4) space_time_pool3(frames=4); space_time_conv1x3(frames=2, kernel_time=1) space_time_conv1(frames=2)
+space_time_pool1(frames=8, kind="mean") space_time_conv3(frames=8, norm=none)
 residual(gate=inner_imaging3(columns=8), drop_path=0.5)[conv3]
 conv3(norm=batch_norm(epsilon=0.001, momentum=0.01)); ensemble[conv3-8, conv1-8]
 residual[residual[conv3 conv3] conv1]; hierarchy(body=motif(number=1))[conv3, [motif(number=0) motif(number=0)]]
