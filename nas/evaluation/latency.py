@@ -22,6 +22,7 @@ from nas.evaluation.layer_times import LayerTime, layer_times, now
 from nas.lock import waited_for
 from nas.records import Natural, Positive, RecordError, record
 from nas.training import seeded
+from nas.training.step import lay_out
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -87,8 +88,7 @@ class Latency(Evaluator):
             return layer_times(model, run, self.device, self.warm_up, self.runs)
 
     def _in_torch(self, model: nn.Module, images: Tensor) -> Callable[[], object]:
-        placed: Any = model.to(self.device, DTYPES[self.dtype])
-        placed = placed.to(memory_format=torch.channels_last)
+        placed = lay_out(model.to(self.device, DTYPES[self.dtype]), torch.channels_last)
         x = images.to(self.device, DTYPES[self.dtype]).contiguous(memory_format=torch.channels_last)
 
         def run() -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import torch
@@ -32,8 +33,16 @@ def memory_format(recipe: BaseRecipe) -> torch.memory_format:
 
 def to_device(model: nn.Module, recipe: BaseRecipe, device: torch.device) -> nn.Module:
     """Move the model to the device, its weights in the recipe's memory format; returns the same model."""
-    moved: nn.Module = model.to(device=device, memory_format=memory_format(recipe))  # type: ignore[call-overload]
-    return moved
+    return lay_out(model.to(device), memory_format(recipe))
+
+
+def lay_out(model: nn.Module, format: torch.memory_format) -> nn.Module:
+    """Put the kernels (O, I, H, W) of a model into a memory format; returns the same model."""
+    # Module.to refuses the kernels of clips (O, I, T, H, W), for which channels_last is not defined.
+    for tensor in chain(model.parameters(), model.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=format)
+    return model
 
 
 def make_optimizer(weights: Iterable[nn.Parameter], recipe: BaseRecipe, decay_norms: bool = True) -> Optimizer:
