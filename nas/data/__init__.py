@@ -14,6 +14,7 @@ from nas.data.folder import ImageFolder
 from nas.data.hub_images import HubImages
 from nas.data.identity import DataIdentity
 from nas.data.image_files import ImageFiles
+from nas.data.moving_digits import MovingDigits
 from nas.data.rotations import Rotations
 from nas.data.split import Split, evaluation_split, identify, split
 from nas.data.webdataset import WebDataset
@@ -32,6 +33,7 @@ __all__ = [
     "ImageFolder",
     "Images",
     "Loaded",
+    "MovingDigits",
     "RandomCrop",
     "Rotations",
     "Source",

@@ -30,6 +30,7 @@ from nas.data import (
     ImageFiles,
     ImageFolder,
     Images,
+    MovingDigits,
     cifar,
     normalise,
     split,
@@ -55,6 +56,49 @@ def test_every_data_set_is_a_record_found_by_its_name() -> None:
     assert {"Cifar10", "Cifar100", "Digits", "ImageFolder"} <= known.keys()
     assert from_plain({"ImageFolder": {"path": "/a", "size": 64}}, Data) == ImageFolder("/a", 64)
     assert to_plain(Cifar10()) == {"Cifar10": {}}
+
+
+def test_a_moving_digit_is_its_scan_moved_around_the_canvas() -> None:
+    loaded, digits = MovingDigits(frames=3, size=12, speeds=(1, 2)).load(), Digits().load()
+    assert isinstance(loaded.train, Images)
+    assert isinstance(digits.train, Images)
+    assert (loaded.train.shape, len(loaded.train), len(loaded.test)) == ((3, 12, 12), 1438, 359)
+    ways = {"right": (0, 1), "left": (0, -1), "down": (1, 0), "up": (-1, 0)}
+    for clip, label, scan in zip(loaded.train.x[:64].numpy(), loaded.train.y, digits.train.x, strict=False):
+        *words, speed = loaded.classes[int(label)].split()
+        step = int(speed) * np.sum([ways[word] for word in words], 0)
+        canvas = np.zeros((12, 12), np.uint8)
+        canvas[:8, :8] = scan[0].numpy()
+        places = [(i, j) for i in range(12) for j in range(12) if (np.roll(canvas, (i, j), (0, 1)) == clip[0]).all()]
+        assert places, "the first frame is the scan somewhere"
+        for frame in (1, 2):
+            np.testing.assert_array_equal(clip[frame], np.roll(clip[0], tuple(frame * step), (0, 1)))
+
+
+def test_a_frame_of_moving_digits_does_not_say_the_movement() -> None:
+    train = MovingDigits().load().train
+    assert isinstance(train, Images)
+    counts = train.y.bincount()
+    assert len(counts) == 16
+    assert counts.max() - counts.min() <= 1
+    # where the ink is on the canvas has, in each class, the uniform distribution: its mean over clips is that of all
+    ink = torch.stack([train.x[train.y == label].double().mean((0, 1)) for label in range(16)])
+    assert ((ink.sum((1, 2)) / ink.sum((1, 2)).mean() - 1).abs() < 0.1).all()
+    left = ink[:, :, :8].sum((1, 2)) / ink.sum((1, 2))
+    assert ((left - 0.5).abs() < 0.1).all(), left
+
+
+def test_moving_digits_are_those_of_their_seed() -> None:
+    digests = [MovingDigits(seed=seed).load().identity().digest for seed in (0, 0, 1)]
+    assert digests[0] == digests[1] != digests[2]
+    for wrong, words in (
+        ({"speeds": ()}, "give at least one"),
+        ({"speeds": (1, 1)}, "each once"),
+        ({"size": 12, "speeds": (6,)}, "less than half the size, 12"),
+        ({"frames": 1}, "give at least 2 frames of 8 pixels"),
+    ):
+        with pytest.raises(RecordError, match=words):
+            MovingDigits(**wrong)
 
 
 def test_heavy_libraries_are_loaded_when_used() -> None:

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 import nas.training
-from nas.data import Augmentation, Digits, Images, Split, split
+from nas.building import build
+from nas.data import Augmentation, Digits, Images, MovingDigits, Split, split
+from nas.notation import parse
 from nas.operations.drop_path import DropPath
 from nas.plain import from_plain
 from nas.records import RecordError, to_plain
@@ -131,6 +133,17 @@ def test_a_small_network_learns_the_digits(optimizer: Optimizer, lr: float) -> N
     measured = evaluate(model, digits(None).validation, digits(None), recipe, CPU)
     assert measured.top1_percent == reports[-1].validation_top1_percent
     assert measured.top5_percent > 98
+
+
+def test_kernels_of_clips_are_trained_beside_those_of_images() -> None:
+    model = build(parse("space_time_conv3-2(frames=4) conv3-8 classifier(classes=16)"), (4, 12, 12))
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    recipe = Recipe(epochs=1, batch=50, lr=0.1, drop_path=0.0, augmentation=Augmentation())
+    for _ in train(model, split(MovingDigits(4, 12), 0.1, 0, train=200), recipe, seed=0, device=torch.device("cpu")):
+        pass
+    assert all(not torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+    (kernel,) = (weight for weight in model.parameters() if weight.dim() == 4)
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_run_that_is_cut_and_resumed_is_the_run_that_was_not(tmp_path: Path) -> None:
