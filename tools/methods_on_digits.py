@@ -1,13 +1,15 @@
-"""NetAdapt, channel pruning, AdaNet and expected costs, each beside its baseline at equal cost, on scans of digits.
+"""NetAdapt, pruning, AdaNet, expected costs and decaying mutations, each beside its baseline at equal cost, on scans of digits.
 
-    python tools/methods_on_digits.py [seeds] [net_adapt|pruning|ada_net|expected_cost ...]
+    python tools/methods_on_digits.py [seeds] [net_adapt|pruning|ada_net|expected_cost|evanet ...]
 
 Claim: none in advance; the tables of docs/strategies.md and docs/supernets.md have what it prints for 3 seeds.
-Hardware: one processor core, 10 minutes of it. Validation on 300 of the training images; the 359 test images are tested once.
+Hardware: one processor core, 10 minutes of it, and 15 for `evanet`. Validation on 300 of the training images; the 359 test images
+are tested once.
 
 Equal cost is as many epochs of training in all. Random members are under the same limit of multiply-adds; the pruned network
 and the same narrow network from scratch have as many epochs as the wide one and its fine-tuning; AdaNet and random ensembles
-have as many epochs of members. With and without the expected cost a supernet is searched for as long.
+have as many epochs of members, and searches of clips as many evaluations. With and without the expected cost a supernet is
+searched for as long.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from nas.building import Node, build
-from nas.data import Augmentation, Digits, split
+from nas.building import Node, Shape, build
+from nas.data import Augmentation, Digits, MovingDigits, split
 from nas.evaluation.ensemble_training import EnsembleTraining
 from nas.evaluation.evaluator import Evaluator, Job, Task
 from nas.evaluation.training import Training
@@ -37,6 +39,7 @@ from nas.runtime.rules import Budget, Rules
 from nas.runtime.view import Silent
 from nas.space import one_of, resolve
 from nas.strategies.ada_net import AdaNet
+from nas.strategies.evolution import RegularizedEvolution
 from nas.strategies.net_adapt import NetAdapt
 from nas.strategies.random_search import RandomSearch
 from nas.strategies.strategy import Strategy
@@ -50,6 +53,7 @@ from nas.topology.chain import Stage
 from nas.topology.heads import Classifier
 from nas.topology.network import Network
 from nas.training import Recipe, evaluate, seeded, train
+from search_spaces.evanet import evanet as networks_of_clips
 
 INPUT = (1, 8, 8)
 SHIFTS = Augmentation(crop_pad=1)
@@ -79,9 +83,9 @@ def search(space: Any, strategy: Strategy, evaluator: Evaluator, rules: Rules) -
     return searched(Experiment(of_space(space), strategy, evaluator, rules))
 
 
-def tested(evaluator: Evaluator, architecture: Any, seed: int) -> float:
+def tested(evaluator: Evaluator, architecture: Any, seed: int, input: Shape) -> float:
     """Train an architecture anew, and return its accuracy on the test images in percent."""
-    task = Task(architecture, lambda tree: tree, {}, INPUT)
+    task = Task(architecture, lambda tree: tree, {}, input)
     _, scores = performed(evaluator.test(task, Job(0, architecture, seed)))
     return scores["test_top1_percent"]
 
@@ -102,7 +106,9 @@ def net_adapt(seed: int) -> dict[str, Row]:
     for name, history in (("NetAdapt", adapted), ("random members", random)):
         within = [done for done in history.scored if done.scores["macs"] <= most]
         best = max(within, key=lambda done: done.scores["validation_top1_percent"])
-        found[name] = _row(best, tested(Training(Digits(), replace(RECIPE, epochs=12), 0), best.architecture, seed))
+        found[name] = _row(
+            best, tested(Training(Digits(), replace(RECIPE, epochs=12), 0), best.architecture, seed, INPUT)
+        )
     return found
 
 
@@ -156,7 +162,7 @@ def ada_net(seed: int) -> dict[str, Row]:
             spent += 1 if strategy == AdaNet() else len(done.architecture.members)
             known += [done] if spent <= 8 else []
         best = max(known, key=history.value)
-        anew = tested(replace(evaluator, validation=0), best.architecture, seed)
+        anew = tested(replace(evaluator, validation=0), best.architecture, seed, INPUT)
         found[name] = {"objective": best.scores["ensemble_objective"], **_row(best, anew)}
     return found
 
@@ -184,11 +190,30 @@ def _derived(method: Method, weight: float, seed: int) -> Row:
     return {"validation, %": best.scores["validation_top1_percent"], "MACs": best.scores["macs"]}
 
 
+def evanet(seed: int) -> dict[str, Row]:
+    """Compare evolution whose mutations decay with one mutation, and with random members, in 40 evaluations of moving digits."""
+    recipe = replace(RECIPE, augmentation=Augmentation(), epochs=2)
+    space, evaluator, found = networks_of_clips(frames=4, classes=16), Training(MovingDigits(4, 12), recipe, 300), {}
+    longer = replace(evaluator, recipe=replace(recipe, epochs=12), validation=0)
+    evolution = RegularizedEvolution(population=10, sample=4)
+    strategies: dict[str, Strategy] = {
+        "mutations decay from 4": replace(evolution, mutations=4, mutation_rounds=6),
+        "one mutation": evolution,
+        "random members": RandomSearch(),
+    }
+    for name, strategy in strategies.items():
+        best = search(space, strategy, evaluator, Rules(Budget(40), seed=seed)).best
+        assert best is not None
+        found[name] = _row(best, tested(longer, best.architecture, seed, (4, 12, 12)))
+    return found
+
+
 COMPARED: dict[str, Callable[[int], dict[str, Row]]] = {
     "net_adapt": net_adapt,
     "pruning": pruning,
     "ada_net": ada_net,
     "expected_cost": expected_cost,
+    "evanet": evanet,
 }
 
 

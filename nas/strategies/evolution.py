@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Literal
 
 from nas.history import Evaluated, History, Proposal
-from nas.records import Fraction, Positive, RecordError, record
+from nas.records import Fraction, Natural, Positive, RecordError, record
 from nas.space import mutate, sample
 from nas.strategies.strategy import Strategy
 
@@ -23,6 +23,10 @@ class RegularizedEvolution(Strategy):
     again unchanged. Its mutation first picks hidden state or operation, then which one. That space has equally many decisions
     of both kinds, so picking one decision uniformly is the same mutation.
 
+    A child differs from its parent by `mutations` in a row. With `mutation_rounds` of 1 or more they decay: after each so many
+    children there is one mutation less, down to one, as in EvaNet (Piergiovanni et al. 2019, arXiv:1811.10636), whose children
+    have many mutations at first; children are counted when they have succeeded. How fast they decay is set here by hand.
+
     `removes` "worst" is evolution without ageing: the population is the best ever evaluated; for comparison (appendix B).
     """
 
@@ -31,6 +35,8 @@ class RegularizedEvolution(Strategy):
     replacement: bool = True
     identity: Fraction = 0.0
     removes: Literal["oldest", "worst"] = "oldest"
+    mutations: Positive = 1
+    mutation_rounds: Natural = 0
 
     def __post_init__(self) -> None:
         if not self.replacement and self.sample > self.population:
@@ -48,7 +54,15 @@ class RegularizedEvolution(Strategy):
         parent = max(self._candidates(history, rng), key=history.rank)
         if self.identity and rng.random() < self.identity:
             return Proposal(parent.architecture, "identity", (parent.number,))
-        return Proposal(mutate(space, parent.architecture, rng), "mutation", (parent.number,))
+        child = parent.architecture
+        for _ in range(self.mutations_after(len(history.scored) - self.population)):
+            child = mutate(space, child, rng)
+        return Proposal(child, "mutation", (parent.number,))
+
+    def mutations_after(self, children: int) -> int:
+        """Return the number of mutations of the next child after `children` of them."""
+        fewer = children // self.mutation_rounds if self.mutation_rounds else 0
+        return max(1, self.mutations - fewer)
 
     def _alive(self, history: History) -> Sequence[Evaluated]:
         # `ranked` is sorted from worst to best, so its end is the best ever evaluated.

@@ -99,7 +99,7 @@ def test_its_networks_build_for_the_classes_of_the_data(path: Path) -> None:
     architecture = sample(experiment.open_space(), Random(0))
     for network, options in networks(experiment):
         with torch.device("meta"):
-            model = build(network(architecture, **options), (3, 32, 32))
+            model = build(network(architecture, **options), (12, 32, 32))  # clips of 3 or 4 frames, too
         assert [each for each in model.modules() if isinstance(each, nn.Linear)][-1].out_features == 7
 
 

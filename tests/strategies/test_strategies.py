@@ -50,6 +50,7 @@ every_strategy = pytest.mark.parametrize(
     "strategy",
     [
         *(pytest.param(GUIDED.get(name) or cls(), id=name) for name, cls in STRATEGIES.items()),
+        pytest.param(RegularizedEvolution(mutations=4, mutation_rounds=10), id="RegularizedEvolution, decaying"),
         *(pytest.param(STRATEGIES[name](), id=f"{name} itself", marks=pytest.mark.slow) for name in GUIDED),
     ],
 )
