@@ -3,7 +3,7 @@
     python tools/methods_on_digits.py [seeds] [net_adapt|pruning|ada_net|expected_cost|evanet ...]
 
 Claim: none in advance; the tables of docs/strategies.md and docs/supernets.md have what it prints for 3 seeds.
-Hardware: one processor core, 10 minutes of it, and 15 for `evanet`. Validation on 300 of the training images; the 359 test images
+Hardware: one processor core, 10 minutes of it, and 22 for `evanet`. Validation on 300 of the training images; the 359 test images
 are tested once.
 
 Equal cost is as many epochs of training in all. Random members are under the same limit of multiply-adds; the pruned network
