@@ -321,8 +321,8 @@ def test_a_record_that_holds_a_mapping_has_a_digest() -> None:
             {"RegularizedEvolution": [3]},
             Strategy,
             (
-                "at.RegularizedEvolution is [3]: give a mapping of population, sample, replacement, identity, removes, mutations, "
-                "mutation_rounds"
+                "at.RegularizedEvolution is [3]: give a mapping of population, sample, replacement, identity, removes, "
+                "mutations, mutation_rounds"
             ),
         ),
         ("RandmSearch", Strategy, "at names no Strategy: did you mean 'RandomSearch'?"),
