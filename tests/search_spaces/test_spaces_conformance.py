@@ -149,12 +149,13 @@ def test_samples_have_digests_and_descriptions_of_their_own(name: str) -> None:
 
 
 @every_family
-def test_sampled_networks_train(name: str) -> None:
-    for architecture in samples(name):
-        # what a zero cuts off, and what a skip that begins with the weight 0 reads, has no gradient; nor has the half of a skip
-        # that is shifted out of a map of one pixel, as this space has it of the smallest images
-        cut_off = not {"Zero", "LayerScale"}.isdisjoint(records_in(to_plain(architecture))) or name == "transnas_micro"
-        assert_trains(small_network(FAMILIES[name], architecture), may_vanish=cut_off)
+@pytest.mark.parametrize("number", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2))])
+def test_sampled_networks_train(name: str, number: int) -> None:
+    architecture = samples(name)[number]
+    # what a zero cuts off, and what a skip that begins with the weight 0 reads, has no gradient; nor has the half of a skip
+    # that is shifted out of a map of one pixel, as this space has it of the smallest images
+    cut_off = not {"Zero", "LayerScale"}.isdisjoint(records_in(to_plain(architecture))) or name == "transnas_micro"
+    assert_trains(small_network(FAMILIES[name], architecture), may_vanish=cut_off)
 
 
 @every_family
