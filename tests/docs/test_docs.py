@@ -11,7 +11,7 @@ from documents import ROOT, BlockError, Follower, matches, pages
 PAGES = pages()
 SLOW = [page for page in PAGES if "<!-- slow: " in page.read_text("utf-8")]
 
-LONG = ("docs/your_own_experiment.md", "docs/architectures.md", "docs/python.md")
+LONG = [f"docs/{name}.md" for name in "architectures drawings python supernets watching your_own_experiment".split()]
 """The pages that take longest, which are followed in the slow tests."""
 
 

@@ -181,16 +181,8 @@ def small_published(name: str) -> tuple[Node, Shape]:
     return small_network(found, architecture), found.input_of(name.partition(":")[2])
 
 
-def first_of_each_family(names: list[str]) -> list[Any]:
-    """Return names as parameters of a test, which is slow for all but one of each family."""
-    firsts = {*{name.partition(":")[0]: name for name in reversed(names)}.values()}
-    # seconds each
-    firsts -= {"polynet:polynet", "inception_resnet:inception_resnet_v1", "randwire:randwire_small"}
-    firsts -= {"msdnet:msdnet_cifar", "delugenet:delugenet146_cifar"}
-    return [pytest.param(name, marks=() if name in firsts else pytest.mark.slow) for name in names]
-
-
-@pytest.mark.parametrize("name", first_of_each_family(PUBLISHED))
+@pytest.mark.slow
+@every_published
 def test_a_published_architecture_passes_gradients_to_every_weight(name: str) -> None:
     gradients = gradients_of(*small_published(name), "meta")  # shapes and the graph, nothing is computed
     assert gradients
