@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from random import Random
 from typing import Any, final
 
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from nas.building import Node, Shape
 from nas.choice import Choice
-from nas.data import Images, Split, normalise
+from nas.data import Split, normalise
+from nas.data.feed import load_batches
 from nas.records import record
 from nas.supernets.bilevel import Batch, BatchOutcome
 from nas.supernets.elastic import ElasticStore
@@ -111,10 +113,11 @@ def recalibrate(model: nn.Module, split: Split, recipe: BaseRecipe) -> None:
         norm.momentum = None  # the mean over all batches
         norm.train()
     device = next(model.parameters()).device
-    assert isinstance(split.train, Images), "a search takes images that are held in memory"
-    for indices in torch.split(torch.arange(min(CALIBRATION_IMAGES, len(split.train))), 2 * recipe.batch):
-        x = normalise(split.train.at(indices).x.to(device), split.mean, split.std)
-        model(x.contiguous(memory_format=memory_format(recipe)))
+    parts = torch.split(torch.arange(min(CALIBRATION_IMAGES, len(split.train))), 2 * recipe.batch)
+    with closing(load_batches(split.train, parts, device)) as coming:
+        for batch in coming:
+            x = normalise(batch.x, split.mean, split.std)
+            model(x.contiguous(memory_format=memory_format(recipe)))
     for norm, before in zip(norms, momentum, strict=True):
         norm.momentum = before
     model.eval()
