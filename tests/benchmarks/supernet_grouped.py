@@ -25,6 +25,7 @@ from torch.nn import functional
 from nas.supernets.darts import Darts
 from nas.supernets.grouped import group_cells
 from nas.supernets.supernet import Supernet
+from nas.training.step import lay_out
 from search_spaces import darts
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -59,9 +60,10 @@ def supernet(kind: Kind) -> Supernet:
     made = Supernet(darts.network(darts.darts(), channels=16, layers=8), Darts())
     if kind.form != "plain":
         group_cells(made.model)
-    for layer in made.model.layers if kind.form == "compiled" else ():
+    for layer in made.model.get_submodule("layers").children() if kind.form == "compiled" else ():
         layer.compile()
-    return made.to(DEVICE, memory_format=FORMATS[kind.layout])  # type: ignore[call-overload]
+    lay_out(made.to(DEVICE), FORMATS[kind.layout])
+    return made
 
 
 @cache
@@ -80,7 +82,7 @@ def run(kind: Kind, batch: int) -> float:
     """Run a pass forward and backward; return its seconds."""
     supernet(kind).zero_grad()
     started = _now()
-    loss(kind, batch).backward()
+    torch.autograd.backward(loss(kind, batch))
     return _now() - started
 
 
@@ -120,7 +122,7 @@ def report_calls(kind: Kind) -> None:
     with counting() as forward:
         held = loss(kind, 16)
     with counting() as backward:
-        held.backward()
+        torch.autograd.backward(held)
     for what, part in COUNTED.items():
         calls = sum(number for name, number in forward.items() if part in name)
         report(f"{kind.form}: {what} of a forward pass", calls, "calls", "-")

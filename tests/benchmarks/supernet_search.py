@@ -76,7 +76,8 @@ def medians(*calls: Callable[[], object]) -> list[float]:
 
 def main() -> None:
     first, second, path = (turns(method) for method in (Darts(), Darts("second"), Gdas()))
-    kinds = [partial(bare, first), *(partial(each.epoch, 0, 0) for each in (first, second, path))]
+    kinds: list[Callable[[], object]] = [partial(bare, first)]
+    kinds += [partial(each.epoch, 0, 0) for each in (first, second, path)]
     passes, epoch, unrolled, single = medians(*kinds)
     print(f"  {DEVICE}, batch {BATCH}, {torch.get_num_threads()} threads")
     report("an epoch beside its bare passes", 100 * epoch / passes, "%", "<= 105 %")

@@ -15,7 +15,8 @@ from statistics import median
 
 import torch
 from _timing import report
-from torch import distributed, multiprocessing
+from torch import distributed
+from torch.multiprocessing.spawn import spawn
 from training import images
 
 from nas.building import build
@@ -52,7 +53,7 @@ def main(batch: int = 96, steps: int = 5, rounds: int = 3, channels: int = 36, l
     with tempfile.TemporaryDirectory() as folder:
         for processes in (1, 2):
             sizes = (batch, steps, rounds, channels, layers)
-            multiprocessing.spawn(trained, (processes, sizes, folder), nprocs=processes)
+            spawn(trained, (processes, sizes, folder), nprocs=processes)  # type: ignore[no-untyped-call]
             said = [
                 Path(folder, f"{processes}-{rank}").read_text(encoding="utf-8").split() for rank in range(processes)
             ]
