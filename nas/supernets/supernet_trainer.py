@@ -18,9 +18,10 @@ from nas.data.color_noise import color_axes
 from nas.data.crops import RandomCrop
 from nas.data.encoded import Encoded
 from nas.data.feed import load_batches, near
+from nas.evaluation.training import teacher_of
 from nas.records import RecordError
 from nas.supernets.bilevel import Batch, BatchOutcome, Step
-from nas.supernets.elastic_method import Elastic, ElasticNet
+from nas.supernets.elastic_method import Elastic, ElasticNet, ElasticStep
 from nas.supernets.expected_cost import Expectation
 from nas.supernets.gates import StepContext
 from nas.supernets.method import Phase
@@ -36,8 +37,12 @@ from nas.training import (
     mixed_seed,
     seeded,
     stream,
+    to_device,
 )
 from nas.training.peers import Peers
+
+TEACHER = "supernet.weights.distillation.teacher"
+"""The key of the trained network that teaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,9 @@ class SupernetTrainer:
         self.alphas_optimizer = Adam(self.alphas, how.lr, betas, weight_decay=how.weight_decay) if self.alphas else None
         self.images, self.alphas_images = (near(images, self.device) for images in (split.train, split.validation))
         self.axes = color_axes(split.train).to(self.device) if self.recipe.augmentation.color_noise else None
+        self.teacher = teacher_of(self.recipe.distillation, split, TEACHER)
+        if self.teacher is not None:
+            to_device(self.teacher, self.recipe, self.device).eval()
         peers.broadcast(list(supernet.state_dict().values()))  # equal by seed, but different CPUs may round differently
 
     def state(self) -> dict[str, Any]:
@@ -171,11 +179,18 @@ class SupernetTrainer:
     def _add_elastic_gradients(self, net: ElasticNet, batch: Batch, gates: torch.Generator) -> BatchOutcome:
         def run(architecture: Any) -> Tensor:
             with autocast(self.recipe, self.device):
-                logits: Tensor = net.model(batch[0], architecture)
-            return logits.float() if logits.dtype == torch.bfloat16 else logits
+                return _full_precision(net.model(batch[0], architecture))
+
+        def taught() -> Tensor:
+            with torch.no_grad(), autocast(self.recipe, self.device):
+                return _full_precision(net.keep_teacher()(batch[0]))
+
+        def outcome(logits: Tensor) -> BatchOutcome:
+            return self._outcome(logits, batch)
 
         assert isinstance(self.phase.method, Elastic)
-        return self.phase.method.add_gradients(net, batch, run, Random(int(torch.randint(2**62, (), generator=gates))))
+        rng = Random(int(torch.randint(2**62, (), generator=gates)))
+        return self.phase.method.add_gradients(ElasticStep(net, run, outcome, taught, rng, net.moment.progress))
 
     def _step_weights(self) -> None:
         self.peers.all_reduce_mean([each.grad for each in self.weights if each.grad is not None])
@@ -205,7 +220,16 @@ class SupernetTrainer:
                 logits: Tensor = self.supernet(batch[0])
             else:
                 logits = torch.func.functional_call(self.supernet, dict(parameters), (batch[0],))
-        return BatchOutcome.of(logits.float() if logits.dtype == torch.bfloat16 else logits, batch[1])
+        return self._outcome(_full_precision(logits), batch)
+
+    def _outcome(self, logits: Tensor, batch: Batch) -> BatchOutcome:
+        """Return the outcome of logits (B, classes) by the labels and, where there is one, by the recipe's teacher."""
+        outcome, distillation = BatchOutcome.of(logits, batch[1]), self.recipe.distillation
+        if distillation is None or self.teacher is None:
+            return outcome
+        with torch.no_grad(), autocast(self.recipe, self.device):
+            taught = self.teacher(batch[0])
+        return BatchOutcome(distillation.combined(outcome.loss, logits, taught), outcome.hits)
 
     def fixed_batch(self, number: int) -> Batch:
         """Return the first batch of the alphas' images in the epoch `number`."""
@@ -262,6 +286,10 @@ class _SearchRandom:
                 random = BatchRandom(self.streams[purpose], len(drawn))
                 x = augment(drawn.x, recipe.augmentation, mean, std, random, turns.axes)
                 yield x.contiguous(memory_format=memory_format(recipe)), drawn.y
+
+
+def _full_precision(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
 @final
