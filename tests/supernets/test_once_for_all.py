@@ -258,7 +258,7 @@ def end_of(folder: Path, checkpoint: Path | None = None, stop_after: int = 99) -
     return None
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3])
+@pytest.mark.parametrize("epochs", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_search_that_was_cut_off_in_any_phase_resumes_bit_for_bit(epochs: int, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
@@ -307,6 +307,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, nas: Callable[..., Any]) -
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [BigNas(), OnceForAll(), UniformElastic()])
 def test_a_trained_network_teaches(method: Elastic, teacher: Path) -> None:
     how = Distillation(str(teacher), temperature=2.0, alpha=0.7)
@@ -326,6 +327,7 @@ def test_a_trained_network_teaches(method: Elastic, teacher: Path) -> None:
     assert not any(each.requires_grad and each.grad is not None for each in turns.teacher.parameters())
 
 
+@pytest.mark.slow
 def test_a_teacher_of_other_images_is_refused(teacher: Path) -> None:
     how = Distillation(str(teacher))
     declared = replace(DECLARED, weights=replace(DECLARED.weights, distillation=how), images=140)
