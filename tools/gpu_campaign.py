@@ -85,6 +85,7 @@ def parts(out: Path) -> list[Part]:
         Part("tests", 20, [*pytest, *tests], [*pytest, str(ROOT / "tests/training/test_peers.py")]),
         Part("supernet_grouped", 10, *benchmark("supernet_grouped", "2")),
         Part("supernet_search", 10, *benchmark("supernet_search", "2")),
+        Part("elastic", 10, *benchmark("elastic", "4", "1")),
         Part("training", 15, *benchmark("training", "2", "1", "1")),
         Part("two_processes", 10, *benchmark("two_processes", "2", "2", "1", "8", "5"), gpus=2),
         Part("darts", 30, *search("cifar10/darts_first_order", out, first_order, few), needs_data=True),

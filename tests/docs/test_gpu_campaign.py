@@ -53,7 +53,7 @@ def test_every_part_runs_in_a_tiny_size(shared_data: Path, tmp_path: Path) -> No
     (data / "nasbench201.npz").symlink_to(shared_data / "nasbench201.npz")
     done = campaign(tmp_path / "out", data=data)
     assert done.returncode == 0, done
-    names = "machine tests supernet_grouped supernet_search training two_processes darts twin".split()
+    names = "machine tests supernet_grouped supernet_search elastic training two_processes darts twin".split()
     assert outcomes(tmp_path / "out") == [(name, "done") for name in names]
     page = (tmp_path / "out" / "measured.md").read_text()
     for said in ("no GPU: sizes are tiny", "grouped over plain", "own beside plain", "two processes beside one"):
