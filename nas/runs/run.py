@@ -16,7 +16,7 @@ from nas.evaluation.evaluator_chain import parts_in
 from nas.evaluation.function import Scoring, with_function
 from nas.evaluation.training import Training
 from nas.files import write_atomically
-from nas.history import Evaluated, History
+from nas.history import Evaluated, History, Scores
 from nas.lock import held
 from nas.places import without_places
 from nas.records import FORMAT, RecordError, to_plain
@@ -131,6 +131,7 @@ def plan(
     hold(data)
     supernet = experiment.supernet_task(space)
     if experiment.supernet is not None and supernet is not None:
+        supernet = replace(supernet, limits=experiment.rules.limits)
         check_supernet(experiment.supernet, supernet)
     evaluator = with_function(experiment.evaluator, evaluate)
     task = replace(experiment.task(space), limits=experiment.rules.limits)
@@ -184,7 +185,7 @@ def search_stage(planned: SearchPlan, searched: Sequence[SupernetResult] = (), f
         experiment.describe,
         planned.space,
         retries_failures=False,  # later proposals were made with these failures in the history
-        costs=partial(planned.evaluator.costs, planned.task) if planned.evaluator is not None else None,
+        costs=_costs(planned, folder),
         has_checkpoints=planned.evaluator is None or not planned.evaluator.instant,
         canonical=experiment.family().canonical if not isinstance(planned.space, Candidate) else None,
         inherits=planned.evaluator is not None and planned.evaluator.inherits,
@@ -201,6 +202,13 @@ def _work(planned: SearchPlan, folder: Path | None) -> Work:
     if experiment.scored_by == "supernets":
         return partial(derived_scores, folder)
     return _paths(planned, folder)
+
+
+def _costs(planned: SearchPlan, folder: Path | None) -> Callable[[Any], Scores] | None:
+    """Return what tells the costs of a candidate before it is evaluated; None where nothing does."""
+    if planned.evaluator is not None:
+        return partial(planned.evaluator.costs, planned.task)
+    return _paths(planned, folder).costs if folder is not None and planned.experiment.scored_by == "paths" else None
 
 
 def _paths(planned: SearchPlan, folder: Path) -> PathScores:

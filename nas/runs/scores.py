@@ -14,7 +14,7 @@ from nas.records import RecordError, nearest, record_classes
 from nas.runs.experiment import Experiment, Final
 from nas.runs.written import read_found
 from nas.strategies.strategy import Strategy
-from nas.supernets.paths import PATH_SCORES
+from nas.supernets.paths import path_scores
 from nas.supernets.search import DERIVED_SCORES
 
 T = TypeVar("T")
@@ -128,7 +128,9 @@ def scores_of_search(experiment: Experiment) -> Names:
     """Return the names of the candidates' scores."""
     if experiment.evaluator is not None:
         return experiment.evaluator.scores()
-    return DERIVED_SCORES if experiment.scored_by == "supernets" else PATH_SCORES
+    if experiment.scored_by == "supernets" or experiment.supernet is None:
+        return DERIVED_SCORES
+    return path_scores(experiment.supernet)
 
 
 def scores_of_test(experiment: Experiment) -> Names:

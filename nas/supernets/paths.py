@@ -11,7 +11,7 @@ from torch import nn
 
 from nas.data.split import Split
 from nas.evaluation.costs import network_costs
-from nas.evaluation.evaluator import Evaluation, Job, Task, at_once
+from nas.evaluation.evaluator import Evaluation, Job, Task
 from nas.history import Scores
 from nas.plain import write
 from nas.records import digest
@@ -22,7 +22,13 @@ from nas.supernets.supernet import Supernet
 from nas.training import best_device, evaluate, load_weights, save_weights, to_device
 
 PATH_SCORES = ("validation_top1_percent", "params", "macs", "seconds")
-"""The scores of an architecture evaluated as a path."""
+"""The scores of an architecture evaluated as a path, beside those of what the search measures."""
+
+
+def path_scores(declared: SupernetSearch) -> tuple[str, ...] | None:
+    """Return the names of the scores of a path; None where the evaluator does not know its own."""
+    measured = () if declared.measures is None else declared.measures.scores()
+    return None if measured is None else (*PATH_SCORES, *measured)
 
 
 @final
@@ -45,14 +51,20 @@ class PathScores:
         return supernet
 
     def __call__(self, job: Job) -> Evaluation:
-        """Score one architecture."""
+        """Score one architecture; outside a limit of the task it is measured and not classified."""
         started, split = perf_counter(), self.declared.split()
-        measured = evaluate(
-            self._path(job.architecture, split), split.validation, split, self.declared.weights, best_device()
-        )
-        costs = network_costs(self.task.network(job.architecture), self.task.input)
-        scores = {**costs, "seconds": perf_counter() - started}
-        return at_once({"validation_top1_percent": measured.top1_percent, **scores})
+        scores = dict(self.costs(job.architecture))
+        if self.declared.measures is not None:
+            scores |= yield from self.declared.measures.evaluate(self.task, job)
+        if not any(limit.excess(scores[name]) for name, limit in self.task.limits.items() if name in scores):
+            path = self._path(job.architecture, split)
+            measured = evaluate(path, split.validation, split, self.declared.weights, best_device())
+            scores["validation_top1_percent"] = measured.top1_percent
+        return {**scores, "seconds": perf_counter() - started}
+
+    def costs(self, architecture: Any) -> Scores:
+        """Return what is known of an architecture before it is scored."""
+        return network_costs(self.task.network(architecture), self.task.input)
 
     @property
     def are_networks(self) -> bool:

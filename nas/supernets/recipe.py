@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 from nas.data import Augmentation, Data, split
 from nas.data.preprocessing import preprocessing_of
 from nas.data.split import Split
+from nas.evaluation.evaluator import Evaluator
 from nas.records import Fraction, Natural, NonNegative, Positive, RecordError, record
 from nas.supernets.expected_cost import ExpectedCost
 from nas.supernets.method import Differentiable, Method
@@ -78,7 +79,8 @@ class SupernetSearch:
     "auto" does so where the method allows it. `checkpoint_cells` recomputes cells in the backward pass instead of storing
     their activations: less memory, a third more time. `compile_cells` compiles each cell with torch.compile.
 
-    `cost` adds the expected cost of what is searched to the alphas' loss.
+    `cost` adds the expected cost of what is searched to the alphas' loss. `measures` is an evaluator, as Latency, whose scores
+    paths have, too; a path outside a limit on these is not classified.
 
     With `derivation` "perturbation" options are compared, choice by choice, by the accuracy lost without them instead of
     by their alphas (Wang et al. 2021, arXiv:2108.04392); between two choices the supernet is tuned for `tune_epochs`.
@@ -95,6 +97,7 @@ class SupernetSearch:
     split_seed: Natural = 0
     monitor: Monitor = Monitor()
     cost: ExpectedCost | None = None
+    measures: Evaluator | None = None
     derivation: Literal["alphas", "perturbation"] = "alphas"
     tune_epochs: Natural = 0
     execution: Literal["auto", "plain", "grouped"] = "auto"

@@ -113,8 +113,10 @@ def search_supernet(declared: SupernetSearch, folder: Path, derives: bool, task:
 def check_supernet(declared: SupernetSearch, task: Task) -> None:
     """Build the supernets of all phases, for the whole space, on the meta device.
 
-    Raises RecordError where one cannot be built, or the recipe's teacher cannot teach.
+    Raises RecordError where one cannot be built, the recipe's teacher cannot teach, or what is measured cannot be.
     """
+    if declared.measures is not None:
+        declared.measures.check(task)
     teacher_of(declared.weights.distillation, declared.split(), TEACHER)
     phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
     for phase in phases:
@@ -141,7 +143,7 @@ class _Run:
         self.declared, self.task, self.job = declared, task, job
         self.device, self.peers, self.split = best_device(), peers(), declared.split()
         self.phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
-        bare, of_task = replace(declared, network={}), (task.options, task.space)
+        bare, of_task = replace(declared, network={}, measures=None), (task.options, task.space)
         self.name = digest((without_places(bare), job.seed, self.split.name, *of_task))
         self.former_name = digest((_former(bare), job.seed, self.split.former_name, *of_task))
         self.epochs: list[SupernetEpoch] = []
