@@ -8,9 +8,9 @@ from typing import Any
 from nas.records import RecordError
 
 
-def optional(module: str, package: str) -> Any:
-    """Import a module of the `data` extra. Raises RecordError naming the package where it is not installed."""
+def optional(module: str, package: str, extra: str = "data") -> Any:
+    """Import a module of an extra, by default `data`. Raises RecordError naming the package where it is not installed."""
     try:
         return import_module(module)
     except ImportError as error:
-        raise RecordError(f"{package} is not installed ({error}): pip install 'cellstack[data]'") from error
+        raise RecordError(f"{package} is not installed ({error}): pip install 'cellstack[{extra}]'") from error
