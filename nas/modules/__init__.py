@@ -15,16 +15,15 @@ from nas.choice import Choice
 from nas.family import Family
 from nas.fields import shown
 from nas.modules.making import given, settled
-from nas.modules.sliced_module import Argument, ChannelShare, SlicedModule, arguments_of, groups_of, open_shares
+from nas.modules.sliced_module import ChannelShare, SlicedModule, groups_of, open_shares
 from nas.morphisms.ordering import Importance
 from nas.notation import notation
 from nas.places import FilePath
 from nas.plain import read_call
-from nas.records import Positive, RecordError, plain_text
+from nas.records import Positive, RecordError
 
 __all__ = [
     "FAMILY",
-    "Argument",
     "ChannelShare",
     "SlicedModule",
     "family",
@@ -42,7 +41,6 @@ RATIOS = (0.25, 0.5, 0.75, 1.0)
 
 def module_space(
     make: str,
-    arguments: Mapping[str, Any] = {},
     input: tuple[Positive, Positive, Positive] = (3, 32, 32),
     ratios: Sequence[float] = RATIOS,
     weights: FilePath | None = None,
@@ -50,18 +48,17 @@ def module_space(
 ) -> SlicedModule:
     """Return the space of a module: the share of each channel group is open, and named by the first layer of the group.
 
-    `make` is the function that makes the module, called with `arguments`; `weights` is the file of its state dict. Warns of
-    layers whose channels stay. Raises RecordError as `find_groups` does, and where the weights do not fit.
+    `make` is the call that makes the module; `weights` is the file of its state dict, by default it keeps those that it is made
+    with. Warns of layers whose channels stay. Raises RecordError as `find_groups` does, and where the weights do not fit.
     """
     _check_ratios(ratios)
-    named = arguments_of(arguments)
-    groups = groups_of(make, plain_text({each.name: each.value for each in named}), image_shape(input))
+    groups = groups_of(make, image_shape(input))
     mixed = {layer: why for layer, why in groups.whole.items() if "outputs" not in why}
     if mixed:
         layer, why = next(iter(mixed.items()))
         others = f", and those of {len(mixed) - 1} more" if len(mixed) > 1 else ""
         warnings.warn(f"the channels of layer {layer!r}{others} stay: {why}", stacklevel=2)
-    space = SlicedModule(make, image_shape(input), open_shares(groups, ratios), named, weights, by)
+    space = SlicedModule(make, image_shape(input), open_shares(groups, ratios), weights, by)
     if weights is not None:
         space.whole()
     return space
@@ -73,25 +70,24 @@ def from_module(
     *,
     ratios: Sequence[float] = RATIOS,
     by: Importance = "l1",
-    arguments: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
 ) -> SlicedModule:
     """Return the space of a trained module: each group of channels that must change together keeps one of `ratios` of them.
 
-    `module` is the module itself, of which this process keeps a copy, or the name of the function that makes it, as
-    my_package.make_model, which workers can import too; it is called with `arguments`, and gets the `weights` of a file.
+    `module` is the module itself, of which this process keeps a copy, or the call that makes it, as
+    my_package.make_model(depth=3), which workers can import too, with the `weights` of a file.
     `example` is a batch of images (B, C, H, W), or the shape (C, H, W) of one. Raises RecordError where the module does not run
     on it or, with the layer, where no channels can be taken out.
     """
     input = _shape_of(example)
     if isinstance(module, nn.Module):
-        if arguments or weights is not None:
-            raise RecordError("the module is given itself, with its weights: leave out arguments and weights")
-        return module_space(given(module), {}, input, ratios, None, by)
+        if weights is not None:
+            raise RecordError("the module is given itself, with its weights: leave the file of weights out")
+        return module_space(given(module), input, ratios, None, by)
     if not isinstance(module, str):
         raise RecordError(f"{shown(module)} is no module: give a torch.nn.Module, or a name as my_package.make_model")
     file = None if weights is None else os.path.abspath(weights)  # noqa: PTH100, a link stays a link
-    return module_space(settled(module), arguments or {}, input, ratios, file, by)
+    return module_space(settled(module), input, ratios, file, by)
 
 
 def _shape_of(example: Any) -> tuple[int, int, int]:
@@ -121,8 +117,7 @@ def options_of(space: SlicedModule) -> dict[str, Any]:
     """Return the options of a space of a module, from which it is opened again. Raises RecordError where it would be another."""
     opened = [share.keeps.options if isinstance(share.keeps, Choice) else (share.keeps,) for share in space.shares]
     ratios = tuple(sorted({ratio for options in opened for ratio in options}))
-    written = {"make": space.make, "arguments": space.called_with, "input": space.input, "ratios": ratios}
-    options = {**written, "weights": space.weights, "by": space.by}
+    options = {"make": space.make, "input": space.input, "ratios": ratios, "weights": space.weights, "by": space.by}
     if read_call(module_space, options, "space") != space:
         raise RecordError(
             "the shares of this space are not those of nas.from_module: give it as it was returned", "space"
@@ -134,7 +129,7 @@ def _network(module: SlicedModule, classes: int | None = None) -> Node:
     """Return the network of a module itself. Raises RecordError where it has another number of outputs than classes."""
     if classes is not None and (outputs := module.groups().outputs) != classes:
         raise RecordError(
-            f"the module has {outputs} outputs, and the data have {classes} classes: make one with {classes}, by its arguments"
+            f"the module has {outputs} outputs, and the data have {classes} classes: make one with {classes}, as by my_package.make_model(classes={classes})"
         )
     return module
 

@@ -1,15 +1,15 @@
-"""Making: a module by the import path of the function that makes it, or one that was given in Python."""
+"""Making: a module by a call of the function that makes it, or one that was given in Python."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from torch import nn
 
 from nas.fields import shown
+from nas.literal import LiteralCall, literal
 from nas.own import import_named, is_path, written_out
 from nas.records import RecordError, nearest, one_line
 
@@ -32,8 +32,8 @@ def given(module: nn.Module) -> str:
     return name
 
 
-def made(make: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Return a new module: a copy of a given one, or what the function `make` returns for these arguments.
+def made(make: str) -> nn.Module:
+    """Return a new module: a copy of a given one, or what a call such as `my_package.make_model(classes=10)` returns.
 
     Raises RecordError where there is no such function, or it returns no module.
     """
@@ -44,45 +44,56 @@ def made(make: str, arguments: Mapping[str, Any]) -> nn.Module:
                 "name the function that makes it"
             )
         return deepcopy(_given[make])
-    function = _function(make)
+    module, name, arguments = _split(make)
+    function, call = _function(module, name), _call(make, arguments)
     try:
-        module = function(**arguments)
+        made = function(*call.values, **call.fields)
     except RecordError:
         raise
     except Exception as error:  # noqa: BLE001, whatever the user's own code raises
-        listed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise RecordError(
-            f"{make}({listed}) raises {type(error).__name__}: {one_line(error)}: change space.module.arguments"
-        ) from None
-    if not isinstance(module, nn.Module):
-        raise RecordError(f"{make} returns {shown(module)}: give a function that returns a torch.nn.Module")
-    return module
+        raise RecordError(f"{make} raises {type(error).__name__}: {one_line(error)}: change its arguments") from None
+    if not isinstance(made, nn.Module):
+        raise RecordError(f"{make} returns {shown(made)}: name a function that returns a torch.nn.Module")
+    return made
 
 
 def settled(make: str) -> str:
-    """Return the name of a function in a form that is valid in every folder. Raises RecordError where it names none."""
+    """Return a call in a form that is valid in every folder. Raises RecordError where it is none."""
     if make.startswith(GIVEN):
         return make
-    module, name = _split(make)
-    return f"{written_out(module)}:{name}" if is_path(module) else f"{module}.{name}"
+    module, name, arguments = _split(make)
+    return f"{written_out(module)}:{name}{arguments}" if is_path(module) else f"{module}.{name}{arguments}"
 
 
-def _split(make: str) -> tuple[str, str]:
-    """Return the module and the function of `my_package.make_model`, `my_package:make_model` or `./mine.py:make_model`."""
-    module, colon, name = make.rpartition(":")
+def _split(make: str) -> tuple[str, str, str]:
+    """Return module, function and arguments of `my_package.make_model`, `./mine.py:make_model` or `mine.make_model(depth=3)`."""
+    path, bracket, arguments = make.partition("(")
+    module, colon, name = path.strip().rpartition(":")
     if not colon:
-        module, _, name = make.rpartition(".")
-    if not module or not name.isidentifier() or is_path(make):
+        module, _, name = path.strip().rpartition(".")
+    if not module or not name.isidentifier() or is_path(path):
         raise RecordError(
-            f"{shown(make)} names no function that makes a module: give it as my_package.make_model or ./mine.py:make_model"
+            f"{shown(make)} names no function that makes a module: give it as my_package.make_model, ./mine.py:make_model or "
+            "my_package.make_model(depth=3)"
         )
-    return module, name
+    return module, name, bracket + arguments
 
 
-def _function(make: str) -> Any:
-    module, name = _split(make)
+def _function(module: str, name: str) -> Any:
     found = import_named(module)
     if not callable(function := getattr(found, name, None)):
         known = [each for each, value in vars(found).items() if callable(value) and not each.startswith("_")]
-        raise RecordError(f"{module} has no function {name!r}: {nearest(name, known)}")
+        raise RecordError(f"module {module} has no function {name!r}: {nearest(name, known)}")
     return function
+
+
+def _call(make: str, arguments: str) -> LiteralCall:
+    try:
+        call = literal(f"make{arguments or '()'}")
+    except ValueError as error:
+        raise RecordError(
+            f"the arguments of {shown(make)} cannot be read ({error}): give numbers, texts and lists"
+        ) from None
+    if not isinstance(call, LiteralCall):
+        raise RecordError(f"{shown(make)} is no call: give it as my_package.make_model(depth=3)")
+    return call

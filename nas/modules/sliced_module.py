@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, final
@@ -18,18 +17,9 @@ from nas.modules.making import made
 from nas.modules.slicing import slice_module
 from nas.morphisms.ordering import Importance
 from nas.places import FilePath
-from nas.records import Fraction, RecordError, plain_text, record
+from nas.records import Fraction, record
 from nas.training.foreign_weights import load_any
 from nas.training.randomness import seeded
-
-
-@final
-@record
-class Argument:
-    """An argument of the function that makes a module."""
-
-    name: str
-    value: Any
 
 
 @final
@@ -46,14 +36,14 @@ class ChannelShare:
 class SlicedModule(Node):
     """A module that exists, of which each group keeps a share of its channels: the most important by `by`, with their weights.
 
-    `make` names the function that makes it, as my_package.make_model, or a module that was given in Python. It takes images of
-    shape `input`, and has the weights that it is made with, or those in the file `weights`. A share of 1 leaves a group whole.
+    `make` is the call that makes it, as my_package.make_model(depth=3), or names a module that was given in Python. It takes
+    images of shape `input`, and has the weights that it is made with, or those in the file `weights`. A share of 1 leaves a group
+    whole.
     """
 
     make: str
     input: tuple[int, int, int]
     shares: tuple[ChannelShare, ...]
-    arguments: tuple[Argument, ...] = ()
     weights: FilePath | None = None
     by: Importance = "l1"
 
@@ -84,7 +74,7 @@ class SlicedModule(Node):
 
     def whole(self) -> nn.Module:
         """Return the module with all channels and its weights; without weights on the meta device."""
-        model = made(self.make, self.called_with)
+        model = made(self.make)
         if torch.get_default_device().type == "meta":
             return model.to("meta")
         if self.weights is not None:
@@ -93,19 +83,14 @@ class SlicedModule(Node):
 
     def groups(self) -> ModuleGroups:
         """Return the groups of the whole module."""
-        return groups_of(self.make, plain_text({each.name: each.value for each in self.arguments}), self.input)
-
-    @property
-    def called_with(self) -> dict[str, Any]:
-        """The arguments of the function by name."""
-        return {each.name: each.value for each in self.arguments}
+        return groups_of(self.make, self.input)
 
 
 @lru_cache(maxsize=64)
-def groups_of(make: str, arguments: str, input: Shape) -> ModuleGroups:
-    """Return the groups of the module that a function makes of these arguments, in JSON; found once in a process."""
+def groups_of(make: str, input: Shape) -> ModuleGroups:
+    """Return the groups of the module that a call makes; found once in a process."""
     with torch.device("cpu"), seeded(0):
-        module = made(make, json.loads(arguments))
+        module = made(make)
     return find_groups(module, input)
 
 
@@ -122,16 +107,3 @@ def open_shares(groups: ModuleGroups, ratios: Sequence[float]) -> tuple[ChannelS
         keeps: Any = Choice(group.layer, tuple(distinct.values())) if len(distinct) > 1 else max(ratios)
         opened.append(ChannelShare(group.layer, keeps))
     return tuple(opened)
-
-
-def arguments_of(named: Mapping[str, Any]) -> tuple[Argument, ...]:
-    """Return arguments as records. Raises RecordError where one is no number, text or list."""
-    return tuple(Argument(name, _frozen(value, name)) for name, value in sorted(named.items()))
-
-
-def _frozen(value: Any, name: str) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(part, name) for part in value)
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    raise RecordError(f"argument {name!r} is {value!r}: give a number, a text, true, false, null or a list of these")
