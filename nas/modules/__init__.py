@@ -129,7 +129,7 @@ def _network(module: SlicedModule, classes: int | None = None) -> Node:
     """Return the network of a module itself. Raises RecordError where it has another number of outputs than classes."""
     if classes is not None and (outputs := module.groups().outputs) != classes:
         raise RecordError(
-            f"the module has {outputs} outputs, and the data have {classes} classes: make one with {classes}, as by my_package.make_model(classes={classes})"
+            f"the module has {outputs} outputs, and the data have {classes} classes: make a module with as many"
         )
     return module
 
