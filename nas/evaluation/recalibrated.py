@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from nas.building import build
+from torch import nn
+
+from nas.building import Node, build
 from nas.data import Data, Split, split
 from nas.evaluation.costs import COSTS, network_costs
 from nas.evaluation.evaluator import Evaluation, Evaluator, Job, Task, at_once
-from nas.evaluation.training import check_builds, facts_of
+from nas.evaluation.results import TestedNetwork, save_test
+from nas.evaluation.training import TEST_SCORES, check_builds, facts_of, measure_on_test
 from nas.history import Scores
+from nas.plain import write
 from nas.records import Natural, Positive, record
-from nas.training import Recipe, best_device, evaluate, seeded
+from nas.training import Execution, Recipe, best_device, evaluate, seeded
 from nas.training.recalibration import CALIBRATION_IMAGES, recalibrate
 
 
@@ -46,14 +51,34 @@ class Recalibrated(Evaluator):
     def costs(self, task: Task, architecture: Any) -> Scores:
         return network_costs(task.network(architecture), task.input)
 
+    def test_scores(self) -> tuple[str, ...]:
+        return (*TEST_SCORES, *COSTS)
+
     def evaluate(self, task: Task, job: Job) -> Evaluation:
-        images, network, recipe = self.split_images(), task.network(job.architecture), Recipe(batch=self.batch)
-        with seeded(job.seed):
-            model = build(network, images.shape).to(best_device())
-        recalibrate(model, images, recipe, self.calibration_images)
-        top1 = evaluate(model, images.validation, images, recipe).top1_percent
+        images, network = self.split_images(), task.network(job.architecture)
+        model = self._recalibrated(network, images, job.seed)
+        top1 = evaluate(model, images.validation, images, self._recipe()).top1_percent
         return at_once({"validation_top1_percent": top1, **network_costs(network, images.shape)})
+
+    def test(self, task: Task, job: Job, weights: Path | None = None) -> Evaluation:
+        images, network = self.split_images(), task.network(job.architecture)
+        model = self._recalibrated(network, images, job.seed)
+        measured = measure_on_test(model, None, images, self._recipe(), Execution())
+        if weights is not None:
+            description = write(task.found(job.architecture)) if task.family else ""
+            save_test(weights, TestedNetwork(network, model, None, measured, description))
+        tested = {"test_top1_percent": measured.raw.top1_percent, "test_top5_percent": measured.raw.top5_percent}
+        return at_once({**tested, **network_costs(network, images.shape)})
 
     def split_images(self) -> Split:
         """Return the images, split into those to calibrate on and those to validate on; the test images stay closed."""
         return split(self.data, self.validation, self.split_seed, self.images)
+
+    def _recalibrated(self, network: Node, images: Split, seed: int) -> nn.Module:
+        with seeded(seed):
+            model = build(network, images.shape).to(best_device())
+        recalibrate(model, images, self._recipe(), self.calibration_images)
+        return model
+
+    def _recipe(self) -> Recipe:
+        return Recipe(batch=self.batch)

@@ -285,7 +285,7 @@ def split_member(text: str) -> tuple[str, Family, str] | None:
 
     Raises RecordError where a family is meant, but unknown.
     """
-    # the name of a family or module, which begins with no digit, or the path of a Python file: it may contain colons, and no quotes
+    # the name of a family or module, which begins with no digit, or the path of a Python file, which may contain colons
     match = re.fullmatch(r'([^\W\d][\w.]*|[^\n"]+?\.py):(.*)', text, re.DOTALL)
     if match is None:
         return None

@@ -18,8 +18,8 @@ from nas.choice import SpaceError
 from nas.modules import family, options_of
 from nas.modules.groups import find_groups, ignore
 from nas.modules.making import made, settled
-from nas.modules.slicing import importance, slice_module
 from nas.modules.sliced_module import ChannelShare, SlicedModule, channels_kept
+from nas.modules.slicing import importance, slice_module
 from nas.morphisms.ordering import Importance
 from nas.notation import notation, parse
 from nas.plain import from_plain
