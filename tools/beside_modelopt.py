@@ -108,7 +108,7 @@ def fastnas(weights: Path, found: Path, images: int) -> None:
 
     data, model = cifar(images), ResNet20()
     model.load_state_dict(read_tensors(weights))
-    x = normalise(data.train.at(torch.arange(CALIBRATION)).x, data.mean, data.std)
+    x = normalise(cast(Any, data.train).at(torch.arange(CALIBRATION)).x, data.mean, data.std)
 
     def score(each: nn.Module) -> float:
         return evaluate(each, data.validation, data, RECIPE, CPU).top1_percent
@@ -118,7 +118,7 @@ def fastnas(weights: Path, found: Path, images: int) -> None:
     others = {"features_ratio": RATIOS, "feature_divisor": 4}
     config = {"nn.Conv2d": {"*": convolutions}, "nn.BatchNorm2d": {"*": others}, "nn.Linear": {"*": others}}
     # norms are calibrated only where the loader fills its queue, which has 50 batches
-    loader = [(part, torch.zeros(len(part))) for part in x.split(len(x) // 50)]
+    loader = [(part, torch.zeros(len(part))) for part in torch.split(x, len(x) // 50)]
     settings = {"data_loader": loader, "score_func": score, "collect_func": lambda batch: batch[0]}
     smaller, _ = mtp.prune(
         model=model,
