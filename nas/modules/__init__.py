@@ -15,7 +15,7 @@ from nas.choice import Choice
 from nas.family import Family
 from nas.fields import shown
 from nas.modules.making import given, settled
-from nas.modules.sliced_module import ChannelShare, SlicedModule, groups_of, open_shares
+from nas.modules.sliced_module import ChannelShare, SlicedModule, content_digest, groups_of, open_shares
 from nas.morphisms.ordering import Importance
 from nas.notation import notation
 from nas.places import FilePath
@@ -58,7 +58,8 @@ def module_space(
         layer, why = next(iter(mixed.items()))
         others = f", and those of {len(mixed) - 1} more" if len(mixed) > 1 else ""
         warnings.warn(f"the channels of layer {layer!r}{others} stay: {why}", stacklevel=2)
-    space = SlicedModule(make, image_shape(input), open_shares(groups, ratios), weights, by)
+    content = "" if weights is None else content_digest(weights)
+    space = SlicedModule(make, image_shape(input), open_shares(groups, ratios), weights, content, by)
     if weights is not None:
         space.whole()
     return space

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -38,13 +39,14 @@ class SlicedModule(Node):
 
     `make` is the call that makes it, as my_package.make_model(depth=3), or names a module that was given in Python. It takes
     images of shape `input`, and has the weights that it is made with, or those in the file `weights`. A share of 1 leaves a group
-    whole.
+    whole. `weights_digest` is that of the file's content.
     """
 
     make: str
     input: tuple[int, int, int]
     shares: tuple[ChannelShare, ...]
     weights: FilePath | None = None
+    weights_digest: str = ""
     by: Importance = "l1"
 
     def build(self, site: Site) -> nn.Module:
@@ -78,6 +80,8 @@ class SlicedModule(Node):
         if torch.get_default_device().type == "meta":
             return model.to("meta")
         if self.weights is not None:
+            if content_digest(self.weights) != self.weights_digest:
+                raise BuildError(f"{self.weights} has other weights than those that were sliced: restore the file")
             load_any(model, Path(self.weights), self.input)
         return model
 
@@ -92,6 +96,12 @@ def groups_of(make: str, input: Shape) -> ModuleGroups:
     with torch.device("cpu"), seeded(0):
         module = made(make)
     return find_groups(module, input)
+
+
+def content_digest(file: str) -> str:
+    """Return a digest of the content of a file, in 16 hexadecimal digits; empty where there is none."""
+    path = Path(file)
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
 
 
 def channels_kept(share: float, channels: int) -> int:

@@ -182,6 +182,11 @@ def test_weights_of_a_file_are_those_that_are_sliced(tmp_path: Path) -> None:
     space = nas.from_module("existing_modules.resnet(width=4)", INPUT, weights=tmp_path / "weights.pt")
     whole = build(nas.resolve(space, lambda choice: choice.arity - 1), INPUT)
     assert torch.equal(outputs(whole), outputs(other))
+    torch.save(resnet(width=4).state_dict(), tmp_path / "weights.pt")
+    with pytest.raises(
+        RecordError, match=r"weights\.pt has other weights than those that were sliced: restore the file"
+    ):
+        build(nas.sample(space, Random(0)), INPUT)
 
 
 def test_a_given_module_is_known_by_its_content() -> None:
