@@ -122,7 +122,8 @@ def _dependencies(module: nn.Module, images: Tensor) -> list[ChannelGroup]:
         size = len(items[0].idxs)
         cuts = [_cut(item, names[item.dep.target.module], size) for item in items if item.dep.target.module in names]
         made = [cut.layer for cut in cuts if cut.is_output and makes_channels(module.get_submodule(cut.layer))]
-        groups.append(ChannelGroup(min(made, key=places.__getitem__), tuple(cuts)))
+        first = min(made or [names[items[0].dep.target.module]], key=places.__getitem__)
+        groups.append(ChannelGroup(first, tuple(cuts)))
     return sorted(groups, key=lambda group: places[group.layer])
 
 

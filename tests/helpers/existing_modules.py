@@ -51,6 +51,32 @@ class Concatenated(nn.Module):
         return z
 
 
+class Gated(nn.Module):
+    """An inverted residual block with a depthwise convolution and squeeze-and-excitation, and one with a grouped convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.expand = nn.Conv2d(1, 6, 3, 1, 1), nn.Conv2d(6, 12, 1)
+        self.depthwise, self.norm = nn.Conv2d(12, 12, 3, 1, 1, groups=12), nn.BatchNorm2d(12)
+        self.squeeze, self.excite = nn.Linear(12, 4), nn.Linear(4, 12)
+        self.project = nn.Conv2d(12, 6, 1)
+        self.before, self.grouped, self.after = (
+            nn.Conv2d(6, 8, 1),
+            nn.Conv2d(8, 8, 3, 1, 1, groups=2),
+            nn.Conv2d(8, 6, 1),
+        )
+        self.head = nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        y = nn.functional.silu(self.norm(self.depthwise(self.expand(x))))
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(y.mean((2, 3))))))
+        x = x + self.project(y * gate[:, :, None, None])
+        x = x + self.after(torch.relu(self.grouped(torch.relu(self.before(x)))))
+        z: Tensor = self.head(x.mean((2, 3)))
+        return z
+
+
 class Shuffled(nn.Module):
     """A channel shuffle, by which a channel is no longer where it was."""
 

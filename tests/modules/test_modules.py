@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from existing_modules import Shuffled, concatenated, resnet
+from existing_modules import Gated, Shuffled, concatenated, resnet
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -118,6 +118,22 @@ def test_a_slice_computes_what_the_module_computes_when_nothing_reads_the_other_
         ignoring = resnet()
         ignore(ignoring, groups, gone)
         torch.testing.assert_close(outputs(build(member, INPUT)), outputs(ignoring), rtol=1e-4, atol=1e-5)
+
+
+def test_gates_and_depthwise_convolutions_are_narrowed_with_their_channels_and_grouped_ones_stay() -> None:
+    torch.manual_seed(0)
+    with pytest.warns(
+        UserWarning, match="layer 'before', and those of 1 more stay: the convolution 'grouped' has groups"
+    ):
+        space = nas.from_module(Gated(), IMAGES, ratios=(0.5, 1.0))
+    assert [share.layer for share in space.shares] == ["stem", "expand", "squeeze"]
+    built: Any = build(nas.resolve(space, lambda choice: 0), INPUT)
+    assert built.depthwise.weight.shape == (6, 1, 3, 3)
+    assert built.squeeze.weight.shape == (2, 6)
+    assert built.excite.weight.shape == (6, 2)
+    assert built.project.weight.shape == (3, 6, 1, 1)
+    assert built.after.weight.shape == (3, 8, 1, 1)
+    assert outputs(built).shape == (3, 10)
 
 
 def test_scales_of_norms_rank_channels() -> None:
