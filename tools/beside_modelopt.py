@@ -3,12 +3,14 @@
     python tools/beside_modelopt.py PYTHON [images] [epochs]
 
 PYTHON is an interpreter that has torch, nvidia-modelopt, torchprofile 0.0.4, requests and Cellstack's own dependencies. NAS_DATA
-holds CIFAR-10. docs/modules.md has the numbers of a run, which takes a quarter of an hour of one processor core. A ResNet-20 (He et al. 2016, arXiv:1512.03385, section 4.2; shortcuts by 1x1 convolutions) is trained for `epochs` on
-`images` training images. Both ways then look for a network of at most half its multiply-adds, with a quarter, a half, three
-quarters or all channels of each group, by the accuracy on the same 400 validation images with batch norms recalibrated on the
-same 250. Both networks are trained on for a quarter of the epochs, and both forms are also trained from scratch for all epochs
-and that quarter. Tested are the first 2,000 test images. MACs are those of `nas.profiling`; latency is that of onnxruntime with
-one thread, as the median of 300 runs on one image.
+holds CIFAR-10. docs/modules.md has the numbers of a run, which takes a quarter of an hour of one processor core.
+
+A ResNet-20 (He et al. 2016, arXiv:1512.03385, section 4.2; shortcuts by 1x1 convolutions) is trained for `epochs` on `images`
+training images. Both ways then look for a network of at most half its multiply-adds, with a quarter, a half, three quarters or
+all channels of each group, by the accuracy on the same 400 validation images with batch norms recalibrated on the same 250. Both
+networks are trained on for a quarter of the epochs, and both forms are also trained from scratch for all epochs and that
+quarter. Tested are the first 2,000 test images. MACs are those of `nas.profiling`; latency is that of onnxruntime with one
+thread, as the median of 300 runs on one image.
 """
 
 from __future__ import annotations
