@@ -76,6 +76,10 @@ benchmark: install ## Run every program in tests/benchmarks, one after another
 		$(BIN)/python $$file || exit 1; \
 	done
 
+.PHONY: gpu-campaign
+gpu-campaign: install ## Measure everything worth measuring on a GPU into runs/gpu_campaign; tiny where there is none
+	@$(BIN)/python tools/gpu_campaign.py
+
 $(LOCK_STAMP): Makefile
 	$(call create_venv,$(LOCK_VENV))
 	@echo "Installing $(PIP_TOOLS) into $(LOCK_VENV)"

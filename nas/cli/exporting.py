@@ -61,6 +61,7 @@ def export(
     json, yaml, notation, svg, png, dot  the architecture or a space, and its drawing
     source, torch-export, safetensors    a network: Python that needs only torch; a program; weights
     onnx, int8                           for onnxruntime and others; in 8 bits, with what that costs
+    executorch                           for phones and boards, with XNNPACK
     """
     from nas.export.exporting import export as export_all
     from nas.export.format import formats_named

@@ -182,7 +182,7 @@ def _checked(form: _Form, path: Path, pixels: torch.Tensor, labels: torch.Tensor
 
 
 def _read_hub(form: _Form) -> tuple[Images, Images]:
-    datasets = optional("datasets", "the library `datasets`")
+    datasets = optional("datasets", "datasets")
     try:
         parts = datasets.load_dataset(form.hub)
     except (OSError, ValueError) as error:

@@ -32,7 +32,7 @@ from nas.data.processors import processors
 from nas.preprocessing import Interpolation
 from nas.records import RecordError
 
-__all__ = ["BatchLoader", "RandomCrop", "load_batches", "processors"]
+__all__ = ["BatchLoader", "RandomCrop", "load_batches", "near", "processors"]
 
 NAMED = 3
 """The number of broken images that an error names."""
@@ -70,6 +70,11 @@ def load_batches(
     broken = _Broken(tolerated_images(len(images), images.tolerated) / sharers, is_limited=crop is not None)
     workers = min(processors() if processes is None else processes, len(parts))
     return BatchLoader(_to_device(_decoded(images, parts, crop, workers, device, broken), device), broken)
+
+
+def near(images: Images | Encoded, device: torch.device) -> Images | Encoded:
+    """Return images held in memory moved to the device; encoded ones unchanged."""
+    return images.to(device) if isinstance(images, Images) else images
 
 
 @final

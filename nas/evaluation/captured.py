@@ -24,17 +24,19 @@ def random_images(input: Shape, batch: int) -> Tensor:
     return torch.randn(batch, *input, generator=stream(0, "export", batch))
 
 
-def captured(model: nn.Module, input: Shape, images: Tensor | None = None) -> Any:
-    """Return the exported program of a network for images `input` (C, H, W), in batches of any size.
+def captured(model: nn.Module, input: Shape, images: Tensor | None = None, any_batch: bool = True) -> Any:
+    """Return the exported program of a network for images `input` (C, H, W), in batches of any size or one at a time.
 
     `images` (2, C, H, W) are examples, where it takes others than random ones in float32.
     Raises RecordError where torch.export cannot capture the network.
     """
-    batch = {0: torch.export.Dim("batch")}
+    batch = ({0: torch.export.Dim("batch")},)
     try:
         # a batch of 2, since torch.export specialises a size of 1
         example = random_images(input, 2) if images is None else images
-        return torch.export.export(answering(model), (example,), dynamic_shapes=(batch,))
+        if not any_batch:
+            return torch.export.export(answering(model), (example[:1],))
+        return torch.export.export(answering(model), (example,), dynamic_shapes=batch)
     except Exception as error:
         reason = one_line(error)[:200]
         raise RecordError(
@@ -60,7 +62,7 @@ def onnx_program(model: nn.Module, input: Shape, images: Tensor | None = None, o
     batch = ({0: torch.export.Dim("batch")},)
     program = captured(model, input, images)
     try:
-        with _quiet():
+        with quiet("torch.onnx", "onnxscript", "onnx_ir"):
             translated = torch.onnx.export(
                 program,
                 # two: a batch of one is taken for a constant
@@ -112,16 +114,16 @@ def _culprit(program: Any, error: BaseException) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's warnings and log messages, which concern only its internals."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
+def quiet(*loggers: str) -> Iterator[None]:
+    """Silence a library that prints, warns and logs about its internals alone; its errors are logged still."""
+    named = [logging.getLogger(name) for name in loggers]
+    levels = [logger.level for logger in named]
+    for logger in named:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger, level in zip(named, levels, strict=True):
             logger.setLevel(level)

@@ -31,6 +31,7 @@ from nas.records import Natural, Positive, RecordError, digest, one_line, record
 from nas.space import sample
 from nas.training import Epoch, Execution, Recipe, Underway, best_device, evaluate, seeded, train
 from nas.training.checkpoint import load_weights, read_weights
+from nas.training.distillation import Distillation
 from nas.training.foreign_weights import load_any
 from nas.training.initialisation import Initialisation, initialise
 from nas.training.loop import Reports
@@ -117,7 +118,7 @@ class Training(Evaluator):
         if not is_open(self.recipe):
             images = self.split_images()
             check_validated(self.recipe, len(images.validation))
-            teacher_of(self.recipe, images)
+            teacher_of(self.recipe.distillation, images)
         check_builds(task)
         if self.weights is not None:
             self._check_weights(task, self.weights)
@@ -208,26 +209,28 @@ class Training(Evaluator):
             until=job.epochs,
             # the report may have been lost with the process that was to write it to the journal
             repeats_last=weights is None,
-            teacher=teacher_of(recipe, images),
+            teacher=teacher_of(recipe.distillation, images),
         )
         return (yield from reported(reports, weights, costs))
 
 
-def teacher_of(recipe: Recipe, images: Split) -> nn.Module | None:
-    """Build the teacher of a recipe's distillation, if there is one.
+def teacher_of(
+    distillation: Distillation | None, images: Split, key: str = "recipe.distillation.teacher"
+) -> nn.Module | None:
+    """Build the teacher of a distillation, if there is one; `key` is where it is declared.
 
     Raises RecordError where it has no weights, or was trained with other classes, shapes or statistics of images.
     """
-    if recipe.distillation is None:
+    if distillation is None:
         return None
-    trained = trained_in(Path(recipe.distillation.teacher))
+    trained = trained_in(Path(distillation.teacher))
     own, known = trained.stacked, trained.normalised(images)
     if (own.classes, own.input, known.mean, known.std) != (images.classes, images.shape, images.mean, images.std):
         raise RecordError(
             f"the teacher {trained.weights} was trained on images {own.input} of {len(own.classes)} classes, with mean "
             f"{known.mean}, and these are {images.shape} of {len(images.classes)}, with mean {images.mean}: give a teacher "
             "that was trained on the same data",
-            "recipe.distillation.teacher",
+            key,
         )
     return trained.model()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from shlex import quote
 from time import perf_counter
 
+from nas.data.libraries import optional
 from nas.drawing import draw
 from nas.export.card import model_card
 from nas.export.compare import LIMIT
@@ -180,7 +181,7 @@ def _check_free(target: Target, subject: Subject, names: Sequence[str], card: bo
 
 
 def _check_needs(subject: Subject, into: Sequence[Format]) -> None:
-    """Raise RecordError where a format needs a network or weights that the subject does not have."""
+    """Raise RecordError where a format needs a network, weights or a package that there is not."""
     for each in into:
         if each.needs != "tree" and subject.is_space:
             able = ", ".join(name for name, one in formats().items() if one.needs == "tree")
@@ -199,6 +200,9 @@ def _check_needs(subject: Subject, into: Sequence[Format]) -> None:
         _check_folds(into)
     for option in subject.asked.options:
         _check_option(option, into)
+    # before minutes of translation
+    for package in (package for each in into for package in each.packages):
+        optional(package, package)
 
 
 def _looked_for(subject: Subject) -> str:

@@ -20,7 +20,7 @@ class Format(ABC):
 
     `needs` is what the subject must have: "tree" any architecture, a space too; "network" a closed network, with or without
     weights; "weights" a network with weights. `folds` is whether the format can hold a network with folded batch norms,
-    `takes` are the other options of an export that it can do.
+    `takes` are the other options of an export that it can do, `packages` those that must be installed for it.
     """
 
     name: ClassVar[str]
@@ -28,6 +28,7 @@ class Format(ABC):
     needs: ClassVar[Needs] = "tree"
     folds: ClassVar[bool] = False
     takes: ClassVar[frozenset[str]] = frozenset()
+    packages: ClassVar[tuple[str, ...]] = ()
 
     def files(self, subject: Subject, name: str) -> tuple[str, ...]:
         """Return the names of the files that are written; the first is the main one."""

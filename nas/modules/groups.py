@@ -110,7 +110,7 @@ def _outputs(module: nn.Module, images: Tensor) -> list[Tensor]:
 
 def _dependencies(module: nn.Module, images: Tensor) -> list[ChannelGroup]:
     """Return the groups of the dependency graph, the first layer of each first."""
-    pruning: Any = optional("torch_pruning", "torch-pruning", extra="modules")
+    pruning: Any = optional("torch_pruning", "torch-pruning")
     names = {layer: name for name, layer in module.named_modules()}
     places = {name: i for i, name in enumerate(names.values())}
     with warnings.catch_warnings():

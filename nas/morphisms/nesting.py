@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,9 @@ from nas.topology.chain import Chain, Stage
 from nas.topology.network import Network
 from nas.topology.network import _NetworkModule as NetworkModule
 from nas.topology.residual import _Sum as Sum
+
+Size = Literal["kernel", "depth", "width"]
+"""What a choice changes of a network: the taps of kernels, which layers there are, or how many channels they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,19 @@ class Blueprint:
             each for each in inner if not any(isinstance(node, SqueezeExcite) for node in self._nodes.get(each, []))
         ]
         return "-".join([found, *(self._kind(each) for each in others if any(True for _ in each.parameters()))])
+
+
+def differing(one: Blueprint, other: Blueprint) -> frozenset[Size]:
+    """Return the sizes in which two networks differ."""
+    first, second = ({each.place: each.axes for each in some.tensors.values()} for some in (one, other))
+    found: set[Size] = {"depth"} if first.keys() != second.keys() else set()
+    for place in first.keys() & second.keys():
+        # output and input channels come before the taps
+        unequal = (
+            axis for axis, pair in enumerate(zip(first[place], second[place], strict=True)) if pair[0] != pair[1]
+        )
+        found.update("width" if axis < 2 else "kernel" for axis in unequal)
+    return frozenset(found)
 
 
 def _convolution(module: nn.Module) -> str:

@@ -151,7 +151,7 @@ def perform_transfer(declared: Transfer, trained: TrainedNetwork, folder: Path, 
         checkpoint=job.checkpoint,
         execution=declared.execution,
         frozen=frozen_parts(trial.way, network, recipe.epochs),
-        teacher=teacher_of(recipe, images),
+        teacher=teacher_of(recipe.distillation, images),
     )
     last, average = yield from reported(reports)
     measured = measure_on_test(model, average, images, recipe, declared.execution)

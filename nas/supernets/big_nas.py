@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from random import Random
-from typing import Any, final
+from typing import final
 
-from torch import Tensor
+import torch
 from torch.nn import functional
 
 from nas.records import Natural, record
 from nas.space import sample
-from nas.supernets.bilevel import Batch, BatchOutcome
-from nas.supernets.elastic_method import Elastic, ElasticNet
+from nas.supernets.bilevel import BatchOutcome
+from nas.supernets.elastic_method import Elastic, ElasticStep
 
 
 @final
@@ -27,11 +25,12 @@ class BigNas(Elastic):
 
     samples: Natural = 2
 
-    def add_gradients(self, net: ElasticNet, batch: Batch, run: Callable[[Any], Tensor], rng: Random) -> BatchOutcome:
-        logits = run(net.model.largest)
-        outcome = BatchOutcome.of(logits, batch[1])
-        outcome.loss.backward()  # type: ignore[no-untyped-call]
+    def add_gradients(self, step: ElasticStep) -> BatchOutcome:
+        store = step.net.model
+        logits = step.run(store.largest)
+        outcome = step.outcome(logits)
+        torch.autograd.backward(outcome.loss)
         taught = logits.detach().softmax(1)
-        for architecture in (net.model.smallest, *(sample(net.space, rng) for _ in range(self.samples))):
-            functional.cross_entropy(run(architecture), taught).backward()  # type: ignore[no-untyped-call]
+        for architecture in (store.smallest, *(sample(step.net.space, step.rng) for _ in range(self.samples))):
+            torch.autograd.backward(functional.cross_entropy(step.run(architecture), taught))
         return outcome.detach()

@@ -13,6 +13,7 @@ from nas.records import Fraction, Natural, NonNegative, Positive, RecordError, r
 from nas.supernets.expected_cost import ExpectedCost
 from nas.supernets.method import Differentiable, Method
 from nas.supernets.monitor import Monitor
+from nas.training.distillation import Distillation
 from nas.training.optimizers import Sgd
 from nas.training.recipe import BaseRecipe
 from nas.training.schedules import CosineDecay, Schedule
@@ -23,13 +24,15 @@ from nas.training.schedules import CosineDecay, Schedule
 class WeightsRecipe(BaseRecipe):
     """Training of a supernet's weights by SGD: a cosine from 0.025 to 0.001, set once an epoch.
 
-    The paper ends at 0, the released code at 0.001; we follow the code.
+    The paper ends at 0, the released code at 0.001; we follow the code. With `distillation` a trained network teaches, too: every
+    loss on images, of weights and of alphas, is combined with that by its predictions.
     """
 
     batch: Positive = 64
     optimizer: Sgd = Sgd()
     schedule: Schedule = CosineDecay(final_lr=0.001)
     augmentation: Augmentation = Augmentation(crop_pad=4, flip=True)
+    distillation: Distillation | None = None
 
     def __post_init__(self) -> None:
         if self.schedule.needs_validation:

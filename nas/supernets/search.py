@@ -15,19 +15,20 @@ import torch
 
 from nas.choice import Choice
 from nas.evaluation.evaluator import Evaluation, Job, Progress, Task
+from nas.evaluation.training import teacher_of
 from nas.files import write_atomically
 from nas.places import without_places
 from nas.plain import from_plain, write
 from nas.records import Natural, RecordError, digest, record, to_plain, written
 from nas.supernets.derivation import prune
-from nas.supernets.elastic_method import supernet_of
+from nas.supernets.elastic_method import ElasticNet, supernet_of
 from nas.supernets.execution import apply_execution
 from nas.supernets.gates import StepContext
 from nas.supernets.monitor import WINDOW, count_skips, entropy, largest_eigenvalue
 from nas.supernets.perturbation import derive_by_perturbation
 from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet, transplant
-from nas.supernets.supernet_trainer import EpochMeans, SupernetTrainer
+from nas.supernets.supernet_trainer import TEACHER, EpochMeans, SupernetTrainer
 from nas.training import best_device, evaluate, mixed_seed, save_weights, seeded, stream, to_device
 from nas.training.checkpoint import load_together, save_checkpoint
 from nas.training.flat_recipe import former_form
@@ -112,8 +113,9 @@ def search_supernet(declared: SupernetSearch, folder: Path, derives: bool, task:
 def check_supernet(declared: SupernetSearch, task: Task) -> None:
     """Build the supernets of all phases, for the whole space, on the meta device.
 
-    Raises RecordError where one cannot be built.
+    Raises RecordError where one cannot be built, or the recipe's teacher cannot teach.
     """
+    teacher_of(declared.weights.distillation, declared.split(), TEACHER)
     phases = declared.method.phases(declared.epochs, declared.alphas.from_epoch)
     for phase in phases:
         if unknown := phase.network.keys() - task.options.keys():
@@ -328,6 +330,8 @@ class _Run:
         }
         state = {"phase": self.index, "done": self.done, "eigenvalues": self.eigenvalues, "report": json.dumps(report)}
         nets = {"model": self.supernet.model.state_dict(), "policy": self.supernet.policy.state_dict()}
+        if isinstance(self.supernet, ElasticNet) and self.supernet.teacher is not None:
+            nets["teacher"] = self.supernet.teacher.state_dict()
         save_checkpoint(path, self.name, {**state, **nets, **self.turns.state()})
         self.saved = now
 
@@ -343,6 +347,8 @@ class _Run:
         self.epochs = list(from_plain(report["epochs"], tuple[SupernetEpoch, ...]))
         self.supernet.model.load_state_dict(state["model"])
         self.supernet.policy.load_state_dict(state["policy"])
+        if "teacher" in state and isinstance(self.supernet, ElasticNet):
+            self.supernet.keep_teacher().load_state_dict(state["teacher"])
         self.turns.restore(state)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from random import Random
 from typing import Any, final
@@ -14,10 +15,13 @@ from torch.optim import Adam
 from nas.data import Images, Split, augment
 from nas.data.batch_random import BatchRandom
 from nas.data.color_noise import color_axes
+from nas.data.crops import RandomCrop
 from nas.data.encoded import Encoded
+from nas.data.feed import load_batches, near
+from nas.evaluation.training import teacher_of
 from nas.records import RecordError
 from nas.supernets.bilevel import Batch, BatchOutcome, Step
-from nas.supernets.elastic_method import Elastic, ElasticNet
+from nas.supernets.elastic_method import Elastic, ElasticNet, ElasticStep
 from nas.supernets.expected_cost import Expectation
 from nas.supernets.gates import StepContext
 from nas.supernets.method import Phase
@@ -25,15 +29,20 @@ from nas.supernets.recipe import SupernetSearch
 from nas.supernets.supernet import Supernet
 from nas.training import (
     Diverged,
+    Execution,
     autocast,
-    batches,
+    in_batches,
     make_optimizer,
     memory_format,
     mixed_seed,
     seeded,
     stream,
+    to_device,
 )
 from nas.training.peers import Peers
+
+TEACHER = "supernet.weights.distillation.teacher"
+"""The key of the trained network that teaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,11 @@ class SupernetTrainer:
         how = declared.alphas
         betas = how.beta1, how.beta2
         self.alphas_optimizer = Adam(self.alphas, how.lr, betas, weight_decay=how.weight_decay) if self.alphas else None
-        self.images, self.alphas_images = (_held(images).to(self.device) for images in (split.train, split.validation))
+        self.images, self.alphas_images = (near(images, self.device) for images in (split.train, split.validation))
         self.axes = color_axes(split.train).to(self.device) if self.recipe.augmentation.color_noise else None
+        self.teacher = teacher_of(self.recipe.distillation, split, TEACHER)
+        if self.teacher is not None:
+            to_device(self.teacher, self.recipe, self.device).eval()
         peers.broadcast(list(supernet.state_dict().values()))  # equal by seed, but different CPUs may round differently
 
     def state(self) -> dict[str, Any]:
@@ -100,15 +112,20 @@ class SupernetTrainer:
         self._set_lr(done)
         draws = _SearchRandom(self, number)
         learns = self.alphas_optimizer is not None and done >= self.phase.alphas_from and not frozen
-        parts = draws.order("order", len(self.images))
-        other = draws.order("alphas order", len(self.alphas_images)) if learns and not self.phase.method.joint else ()
+        parts = draws.order("order", self.images)
+        other = draws.order("alphas order", self.alphas_images) if learns and not self.phase.method.joint else ()
+        alphas_parts = [other[i % len(other)] for i in range(len(parts) if other else 0)]
         tally, alphas_tally = SupernetSums(self.device, len(parts)), SupernetSums(self.device, len(parts))
         progress = done / self.phase.epochs
-        with seeded(mixed_seed(self.seed, "layers", number, self.peers.rank), self.device):
-            for i, indices in enumerate(parts):
-                batch = draws.batch(self.images, indices, "augmentation")
+        sharers = 2 if other else 1
+        with (
+            seeded(mixed_seed(self.seed, "layers", number, self.peers.rank), self.device),
+            closing(draws.batches(self.images, parts, "augmentation", sharers)) as coming,
+            closing(draws.batches(self.alphas_images, alphas_parts, "alphas augmentation", sharers)) as alphas_coming,
+        ):
+            for batch in coming:
                 if other:
-                    alphas_batch = draws.batch(self.alphas_images, other[i % len(other)], "alphas augmentation")
+                    alphas_batch = next(alphas_coming)
                     self.supernet.moment = StepContext(progress, draws.gates, for_alphas=True)
                     self._learn(batch, alphas_batch, alphas_tally)
                 self.supernet.moment = StepContext(progress, draws.gates)
@@ -162,11 +179,18 @@ class SupernetTrainer:
     def _add_elastic_gradients(self, net: ElasticNet, batch: Batch, gates: torch.Generator) -> BatchOutcome:
         def run(architecture: Any) -> Tensor:
             with autocast(self.recipe, self.device):
-                logits: Tensor = net.model(batch[0], architecture)
-            return logits.float() if logits.dtype == torch.bfloat16 else logits
+                return _full_precision(net.model(batch[0], architecture))
+
+        def taught() -> Tensor:
+            with torch.no_grad(), autocast(self.recipe, self.device):
+                return _full_precision(net.keep_teacher()(batch[0]))
+
+        def outcome(logits: Tensor) -> BatchOutcome:
+            return self._outcome(logits, batch)
 
         assert isinstance(self.phase.method, Elastic)
-        return self.phase.method.add_gradients(net, batch, run, Random(int(torch.randint(2**62, (), generator=gates))))
+        rng = Random(int(torch.randint(2**62, (), generator=gates)))
+        return self.phase.method.add_gradients(ElasticStep(net, run, outcome, taught, rng, net.moment.progress))
 
     def _step_weights(self) -> None:
         self.peers.all_reduce_mean([each.grad for each in self.weights if each.grad is not None])
@@ -196,14 +220,23 @@ class SupernetTrainer:
                 logits: Tensor = self.supernet(batch[0])
             else:
                 logits = torch.func.functional_call(self.supernet, dict(parameters), (batch[0],))
-        return BatchOutcome.of(logits.float() if logits.dtype == torch.bfloat16 else logits, batch[1])
+        return self._outcome(_full_precision(logits), batch)
+
+    def _outcome(self, logits: Tensor, batch: Batch) -> BatchOutcome:
+        """Return the outcome of logits (B, classes) by the labels and, where there is one, by the recipe's teacher."""
+        outcome, distillation = BatchOutcome.of(logits, batch[1]), self.recipe.distillation
+        if distillation is None or self.teacher is None:
+            return outcome
+        with torch.no_grad(), autocast(self.recipe, self.device):
+            taught = self.teacher(batch[0])
+        return BatchOutcome(distillation.combined(outcome.loss, logits, taught), outcome.hits)
 
     def fixed_batch(self, number: int) -> Batch:
         """Return the first batch of the alphas' images in the epoch `number`."""
         draws = _SearchRandom(self, number)
-        return draws.batch(
-            self.alphas_images, draws.order("alphas order", len(self.alphas_images))[0], "alphas augmentation"
-        )
+        first = draws.order("alphas order", self.alphas_images)[:1]
+        with closing(draws.batches(self.alphas_images, first, "alphas augmentation")) as coming:
+            return next(coming)
 
     def _set_lr(self, done: int) -> None:
         for group in self.optimizer.param_groups:
@@ -223,36 +256,40 @@ class _SearchRandom:
             for purpose in ("augmentation", "alphas augmentation")
         }
 
-    def order(self, purpose: str, images: int) -> tuple[Tensor, ...]:
+    def order(self, purpose: str, images: Images | Encoded) -> tuple[Tensor, ...]:
         """Return this worker's share of the indices of each batch. Raises RecordError where no share has two images."""
         turns, batch = self.turns, self.turns.recipe.batch
-        parts = batches(images, batch, stream(turns.seed, purpose, self.number))
+        parts = in_batches(images.order(stream(turns.seed, purpose, self.number)), batch)
         shares = (turns.peers.share(part) for part in parts)
-        kept = tuple(share for share in shares if len(share) > 1 or len(share) == images)
+        kept = tuple(share for share in shares if len(share) > 1 or len(share) == len(images))
         if not kept:
             raise RecordError(
-                f"{images} images in batches of {batch} are less than two for each of {turns.peers.size} workers: give more "
+                f"{len(images)} images in batches of {batch} are less than two for each of {turns.peers.size} workers: give more "
                 "images, larger batches or fewer workers"
             )
         return kept
 
-    def batch(self, images: Images, indices: Tensor, purpose: str) -> Batch:
-        """Return the images at `indices`, augmented and normalised, with their labels."""
-        turns, drawn = self.turns, images.at(indices.to(self.turns.device, non_blocking=True))
+    def batches(
+        self, images: Images | Encoded, parts: Sequence[Tensor], purpose: str, sharers: int = 1
+    ) -> Generator[Batch, None, None]:
+        """Yield the images of each part, augmented and normalised, with their labels.
+
+        Encoded images are cropped at random and decoded by this rank's processes, of which `sharers` such iterators have equal
+        shares.
+        """
+        turns, recipe = self.turns, self.turns.recipe
         mean, std = turns.split.mean, turns.split.std
-        random = BatchRandom(self.streams[purpose], len(drawn))
-        x = augment(drawn.x, turns.recipe.augmentation, mean, std, random, turns.axes)
-        return x.contiguous(memory_format=memory_format(turns.recipe)), drawn.y
+        crop = RandomCrop(recipe.augmentation.crop_scale, mixed_seed(turns.seed, f"crop, {purpose}", self.number))
+        decoders = max(1, Execution().decoders_here() // sharers)
+        with closing(load_batches(images, parts, turns.device, crop, decoders, turns.peers.size)) as coming:
+            for drawn in coming:
+                random = BatchRandom(self.streams[purpose], len(drawn))
+                x = augment(drawn.x, recipe.augmentation, mean, std, random, turns.axes)
+                yield x.contiguous(memory_format=memory_format(recipe)), drawn.y
 
 
-def _held(images: Images | Encoded) -> Images:
-    """Return images that are in memory: each is read twice an epoch, and a search takes small ones."""
-    if isinstance(images, Images):
-        return images
-    raise RecordError(
-        "supernet.data is decoded as it is needed, and a search with a supernet takes images that are held in memory: give "
-        "ImageFolder with the size to search at"
-    )
+def _full_precision(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
 @final

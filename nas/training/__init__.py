@@ -7,7 +7,7 @@ from nas.training.measure import Accuracy, evaluate
 from nas.training.randomness import mixed_seed, seeded, stream
 from nas.training.recipe import Recipe, learning_rate
 from nas.training.reports import Diverged, Epoch, Underway
-from nas.training.step import autocast, batches, best_device, loss_of, make_optimizer, memory_format, to_device
+from nas.training.step import autocast, best_device, in_batches, loss_of, make_optimizer, memory_format, to_device
 
 __all__ = [
     "Accuracy",
@@ -17,9 +17,9 @@ __all__ = [
     "Recipe",
     "Underway",
     "autocast",
-    "batches",
     "best_device",
     "evaluate",
+    "in_batches",
     "learning_rate",
     "load_weights",
     "loss_of",

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.data import Images, Split
-from nas.data.encoded import Encoded
-from nas.data.feed import BatchLoader, RandomCrop, load_batches
+from nas.data.feed import BatchLoader, RandomCrop, load_batches, near
 from nas.plain import from_plain
 from nas.records import RecordError, digest, to_plain
 from nas.training.checkpoint import load_together, save_checkpoint
@@ -120,7 +119,7 @@ class _Run:
         self.peers = peers()
         check_validated(recipe, len(split.validation))
         self.stepper = Stepper(model, split, recipe, seed, device, execution, self.peers, teacher)
-        self.images, self.validation = _near(split.train, device), _near(split.validation, device)
+        self.images, self.validation = near(split.train, device), near(split.validation, device)
         self.number, self.tally = 1, self._new_tally()
         self.report: Epoch | None = None
         self.accuracies: list[float] = []
@@ -299,11 +298,6 @@ def _check_finite(losses: Sequence[Tensor], epoch: int, steps: int) -> None:
     finite = torch.stack(list(losses)).isfinite() if losses else torch.ones(0, dtype=torch.bool)
     if not finite.all():
         raise Diverged(epoch, 1 + steps - len(losses) + int(finite.logical_not().nonzero()[0]))
-
-
-def _near(images: Images | Encoded, device: torch.device) -> Images | Encoded:
-    """Return images held in memory moved to the device; encoded ones unchanged."""
-    return images.to(device) if isinstance(images, Images) else images
 
 
 def _structure(model: nn.Module) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import torch
 from torch import nn
 
-from nas.data import Images, Split, normalise
+from nas.data import Split, normalise
+from nas.data.feed import load_batches
 from nas.training.recipe import BaseRecipe
 from nas.training.step import memory_format
 
@@ -27,10 +30,11 @@ def recalibrate(model: nn.Module, split: Split, recipe: BaseRecipe, count: int =
         norm.momentum = None  # the mean over all batches
         norm.train()
     device = next(model.parameters()).device
-    assert isinstance(split.train, Images), "a search takes images that are held in memory"
-    for indices in torch.split(torch.arange(min(count, len(split.train))), 2 * recipe.batch):
-        x = normalise(split.train.at(indices).x.to(device), split.mean, split.std)
-        model(x.contiguous(memory_format=memory_format(recipe)))
+    parts = torch.split(torch.arange(min(count, len(split.train))), 2 * recipe.batch)
+    with closing(load_batches(split.train, parts, device)) as coming:
+        for batch in coming:
+            x = normalise(batch.x, split.mean, split.std)
+            model(x.contiguous(memory_format=memory_format(recipe)))
     for norm, before in zip(norms, momentum, strict=True):
         norm.momentum = before
     model.eval()

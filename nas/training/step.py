@@ -62,11 +62,6 @@ def _by_decay(weights: Iterable[nn.Parameter], weight_decay: float) -> list[dict
     return [{"params": others, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def batches(images: int, batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Return the indices of each batch of one epoch, in random order."""
-    return in_batches(torch.randperm(images, generator=generator, device=generator.device), batch)
-
-
 def in_batches(order: Tensor, batch: int) -> tuple[Tensor, ...]:
     """Split `order` into the indices of each batch.
 

@@ -28,6 +28,8 @@ EVALUATIONS = 20_000
 def main() -> None:
     experiment = load(Path(__file__).parents[2] / "experiments/nasbench201/regularized_evolution.yaml")
     space = experiment.open_space()
+    assert experiment.evaluator is not None
+    assert experiment.strategy is not None
     try:
         task = experiment.task(space)
     except RecordError as error:

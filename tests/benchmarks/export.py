@@ -23,6 +23,7 @@ from nas.export.fold import fold_batch_norms
 from nas.export.format import formats_named
 from nas.export.subject import ExportRequest
 from nas.family import family
+from nas.training.step import lay_out
 
 ROUNDS = 21
 IMAGENET: dict[str, Any] = {"channels": 48, "layers": 14, "stem": "imagenet", "classes": 1000}
@@ -31,9 +32,7 @@ FORMATS = "json,yaml,notation,svg,png,dot,source,torch-export,onnx,safetensors"
 
 def ratio_to_folded(model: nn.Module, input: Shape, batch: int) -> float:
     """Return the median time of a pass over that of the folded network, which take turns."""
-    networks = [
-        each.to(memory_format=torch.channels_last) for each in (model.eval(), fold_batch_norms(model, input).model)
-    ]
+    networks = [lay_out(each, torch.channels_last) for each in (model.eval(), fold_batch_norms(model, input).model)]
     images = torch.randn(batch, *input, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
     seconds: tuple[list[float], list[float]] = [], []

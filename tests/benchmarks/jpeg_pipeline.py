@@ -92,7 +92,7 @@ def plain(files: list[str]) -> Iterable[Tensor]:
 
 
 def ours(images: Encoded) -> Iterable[Tensor]:
-    parts = images.order(torch.Generator().manual_seed(0)).split(BATCH)
+    parts = torch.split(images.order(torch.Generator().manual_seed(0)), BATCH)
     for batch in load_batches(images, parts, torch.device("cpu"), RandomCrop(SCALE, 0), 1):
         for image in batch.x.unbind():
             if random.random() < 0.5:

@@ -43,7 +43,8 @@ class Bottleneck(nn.Module):
         y = self.relu(self.norm2(self.conv2(y)))
         y = self.norm3(self.conv3(y))
         y += x if self.shortcut is None else self.shortcut(x)
-        return self.relu(y)
+        output: Tensor = self.relu(y)
+        return output
 
 
 def resnet50() -> nn.Module:

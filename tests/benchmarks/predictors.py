@@ -42,23 +42,29 @@ def grown(strategy: Strategy) -> tuple[History, list[float]]:
 
 def main() -> None:
     flat = (MlpEnsemble(), Forest(), Boosting(), GaussianProcess())
-    for strategy in (*(Bananas(predictor=each) for each in flat), Bananas(GraphNetwork(), Graph())):
-        _, seconds = grown(strategy)
+    for bananas in (*(Bananas(predictor=each) for each in flat), Bananas(GraphNetwork(), Graph())):
+        _, seconds = grown(bananas)
         report(
-            f"BANANAS, {type(strategy.predictor).__name__}", 1e3 * sum(seconds[-100:]) / 100, "ms", "< 200, a proposal"
+            f"BANANAS, {type(bananas.predictor).__name__}", 1e3 * sum(seconds[-100:]) / 100, "ms", "< 200, a proposal"
         )
         report("  with its fit", 1e3 * max(seconds[-100:]), "ms", "")
-    for strategy, goal in ((Reinforce(), "< 1"), (Kde(), "< 50"), (Screened(), "< 200"), (Pnas(width=100), "< 200")):
+    others: list[tuple[Strategy, str]] = [
+        (Reinforce(), "< 1"),
+        (Kde(), "< 50"),
+        (Screened(), "< 200"),
+        (Pnas(width=100), "< 200"),
+    ]
+    for strategy, goal in others:
         history, _ = grown(strategy)
         cost = microseconds(partial(strategy.propose, nasbench201(), history, Random(0)), 20)
         report(f"{type(strategy).__name__}, a proposal", cost / 1e3, "ms", goal)
-    for strategy in (
+    for reinforce in (
         Reinforce(lr=0.005, controller=Lstm()),
         Reinforce(controller=Lstm(), loss="PPO", batch=20, passes=5),
     ):
-        _, seconds = grown(strategy)
+        _, seconds = grown(reinforce)
         report(
-            f"LSTM by {strategy.loss}, a proposal", 1e3 * sum(seconds[-100:]) / 100, "ms", "< 20, with what it learns"
+            f"LSTM by {reinforce.loss}, a proposal", 1e3 * sum(seconds[-100:]) / 100, "ms", "< 20, with what it learns"
         )
 
 

@@ -2,11 +2,13 @@
 
 The kinds of a pair take turns in one process, and medians are compared: of CPU seconds on a processor, of seconds on a GPU.
 Random images of CIFAR's size; the DARTS supernet of 16 channels and 8 layers, plain execution. On a GPU the batch is 64,
-as published, and the seconds of a whole published epoch (391 batches each of weights and alphas) are projected.
+as published, and the seconds of a whole published epoch (391 batches each of weights and alphas) are projected. Another batch
+may be given as argument.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from statistics import median
@@ -28,7 +30,7 @@ from search_spaces import darts
 
 DEVICE = best_device()
 ON_GPU = DEVICE.type == "cuda"
-BATCH = 64 if ON_GPU else 16
+BATCH = int(sys.argv[1]) if len(sys.argv) > 1 else 64 if ON_GPU else 16
 BATCHES = 8 if ON_GPU else 2
 ROUNDS = 5 if ON_GPU else 3
 PUBLISHED_BATCHES = 391
@@ -41,7 +43,7 @@ def turns(method: Method) -> SupernetTrainer:
     declared = SupernetSearch(method, Digits(), weights=WeightsRecipe(batch=BATCH))
     with seeded(0):
         supernet = Supernet(darts.network(darts.darts(), channels=16, layers=8), method)
-    to_device(supernet, declared.weights.over(50), DEVICE)
+    to_device(supernet, declared.weights, DEVICE)
     return SupernetTrainer(supernet, declared, Phase(method, 50), split, 0, Peers())
 
 
@@ -49,8 +51,8 @@ def bare(searched: SupernetTrainer) -> None:
     """Do the forward and backward passes of an epoch, and nothing else."""
     batch = searched.fixed_batch(0)
     for _ in range(BATCHES):
-        torch.autograd.grad(searched.loss(batch), searched.alphas)
-        torch.autograd.backward(searched.loss(batch), inputs=searched.weights)
+        torch.autograd.grad(searched.outcome(batch).loss, searched.alphas)
+        torch.autograd.backward(searched.outcome(batch).loss, inputs=searched.weights)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -74,7 +76,8 @@ def medians(*calls: Callable[[], object]) -> list[float]:
 
 def main() -> None:
     first, second, path = (turns(method) for method in (Darts(), Darts("second"), Gdas()))
-    kinds = [partial(bare, first), *(partial(each.epoch, 0, 0) for each in (first, second, path))]
+    kinds: list[Callable[[], object]] = [partial(bare, first)]
+    kinds += [partial(each.epoch, 0, 0) for each in (first, second, path)]
     passes, epoch, unrolled, single = medians(*kinds)
     print(f"  {DEVICE}, batch {BATCH}, {torch.get_num_threads()} threads")
     report("an epoch beside its bare passes", 100 * epoch / passes, "%", "<= 105 %")

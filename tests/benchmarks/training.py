@@ -78,6 +78,7 @@ def plain(split: Split, batch: int, device: torch.device) -> Callable[[], float]
         if isinstance(module, DropPath):
             module.probability = DROP_PATH
     optimizer = torch.optim.SGD(model.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
+    assert isinstance(split.train, Images)
     loader = DataLoader(
         PlainImages(split.train),
         batch,
@@ -96,7 +97,7 @@ def plain(split: Split, batch: int, device: torch.device) -> Callable[[], float]
             optimizer.zero_grad()
             logits, auxiliary = model(x)
             loss = nn.functional.cross_entropy(logits, y) + 0.4 * nn.functional.cross_entropy(auxiliary, y)
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(model.parameters(), 5)
             optimizer.step()
             loss.item()

@@ -167,6 +167,7 @@ def test_every_form_of_an_architecture_is_the_same_one(
         assert find_architecture(form).architecture == best, name
 
 
+@pytest.mark.slow
 def test_every_form_is_read_by_every_command(runs: dict[str, Path], call: Call, tmp_path: Path) -> None:
     small, best = ("channels=2", "cells_per_stage=1"), find_architecture(str(runs["nasbench201"])).architecture
     for i, (name, form) in enumerate(forms(runs["nasbench201"], call, tmp_path / "out").items()):

@@ -282,7 +282,10 @@ def test_a_record_that_holds_a_mapping_has_a_digest() -> None:
         (
             {"RegularizedEvolution": {"xyz": 3}},
             Strategy,
-            "at.RegularizedEvolution.xyz: no such key; known are identity, population, removes, replacement, sample",
+            (
+                "at.RegularizedEvolution.xyz: no such key; known are identity, mutation_rounds, mutations, population, removes, "
+                "replacement, sample"
+            ),
         ),
         (
             {"RegularizedEvolution": {"population": "many"}},
@@ -317,7 +320,10 @@ def test_a_record_that_holds_a_mapping_has_a_digest() -> None:
         (
             {"RegularizedEvolution": [3]},
             Strategy,
-            "at.RegularizedEvolution is [3]: give a mapping of population, sample, replacement, identity, removes",
+            (
+                "at.RegularizedEvolution is [3]: give a mapping of population, sample, replacement, identity, removes, "
+                "mutations, mutation_rounds"
+            ),
         ),
         ("RandmSearch", Strategy, "at names no Strategy: did you mean 'RandomSearch'?"),
         ({"RandmSearch": {}}, object, "at names no record: did you mean 'RandomSearch'?"),

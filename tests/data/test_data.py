@@ -299,6 +299,7 @@ def test_both_published_forms_of_cifar10_hold_the_same(cifar_folder: Path, monke
     assert std == pytest.approx(loaded.std, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_binary_form_is_preferred_and_a_torn_file_named(cifar_folder: Path, tmp_path: Path) -> None:
     for name in ("cifar-10-batches-bin", "cifar-10-batches-py"):
         (tmp_path / name).mkdir()

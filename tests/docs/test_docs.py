@@ -11,12 +11,17 @@ from documents import ROOT, BlockError, Follower, matches, pages
 PAGES = pages()
 SLOW = [page for page in PAGES if "<!-- slow: " in page.read_text("utf-8")]
 
+LONG = [f"docs/{name}.md" for name in "architectures drawings python supernets watching your_own_experiment".split()]
+"""The pages that take longest, which are followed in the slow tests."""
+
 
 def named(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (named(page) in LONG), id=named(page)) for page in PAGES]
+)
 def test_a_page_works(page: Path, tmp_path: Path) -> None:
     Follower(page, tmp_path).follow()
     for drawn in tmp_path.glob("*.svg"):

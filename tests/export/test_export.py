@@ -10,6 +10,7 @@ from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import copytree
 from types import ModuleType, SimpleNamespace
@@ -38,7 +39,9 @@ from search_spaces import darts, nasbench201
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = "network(stem=conv3-4, head=classifier(classes=10, norm=true))[residual[conv3 conv3] x1-8/2]"
-NAMES = sorted(formats())
+NAMES = sorted(name for name, each in formats().items() if all(map(find_spec, each.packages)))
+"""The formats whose packages are installed."""
+
 Call = Callable[..., Any]
 
 
@@ -105,7 +108,7 @@ def _has_graphviz() -> bool:
     return subprocess.run(["which", "dot"], capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["onnx", "torch-export", "source", "safetensors"])
+@pytest.mark.parametrize("name", [name for name in NAMES if formats()[name].needs == "weights" and name != "int8"])
 def test_a_format_finds_that_it_computes_something_else(name: str, exported: Path, trained: Path) -> None:
     subject, each = find_subject(ExportRequest(str(trained))), formats()[name]
     other = subject.model()
@@ -116,7 +119,7 @@ def test_a_format_finds_that_it_computes_something_else(name: str, exported: Pat
 
 
 def test_no_two_formats_have_one_suffix() -> None:
-    assert len({each.suffix for each in formats().values()}) == len(NAMES)
+    assert len({each.suffix for each in formats().values()}) == len(formats())
 
 
 # ------------------------------------------------------------------------------------- what the files are worth
@@ -132,6 +135,24 @@ def test_onnxruntime_computes_what_the_network_does(batch: int, exported: Path, 
 def test_the_program_of_torch_export_computes_what_the_network_does(exported: Path, trained: Path) -> None:
     program = torch.export.load(exported / "digits_1.pt2").module()
     assert difference(program, network_of(trained), 5) < LIMIT
+
+
+@pytest.mark.skipif("executorch" not in NAMES, reason="ExecuTorch is not installed: pip install executorch")
+def test_the_program_of_executorch_computes_what_the_network_does(exported: Path, trained: Path) -> None:
+    runtime = import_module("executorch.runtime").Runtime.get()
+    method = runtime.load_program(exported / "digits_1.pte").load_method("forward")
+    assert difference(lambda x: method.execute([x])[0], network_of(trained), 1) < LIMIT
+    used = json.loads((exported / "digits_1.pte.json").read_text())["Deployment"]
+    assert (used["input"], used["output"]) == ([1, 8, 8], "logits")
+
+
+@pytest.mark.skipif("executorch" not in NAMES, reason="ExecuTorch is not installed: pip install executorch")
+def test_an_operation_without_a_kernel_is_named(tmp_path: Path) -> None:
+    clip = ExportRequest(
+        "network(stem=conv3-8, head=classifier(classes=3))[space_time_pool3(frames=4)]", input=(4, 8, 8), untrained=True
+    )
+    with pytest.raises(RecordError, match=r"no kernel for aten::max_pool3d_with_indices.out: leave that operation out"):
+        export_all(clip, formats_named("executorch"), tmp_path, False, False, print)
 
 
 def test_the_weights_are_a_checkpoint_and_the_json_and_yaml_an_architecture(exported: Path, trained: Path) -> None:
@@ -311,6 +332,16 @@ def test_an_operation_that_onnx_has_not_is_named_with_its_place_and_nothing_is_l
     ):
         export(network, to="json,onnx", out=tmp_path, untrained=True, input="3,8,8")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_format_whose_package_is_lacking_says_so_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    lines = list[str]()
+    with pytest.raises(RecordError, match=r"onnxscript is not installed .*: pip install 'cellstack\[export\]'"):
+        export_all(ExportRequest(SMALL, untrained=True), formats_named("onnx"), tmp_path, False, False, lines.append)
+    assert not lines
 
 
 @pytest.mark.usefixtures("own_records")

@@ -110,6 +110,7 @@ def browser() -> Any:
         yield found
 
 
+@pytest.mark.slow
 def test_the_page_draws_fronts_importances_and_counts(browser: Browser, tmp_path: Path, call: Call) -> None:
     (tmp_path / "search.yaml").write_text(SEARCH)
     assert call("search", tmp_path / "search.yaml", "--run-dir", tmp_path / "run").returncode == 0

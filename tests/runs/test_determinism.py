@@ -72,6 +72,7 @@ def assert_same(folders: tuple[Path, Path], names: tuple[str, ...], *, timed: bo
     assert (folders[0] / "best.svg").read_bytes() == (folders[1] / "best.svg").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_search_on_the_table_is_the_same_in_every_process(
     twice: Callable[..., tuple[Path, Path]], shared_data: Path
 ) -> None:

@@ -136,6 +136,7 @@ def every(shared_data: Path, call: Call, tmp_path: Path, monkeypatch: pytest.Mon
     return lambda *more: call("reproduce", "--all", "--seeds", "2", "--run-dir", tmp_path / "kept", *more)
 
 
+@pytest.mark.slow
 def test_all_are_one_table_and_one_page(every: Call, tmp_path: Path) -> None:
     printed, data = every(), every("--json")
     found = json.loads(data.stdout)

@@ -77,6 +77,7 @@ def test_a_run_of_relative_paths_goes_on_from_another_working_directory(mine: Pa
     assert json.loads(tested.stdout)["TestResult"]["classes"] == ["cat", "dog"]
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_images_that_were_added(mine: Path, call: Call) -> None:
     write_images(mine / "images", number=3, first=100, classes=("dog",))
     for command in (("resume", mine / "run", "rules.budget.evaluations=3"), ("test", mine / "run")):

@@ -149,12 +149,13 @@ def test_samples_have_digests_and_descriptions_of_their_own(name: str) -> None:
 
 
 @every_family
-def test_sampled_networks_train(name: str) -> None:
-    for architecture in samples(name):
-        # what a zero cuts off, and what a skip that begins with the weight 0 reads, has no gradient; nor has the half of a skip
-        # that is shifted out of a map of one pixel, as this space has it of the smallest images
-        cut_off = not {"Zero", "LayerScale"}.isdisjoint(records_in(to_plain(architecture))) or name == "transnas_micro"
-        assert_trains(small_network(FAMILIES[name], architecture), may_vanish=cut_off)
+@pytest.mark.parametrize("number", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2))])
+def test_sampled_networks_train(name: str, number: int) -> None:
+    architecture = samples(name)[number]
+    # what a zero cuts off, and what a skip that begins with the weight 0 reads, has no gradient; nor has the half of a skip
+    # that is shifted out of a map of one pixel, as this space has it of the smallest images
+    cut_off = not {"Zero", "LayerScale"}.isdisjoint(records_in(to_plain(architecture))) or name == "transnas_micro"
+    assert_trains(small_network(FAMILIES[name], architecture), may_vanish=cut_off)
 
 
 @every_family
@@ -180,16 +181,8 @@ def small_published(name: str) -> tuple[Node, Shape]:
     return small_network(found, architecture), found.input_of(name.partition(":")[2])
 
 
-def first_of_each_family(names: list[str]) -> list[Any]:
-    """Return names as parameters of a test, which is slow for all but one of each family."""
-    firsts = {*{name.partition(":")[0]: name for name in reversed(names)}.values()}
-    # seconds each
-    firsts -= {"polynet:polynet", "inception_resnet:inception_resnet_v1", "randwire:randwire_small"}
-    firsts -= {"msdnet:msdnet_cifar", "delugenet:delugenet146_cifar"}
-    return [pytest.param(name, marks=() if name in firsts else pytest.mark.slow) for name in names]
-
-
-@pytest.mark.parametrize("name", first_of_each_family(PUBLISHED))
+@pytest.mark.slow
+@every_published
 def test_a_published_architecture_passes_gradients_to_every_weight(name: str) -> None:
     gradients = gradients_of(*small_published(name), "meta")  # shapes and the graph, nothing is computed
     assert gradients

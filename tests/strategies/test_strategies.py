@@ -54,7 +54,7 @@ every_strategy = pytest.mark.parametrize(
         *(pytest.param(STRATEGIES[name](), id=f"{name} itself", marks=pytest.mark.slow) for name in GUIDED),
     ],
 )
-FIRST, SIMPLE = "nasbench201", ("RandomSearch", "RegularizedEvolution", "LocalSearch")
+FIRST = "nasbench201"
 
 
 @cache
@@ -69,16 +69,11 @@ def test_strategies_are_found() -> None:
     assert {"RandomSearch", "RegularizedEvolution", "LocalSearch"} <= STRATEGIES.keys()
 
 
-def is_quick(name: str, family: str) -> bool:
-    # a cell of fairdarts has three thousand neighbours
-    return name in SIMPLE and (name, family) != ("LocalSearch", "fairdarts")
-
-
-# the three simplest meet every space always, the others in the slow tests
+# random search meets every space always, the others in the slow tests
 @pytest.mark.parametrize(
     ("name", "family"),
     [
-        pytest.param(name, family, marks=() if family == FIRST or is_quick(name, family) else pytest.mark.slow)
+        pytest.param(name, family, marks=[pytest.mark.slow] * (family != FIRST and name != "RandomSearch"))
         for name in STRATEGIES
         for family in FAMILIES
     ],

@@ -24,7 +24,8 @@ from nas.evaluation.evaluator import Job, Task
 from nas.records import RecordError
 from nas.space import first_member, sample
 from nas.supernets.big_nas import BigNas
-from nas.supernets.elastic_method import ElasticNet, recalibrate
+from nas.supernets.bilevel import BatchOutcome
+from nas.supernets.elastic_method import ElasticNet, ElasticStep, recalibrate
 from nas.supernets.paths import PathScores
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
 from nas.supernets.search import search_supernet
@@ -77,7 +78,12 @@ def test_the_gradients_are_those_of_labels_for_the_largest_and_its_predictions_f
         logits: Tensor = net.model(x, architecture)
         return logits
 
-    outcome = method.add_gradients(net, (x, y), run, Random(3))
+    def taught() -> Tensor:
+        raise AssertionError("the largest teaches, as it is")
+
+    outcome = method.add_gradients(
+        ElasticStep(net, run, lambda logits: BatchOutcome.of(logits, y), taught, Random(3), 0.5)
+    )
     rng = Random(3)
     assert ran == [net.model.largest, net.model.smallest, sample(SPACE, rng), sample(SPACE, rng)]
     gradients = [each.grad for each in net.model.parameters() if each.grad is not None]

@@ -75,7 +75,11 @@ def relaxes_cells(network: Node) -> bool:
 
 NETWORKS = {name: network for name, network in networks().items() if relaxes_cells(network)}
 every_network = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("nasnet", "hierarchical"))) for name in NETWORKS]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name not in ("darts", "nasbench201", "fairdarts")))
+        for name in NETWORKS
+    ],
 )
 SIZES = {"transnas_micro": 24}
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)

@@ -24,7 +24,7 @@ from nas.supernets.gates import StepContext
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
 from nas.supernets.search import SupernetResult, search_supernet
 from nas.supernets.supernet import Supernet
-from nas.training import batches, mixed_seed, seeded, stream
+from nas.training import in_batches, mixed_seed, seeded, stream
 from search_spaces import nasbench201
 
 pytest.importorskip("sklearn")
@@ -89,8 +89,8 @@ class Loop:
         progress = number / self.declared.epochs
         self.sgd.param_groups[0]["lr"] = 0.001 + (0.1 - 0.001) * (1 + math.cos(math.pi * progress)) / 2
         draws, weights_count, alphas_count = stream(SEED, "gates", number), Count(), Count()
-        order = batches(60, 20, stream(SEED, "order", number))
-        others = batches(40, 20, stream(SEED, "alphas order", number))
+        order = in_batches(torch.randperm(60, generator=stream(SEED, "order", number)), 20)
+        others = in_batches(torch.randperm(40, generator=stream(SEED, "alphas order", number)), 20)
         learns = self.adam is not None and number >= 1
         with seeded(mixed_seed(SEED, "layers", number, 0)):
             for i, indices in enumerate(order):

@@ -33,8 +33,8 @@ from nas.training import (
     Recipe,
     Underway,
     autocast,
-    batches,
     evaluate,
+    in_batches,
     learning_rate,
     load_weights,
     loss_of,
@@ -536,12 +536,12 @@ def test_the_gradient_is_clipped_by_its_norm() -> None:
 
 
 def test_an_epoch_is_every_image_once_but_no_single_image_alone() -> None:
-    parts = batches(100, 32, torch.Generator().manual_seed(0))
+    parts = in_batches(torch.randperm(100, generator=torch.Generator().manual_seed(0)), 32)
     assert [len(part) for part in parts] == [32, 32, 32, 4]
     assert sorted(torch.cat(parts).tolist()) == list(range(100))
-    assert [len(part) for part in batches(97, 32, torch.Generator())] == [32, 32, 32]
-    assert [len(part) for part in batches(96, 96, torch.Generator())] == [96]
-    assert [len(part) for part in batches(1, 96, torch.Generator())] == [1]
+    assert [len(part) for part in in_batches(torch.randperm(97), 32)] == [32, 32, 32]
+    assert [len(part) for part in in_batches(torch.randperm(96), 96)] == [96]
+    assert [len(part) for part in in_batches(torch.randperm(1), 96)] == [1]
 
 
 def test_optimizers_are_those_of_the_recipe() -> None:

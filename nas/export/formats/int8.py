@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, ClassVar, final
 from torch import Tensor
 
 from nas.data.libraries import optional
-from nas.evaluation.captured import onnx_program
+from nas.evaluation.captured import onnx_program, quiet
 from nas.evaluation.latency import onnx_latency_ms
 from nas.export.calibration import QuantisationImages, quantisation_images
 from nas.export.compare import largest_difference
@@ -44,14 +42,13 @@ class Int8(Format):
     needs: ClassVar[Needs] = "weights"
     folds: ClassVar[bool] = True
     takes: ClassVar[frozenset[str]] = frozenset(("--softmax", "--preprocessing inside"))
+    packages: ClassVar[tuple[str, ...]] = PACKAGES
 
     def files(self, subject: Subject, name: str) -> tuple[str, ...]:
         return f"{name}{self.suffix}", f"{name}{self.suffix}.json"
 
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
         assert built is not None
-        for package in PACKAGES:
-            optional(package, package)
         used, images = deployment_of(subject, is_int8=True), quantisation_images(built)
         folded = built.exported if built.folded is not None else fold_batch_norms(built.model, used.input).model
         with tempfile.TemporaryDirectory(prefix="cellstack-int8-") as folder:
@@ -107,22 +104,10 @@ def _quantise(before: Path, after: Path, images: QuantisationImages) -> None:
     quantization: Any = optional("onnxruntime.quantization", "onnxruntime")
     model: Any = optional("onnx", "onnx").load(before)
     kept = [node.name for node in model.graph.node if node.op_type == "Softmax"]
-    with _quiet():
+    with quiet(""):  # the root logger gets advice to preprocess the model, which the exporter did
         quantization.quantize_static(
             before, after, _Reader(images.calibration()), per_channel=True, nodes_to_exclude=kept
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence advice to preprocess the model, which the exporter did."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
 
 
 def _measured(before: Path, after: Path, images: QuantisationImages, used: Deployment) -> Quantisation:

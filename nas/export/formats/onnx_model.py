@@ -26,6 +26,7 @@ HALF_LIMIT = 0.02
 """The largest difference that rounding explains where weights and activations have the 11 bits of float16."""
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""What translates, and what runs it for the check."""
 
 
 @final
@@ -42,15 +43,13 @@ class Onnx(Format):
     needs: ClassVar[Needs] = "weights"
     folds: ClassVar[bool] = True
     takes: ClassVar[frozenset[str]] = frozenset(("--half", "--softmax", "--preprocessing inside"))
+    packages: ClassVar[tuple[str, ...]] = PACKAGES
 
     def files(self, subject: Subject, name: str) -> tuple[str, ...]:
         return f"{name}.onnx", f"{name}.onnx.data", f"{name}.onnx.json"
 
     def write(self, subject: Subject, built: Built | None, path: Path) -> None:
         assert built is not None
-        # all are needed, the last for the check: said before minutes of translation
-        for package in PACKAGES:
-            optional(package, package)
         used = deployment_of(subject)
         program = onnx_program(deployed(built.exported, used), subject.found.input, used.example(2), used.output)
         program.model.metadata_props[DESCRIPTION] = write(subject.found)

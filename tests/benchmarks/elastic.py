@@ -1,0 +1,107 @@
+"""Elastic weights beside closed networks, on the space `mobile` at 32 px: a step of the sandwich rule, and the score of a path.
+
+A step is forward and backward of the largest architecture, the smallest and two random ones that the store has not met; beside it
+the same four as ordinary networks, built before. A score is what a search over a store does with an architecture: take it out,
+give its norms the statistics of 500 images, classify 1,000; beside it the same passes of an ordinary network. Both take turns;
+medians of CPU seconds, of seconds on a GPU.
+
+    python tests/benchmarks/elastic.py [batch] [rounds]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any
+
+import torch
+from _timing import report
+from torch import nn
+
+from nas.building import build
+from nas.data import Digits, Images, Split
+from nas.space import sample
+from nas.supernets.big_nas import BigNas
+from nas.supernets.elastic_method import ElasticNet, recalibrate
+from nas.supernets.recipe import WeightsRecipe
+from nas.training import best_device, evaluate, seeded, to_device
+from search_spaces.mobile import mobile
+
+DEVICE = best_device()
+ON_GPU = DEVICE.type == "cuda"
+RECIPE = WeightsRecipe()
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return the CPU seconds of a call; on a GPU its seconds."""
+    if ON_GPU:
+        torch.cuda.synchronize()
+    now = perf_counter if ON_GPU else process_time
+    began = now()
+    call()
+    if ON_GPU:
+        torch.cuda.synchronize()
+    return now() - began
+
+
+def passes(runs: Sequence[Callable[[], Any]]) -> None:
+    """Run networks forward and backward."""
+    for run in runs:
+        torch.autograd.backward(run().square().mean())
+
+
+def scored(take: Callable[[], nn.Module], split: Split) -> None:
+    """Take a network whose norms know their statistics, and classify the validation images."""
+    evaluate(take(), split.validation, split, RECIPE, DEVICE)
+
+
+def recalibrated(model: nn.Module, split: Split) -> nn.Module:
+    recalibrate(model, split, RECIPE)
+    return model
+
+
+def closed(architecture: Any) -> nn.Module:
+    return to_device(build(architecture, (3, 32, 32)), RECIPE, DEVICE)
+
+
+def images() -> Split:
+    """Return random images: 500 for norms and 1,000 to classify."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(256, (1500, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    every = Images(x, torch.randint(10, (1500,), generator=generator))
+    parts = every.at(slice(500)), every.at(slice(500, None))
+    return Split("random", Digits(), *parts, tuple("0123456789"), (0.5,) * 3, (0.25,) * 3)
+
+
+def main(batch: int = 64, rounds: int = 7) -> None:
+    """Measure and print."""
+    space, rng = mobile(), Random(0)
+    with seeded(0):
+        net = ElasticNet(space, lambda architecture: architecture, BigNas(), (3, 32, 32))
+    to_device(net.model, RECIPE, DEVICE)
+    x = torch.randn(batch, 3, 32, 32, device=DEVICE).contiguous(memory_format=torch.channels_last)
+    ratios: list[float] = []
+    for i in range(rounds + 1):
+        four = [net.model.largest, net.model.smallest, *(sample(space, rng) for _ in range(2))]
+        ours = [partial(net.model, x, each) for each in four]
+        others = [partial(closed(each), x) for each in four]
+        store, alone = (seconds(partial(passes, runs)) for runs in (ours, others))
+        ratios += [store / alone] if i else []
+    report(f"a step of four networks, batch {batch}, beside closed ones", 100 * median(ratios), "%", "<= 125 %")
+
+    split, ratios = images(), []
+    for i in range(rounds + 1):
+        architecture = sample(space, rng)
+        own = partial(net.take_out, architecture, split, RECIPE)
+        other = partial(recalibrated, closed(architecture), split)
+        store, alone = (seconds(partial(scored, take, split)) for take in (own, other))
+        ratios += [store / alone] if i else []
+    report("a score of a path, beside a closed network", 100 * median(ratios), "%", "<= 130 %")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
