@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nas.calls import load as load
     from nas.calls import resume as resume
     from nas.calls import search as search
+    from nas.modules import from_module as from_module
     from nas.plain import from_plain as from_plain
     from nas.profiling import profile as profile
     from nas.records import digest as digest
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 _HOME = {
     "build": "nas.building",
     **dict.fromkeys(("Run", "load", "resume", "search"), "nas.calls"),
+    "from_module": "nas.modules",
     "profile": "nas.profiling",
     "from_plain": "nas.plain",
     **dict.fromkeys(("digest", "record", "to_plain"), "nas.records"),

@@ -32,7 +32,7 @@ FLOORS = {
         room: floor
         for floor, room in enumerate(
             (
-                "strategies training evaluation inspection supernets runtime runs export report terminal calls cli "
+                "strategies training modules evaluation inspection supernets runtime runs export report terminal calls cli "
                 "__main__ testing"
             ).split(),
             3,

@@ -50,7 +50,7 @@ def trained_in(path: Path) -> TrainedNetwork:
     if not weights.is_file():
         raise RecordError(f"there are no weights {weights}: give a run folder whose training has ended, or its weights")
     text = read_description(weights)
-    for package in ("nas.layers", "nas.operations", "nas.topology"):
+    for package in ("nas.layers", "nas.operations", "nas.topology", "nas.modules"):
         import_all(package)
     inside = read(json.loads(text), str(weights), StackedNetwork) if text else None
     return TrainedNetwork(describe_weights(weights, inside, None), weights)

@@ -11,6 +11,7 @@ from typing import Any
 from nas.choice import check_tree, is_open
 from nas.family import Family, StackedNetwork, families, family
 from nas.fields import shown
+from nas.modules import FAMILY, SlicedModule, options_of, settled_options
 from nas.notation import notation, parse
 from nas.own import is_path, written_out
 from nas.plain import read_call
@@ -21,6 +22,9 @@ from nas.space import choices
 Named = str | Mapping[str, Mapping[str, Any]]
 
 FILES = (".json", ".yaml", ".yml", ".txt")
+
+MODULE = "module"
+"""The short name of the family of modules that exist."""
 
 TREE = "tree"
 """The key below a family's name whose value is a space in notation, instead of options of the family's own space."""
@@ -65,6 +69,8 @@ def of_space(space: Any) -> Named:
     if isinstance(space, str | Mapping):
         return space
     check_tree(space)
+    if isinstance(space, SlicedModule):
+        return {FAMILY: options_of(space)}
     if not is_open(space):
         raise RecordError("the space has no open choice: make one with nas.one_of(name, options)", "space")
     written = notation(space)
@@ -84,6 +90,8 @@ def named_space(space: Named) -> NamedSpace:
     (name, options), *_ = space.items()
     if options and TREE in options:
         return NamedSpace(written_out(name), tree=_tree(name, options))
+    if name in (MODULE, FAMILY):
+        return NamedSpace(FAMILY, settled_options(options or {}))
     return NamedSpace(written_out(name), options or {})
 
 

@@ -18,6 +18,7 @@ from nas.family import Family, OtherForm, StackedNetwork, families, family
 from nas.fields import shown
 from nas.foreign import foreigns
 from nas.literal import literal
+from nas.modules import FAMILY, SlicedModule
 from nas.notation import parse
 from nas.plain import read
 from nas.records import RecordError, classes, import_all, nearest, one_line
@@ -74,7 +75,7 @@ def read_description_of(weights: Path, text: str) -> StackedNetwork:
 
 
 def _import_nodes() -> None:
-    for package in ("nas.layers", "nas.operations", "nas.topology"):
+    for package in ("nas.layers", "nas.operations", "nas.topology", "nas.modules"):
         import_all(package)
 
 
@@ -220,6 +221,8 @@ def of_tree(tree: Any) -> StackedNetwork:
     """
     tree = architecture_of(tree)
     member, name = _member(tree), family_of(tree)
+    if isinstance(tree, SlicedModule):
+        return StackedNetwork(name, tree, input=tree.input)
     if name != TYPED:
         return StackedNetwork(name, tree, input=family(name).input)
     if not isinstance(member, Node):
@@ -235,6 +238,8 @@ def of_tree(tree: Any) -> StackedNetwork:
 def family_of(tree: Any) -> str:
     """Return the name of the family whose text form reads a tree back; without one, of the family of any network."""
     member = _member(tree)
+    if isinstance(member, SlicedModule):
+        return FAMILY
     return next(
         (name for name, known in families().items() if known.parse is not parse and _is_of(known, member)), TYPED
     )
@@ -280,8 +285,8 @@ def split_member(text: str) -> tuple[str, Family, str] | None:
 
     Raises RecordError where a family is meant, but unknown.
     """
-    # the name of a family or module, or the path of a Python file, which may itself contain colons; no name begins with a digit
-    match = re.fullmatch(r"([^\W\d][\w.]*|[^\n]+?\.py):(.*)", text, re.DOTALL)
+    # the name of a family or module, which begins with no digit, or the path of a Python file, which may contain colons
+    match = re.fullmatch(r'([^\W\d][\w.]*|[^\n"]+?\.py):(.*)', text, re.DOTALL)
     if match is None:
         return None
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from random import Random
 from typing import Any, final
@@ -14,8 +13,7 @@ from torch import Tensor, nn
 
 from nas.building import Node, Shape
 from nas.choice import Choice
-from nas.data import Split, normalise
-from nas.data.feed import load_batches
+from nas.data import Split
 from nas.records import record
 from nas.supernets.bilevel import BatchOutcome
 from nas.supernets.elastic import ElasticStore
@@ -24,11 +22,8 @@ from nas.supernets.method import Method
 from nas.supernets.one_shot import OneShot
 from nas.supernets.policy import Policy
 from nas.supernets.supernet import Supernet
-from nas.training import memory_format
+from nas.training.recalibration import recalibrate
 from nas.training.recipe import BaseRecipe
-
-CALIBRATION_IMAGES = 512
-"""The number of training images from which the norms of an architecture get their statistics."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,27 +117,3 @@ def supernet_of(space: Any, stack: Callable[[Any], Node], method: Method, input:
     if isinstance(method, Elastic):
         return ElasticNet(space, stack, method, input)
     return Supernet(stack(space), method, input)
-
-
-@torch.no_grad()
-def recalibrate(model: nn.Module, split: Split, recipe: BaseRecipe) -> None:
-    """Give all batch norms the statistics of the first training images, at most CALIBRATION_IMAGES, each batch weighed alike.
-
-    The images are not augmented. Source: Yu and Huang 2019, arXiv:1903.05134, section 3.3 (the post-statistics of batch norms).
-    """
-    norms = [each for each in model.modules() if isinstance(each, nn.BatchNorm2d) and each.track_running_stats]
-    momentum = [each.momentum for each in norms]
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
-        norm.train()
-    device = next(model.parameters()).device
-    parts = torch.split(torch.arange(min(CALIBRATION_IMAGES, len(split.train))), 2 * recipe.batch)
-    with closing(load_batches(split.train, parts, device)) as coming:
-        for batch in coming:
-            x = normalise(batch.x, split.mean, split.std)
-            model(x.contiguous(memory_format=memory_format(recipe)))
-    for norm, before in zip(norms, momentum, strict=True):
-        norm.momentum = before
-    model.eval()

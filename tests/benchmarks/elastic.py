@@ -26,9 +26,10 @@ from nas.building import build
 from nas.data import Digits, Images, Split
 from nas.space import sample
 from nas.supernets.big_nas import BigNas
-from nas.supernets.elastic_method import ElasticNet, recalibrate
+from nas.supernets.elastic_method import ElasticNet
 from nas.supernets.recipe import WeightsRecipe
 from nas.training import best_device, evaluate, seeded, to_device
+from nas.training.recalibration import recalibrate
 from search_spaces.mobile import mobile
 
 DEVICE = best_device()

@@ -25,11 +25,12 @@ from nas.records import RecordError
 from nas.space import first_member, sample
 from nas.supernets.big_nas import BigNas
 from nas.supernets.bilevel import BatchOutcome
-from nas.supernets.elastic_method import ElasticNet, ElasticStep, recalibrate
+from nas.supernets.elastic_method import ElasticNet, ElasticStep
 from nas.supernets.paths import PathScores
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
 from nas.supernets.search import search_supernet
 from nas.training import load_weights
+from nas.training.recalibration import recalibrate
 from search_spaces.mobile import mobile
 
 pytest.importorskip("sklearn")
