@@ -170,6 +170,7 @@ def test_a_name_that_is_no_experiment_or_two_is_one_line(
         assert said in answer.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="pipes of a shell")
 def test_a_list_that_is_cut_off_by_a_pipe_gives_no_traceback() -> None:
     command = f"{shlex.quote(sys.executable)} -m nas.cli list | head -1"

@@ -187,6 +187,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options", "number", "to_all"), CASES)
 def test_a_signal_that_comes_three_times_ends_a_command_as_one_does(
     kind: str, options: tuple[str, ...], number: int, to_all: bool, start: Start, files: Path

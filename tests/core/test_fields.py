@@ -272,6 +272,14 @@ WRONG_CALLS: dict[str, list[Callable[[], Any]]] = {
     ],
     "to_plain": [lambda tree=tree: nas.to_plain(tree) for tree in NO_TREES if not isinstance(tree, int | str | None)],
     "digest": [lambda tree=tree: nas.digest(tree) for tree in NO_TREES if not isinstance(tree, int | str | None)],
+    "from_module": [
+        lambda: nas.from_module(ANY, (3, 8, 8)),
+        lambda: nas.from_module(ANY or "nothing", (3, 8, 8)),
+        lambda: nas.from_module(ANY or "no_such_package.make", (3, 8, 8)),
+        lambda: nas.from_module(ANY or "torch.nn.ReLU", ANY or 3),
+        lambda: nas.from_module(ANY or "torch.nn.ReLU", ANY or (3, 8)),
+        lambda: nas.from_module(ANY or "torch.nn.ReLU", (3, 8, 8), ratios=ANY or ()),
+    ],
     "record": [lambda: nas.record(ANY), lambda: nas.record(ANY or 3), lambda: nas.record(ANY or SepConv(3))],
 }
 

@@ -32,6 +32,7 @@ def test_a_space_of_ones_own_has_20_lines(newcomer: dict[str, str]) -> None:
     assert len(lines) <= 20
 
 
+@pytest.mark.slow
 def test_an_open_width_is_no_supernets_and_says_so(newcomer: dict[str, str], tmp_path: Path) -> None:
     wide = newcomer["my_space.py"].replace("width, stride=1", 'one_of(f"width{number}", [8, 16]), stride=1')
     (tmp_path / "my_space.py").write_text(wide, encoding="utf-8")

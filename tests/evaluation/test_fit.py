@@ -24,6 +24,7 @@ def width(fit: Fit, options: dict[str, Any] = IMAGENET, pixels: int = 224) -> in
     return int(fit.options(STACK, options, (3, pixels, pixels))["channels"])
 
 
+@pytest.mark.slow
 def test_the_budget_that_a_published_network_meets_gives_its_width() -> None:
     assert width(Fit(macs=529_911_552)) == 48
 

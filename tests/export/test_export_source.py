@@ -311,6 +311,7 @@ def test_operations_of_ones_own_are_written_or_refused_by_name(tmp_path: Path) -
             write_source(refused, made(refused), SMALL, "odd")
 
 
+@pytest.mark.slow
 def test_files_are_as_short_and_as_tidy_as_if_they_were_typed(tmp_path: Path) -> None:
     header = ["Found by evolution on CIFAR-10; " + "a long line, " * 12]
     for name, most in (("darts:DARTS_V2", 200), ("resnet:resnet50", 130), ("nasbench201:resnet", 150)):

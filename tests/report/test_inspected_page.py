@@ -150,6 +150,7 @@ def test_the_command_writes_a_page_and_json(trained: Path, call: Call, tmp_path:
     assert found["inspections"]["confusion"]["right"] == sum(tested["class_right"])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_inspected_is_one_line(trained: Path, call: Call, tmp_path: Path) -> None:
     (tmp_path / "notes.html").write_text("mine")
     (tmp_path / "damaged.safetensors").write_bytes(b"nothing")

@@ -85,6 +85,7 @@ def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield shown
 
 
+@pytest.mark.slow
 def test_a_transfer_has_each_run_its_mean_and_the_band_of_repeats(page: Any) -> None:
     low, range_, mean, runs, *_ = page.run(SERIES, "#run1-trials .chart")
     assert low["data"] == [["10", 48.0], ["100", 76.0]]

@@ -83,6 +83,7 @@ def axis(view: Any, part: str) -> tuple[float, float]:
     return found["min"], found["max"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["progress", "front"])
 def test_points_that_a_chart_leaves_out_are_counted_and_can_be_shown(page: Any, cells: RunSummary, part: str) -> None:
     assert cells.evaluations is not None

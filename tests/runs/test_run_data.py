@@ -89,6 +89,7 @@ def test_a_run_does_not_go_on_with_images_that_were_added(mine: Path, call: Call
     assert evaluations(mine / "run") == 2
 
 
+@pytest.mark.slow
 def test_other_images_are_allowed_by_a_flag_and_written_down(mine: Path, call: Call) -> None:
     write_images(mine / "images", number=3, first=100)
     underway = mine / "run" / "checkpoints" / "history-00002-0123456789abcdef.pt"

@@ -58,6 +58,7 @@ def again(path: Path, folder: Path, seeds: int, workers: int | None = 1) -> list
     return ended
 
 
+@pytest.mark.slow
 def test_the_results_do_not_depend_on_the_number_of_processes(toy: Toy, tmp_path: Path) -> None:
     path = toy(more=EXPECT)
     found = {}

@@ -219,6 +219,7 @@ def test_weights_are_tested_again_alone(trained: Path, call: Call) -> None:
     assert "calibration error" in call("test", trained, "--on", "Digits").stdout
 
 
+@pytest.mark.slow
 def test_several_checkpoints_are_tested_as_the_mean_of_their_logits(trained: Path) -> None:
     names = [str(trained / f"best{part}.safetensors") for part in ("", ".raw")]
     images, logits = Digits().load(), []
@@ -232,6 +233,7 @@ def test_several_checkpoints_are_tested_as_the_mean_of_their_logits(trained: Pat
     assert sum(measured.raw.class_right) == right
 
 
+@pytest.mark.slow
 def test_views_of_a_test_are_averaged(trained: Path, call: Call) -> None:
     known = read_test(trained / "best.safetensors")
     assert known is not None

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -15,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from killing import same_tensors, supernet_searched_whole_and_killed
 from torch import Tensor, nn
 
 from nas.building import build
@@ -159,29 +155,12 @@ def test_compiled_cells_are_refused(tmp_path: Path) -> None:
         next(search_supernet(replace(DECLARED, compile_cells=True), tmp_path, True, TASK, Job(0, None, 7, None)))
 
 
-def nas(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nas", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
-
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_and_its_best_is_tested_and_exported(tmp_path: Path) -> None:
-    file, cut, whole = tmp_path / "elastic.yaml", tmp_path / "cut", tmp_path / "whole"
+def test_a_killed_run_resumes_to_the_same_and_its_best_is_exported(nas: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "elastic.yaml"
     file.write_text(EXPERIMENT, encoding="utf-8")
-    started = subprocess.Popen([sys.executable, "-m", "nas", "search", str(file), "--run-dir", str(cut)])
-    deadline = time.monotonic() + 200
-    while not list(cut.glob("supernets/0.json")):
-        assert started.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(started.pid, signal.SIGKILL)
-    started.wait(timeout=30)
-    for command in (("resume", cut), ("search", file, "--run-dir", whole)):
-        answer = nas(*command)
-        assert answer.returncode == 0, answer
+    whole, cut = supernet_searched_whole_and_killed(file, tmp_path, epochs=1)
     for name in ("supernets/0.safetensors", "best.safetensors"):
-        tensors, others = load_file(cut / name), load_file(whole / name)
-        assert tensors.keys() == others.keys()
-        assert all(torch.equal(each, others[key]) for key, each in tensors.items())
+        assert same_tensors(whole / name, cut / name)
     answer = nas("export", whole, "--to", "safetensors", "--out", tmp_path / "out")
     assert answer.returncode == 0, answer

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from killing import same_tensors, supernet_searched_whole_and_killed
 from PIL import Image
-from safetensors.torch import load_file
 
 from nas.data import Digits, ImageFiles, Images
 from nas.supernets.darts import Darts
@@ -87,24 +81,10 @@ def test_crops_differ_from_epoch_to_epoch_and_between_weights_and_alphas(folder:
 @pytest.mark.parametrize(
     ("text", "method"), [(CELLS, "Darts"), (CELLS, "PcDarts"), (CELLS, "Proxyless"), (ELASTIC, "BigNas")]
 )
-def test_a_killed_search_on_files_resumes_to_the_same(
-    text: str, method: str, folder: Path, nas: Callable[..., Any], tmp_path: Path
-) -> None:
-    file, cut, whole = tmp_path / "files.yaml", tmp_path / "cut", tmp_path / "whole"
+def test_a_killed_search_on_files_resumes_to_the_same(text: str, method: str, folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "files.yaml"
     file.write_text(text % (method, folder), encoding="utf-8")
-    started = subprocess.Popen([sys.executable, "-m", "nas", "search", str(file), "--run-dir", str(cut)])
-    deadline = time.monotonic() + 100
-    while not list(cut.glob("supernets/0.json")):
-        assert started.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(started.pid, signal.SIGKILL)
-    started.wait(timeout=30)
-    for command in (("resume", cut), ("search", file, "--run-dir", whole)):
-        answer = nas(*command)
-        assert answer.returncode == 0, answer
-    tensors, others = (load_file(each / "supernets" / "0.safetensors") for each in (cut, whole))
-    assert tensors.keys() == others.keys()
-    assert all(torch.equal(each, others[key]) for key, each in tensors.items())
+    whole, cut = supernet_searched_whole_and_killed(file, tmp_path, epochs=1)
+    assert same_tensors(whole / "supernets" / "0.safetensors", cut / "supernets" / "0.safetensors")
     left = subprocess.run(["pgrep", "-f", str(file)], capture_output=True, text=True, check=False)
     assert left.stdout == "", "no process that decodes is left"

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from killing import same_tensors, supernet_searched_whole_and_killed
 from torch import Tensor
 
 from nas.data import Augmentation, Digits
@@ -70,15 +66,21 @@ def net_of(method: Elastic) -> ElasticNet:
     return ElasticNet(SPACE, lambda network: network, method, (1, 8, 8)).double()
 
 
+@cache
+def untouched() -> ElasticNet:
+    """Return a net that no test changes."""
+    return net_of(OnceForAll())
+
+
 def of_kind(part: str) -> set[str]:
-    return {name for name in decisions(SPACE, net_of(OnceForAll()).model.largest) if name.endswith(part)}
+    return {name for name in decisions(SPACE, untouched().model.largest) if name.endswith(part)}
 
 
 # ---------------------------------------------------------------------------------------------------- phases
 
 
 def test_what_a_choice_changes_is_found_from_the_networks() -> None:
-    sizes = net_of(OnceForAll()).model.sizes
+    sizes = untouched().model.sizes
     assert {name for name, found in sizes.items() if found == {"kernel"}} == of_kind("/kernel")
     assert {name for name, found in sizes.items() if found == {"depth"}} == of_kind("/stands")
     assert {name for name, found in sizes.items() if found == {"width"}} == of_kind("/expansion")
@@ -90,7 +92,7 @@ def test_what_a_choice_changes_is_found_from_the_networks() -> None:
     [(0, ()), (1, ("/kernel",)), (2, ("/kernel", "/stands")), (3, ("/kernel", "/stands", "/expansion"))],
 )
 def test_choices_that_are_not_free_are_as_in_the_largest(phase: int, free: tuple[str, ...]) -> None:
-    net, method, rng = net_of(OnceForAll()), OnceForAll(), Random(0)
+    net, method, rng = untouched(), OnceForAll(), Random(0)
     largest = decisions(SPACE, net.model.largest)
     varied = set[str]()
     for _ in range(200):
@@ -196,7 +198,7 @@ def matrices(store: ElasticStore) -> dict[str, Tensor]:
 
 
 def test_identities_leave_the_cropped_kernel() -> None:
-    store, plain = transformed(), net_of(OnceForAll()).model
+    store, plain = transformed(), untouched().model
     assert {each.shape for each in matrices(store).values()} == {(9, 9), (25, 25)}
     for seed in range(3):
         member = sample(SPACE, Random(seed))
@@ -258,9 +260,8 @@ def end_of(folder: Path, checkpoint: Path | None = None, stop_after: int = 99) -
     return None
 
 
-@pytest.mark.parametrize(
-    "epochs", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_a_search_that_was_cut_off_in_any_phase_resumes_bit_for_bit(epochs: int, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
@@ -273,25 +274,12 @@ def test_a_search_that_was_cut_off_in_any_phase_resumes_bit_for_bit(epochs: int,
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("epochs", [3, 5, 7])
-def test_a_killed_search_resumes_to_the_same(epochs: int, nas: Callable[..., Any], tmp_path: Path) -> None:
-    file, cut, whole = tmp_path / "ofa.yaml", tmp_path / "cut", tmp_path / "whole"
+def test_a_killed_search_resumes_to_the_same(epochs: int, tmp_path: Path) -> None:
+    file = tmp_path / "ofa.yaml"
     file.write_text(EXPERIMENT, encoding="utf-8")
-    started = subprocess.Popen([sys.executable, "-m", "nas", "search", str(file), "--run-dir", str(cut)])
-    deadline = time.monotonic() + 200
-    searched = cut / "supernets" / "0.json"
-    while not searched.is_file() or searched.read_text().count('"epoch"') < epochs:
-        assert started.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(started.pid, signal.SIGKILL)
-    started.wait(timeout=30)
-    for command in (("resume", cut), ("search", file, "--run-dir", whole)):
-        answer = nas(*command)
-        assert answer.returncode == 0, answer
+    whole, cut = supernet_searched_whole_and_killed(file, tmp_path, epochs)
     for name in ("supernets/0.safetensors", "best.safetensors"):
-        tensors, others = load_file(cut / name), load_file(whole / name)
-        assert tensors.keys() == others.keys()
-        assert all(torch.equal(each, others[key]) for key, each in tensors.items())
+        assert same_tensors(whole / name, cut / name)
 
 
 # ---------------------------------------------------------------------------------------------------- a trained teacher
