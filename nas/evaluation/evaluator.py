@@ -72,6 +72,10 @@ class Task:
             return self.options
         return self.fit.options(partial(self.stack, architecture_of(architecture)), self.options, self.input)
 
+    def is_outside(self, scores: Scores) -> bool:
+        """Return whether any of the scores breaks its limit; missing ones break none."""
+        return any(limit.excess(scores[name]) for name, limit in self.limits.items() if name in scores)
+
     def found(self, architecture: Any, scores: Scores | None = None) -> StackedNetwork:
         """Return an architecture as files store it: with its stacking options, and the inputs and classes of its weights."""
         options = self.options_for(architecture)

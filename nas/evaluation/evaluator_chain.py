@@ -100,7 +100,7 @@ class EvaluatorChain(Evaluator):
             # only while the last part runs are the scores of all others known, which a stopped evaluation needs
             reports = partial(_completed, dict(scores) if is_last else None)
             scores |= yield from with_reports(part.evaluate(task, job), reports)
-            if is_screening or any(limit.excess(scores[name]) for name, limit in task.limits.items() if name in scores):
+            if is_screening or task.is_outside(scores):
                 break
         return scores
 

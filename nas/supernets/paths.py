@@ -56,7 +56,7 @@ class PathScores:
         scores = dict(self.costs(job.architecture))
         if self.declared.measures is not None:
             scores |= yield from self.declared.measures.evaluate(self.task, job)
-        if not any(limit.excess(scores[name]) for name, limit in self.task.limits.items() if name in scores):
+        if not self.task.is_outside(scores):
             path = self._path(job.architecture, split)
             measured = evaluate(path, split.validation, split, self.declared.weights, best_device())
             scores["validation_top1_percent"] = measured.top1_percent
