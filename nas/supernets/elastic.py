@@ -64,15 +64,16 @@ class ElasticStore(nn.Module):
         self._axes: dict[str, list[Axis]] = {}
         self._kernels: dict[str, set[tuple[Axis, ...]]] = {}
         used: list[tuple[Any, Blueprint]] = []
+        whole: Blueprint | None = None
         coverage = Coverage(space, stack, input)
-        whole = Blueprint(stack(coverage.largest), input)
         self.sizes: dict[str, frozenset[Size]] = {name: frozenset() for name in choices(space)}
         for choice, architecture in coverage.members():
             blueprint = Blueprint(stack(architecture), input)
-            if choice:
-                self.sizes[choice] |= differing(whole, blueprint)
             if self._extend(blueprint, choice):
                 used.append((architecture, blueprint))
+            whole = whole or blueprint  # the first is the largest, and varies no choice
+            if choice:
+                self.sizes[choice] |= differing(whole, blueprint)
         self.largest, self.smallest = coverage.largest, coverage.smallest
         self._draw(used)
         self._smaller = {place: _descending(kernels) for place, kernels in self._kernels.items() if kernel_transforms}

@@ -76,10 +76,9 @@ class ElasticNet(nn.Module):
     norms use batch statistics, as in any supernet.
     """
 
-    def __init__(self, space: Any, stack: Callable[[Any], Node], method: Method, input: Shape) -> None:
+    def __init__(self, space: Any, stack: Callable[[Any], Node], method: Elastic, input: Shape) -> None:
         super().__init__()
         self.space = space
-        assert isinstance(method, Elastic)
         self.model = ElasticStore(space, stack, input, method.kernel_transforms)
         self.model.batch_statistics = True
         self.policy = method.policy({})
