@@ -15,38 +15,25 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from statistics import median
-from time import perf_counter, process_time
 from typing import Any
 
 import torch
+from _device import DEVICE, seconds
 from _timing import report
 from torch import nn
+from training import images
 
 from nas.building import build
-from nas.data import Digits, Images, Split
+from nas.data import Split
 from nas.space import sample
 from nas.supernets.big_nas import BigNas
 from nas.supernets.elastic_method import ElasticNet
 from nas.supernets.recipe import WeightsRecipe
-from nas.training import best_device, evaluate, seeded, to_device
+from nas.training import evaluate, seeded, to_device
 from nas.training.recalibration import recalibrate
 from search_spaces.mobile import mobile
 
-DEVICE = best_device()
-ON_GPU = DEVICE.type == "cuda"
 RECIPE = WeightsRecipe()
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Return the CPU seconds of a call; on a GPU its seconds."""
-    if ON_GPU:
-        torch.cuda.synchronize()
-    now = perf_counter if ON_GPU else process_time
-    began = now()
-    call()
-    if ON_GPU:
-        torch.cuda.synchronize()
-    return now() - began
 
 
 def passes(runs: Sequence[Callable[[], Any]]) -> None:
@@ -69,15 +56,6 @@ def closed(architecture: Any) -> nn.Module:
     return to_device(build(architecture, (3, 32, 32)), RECIPE, DEVICE)
 
 
-def images() -> Split:
-    """Return random images: 500 for norms and 1,000 to classify."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(256, (1500, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    every = Images(x, torch.randint(10, (1500,), generator=generator))
-    parts = every.at(slice(500)), every.at(slice(500, None))
-    return Split("random", Digits(), *parts, tuple("0123456789"), (0.5,) * 3, (0.25,) * 3)
-
-
 def main(batch: int = 64, rounds: int = 7) -> None:
     """Measure and print."""
     space, rng = mobile(), Random(0)
@@ -94,7 +72,7 @@ def main(batch: int = 64, rounds: int = 7) -> None:
         ratios += [store / alone] if i else []
     report(f"a step of four networks, batch {batch}, beside closed ones", 100 * median(ratios), "%", "<= 125 %")
 
-    split, ratios = images(), []
+    split, ratios = images(500, 32, 10, validation=1000), []
     for i in range(rounds + 1):
         architecture = sample(space, rng)
         own = partial(net.take_out, architecture, split, RECIPE)

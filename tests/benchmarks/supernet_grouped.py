@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
-from time import perf_counter, process_time
 
 import torch
 from _calls import Calls
+from _device import DEVICE, ON_GPU, seconds
 from _timing import report
 from torch import Tensor
 from torch.nn import functional
@@ -28,8 +28,6 @@ from nas.supernets.supernet import Supernet
 from nas.training.step import lay_out
 from search_spaces import darts
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-ON_GPU = DEVICE.type == "cuda"
 FORMATS = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
 LAYOUTS = list(FORMATS)[:1] if ON_GPU else list(FORMATS)
 FORMS = ("plain", "grouped", "compiled") if ON_GPU else ("plain", "grouped")
@@ -81,16 +79,7 @@ def loss(kind: Kind, batch: int) -> Tensor:
 def run(kind: Kind, batch: int) -> float:
     """Run a pass forward and backward; return its seconds."""
     supernet(kind).zero_grad()
-    started = _now()
-    torch.autograd.backward(loss(kind, batch))
-    return _now() - started
-
-
-def _now() -> float:
-    if ON_GPU:
-        torch.cuda.synchronize()
-        return perf_counter()
-    return process_time()
+    return seconds(lambda: torch.autograd.backward(loss(kind, batch)))
 
 
 def memory(kind: Kind, batch: int) -> float:

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from statistics import median
-from time import perf_counter, process_time
 
 import torch
+from _device import DEVICE, ON_GPU, seconds
 from _timing import report
 
 from nas.data import Digits, Images, Split
@@ -24,12 +24,10 @@ from nas.supernets.method import Method, Phase
 from nas.supernets.recipe import SupernetSearch, WeightsRecipe
 from nas.supernets.supernet import Supernet
 from nas.supernets.supernet_trainer import SupernetTrainer
-from nas.training import best_device, seeded, to_device
+from nas.training import seeded, to_device
 from nas.training.peers import Peers
 from search_spaces import darts
 
-DEVICE = best_device()
-ON_GPU = DEVICE.type == "cuda"
 BATCH = int(sys.argv[1]) if len(sys.argv) > 1 else 64 if ON_GPU else 16
 BATCHES = 8 if ON_GPU else 2
 ROUNDS = 5 if ON_GPU else 3
@@ -53,19 +51,6 @@ def bare(searched: SupernetTrainer) -> None:
     for _ in range(BATCHES):
         torch.autograd.grad(searched.outcome(batch).loss, searched.alphas)
         torch.autograd.backward(searched.outcome(batch).loss, inputs=searched.weights)
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Return what a call takes: CPU seconds on a processor, seconds on a GPU."""
-    if not ON_GPU:
-        started = process_time()
-        call()
-        return process_time() - started
-    torch.cuda.synchronize()
-    started = perf_counter()
-    call()
-    torch.cuda.synchronize()
-    return perf_counter() - started
 
 
 def medians(*calls: Callable[[], object]) -> list[float]:

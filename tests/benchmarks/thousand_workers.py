@@ -41,7 +41,6 @@ from nas.strategies.evolution import RegularizedEvolution
 from search_spaces.nasbench201 import nasbench201
 
 WORKERS = 1000
-RULES = {"objective": "fitness", "duplicates": "evaluate"}
 PLAIN_TUNE_SECONDS = 0.06
 
 
@@ -84,7 +83,7 @@ class Notes(View):
 
 def search(executor: Executor, work: object, evaluations: int, folder: Path, *views: View) -> tuple[float, Queue]:
     """Search; return the CPU seconds of this process."""
-    rules = Rules(Budget(evaluations=evaluations), **RULES)  # type: ignore[arg-type]
+    rules = Rules(Budget(evaluations=evaluations), "fitness", duplicates="evaluate")
     stage = RunStage("search", RegularizedEvolution(), work, rules, str, nasbench201())  # type: ignore[arg-type]
     queue = Queue(stage, list(views), folder, is_simulated=isinstance(executor, Simulated))
     began = time.process_time()

@@ -34,13 +34,13 @@ DROP_PATH = 0.1
 CELLS = darts.family.published["DARTS_V2"]
 
 
-def images(number: int, size: int, classes: int) -> Split:
-    """Return random images to train on, and none to validate with."""
+def images(number: int, size: int, classes: int, validation: int = 0) -> Split:
+    """Return random images to train on, and some to validate with."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.randint(256, (number, 3, size, size), generator=generator, dtype=torch.uint8)
-    y = torch.randint(classes, (number,), generator=generator)
-    names = tuple(map(str, range(classes)))
-    return Split("random", Digits(), Images(x, y), Images(x[:0], y[:0]), names, MEAN, STD)
+    x = torch.randint(256, (number + validation, 3, size, size), generator=generator, dtype=torch.uint8)
+    y = torch.randint(classes, (number + validation,), generator=generator)
+    every, names = Images(x, y), tuple(map(str, range(classes)))
+    return Split("random", Digits(), every.at(slice(number)), every.at(slice(number, None)), names, MEAN, STD)
 
 
 class PlainImages(Dataset[tuple[Tensor, Tensor]]):
