@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import pickle
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cifar import unpacked
 from PIL import Image
 from torch import Tensor
 
@@ -276,12 +276,7 @@ def cifar_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = Path(os.environ.get("NAS_SHARED_DATA", ROOT.parent / "shared" / "data")) / "load_cifar.py"
     if not source.is_file():
         pytest.skip(f"{source} is absent: set NAS_SHARED_DATA to the folder of the real data")
-    spec = importlib.util.spec_from_file_location("load_cifar", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Path(module.write_original(str(tmp_path_factory.mktemp("cifar"))))
+    return unpacked(source.parent, tmp_path_factory.mktemp("cifar"))
 
 
 @pytest.mark.slow

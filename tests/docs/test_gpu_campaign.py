@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
+import gpu_campaign
 import pytest
+from cifar import unpacked
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "tools" / "gpu_campaign.py"
+TOOL = Path(gpu_campaign.__file__)
 
 
 def campaign(out: Path, *names: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -28,28 +27,11 @@ def outcomes(out: Path) -> list[tuple[str, str]]:
     return [(each["name"], each["outcome"]) for each in map(json.loads, lines)]
 
 
-@pytest.fixture
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpu_campaign", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gpu_campaign"] = module  # for its dataclasses
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_part_runs_in_a_tiny_size(shared_data: Path, tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("load_cifar", shared_data / "load_cifar.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    data = tmp_path / "data"
-    data.mkdir()
-    module.write_original(str(data))
+    (tmp_path / "data").mkdir()
+    data = unpacked(shared_data, tmp_path / "data")
     (data / "nasbench201.npz").symlink_to(shared_data / "nasbench201.npz")
     done = campaign(tmp_path / "out", data=data)
     assert done.returncode == 0, done
@@ -74,13 +56,15 @@ def test_an_unknown_part_is_named_with_those_that_there_are(tmp_path: Path) -> N
     assert "no part is called machines: known are machine, tests, supernet_grouped" in done.stdout
 
 
-def test_a_part_that_takes_too_long_is_stopped_with_its_children(tool: ModuleType, tmp_path: Path) -> None:
+def test_a_part_that_takes_too_long_is_stopped_with_its_children(tmp_path: Path) -> None:
     sleeper = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; print(1); time.sleep(61)'])"
-    part = tool.Part("sleeper", 0.02, ["-c", sleeper], ["-c", sleeper])
-    found = tool.run(part, tmp_path, 0)
+    part = gpu_campaign.Part("sleeper", 0.02, ["-c", sleeper], ["-c", sleeper])
+    found = gpu_campaign.run(part, tmp_path, 0)
     assert found.outcome == "out of time"
     assert found.seconds < 30
     left = subprocess.run(["pgrep", "-f", "time.sleep(61)"], capture_output=True, text=True, check=False)
     assert left.stdout == ""
-    assert tool.run(tool.Part("wrong", 1, [], ["-c", "1/0"]), tmp_path, 0).outcome == "failed"
-    assert tool.run(tool.Part("two", 1, [], [], gpus=2), tmp_path, 1).lines == ("needs 2 GPUs, and there is 1",)
+    assert gpu_campaign.run(gpu_campaign.Part("wrong", 1, [], ["-c", "1/0"]), tmp_path, 0).outcome == "failed"
+    assert gpu_campaign.run(gpu_campaign.Part("two", 1, [], [], gpus=2), tmp_path, 1).lines == (
+        "needs 2 GPUs, and there is 1",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shlex
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cifar import unpacked
 from documents import Process, blocks, inline_commands, lines_of, pages
 from documents_inside import run_nas
 
@@ -151,13 +151,7 @@ def small(words: Sequence[str], finished: dict[str, Path], photographs: Path, fo
 @pytest.fixture(scope="session")
 def cifar(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with CIFAR-10 and the table of NAS-Bench-201, as NAS_DATA is."""
-    spec = importlib.util.spec_from_file_location("load_cifar", shared_data / "load_cifar.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    folder = tmp_path_factory.mktemp("data")
-    module.write_original(str(folder))
+    folder = unpacked(shared_data, tmp_path_factory.mktemp("data"))
     shutil.copy(shared_data / "nasbench201.npz", folder)
     return folder
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cifar import unpacked
 from scipy.linalg import hadamard
 from scipy.stats import spearmanr
 from torch import Tensor, nn
@@ -466,12 +466,7 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def cifar_data(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with CIFAR-10, as NAS_DATA is."""
-    spec = spec_from_file_location("load_cifar", shared_data / "load_cifar.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Path(module.write_original(str(tmp_path_factory.mktemp("cifar"))))
+    return unpacked(shared_data, tmp_path_factory.mktemp("cifar"))
 
 
 def connected_cells(table: Any, seed: int) -> Mapping[Any, float]:

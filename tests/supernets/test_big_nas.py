@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cut_off import scores_of_search
 from killing import same_tensors, supernet_searched_whole_and_killed
 from torch import Tensor, nn
 
@@ -118,24 +119,12 @@ def test_recalibrated_norms_have_the_statistics_of_their_own_training_images() -
     assert not norm.training
 
 
-def end_of(folder: Path, checkpoint: Path | None = None, stop_after: int = 99) -> dict[str, float] | None:
-    """Run a search; None where it was left off after some epochs."""
-    going = search_supernet(DECLARED, folder, True, TASK, Job(0, None, 7, checkpoint))
-    for _ in range(stop_after):
-        try:
-            next(going)
-        except StopIteration as end:
-            scores: dict[str, float] = end.value
-            return {name: value for name, value in scores.items() if name != "seconds"}
-    return None
-
-
 def test_a_training_that_was_cut_off_resumes_bit_for_bit_and_its_paths_are_networks(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         folder.mkdir()
-    assert end_of(cut, tmp_path / "cut.pt", stop_after=1) is None
-    assert end_of(whole) == end_of(cut, tmp_path / "cut.pt")
+    assert scores_of_search(DECLARED, TASK, cut, tmp_path / "cut.pt", stop_after=1) is None
+    assert scores_of_search(DECLARED, TASK, whole) == scores_of_search(DECLARED, TASK, cut, tmp_path / "cut.pt")
     assert (whole / "0.safetensors").read_bytes() == (cut / "0.safetensors").read_bytes()
 
     paths, member = PathScores(DECLARED, TASK, whole / "0.safetensors"), first_member(SPACE)

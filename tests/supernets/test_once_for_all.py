@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cut_off import scores_of_search
 from killing import same_tensors, supernet_searched_whole_and_killed
 from torch import Tensor
 
 from nas.data import Augmentation, Digits
-from nas.evaluation.evaluator import Job, Task
+from nas.evaluation.evaluator import Task
 from nas.records import RecordError
 from nas.space import decisions, first_member, sample
 from nas.supernets.big_nas import BigNas
@@ -26,7 +27,6 @@ from nas.supernets.elastic_method import Elastic, ElasticNet, ElasticStep
 from nas.supernets.method import Phase
 from nas.supernets.once_for_all import OnceForAll
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
-from nas.supernets.search import search_supernet
 from nas.supernets.supernet_trainer import SupernetTrainer
 from nas.supernets.uniform_elastic import UniformElastic
 from nas.training import seeded
@@ -248,26 +248,14 @@ def test_a_member_with_transformed_kernels_is_an_ordinary_network() -> None:
 # ---------------------------------------------------------------------------------------------------- resuming
 
 
-def end_of(folder: Path, checkpoint: Path | None = None, stop_after: int = 99) -> dict[str, float] | None:
-    """Run a search; None where it was left off after some epochs."""
-    going = search_supernet(DECLARED, folder, True, TASK, Job(0, None, 7, checkpoint))
-    for _ in range(stop_after):
-        try:
-            next(going)
-        except StopIteration as end:
-            scores: dict[str, float] = end.value
-            return {name: value for name, value in scores.items() if name != "seconds"}
-    return None
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_a_search_that_was_cut_off_in_any_phase_resumes_bit_for_bit(epochs: int, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         folder.mkdir()
-    assert end_of(cut, tmp_path / "cut.pt", stop_after=epochs) is None
-    assert end_of(whole) == end_of(cut, tmp_path / "cut.pt")
+    assert scores_of_search(DECLARED, TASK, cut, tmp_path / "cut.pt", stop_after=epochs) is None
+    assert scores_of_search(DECLARED, TASK, whole) == scores_of_search(DECLARED, TASK, cut, tmp_path / "cut.pt")
     assert (whole / "0.safetensors").read_bytes() == (cut / "0.safetensors").read_bytes()
 
 

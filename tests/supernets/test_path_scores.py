@@ -21,6 +21,7 @@ from nas.supernets.paths import PathScores, path_scores
 from nas.supernets.recipe import AlphasRecipe, SupernetSearch, WeightsRecipe
 from nas.supernets.search import search_supernet
 from nas.supernets.uniform_elastic import UniformElastic
+from nas.testing.evaluators import performed
 from search_spaces.mobile import mobile
 
 pytest.importorskip("sklearn")
@@ -55,12 +56,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scores(weights: Path, task: Task, architecture: Any) -> dict[str, float]:
-    going = PathScores(DECLARED, task, weights)(Job(0, architecture, 0))
-    while True:
-        try:
-            next(going)
-        except StopIteration as end:
-            return dict(end.value)
+    return dict(performed(PathScores(DECLARED, task, weights)(Job(0, architecture, 0)))[1])
 
 
 def test_a_path_has_the_scores_that_are_measured_of_it(weights: Path) -> None:
